@@ -1,0 +1,3 @@
+//! `oauth-proxy`: serves, or runs one of its commands.
+
+fn main() {}
