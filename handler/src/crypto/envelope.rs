@@ -1,0 +1,193 @@
+//! The sealed value of a cookie: `1.<kid>.<base64url(salt || ciphertext || tag)>`.
+//!
+//! A fresh 16-byte salt makes a fresh key for every cookie, so a ring may seal any number of them.
+//! The cookie's name and the public origin are authenticated: a value fits no other place.
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::encoding::length_prefixed;
+use super::{Key, KeyRing, OpenError, base64url, base64url_decode};
+use crate::random;
+
+const VERSION: &str = "1";
+const SALT: usize = 16;
+/// No cookie of ours is longer; anything that is costs no decoding.
+const LONGEST: usize = 4096;
+
+/// The place a sealed value belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct CookieContext<'a> {
+    /// The cookie's name.
+    pub name: &'a str,
+    /// The public origin, as `PUBLIC_BASE_URL` has it.
+    pub origin: &'a str,
+}
+
+/// Seals `plaintext` for one cookie under the ring's newest key.
+#[must_use]
+pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing) -> String {
+    seal_with_salt(plaintext, context, ring, random::bytes())
+}
+
+/// Opens what [`seal_cookie`] made for the same place.
+///
+/// # Errors
+/// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
+pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    if value.len() > LONGEST {
+        return Err(OpenError::Invalid);
+    }
+    let mut fields = value.splitn(3, '.');
+    let (Some(VERSION), Some(kid), Some(body)) = (fields.next(), fields.next(), fields.next()) else {
+        return Err(OpenError::Invalid);
+    };
+    let body = base64url_decode(body).ok_or(OpenError::Invalid)?;
+    let (salt, ciphertext) = body.split_first_chunk::<SALT>().ok_or(OpenError::Invalid)?;
+    let (kid, key) = ring.find(kid).ok_or(OpenError::UnknownKey)?;
+
+    let aad = associated_data(kid.as_str(), context);
+    let payload = Payload { msg: ciphertext, aad: &aad };
+    let (cipher, iv) = cipher(key, salt);
+    cipher.decrypt(&iv, payload).map(Zeroizing::new).map_err(|_| OpenError::Invalid)
+}
+
+fn seal_with_salt(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing, salt: [u8; SALT]) -> String {
+    let (kid, key) = ring.newest();
+    let aad = associated_data(kid.as_str(), context);
+    let payload = Payload { msg: plaintext, aad: &aad };
+    let (cipher, iv) = cipher(key, &salt);
+    let ciphertext = cipher.encrypt(&iv, payload).expect("a cookie is far below the 64 GiB that GCM seals");
+
+    let mut body = Vec::with_capacity(SALT + ciphertext.len());
+    body.extend_from_slice(&salt);
+    body.extend_from_slice(&ciphertext);
+    format!("{VERSION}.{}.{}", kid.as_str(), base64url(&body))
+}
+
+fn associated_data(kid: &str, context: CookieContext<'_>) -> Vec<u8> {
+    length_prefixed(&[VERSION.as_bytes(), kid.as_bytes(), context.name.as_bytes(), context.origin.as_bytes()])
+}
+
+fn cipher(key: &Key, salt: &[u8; SALT]) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
+    let mut derived = Zeroizing::new([0_u8; 44]);
+    Hkdf::<Sha256>::new(Some(salt), key.as_bytes())
+        .expand(b"cookie/v1", derived.as_mut_slice())
+        .expect("44 bytes are within HKDF's reach");
+    let (key, iv) = derived.split_at(32);
+    let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are an AES-256 key");
+    (cipher, Nonce::try_from(iv).expect("12 bytes are a GCM nonce"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::KeyId;
+
+    const HERE: CookieContext<'_> = CookieContext { name: "__Host-session", origin: "https://app.example" };
+
+    fn key(id: &str, byte: u8) -> (KeyId, Key) {
+        (KeyId::parse(id).unwrap(), Key::from_bytes(&[byte; 32]).unwrap())
+    }
+
+    fn ring() -> KeyRing {
+        KeyRing::new(vec![key("new", 1), key("old", 2)]).unwrap()
+    }
+
+    #[test]
+    fn the_golden_cookie_never_changes() {
+        let sealed = seal_with_salt(b"frozen", HERE, &ring(), [9; SALT]);
+
+        assert_eq!(sealed, "1.new.CQkJCQkJCQkJCQkJCQkJCRJP6KYOUOYo0smECDfK9chCnb6RfLI");
+        assert_eq!(open_cookie(&sealed, HERE, &ring()).unwrap().as_slice(), b"frozen");
+    }
+
+    #[test]
+    fn the_older_key_still_opens_and_the_newer_seals() {
+        let old_only = KeyRing::new(vec![key("old", 2)]).unwrap();
+        let before = seal_cookie(b"x", HERE, &old_only);
+
+        assert_eq!(open_cookie(&before, HERE, &ring()).unwrap().as_slice(), b"x");
+        assert!(seal_cookie(b"x", HERE, &ring()).starts_with("1.new."));
+    }
+
+    #[test]
+    fn a_retired_key_is_told_apart_so_that_keys_can_be_reloaded() {
+        let sealed = seal_cookie(b"x", HERE, &KeyRing::new(vec![key("retired", 3)]).unwrap());
+
+        assert_eq!(open_cookie(&sealed, HERE, &ring()).unwrap_err(), OpenError::UnknownKey);
+    }
+
+    #[test]
+    fn another_key_of_the_same_name_opens_nothing() {
+        let sealed = seal_cookie(b"x", HERE, &KeyRing::new(vec![key("new", 3)]).unwrap());
+
+        assert_eq!(open_cookie(&sealed, HERE, &ring()).unwrap_err(), OpenError::Invalid);
+    }
+
+    #[test]
+    fn a_cookie_fits_no_other_name_and_no_other_origin() {
+        let sealed = seal_cookie(b"x", HERE, &ring());
+
+        for other in
+            [CookieContext { name: "session", ..HERE }, CookieContext { origin: "https://evil.example", ..HERE }]
+        {
+            assert_eq!(open_cookie(&sealed, other, &ring()).unwrap_err(), OpenError::Invalid);
+        }
+    }
+
+    #[test]
+    fn any_changed_character_shuts_it() {
+        let sealed = seal_cookie(b"the ticket", HERE, &ring());
+
+        for position in 0..sealed.len() {
+            let mut changed = sealed.clone().into_bytes();
+            changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(open_cookie(&changed, HERE, &ring()).is_err(), "position {position}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_sealed_value_is_refused() {
+        let valid = seal_cookie(b"x", HERE, &ring());
+        let table = [
+            "",
+            ".",
+            "..",
+            "1.new.",
+            "1.new.AAAA",
+            "2.new.AAAA",
+            "1.new",
+            &format!("{valid}A"),
+            &valid[..valid.len() - 4],
+            &"a".repeat(5000),
+        ];
+        for value in table {
+            assert_eq!(open_cookie(value, HERE, &ring()).unwrap_err(), OpenError::Invalid, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn two_seals_of_one_plaintext_share_nothing() {
+        assert_ne!(seal_cookie(b"x", HERE, &ring()), seal_cookie(b"x", HERE, &ring()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sealed_opens_again(plaintext: Vec<u8>) {
+            let plaintext = &plaintext[..plaintext.len().min(2000)];
+            let sealed = seal_cookie(plaintext, HERE, &ring());
+            let opened = open_cookie(&sealed, HERE, &ring()).unwrap();
+            proptest::prop_assert_eq!(opened.as_slice(), plaintext);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(value: String) {
+            proptest::prop_assert!(open_cookie(&value, HERE, &ring()).is_err());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Keys, their identifiers, and the ring of the two in use for one purpose.
+//!
+//! The newest seals, both open, chosen by [`KeyId`] and never by trial.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::base64url;
+use crate::random;
+
+/// Names one key: 1 to 64 characters of `A-Z a-z 0-9 _ -`. Not secret; it travels in the clear.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(Arc<str>);
+
+impl KeyId {
+    /// The identifier, if it is one.
+    ///
+    /// # Errors
+    /// [`KeyError::Id`] for anything but 1 to 64 characters of `A-Z a-z 0-9 _ -`.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if text.is_empty() || text.len() > 64 || !text.bytes().all(is_allowed) {
+            return Err(KeyError::Id);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The identifier as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// 256 secret bits. Prints nothing, and is wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// A new random key.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(random::bytes())
+    }
+
+    /// Reads a key of exactly 32 bytes.
+    ///
+    /// # Errors
+    /// [`KeyError::Length`] for any other length.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        bytes.try_into().map(Self).map_err(|_| KeyError::Length { found: bytes.len() })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Why something is not a key, or not a ring of them.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The identifier has another shape than [`KeyId::parse`] takes.
+    #[error("a key identifier is 1 to 64 characters of A-Z, a-z, 0-9, _ and -")]
+    Id,
+    /// The key is not 256 bits.
+    #[error("a key is 32 bytes, this one has {found}")]
+    Length {
+        /// How many bytes were given.
+        found: usize,
+    },
+    /// The ring would hold none or more than two keys.
+    #[error("one or two keys are kept, newest first, not {found}")]
+    Count {
+        /// How many keys were given.
+        found: usize,
+    },
+    /// Two keys of the ring share an identifier.
+    #[error("two keys share an identifier")]
+    Duplicate,
+}
+
+/// The one or two keys in use for one purpose, newest first.
+#[derive(Clone, Debug)]
+pub struct KeyRing(Vec<(KeyId, Key)>);
+
+impl KeyRing {
+    /// A ring of the given keys, newest first.
+    ///
+    /// # Errors
+    /// When there are none or more than two, or two of the same identifier.
+    pub fn new(newest_first: Vec<(KeyId, Key)>) -> Result<Self, KeyError> {
+        match newest_first.as_slice() {
+            [_] => Ok(Self(newest_first)),
+            [(first, _), (second, _)] if first == second => Err(KeyError::Duplicate),
+            [_, _] => Ok(Self(newest_first)),
+            other => Err(KeyError::Count { found: other.len() }),
+        }
+    }
+
+    /// A ring of one new random key under a random identifier.
+    #[must_use]
+    pub fn generate() -> Self {
+        let id = KeyId(base64url(&random::bytes::<6>()).into());
+        Self(vec![(id, Key::generate())])
+    }
+
+    /// The key that seals: the newest.
+    #[must_use]
+    pub fn newest(&self) -> (&KeyId, &Key) {
+        let (id, key) = &self.0[0];
+        (id, key)
+    }
+
+    /// The key of this identifier, if it still opens anything.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<(&KeyId, &Key)> {
+        self.0.iter().find(|(known, _)| known.as_str() == id).map(|(id, key)| (id, key))
+    }
+}
+
+/// Where the keys come from. One of the three traits chosen at start-up.
+#[async_trait]
+pub trait KeySource: Send + Sync {
+    /// The keys that seal cookies.
+    fn cookie_keys(&self) -> Arc<KeyRing>;
+
+    /// The keys that seal records.
+    fn token_keys(&self) -> Arc<KeyRing>;
+
+    /// Asks for the newest keys because one was met that is not here; the source limits the rate.
+    async fn reload(&self);
+}
+
+/// Why something sealed stays shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Sealed under a key that is not in hand; a reload may help.
+    #[error("sealed under a key that is not in hand")]
+    UnknownKey,
+    /// Anything else. Which thing it was is not told, here or in any answer.
+    #[error("not sealed by these keys for this purpose")]
+    Invalid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> KeyId {
+        KeyId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_ring_holds_one_or_two_keys_of_different_names() {
+        let key = Key::generate;
+
+        assert!(KeyRing::new(vec![(id("a"), key())]).is_ok());
+        assert!(KeyRing::new(vec![(id("a"), key()), (id("b"), key())]).is_ok());
+        assert_eq!(KeyRing::new(vec![]).unwrap_err(), KeyError::Count { found: 0 });
+        let three = vec![(id("a"), key()), (id("b"), key()), (id("c"), key())];
+        assert_eq!(KeyRing::new(three).unwrap_err(), KeyError::Count { found: 3 });
+        let twins = vec![(id("a"), key()), (id("a"), key())];
+        assert_eq!(KeyRing::new(twins).unwrap_err(), KeyError::Duplicate);
+    }
+
+    #[test]
+    fn a_key_is_exactly_32_bytes() {
+        assert_eq!(Key::from_bytes(&[0; 31]).unwrap_err(), KeyError::Length { found: 31 });
+        assert_eq!(Key::from_bytes(&[0; 33]).unwrap_err(), KeyError::Length { found: 33 });
+    }
+
+    #[test]
+    fn a_key_identifier_of_another_alphabet_is_refused() {
+        for text in ["", "a.b", "a b", "ü", "a:b", &"a".repeat(65)] {
+            assert_eq!(KeyId::parse(text).unwrap_err(), KeyError::Id, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_prints_nothing_of_itself() {
+        assert_eq!(format!("{:?}", Key::from_bytes(&[7; 32]).unwrap()), "Key(..)");
+    }
+}

@@ -1,0 +1,15 @@
+//! How cookies and records are sealed (AES-256-GCM under keys derived by HKDF-SHA256).
+//!
+//! Knows nothing of HTTP, of stores or of what it seals. Every failure to open looks the same.
+
+mod encoding;
+mod envelope;
+mod keys;
+mod part;
+mod static_keys;
+
+pub use encoding::{base64url, base64url_decode};
+pub use envelope::{CookieContext, open_cookie, seal_cookie};
+pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, OpenError};
+pub use part::{Part, PartContext, RecordCipher, SealedPart};
+pub use static_keys::StaticKeys;

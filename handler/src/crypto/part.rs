@@ -1,0 +1,209 @@
+//! One sealed part of a session's record, which opens only with the secret in the browser's cookie.
+//!
+//! `W = HKDF-SHA256(ikm = token key || S, salt, info)` gives key and IV. Only the salt is stored,
+//! fresh for every part written, so neither key nor IV repeats and neither is at rest anywhere.
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use hkdf::Hkdf;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::encoding::length_prefixed;
+use super::{Key, KeyId, KeyRing, OpenError};
+use crate::random;
+
+const VERSION: &[u8] = b"1";
+
+/// Which part of a record: what every request needs, or what only a refresh and a sign-out need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Access token and the claims that become headers.
+    Hot,
+    /// Refresh token, ID token and all claims.
+    Cold,
+}
+
+impl Part {
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Hot => b"hot",
+            Self::Cold => b"cold",
+        }
+    }
+}
+
+/// A part as it is stored: no key, no IV, no secret of the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPart {
+    /// The key it was sealed under.
+    pub kid: String,
+    /// 32 random bytes, fresh for this write.
+    pub salt: [u8; 32],
+    /// Ciphertext and tag.
+    pub ciphertext: Vec<u8>,
+}
+
+/// Where a part belongs; all of it is authenticated.
+#[derive(Clone, Copy, Debug)]
+pub struct PartContext {
+    /// Which part.
+    pub part: Part,
+    /// The record's generation: one more after every refresh.
+    pub generation: u64,
+}
+
+/// Seals and opens the parts of one session's record.
+pub struct RecordCipher<'a> {
+    /// The session's identifier.
+    pub sid: &'a [u8; 16],
+    /// `S`: the session's secret, which only its cookie holds.
+    pub secret: &'a [u8; 32],
+    /// The Provider's issuer identifier.
+    pub issuer: &'a str,
+    /// Our client identifier there.
+    pub client_id: &'a str,
+}
+
+impl RecordCipher<'_> {
+    /// Seals one part under the ring's newest key.
+    #[must_use]
+    pub fn seal(&self, plaintext: &[u8], context: PartContext, ring: &KeyRing) -> SealedPart {
+        self.seal_with_salt(plaintext, context, ring, random::bytes())
+    }
+
+    /// Opens what [`Self::seal`] made for the same session, part and generation.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
+    pub fn open(
+        &self,
+        sealed: &SealedPart,
+        context: PartContext,
+        ring: &KeyRing,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (kid, key) = ring.find(&sealed.kid).ok_or(OpenError::UnknownKey)?;
+        let aad = self.associated_data(kid, context);
+        let payload = Payload { msg: &sealed.ciphertext, aad: &aad };
+        let (cipher, iv) = self.cipher(kid, key, &sealed.salt);
+        cipher.decrypt(&iv, payload).map(Zeroizing::new).map_err(|_| OpenError::Invalid)
+    }
+
+    fn seal_with_salt(&self, plaintext: &[u8], context: PartContext, ring: &KeyRing, salt: [u8; 32]) -> SealedPart {
+        let (kid, key) = ring.newest();
+        let aad = self.associated_data(kid, context);
+        let payload = Payload { msg: plaintext, aad: &aad };
+        let (cipher, iv) = self.cipher(kid, key, &salt);
+        let ciphertext = cipher.encrypt(&iv, payload).expect("a record is far below the 64 GiB that GCM seals");
+        SealedPart { kid: kid.as_str().to_owned(), salt, ciphertext }
+    }
+
+    fn associated_data(&self, kid: &KeyId, context: PartContext) -> Vec<u8> {
+        let generation = context.generation.to_be_bytes();
+        let fields = [
+            VERSION,
+            context.part.name(),
+            self.sid,
+            kid.as_str().as_bytes(),
+            &generation,
+            self.issuer.as_bytes(),
+            self.client_id.as_bytes(),
+        ];
+        length_prefixed(&fields)
+    }
+
+    fn cipher(&self, kid: &KeyId, key: &Key, salt: &[u8; 32]) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
+        let mut material = Zeroizing::new([0_u8; 64]);
+        material[..32].copy_from_slice(key.as_bytes());
+        material[32..].copy_from_slice(self.secret);
+        let info = length_prefixed(&[b"record/v1", self.sid, kid.as_str().as_bytes()]);
+        let mut derived = Zeroizing::new([0_u8; 44]);
+        Hkdf::<Sha256>::new(Some(salt), material.as_slice())
+            .expand(&info, derived.as_mut_slice())
+            .expect("44 bytes are within HKDF's reach");
+        let (key, iv) = derived.split_at(32);
+        let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are an AES-256 key");
+        (cipher, Nonce::try_from(iv).expect("12 bytes are a GCM nonce"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SID: [u8; 16] = [4; 16];
+    const SECRET: [u8; 32] = [5; 32];
+    const HOT_1: PartContext = PartContext { part: Part::Hot, generation: 1 };
+
+    fn cipher() -> RecordCipher<'static> {
+        RecordCipher { sid: &SID, secret: &SECRET, issuer: "https://op.example", client_id: "client" }
+    }
+
+    fn ring() -> KeyRing {
+        KeyRing::new(vec![(KeyId::parse("k1").unwrap(), Key::from_bytes(&[6; 32]).unwrap())]).unwrap()
+    }
+
+    #[test]
+    fn the_golden_record_never_changes() {
+        let sealed = cipher().seal_with_salt(b"frozen", HOT_1, &ring(), [7; 32]);
+
+        assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "NuI_e6rKZBtDsStuHmCxndTWQu4Pjw");
+        assert_eq!(cipher().open(&sealed, HOT_1, &ring()).unwrap().as_slice(), b"frozen");
+    }
+
+    #[test]
+    fn the_key_and_the_database_without_the_cookie_open_nothing() {
+        let sealed = cipher().seal(b"tokens", HOT_1, &ring());
+        let without_cookie = RecordCipher { secret: &[0; 32], ..cipher() };
+
+        assert_eq!(without_cookie.open(&sealed, HOT_1, &ring()).unwrap_err(), OpenError::Invalid);
+    }
+
+    #[test]
+    fn a_part_fits_no_other_session_part_generation_issuer_or_client() {
+        let sealed = cipher().seal(b"tokens", HOT_1, &ring());
+        let elsewhere = [
+            (RecordCipher { sid: &[0; 16], ..cipher() }, HOT_1),
+            (RecordCipher { issuer: "https://other.example", ..cipher() }, HOT_1),
+            (RecordCipher { client_id: "other", ..cipher() }, HOT_1),
+            (cipher(), PartContext { part: Part::Cold, ..HOT_1 }),
+            (cipher(), PartContext { generation: 2, ..HOT_1 }),
+        ];
+        for (cipher, context) in elsewhere {
+            assert_eq!(cipher.open(&sealed, context, &ring()).unwrap_err(), OpenError::Invalid, "{context:?}");
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_shuts_it() {
+        let sealed = cipher().seal(b"tokens", HOT_1, &ring());
+
+        for bit in 0..sealed.ciphertext.len() * 8 {
+            let mut changed = sealed.clone();
+            changed.ciphertext[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(cipher().open(&changed, HOT_1, &ring()).unwrap_err(), OpenError::Invalid);
+        }
+        for bit in 0..256 {
+            let mut changed = sealed.clone();
+            changed.salt[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(cipher().open(&changed, HOT_1, &ring()).unwrap_err(), OpenError::Invalid);
+        }
+    }
+
+    #[test]
+    fn a_retired_key_is_told_apart() {
+        let mut sealed = cipher().seal(b"tokens", HOT_1, &ring());
+        sealed.kid = "k0".to_owned();
+
+        assert_eq!(cipher().open(&sealed, HOT_1, &ring()).unwrap_err(), OpenError::UnknownKey);
+    }
+
+    #[test]
+    fn every_write_has_its_own_salt() {
+        let (one, two) = (cipher().seal(b"x", HOT_1, &ring()), cipher().seal(b"x", HOT_1, &ring()));
+
+        assert_ne!(one.salt, two.salt);
+        assert_ne!(one.ciphertext, two.ciphertext);
+    }
+}

@@ -1,0 +1,35 @@
+//! Keys that were given at start and never change.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{KeyRing, KeySource};
+
+/// The keys of `COOKIE_KEYS` and `TOKEN_KEYS`, or generated ones.
+#[derive(Debug)]
+pub struct StaticKeys {
+    cookie: Arc<KeyRing>,
+    token: Arc<KeyRing>,
+}
+
+impl StaticKeys {
+    /// Keys for as long as the process lives.
+    #[must_use]
+    pub fn new(cookie: KeyRing, token: KeyRing) -> Self {
+        Self { cookie: Arc::new(cookie), token: Arc::new(token) }
+    }
+}
+
+#[async_trait]
+impl KeySource for StaticKeys {
+    fn cookie_keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.cookie)
+    }
+
+    fn token_keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.token)
+    }
+
+    async fn reload(&self) {}
+}
