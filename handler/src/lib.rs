@@ -4,4 +4,5 @@
 //! remembered, `crypto` how it is sealed, `proxy` how everything else passes through.
 
 pub mod clock;
+pub mod proxy;
 pub mod random;
