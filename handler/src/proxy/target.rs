@@ -144,3 +144,91 @@ fn splits_to_dots(path: &[u8]) -> bool {
             matches!(name.trim_ascii(), b"." | b"..")
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TargetError::*;
+    use super::*;
+
+    #[test]
+    fn hostile_targets_are_refused() {
+        for (raw, expected) in [
+            ("", NotOriginForm),
+            ("*", NotOriginForm),
+            ("x", NotOriginForm),
+            ("?x", NotOriginForm),
+            ("http://a/", NotOriginForm),
+            ("a:443", NotOriginForm),
+            ("\\", NotOriginForm),
+            ("/#", Fragment),
+            ("/a#b", Fragment),
+            ("/a?b#c", Fragment),
+            ("/\\", Backslash),
+            ("/\\evil", Backslash),
+            ("/a?b\\c", Backslash),
+            ("/ ", ForbiddenByte),
+            ("/\t", ForbiddenByte),
+            ("/\r\nX: 1", ForbiddenByte),
+            ("/\0", ForbiddenByte),
+            ("/\u{7f}", ForbiddenByte),
+            ("/é", ForbiddenByte),
+            ("/a?é", ForbiddenByte),
+            ("/a?b c", ForbiddenByte),
+            ("/%", BadEscape),
+            ("/%2", BadEscape),
+            ("/%zz", BadEscape),
+            ("/%2g", BadEscape),
+            ("/%u002e", BadEscape),
+            ("/a?b=%", BadEscape),
+            ("/%%32e", BadEscape),
+            ("/%00", EncodedNull),
+            ("/a%00.png", EncodedNull),
+            ("/a?b=%00", EncodedNull),
+            ("/.", DotSegment),
+            ("/..", DotSegment),
+            ("/a/../b", DotSegment),
+            ("/a/./b", DotSegment),
+            ("/a/..", DotSegment),
+            ("/%2e", DotSegment),
+            ("/%2e%2e/", DotSegment),
+            ("/.%2E/", DotSegment),
+            ("/a/..;/b", DotSegment),
+            ("/a/..;x=1/b", DotSegment),
+            ("/a/.;/b", DotSegment),
+            ("/a/%2e%2e%3b/b", DotSegment),
+            ("/a%2f..%2fb", DotSegment),
+            ("/a/..%2fb", DotSegment),
+            ("/a%2f%2e%2e", DotSegment),
+            ("/a/..%5cb", DotSegment),
+            ("/a%5c..", DotSegment),
+            ("/%252e%252e/", DotSegment),
+            ("/%25252e%25252e/", DotSegment),
+            ("/..%20/", DotSegment),
+            ("/a/..?x=1", DotSegment),
+        ] {
+            assert_eq!(RequestTarget::parse(raw).unwrap_err(), expected, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn ordinary_targets_pass_in_their_own_bytes() {
+        for (raw, path, query) in [
+            ("/", "/", None),
+            ("/?", "/", Some("")),
+            ("/a?b=1&b=2", "/a", Some("b=1&b=2")),
+            ("//a//b", "//a//b", None),
+            ("/a%2Fb", "/a%2Fb", None),
+            ("/a?b=../c?d", "/a", Some("b=../c?d")),
+            ("/...", "/...", None),
+            ("/.well-known/x", "/.well-known/x", None),
+            ("/100%25", "/100%25", None),
+            ("/D%5Cuser;v=1", "/D%5Cuser;v=1", None),
+        ] {
+            let target = RequestTarget::parse(raw).unwrap();
+            assert_eq!(
+                (target.path(), target.query(), target.as_str()),
+                (path, query, raw)
+            );
+        }
+    }
+}
