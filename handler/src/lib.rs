@@ -5,4 +5,5 @@
 
 pub mod clock;
 pub mod crypto;
+pub mod proxy;
 pub mod random;

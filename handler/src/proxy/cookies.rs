@@ -1,0 +1,179 @@
+//! Our own cookies: taken out of what goes to the Upstream, refused from what comes back.
+//!
+//! Knows only their names. Everything else in a `Cookie` header passes byte for byte.
+
+use std::borrow::Cow;
+
+/// The names of our cookies: exact ones, and families that share a prefix ending in `-`.
+#[derive(Debug, Clone)]
+pub struct OwnCookies {
+    names: Vec<String>,
+}
+
+impl OwnCookies {
+    /// A name that ends in `-` stands for every cookie that starts with it.
+    #[must_use]
+    pub fn new(names: Vec<String>) -> Self {
+        Self {
+            names: names.into_iter().filter(|name| !name.is_empty()).collect(),
+        }
+    }
+
+    /// The header value without our cookies; `None` when nothing is left.
+    ///
+    /// Cookies are split at `;` only, as browsers write them (RFC 6265 4.2.1); a quote hides nothing.
+    pub(super) fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+        let pairs = || value.split(|byte| *byte == b';');
+        if !pairs().any(|pair| self.owns(pair)) {
+            return Some(Cow::Borrowed(value));
+        }
+        let mut kept: Vec<u8> = Vec::with_capacity(value.len());
+        for pair in pairs().filter(|pair| !self.owns(pair)) {
+            if kept.is_empty() {
+                kept.extend_from_slice(pair.trim_ascii_start());
+            } else {
+                kept.push(b';');
+                kept.extend_from_slice(pair);
+            }
+        }
+        (!kept.trim_ascii().is_empty()).then_some(Cow::Owned(kept))
+    }
+
+    /// Whether this `name=value…` (one cookie pair, or a `Set-Cookie` value) is about one of our cookies.
+    pub(super) fn owns(&self, pair: &[u8]) -> bool {
+        let pair = pair.split(|byte| *byte == b';').next().unwrap_or_default();
+        // `=name=value` is how some browsers send a cookie without a name: readers take the second for one.
+        let first = pair
+            .iter()
+            .position(|byte| !is_padding(*byte))
+            .unwrap_or(pair.len());
+        let name = pair[first..]
+            .split(|byte| *byte == b'=')
+            .next()
+            .unwrap_or_default();
+        let mut name = Cow::Borrowed(name.trim_ascii_end());
+        loop {
+            if self
+                .names
+                .iter()
+                .any(|own| matches_name(own.as_bytes(), &name))
+            {
+                return true;
+            }
+            // Some readers decode names: `__Host%2Dsession` would pass for `__Host-session`.
+            if !name.contains(&b'%') {
+                return false;
+            }
+            let decoded: Vec<u8> = percent_encoding::percent_decode(&name).collect();
+            if decoded.len() == name.len() {
+                return false;
+            }
+            name = Cow::Owned(decoded);
+        }
+    }
+}
+
+fn is_padding(byte: u8) -> bool {
+    byte <= b' ' || byte == b'='
+}
+
+fn matches_name(own: &[u8], name: &[u8]) -> bool {
+    let is_family = own.ends_with(b"-");
+    match name.split_at_checked(own.len()) {
+        Some((start, rest)) => (is_family || rest.is_empty()) && start.eq_ignore_ascii_case(own),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> OwnCookies {
+        OwnCookies::new(vec![
+            "__Host-session".to_owned(),
+            "session-login-".to_owned(),
+            String::new(),
+        ])
+    }
+
+    #[test]
+    fn our_cookies_are_taken_out_and_the_rest_stays_byte_for_byte() {
+        for (value, expected, why) in [
+            ("a=1", "a=1", "not ours"),
+            ("__Host-session=x", "", "only ours"),
+            ("a=1; __Host-session=x", "a=1", "last"),
+            ("__Host-session=x; a=1", "a=1", "first"),
+            ("a=1; __Host-session=x; b=2", "a=1; b=2", "in the middle"),
+            ("a=1;__Host-session=x;b=2", "a=1;b=2", "no spaces"),
+            ("a=1;  b=2 ;c", "a=1;  b=2 ;c", "odd spaces stay"),
+            ("__HOST-SESSION=x; a=1", "a=1", "upper case"),
+            ("__Host%2Dsession=x; a=1", "a=1", "encoded"),
+            ("__Host%252dsession=x; a=1", "a=1", "encoded twice"),
+            ("%5f%5fHost-session=x", "", "encoded start"),
+            (
+                "session-login-0=x; session-login-3=y; a=1",
+                "a=1",
+                "a family",
+            ),
+            (
+                "session-logi=x",
+                "session-logi=x",
+                "shorter than the family",
+            ),
+            (
+                "__Host-session2=x",
+                "__Host-session2=x",
+                "longer than the name",
+            ),
+            ("x__Host-session=x", "x__Host-session=x", "another start"),
+            ("__Host-session =x; a=1", "a=1", "a space after the name"),
+            ("=__Host-session=x; a=1", "a=1", "no name"),
+            ("__Host-session; a=1", "a=1", "no value"),
+            (
+                "a=\"x; __Host-session=y\"; b=2",
+                "a=\"x; b=2",
+                "a quote hides nothing",
+            ),
+            (
+                "a=\"q,u o\\te\"; b==; c=%zz",
+                "a=\"q,u o\\te\"; b==; c=%zz",
+                "odd values stay",
+            ),
+            (
+                "a=__Host-session=x",
+                "a=__Host-session=x",
+                "our name as a value",
+            ),
+            ("__Host-session=1; __Host-session=2", "", "twice"),
+            ("a%zz=1; __Host-session=x", "a%zz=1", "a bad escape"),
+            ("; ;", "; ;", "empty pairs stay"),
+            ("", "", "empty"),
+        ] {
+            let kept = own()
+                .strip(value.as_bytes())
+                .unwrap_or_default()
+                .into_owned();
+            assert_eq!(String::from_utf8(kept).unwrap(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_header_with_nothing_left_is_dropped() {
+        assert!(own().strip(b"__Host-session=x").is_none());
+        assert!(own().strip(b"__Host-session=x; ").is_none());
+    }
+
+    #[test]
+    fn an_upstream_cannot_set_our_cookies() {
+        for (value, expected) in [
+            ("__Host-session=x; Path=/; Secure", true),
+            ("__host%2dsession=x; Path=/", true),
+            (" session-login-1=x", true),
+            ("other=__Host-session; Path=/", false),
+            ("sid=1; Path=/; Domain=__Host-session", false),
+        ] {
+            assert_eq!(own().owns(value.as_bytes()), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! One exchange with an Upstream: the request out, the response back, both streamed and at the same time.
+//!
+//! Knows nothing of who may ask; it forwards what it is handed and strips what no client may say.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::Payload;
+use hyper::body::{Body as _, Incoming};
+use hyper::header as up;
+use tokio::time::{timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use super::body::{NoBody, RequestBody, ResponseBody, Upload};
+use super::cookies::OwnCookies;
+use super::error::ForwardError;
+use super::headers;
+use super::pool::{self, Connection, Pool};
+use super::target::RequestTarget;
+use super::upstream::Upstream;
+
+/// A request to forward, and what is said about it besides what the client said.
+pub struct ForwardRequest<'a> {
+    /// The method, passed as it is.
+    pub method: &'a Method,
+    /// The target, forwarded in the bytes that were checked.
+    pub target: RequestTarget<'a>,
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+    /// Our own headers: set last, each replaces what the client said.
+    pub injected: Vec<(HeaderName, HeaderValue)>,
+    /// The cookies no Upstream may see or set.
+    pub own_cookies: &'a OwnCookies,
+    /// The client's body.
+    pub payload: Payload,
+    /// The authority the client knows us by, for `X-Forwarded-Host`.
+    pub public_host: &'a str,
+    /// The scheme the client knows us by, for `X-Forwarded-Proto`.
+    pub public_scheme: &'a str,
+    /// The client's address when a trusted gateway told it, for `X-Forwarded-For`.
+    pub client_address: Option<&'a str>,
+    /// Whether the answer belongs to a signed-in person and must stay out of shared caches.
+    pub authenticated: bool,
+    /// Whether the client's own `Authorization` may pass.
+    pub pass_authorization: bool,
+    /// More header names to take out, in lower case.
+    pub extra_stripped: &'a [String],
+}
+
+/// How long a forwarder waits, for what.
+#[derive(Debug, Clone, Copy)]
+pub struct ForwarderSettings {
+    /// For a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// For the response head, from the last byte of the request on.
+    pub response_timeout: Duration,
+    /// For the next request on an idle connection.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ForwarderSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            // The Functions host gives up after 240 s; we want to be the one who explains.
+            response_timeout: Duration::from_secs(230),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Forwards requests over the connections of one worker. A clone shares them.
+#[derive(Clone)]
+pub struct Forwarder {
+    pool: Rc<Pool>,
+    tls: TlsConnector,
+    settings: ForwarderSettings,
+}
+
+/// The request without its body: what a second sending needs as well.
+struct Head<'a> {
+    method: &'a Method,
+    target: RequestTarget<'a>,
+    headers: &'a HeaderMap,
+    injected: Vec<(HeaderName, HeaderValue)>,
+    own_cookies: &'a OwnCookies,
+    public_host: &'a str,
+    public_scheme: &'a str,
+    client_address: Option<&'a str>,
+    authenticated: bool,
+    pass_authorization: bool,
+    extra_stripped: &'a [String],
+}
+
+impl<'a> ForwardRequest<'a> {
+    fn split(self) -> (Head<'a>, Payload) {
+        let head = Head {
+            method: self.method,
+            target: self.target,
+            headers: self.headers,
+            injected: self.injected,
+            own_cookies: self.own_cookies,
+            public_host: self.public_host,
+            public_scheme: self.public_scheme,
+            client_address: self.client_address,
+            authenticated: self.authenticated,
+            pass_authorization: self.pass_authorization,
+            extra_stripped: self.extra_stripped,
+        };
+        (head, self.payload)
+    }
+}
+
+type Message = hyper::Request<RequestBody>;
+
+/// Why an exchange ended without a response head.
+enum Lost {
+    Unsent(Box<Message>),
+    Sent(hyper::Error),
+    Late,
+}
+
+impl Forwarder {
+    /// A forwarder without connections; make one per worker.
+    #[must_use]
+    pub fn new(tls: Arc<rustls::ClientConfig>, settings: ForwarderSettings) -> Self {
+        let mut tls = (*tls).clone();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self {
+            pool: Pool::new(settings.idle_timeout),
+            tls: Arc::new(tls).into(),
+            settings,
+        }
+    }
+
+    /// Sends the request and returns once the response head is there; its body streams on.
+    ///
+    /// # Errors
+    /// When there is no response head to pass on.
+    pub async fn forward(
+        &self,
+        upstream: &Upstream,
+        request: ForwardRequest<'_>,
+    ) -> Result<HttpResponse, ForwardError> {
+        let (request, payload) = request.split();
+        let (mut body, upload) = request_body(request.headers, payload)?;
+        let mut message = head(upstream, &request, &mut body)?;
+        // RFC 9110 9.2.2: only what is safe to repeat, and only when there is no body to repeat.
+        let mut may_resend = upload.is_none()
+            && matches!(
+                *request.method,
+                Method::GET | Method::HEAD | Method::OPTIONS
+            );
+        let mut pooled = self.pool.take(upstream);
+
+        loop {
+            let was_pooled = pooled.is_some();
+            let mut connection = match pooled.take() {
+                Some(connection) => connection,
+                None => self.connect(upstream).await?,
+            };
+            match self
+                .exchange(&mut connection, message, upload.as_deref())
+                .await
+            {
+                Ok(response) => return self.answer(response, connection, upload, &request),
+                Err(Lost::Unsent(unsent)) if was_pooled => {
+                    message = *unsent;
+                    pooled = self.pool.take(upstream);
+                }
+                Err(Lost::Sent(error)) if was_pooled && may_resend && !error.is_parse() => {
+                    may_resend = false;
+                    message = head(upstream, &request, &mut RequestBody::Empty)?;
+                }
+                Err(lost) => return Err(failure(lost, upload.as_deref())),
+            }
+        }
+    }
+
+    async fn connect(&self, upstream: &Upstream) -> Result<Connection, ForwardError> {
+        timeout(
+            self.settings.connect_timeout,
+            pool::connect(upstream, &self.tls),
+        )
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(ForwardError::Connect)
+    }
+
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        message: Message,
+        upload: Option<&Upload>,
+    ) -> Result<hyper::Response<Incoming>, Lost> {
+        let sent = connection.sender.try_send_request(message);
+        match within(self.settings.response_timeout, upload, sent).await {
+            None => Err(Lost::Late),
+            Some(Ok(response)) => Ok(response),
+            Some(Err(mut error)) => Err(match error.take_message() {
+                Some(unsent) => Lost::Unsent(Box::new(unsent)),
+                None => Lost::Sent(error.into_error()),
+            }),
+        }
+    }
+
+    fn answer(
+        &self,
+        response: hyper::Response<Incoming>,
+        connection: Connection,
+        upload: Option<Rc<Upload>>,
+        request: &Head<'_>,
+    ) -> Result<HttpResponse, ForwardError> {
+        let (head, incoming) = response.into_parts();
+        let status = StatusCode::from_u16(head.status.as_u16());
+        // We never ask for an upgrade, so 101 is no answer to anything (RFC 9110 15.2.2).
+        let status = status.ok().filter(|status| !status.is_informational());
+        let status = status.ok_or_else(|| ForwardError::Broken("an unusable status".into()))?;
+        let length = head.headers.get(up::CONTENT_LENGTH);
+        let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+
+        let size = match length.and_then(|value| value.to_str().ok()?.parse().ok()) {
+            Some(length) => BodySize::Sized(length),
+            None => incoming
+                .size_hint()
+                .exact()
+                .filter(|_| *request.method != Method::HEAD)
+                .map_or(BodySize::Stream, BodySize::Sized),
+        };
+        let is_over = incoming.is_end_stream();
+        let mut body = ResponseBody {
+            incoming,
+            size,
+            connection: Some(connection),
+            upload,
+            pool: Rc::clone(&self.pool),
+        };
+        if is_over {
+            body.release();
+        }
+        let body = if has_no_body {
+            BoxBody::new(NoBody)
+        } else {
+            BoxBody::new(body)
+        };
+
+        let mut answer = HttpResponse::with_body(status, body);
+        headers::copy_response(&head.headers, request.own_cookies, answer.headers_mut());
+        if status == StatusCode::NOT_MODIFIED
+            && let Some(Ok(length)) = length.map(|value| HeaderValue::from_bytes(value.as_bytes()))
+        {
+            answer
+                .headers_mut()
+                .insert(actix_web::http::header::CONTENT_LENGTH, length);
+        }
+        if request.authenticated {
+            headers::forbid_shared_caching(answer.headers_mut());
+        }
+        Ok(answer)
+    }
+}
+
+/// Waits at most `limit` from the last progress of the upload on; `None` is too late.
+async fn within<F: Future>(limit: Duration, upload: Option<&Upload>, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    let mut deadline = Instant::now() + limit;
+    loop {
+        if let Ok(done) = timeout_at(deadline.into(), &mut work).await {
+            return Some(done);
+        }
+        let later = upload.map(|upload| upload.last_progress.get() + limit)?;
+        if later <= Instant::now() {
+            return None;
+        }
+        deadline = later;
+    }
+}
+
+fn failure(lost: Lost, upload: Option<&Upload>) -> ForwardError {
+    if upload.is_some_and(|upload| upload.is_broken.get()) {
+        return ForwardError::BadRequest("the request body ended early");
+    }
+    match lost {
+        Lost::Late => ForwardError::Timeout,
+        Lost::Sent(error) => ForwardError::Broken(error.into()),
+        Lost::Unsent(_) => ForwardError::Broken("the connection closed at once".into()),
+    }
+}
+
+/// The client's body, framed as it was: by its length, in chunks, or not there at all (RFC 9112 6.3).
+fn request_body(
+    headers: &HeaderMap,
+    payload: Payload,
+) -> Result<(RequestBody, Option<Rc<Upload>>), ForwardError> {
+    use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+    let remaining = match headers.get(CONTENT_LENGTH) {
+        Some(value) => {
+            let length = value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse::<u64>().ok());
+            Some(length.ok_or(ForwardError::BadRequest("the content length is no number"))?)
+        }
+        None => None,
+    };
+    let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+    if !is_chunked && remaining.is_none_or(|length| length == 0) {
+        return Ok((RequestBody::Empty, None));
+    }
+    let upload = Rc::new(Upload {
+        last_progress: Cell::new(Instant::now()),
+        is_complete: Cell::new(false),
+        is_broken: Cell::new(false),
+    });
+    let remaining = remaining.filter(|_| !is_chunked);
+    Ok((
+        RequestBody::Streamed {
+            payload,
+            remaining,
+            upload: Rc::clone(&upload),
+        },
+        Some(upload),
+    ))
+}
+
+/// The request as the Upstream will read it. Takes the body out of `body`.
+fn head(
+    upstream: &Upstream,
+    request: &Head<'_>,
+    body: &mut RequestBody,
+) -> Result<Message, ForwardError> {
+    use ForwardError::BadRequest;
+    if matches!(*request.method, Method::CONNECT | Method::TRACE) {
+        return Err(BadRequest("the method is not forwarded"));
+    }
+    let target = [upstream.base_path(), request.target.as_str()].concat();
+    let uri = hyper::http::uri::PathAndQuery::try_from(target)
+        .map_err(|_| BadRequest("the target holds a forbidden byte"))?;
+    let method = hyper::Method::from_bytes(request.method.as_str().as_bytes())
+        .map_err(|_| BadRequest("the method is no token"))?;
+
+    let mut message = hyper::Request::new(std::mem::replace(body, RequestBody::Empty));
+    *message.method_mut() = method;
+    *message.uri_mut() = hyper::Uri::from(uri);
+    *message.headers_mut() = request_headers(upstream, request)?;
+    Ok(message)
+}
+
+fn request_headers(upstream: &Upstream, request: &Head<'_>) -> Result<up::HeaderMap, ForwardError> {
+    use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
+    let mut headers =
+        up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 4);
+    let named = request
+        .headers
+        .get_all(CONNECTION)
+        .map(HeaderValue::as_bytes);
+    let named = headers::named_by_connection(named);
+
+    for (name, value) in request.headers {
+        let text = name.as_str();
+        let is_stripped = *name == HOST
+            || (*name == AUTHORIZATION && !request.pass_authorization)
+            || headers::is_hop_by_hop(text)
+            || headers::is_forgeable(text)
+            || named.iter().any(|other| other == text)
+            || request.extra_stripped.iter().any(|other| other == text);
+        if is_stripped {
+            continue;
+        }
+        if *name != COOKIE {
+            headers.append(up_name(name)?, up_value(value.as_bytes())?);
+        } else if let Some(kept) = request.own_cookies.strip(value.as_bytes()) {
+            headers.append(up::COOKIE, up_value(&kept)?);
+        }
+    }
+
+    // RFC 9112 6.3: a length and chunks together were refused long before; the length passes as it is.
+    if let Some(length) = request.headers.get(CONTENT_LENGTH) {
+        headers.insert(up::CONTENT_LENGTH, up_value(length.as_bytes())?);
+    }
+    headers.insert(up::HOST, upstream.host_header());
+    let forwarded = [
+        ("x-forwarded-proto", request.public_scheme),
+        ("x-forwarded-host", request.public_host),
+    ];
+    for (name, value) in forwarded {
+        headers.insert(name, up_value(value.as_bytes())?);
+    }
+    if let Some(address) = request.client_address {
+        headers.insert("x-forwarded-for", up_value(address.as_bytes())?);
+    }
+    for (name, value) in &request.injected {
+        headers.insert(up_name(name)?, up_value(value.as_bytes())?);
+    }
+    Ok(headers)
+}
+
+fn up_name(name: &HeaderName) -> Result<up::HeaderName, ForwardError> {
+    up::HeaderName::from_bytes(name.as_str().as_bytes())
+        .map_err(|_| ForwardError::BadRequest("a header name is no token"))
+}
+
+fn up_value(value: &[u8]) -> Result<up::HeaderValue, ForwardError> {
+    up::HeaderValue::from_bytes(value)
+        .map_err(|_| ForwardError::BadRequest("a header value holds a forbidden byte"))
+}

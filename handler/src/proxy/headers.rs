@@ -1,0 +1,260 @@
+//! Which headers pass, in each direction, and what an answer to a signed-in person may say about caches.
+//!
+//! Knows names only; who is signed in is the caller's business.
+
+use actix_web::http::header as down;
+use hyper::header as up;
+
+use super::cookies::OwnCookies;
+
+/// Whether a header belongs to one connection (RFC 9110 7.6.1), or to the framing each leg makes anew.
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
+    match name.len() {
+        2 => name == "te",
+        5 => name == "proxy",
+        6 => name == "expect",
+        7 => matches!(name, "upgrade" | "trailer"),
+        8 => name == "trailers",
+        10 => matches!(name, "connection" | "keep-alive"),
+        14 => matches!(name, "content-length" | "http2-settings"),
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        18 => name == "proxy-authenticate",
+        19 => name == "proxy-authorization",
+        _ => false,
+    }
+}
+
+/// Whether only we, the platform or the gateway may say this: never a client. `name` is in lower case.
+pub(super) fn is_forgeable(name: &str) -> bool {
+    // CGI and WSGI fold `_` to `-`: `X_Forwarded_User` would arrive as ours.
+    if name.as_bytes().contains(&b'_') {
+        return true;
+    }
+    match name.as_bytes().first() {
+        Some(b'x') => name.strip_prefix("x-").is_none_or(is_forgeable_extension),
+        Some(b'c') => {
+            matches!(
+                name,
+                "client-ip" | "client-cert" | "client-cert-chain" | "cf-connecting-ip"
+            ) || name.starts_with("cf-access-")
+        }
+        Some(b'd') => name == "disguised-host",
+        Some(b'f') => matches!(name, "forwarded" | "front-end-https"),
+        Some(b'o') => name.starts_with("ocp-apim-"),
+        Some(b'r') => name.starts_with("remote-"),
+        Some(b's') => name.starts_with("ssl-client-"),
+        Some(b't') => name == "true-client-ip",
+        Some(b'w') => name == "was-default-hostname",
+        _ => false,
+    }
+}
+
+/// The same, for what follows `x-`.
+fn is_forgeable_extension(rest: &str) -> bool {
+    let families: &[&str] = match rest.as_bytes().first() {
+        Some(b'a') => &[
+            "auth-request-",
+            "arr-",
+            "azure-",
+            "amzn-oidc-",
+            "authenticated-",
+        ],
+        Some(b'c') => &["client-ip", "client-cert", "cluster-client-ip"],
+        Some(b'e') => &["envoy-"],
+        Some(b'f') => &["forwarded", "functions-key"],
+        Some(b'g') => &["gateway-", "goog-authenticated-", "goog-iap-"],
+        Some(b'h') => return rest == "host",
+        Some(b'm') => &["ms-client-principal", "ms-token-", "ms-invocation-id"],
+        Some(b'o') => &["original-"],
+        Some(b'p') => &["proxy-"],
+        Some(b'r') => &["rewrite-url", "remote-", "real-ip"],
+        Some(b's') => &["site-deployment-id", "ssl-", "scheme"],
+        Some(b'u') => &["url-scheme"],
+        Some(b'w') => &["webauth-", "waws-"],
+        Some(b'z') => &["zumo-auth"],
+        _ => &[],
+    };
+    families.iter().any(|family| rest.starts_with(family))
+}
+
+/// The headers a `Connection` header names, in lower case. Usually none, and then nothing is allocated.
+pub(super) fn named_by_connection<'v>(values: impl Iterator<Item = &'v [u8]>) -> Vec<String> {
+    let mut named = Vec::new();
+    for token in values.flat_map(|value| value.split(|byte| *byte == b',')) {
+        let token = token.trim_ascii();
+        let is_ours = token.is_empty()
+            || token.eq_ignore_ascii_case(b"keep-alive")
+            || token.eq_ignore_ascii_case(b"close");
+        if !is_ours {
+            named.push(String::from_utf8_lossy(token).to_ascii_lowercase());
+        }
+    }
+    named
+}
+
+/// Copies an Upstream's headers to the answer, without those of its connection and without cookies named like ours.
+pub(super) fn copy_response(from: &up::HeaderMap, own: &OwnCookies, to: &mut down::HeaderMap) {
+    let named = named_by_connection(
+        from.get_all(up::CONNECTION)
+            .iter()
+            .map(up::HeaderValue::as_bytes),
+    );
+    for (name, value) in from {
+        let text = name.as_str();
+        if is_hop_by_hop(text) || named.iter().any(|other| other == text) {
+            continue;
+        }
+        if *name == up::SET_COOKIE && own.owns(value.as_bytes()) {
+            continue;
+        }
+        let name = down::HeaderName::from_bytes(text.as_bytes());
+        let value = down::HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            to.append(name, value);
+        }
+    }
+}
+
+/// Keeps answers to signed-in people out of shared caches (RFC 9111 5.2.2, RFC 9213 2).
+pub(super) fn forbid_shared_caching(headers: &mut down::HeaderMap) {
+    headers.remove("surrogate-control");
+    headers.remove("cdn-cache-control");
+    let kept = strict_directives(headers);
+    headers.remove(down::CACHE_CONTROL);
+    let value = kept.and_then(|kept| down::HeaderValue::from_str(&kept).ok());
+    let value = value.unwrap_or(down::HeaderValue::from_static("private, no-store"));
+    headers.insert(down::CACHE_CONTROL, value);
+
+    let varies = headers.get_all(down::VARY).any(|value| {
+        let names = value.as_bytes().split(|byte| *byte == b',');
+        names
+            .map(<[u8]>::trim_ascii)
+            .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+    });
+    if !varies {
+        headers.append(down::VARY, down::HeaderValue::from_static("Cookie"));
+    }
+}
+
+/// The Upstream's own directives without the shared ones, when they already forbid shared caching.
+fn strict_directives(headers: &down::HeaderMap) -> Option<String> {
+    let values: Vec<&str> = headers
+        .get_all(down::CACHE_CONTROL)
+        .map(|value| value.to_str().ok())
+        .collect::<Option<_>>()?;
+    let all = values.join(", ");
+    let directives = || {
+        all.split(',')
+            .map(str::trim)
+            .filter(|directive| !directive.is_empty())
+    };
+    // A list in quotes (`private="set-cookie"`) binds one header only, and its commas would mislead us.
+    let is_strict = |directive: &str| {
+        directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store")
+    };
+    if all.contains('"') || !directives().any(is_strict) {
+        return None;
+    }
+    let is_shared = |directive: &&str| {
+        let name = directive.split('=').next().unwrap_or_default().trim();
+        name.eq_ignore_ascii_case("public") || name.eq_ignore_ascii_case("s-maxage")
+    };
+    Some(
+        directives()
+            .filter(|directive| !is_shared(directive))
+            .collect::<Vec<_>>()
+            .join(", "),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_must_not_say_is_taken_out() {
+        for name in [
+            "x-forwarded-for",
+            "x-forwarded-user",
+            "x-forwarded",
+            "forwarded",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-ms-client-principal",
+            "x-ms-client-principal-id",
+            "x-ms-token-aad-id-token",
+            "x-functions-key",
+            "x-azure-functions-invocationid",
+            "x-ms-invocation-id",
+            "ocp-apim-subscription-key",
+            "x-gateway-token",
+            "x-proxy-id-token",
+            "x-auth-request-user",
+            "remote-user",
+            "x-remote-user",
+            "x-webauth-user",
+            "x-arr-ssl",
+            "x-waws-unencoded-url",
+            "x-site-deployment-id",
+            "disguised-host",
+            "was-default-hostname",
+            "client-ip",
+            "x-azure-ref",
+            "x-client-ip",
+            "x-real-ip",
+            "x_forwarded_user",
+            "remote_user",
+            "any_name",
+        ] {
+            assert!(is_forgeable(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_application_needs_stays() {
+        for name in [
+            "accept",
+            "cookie",
+            "x-csrf",
+            "x-requested-with",
+            "x-ms-client-request-id",
+            "range",
+            "if-none-match",
+            "content-type",
+            "x-request-id",
+            "traceparent",
+            "origin",
+            "referer",
+            "sec-fetch-mode",
+            "x-xsrf-token",
+        ] {
+            assert!(!is_forgeable(name) && !is_hop_by_hop(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn answers_to_signed_in_people_stay_out_of_shared_caches() {
+        for (sent, expected) in [
+            (None, "private, no-store"),
+            (Some("public, max-age=60"), "private, no-store"),
+            (Some("max-age=60"), "private, no-store"),
+            (Some("Private, max-age=60"), "Private, max-age=60"),
+            (Some("no-store"), "no-store"),
+            (Some("private, public, s-maxage=9"), "private"),
+            (Some("private=\"set-cookie\""), "private, no-store"),
+        ] {
+            let mut headers = down::HeaderMap::new();
+            if let Some(sent) = sent {
+                headers.insert(down::CACHE_CONTROL, down::HeaderValue::from_static(sent));
+            }
+            forbid_shared_caching(&mut headers);
+            assert_eq!(
+                headers.get(down::CACHE_CONTROL).unwrap(),
+                expected,
+                "{sent:?}"
+            );
+            assert_eq!(headers.get(down::VARY).unwrap(), "Cookie");
+        }
+    }
+}

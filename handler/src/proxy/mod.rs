@@ -1,0 +1,25 @@
+//! How a request reaches the Upstream and its answer comes back: which Upstream, with which headers, streamed.
+//!
+//! Knows nothing of sign-in, sessions or tokens: whoever calls `Forwarder::forward` has already decided
+//! that the request may pass, and says which headers speak for it.
+
+mod body;
+mod cookies;
+mod error;
+mod forward;
+mod headers;
+mod identity;
+mod pool;
+mod routes;
+mod target;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+pub use self::cookies::OwnCookies;
+pub use self::error::ForwardError;
+pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
+pub use self::identity::{HeaderPreset, UnknownPreset, identity_headers};
+pub use self::routes::{Access, Route, RouteError, RouteTable};
+pub use self::target::{RequestTarget, TargetError};
+pub use self::upstream::{Upstream, UpstreamError};

@@ -1,0 +1,126 @@
+//! The connections of one worker to its Upstreams.
+//!
+//! One thread uses a pool, so it needs no lock. A connection out of the pool is owned by one exchange, and dropping it
+//! closes its socket.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::rt;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::body::RequestBody;
+use super::upstream::Upstream;
+
+/// How many idle connections to one Upstream a worker keeps.
+const MAX_IDLE: usize = 64;
+
+/// One HTTP/1.1 connection to an Upstream.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<RequestBody>,
+    upstream: usize,
+    name: Arc<str>,
+    idle_since: Instant,
+    driver: rt::task::JoinHandle<()>,
+}
+
+impl Connection {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Idle connections, the longest idle first, per Upstream.
+pub(super) struct Pool {
+    idle: RefCell<Vec<(usize, Vec<Connection>)>>,
+    idle_timeout: Duration,
+}
+
+impl Pool {
+    pub(super) fn new(idle_timeout: Duration) -> Rc<Self> {
+        Rc::new(Self {
+            idle: RefCell::default(),
+            idle_timeout,
+        })
+    }
+
+    /// The connection that was used last and is still open.
+    pub(super) fn take(&self, upstream: &Upstream) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        let (_, connections) = idle.iter_mut().find(|(key, _)| *key == upstream.key())?;
+        while let Some(connection) = connections.pop() {
+            // Not ready means closed, or an Upstream that answered before it read the whole request.
+            if connection.sender.is_ready() && connection.idle_since.elapsed() < self.idle_timeout {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange is over.
+    pub(super) fn put(&self, mut connection: Connection) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        connection.idle_since = Instant::now();
+        let mut idle = self.idle.borrow_mut();
+        let at = match idle.iter().position(|(key, _)| *key == connection.upstream) {
+            Some(at) => at,
+            None => {
+                idle.push((connection.upstream, Vec::with_capacity(MAX_IDLE)));
+                idle.len() - 1
+            }
+        };
+        let connections = &mut idle[at].1;
+        let is_stale = connections.first().is_some_and(|first| {
+            connection.idle_since.duration_since(first.idle_since) >= self.idle_timeout
+        });
+        if is_stale || connections.len() >= MAX_IDLE {
+            connections.remove(0);
+        }
+        connections.push(connection);
+    }
+}
+
+/// Opens a connection: TCP without delay, TLS when the Upstream is `https`.
+pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Result<Connection> {
+    let tcp = TcpStream::connect(upstream.address()).await?;
+    tcp.set_nodelay(true)?;
+    match upstream.tls() {
+        None => handshake(tcp, upstream).await,
+        Some(name) => handshake(tls.connect(name.clone(), tcp).await?, upstream).await,
+    }
+}
+
+async fn handshake<T>(io: T, upstream: &Upstream) -> io::Result<Connection>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (sender, driver) = http1::handshake(TokioIo::new(io))
+        .await
+        .map_err(io::Error::other)?;
+    let driver = rt::spawn(async move {
+        // Whoever uses the connection sees the same error and reports it.
+        let _ = driver.await;
+    });
+    Ok(Connection {
+        sender,
+        upstream: upstream.key(),
+        name: upstream.shared_name(),
+        idle_since: Instant::now(),
+        driver,
+    })
+}

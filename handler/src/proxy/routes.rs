@@ -1,0 +1,378 @@
+//! The route table: which path prefix goes to which Upstream, and whether it needs a session.
+//!
+//! Knows what access a route asks for, never how that is decided.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::upstream::{Upstream, UpstreamError};
+
+/// Every route, the longest path first.
+#[derive(Debug)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+}
+
+/// One path prefix and where it leads.
+#[derive(Debug)]
+pub struct Route {
+    path: String,
+    upstream: Arc<Upstream>,
+    access: Access,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Only requests with a live session.
+    #[default]
+    Session,
+    /// Everybody.
+    Anonymous,
+}
+
+/// What is wrong with a route table.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteError {
+    /// It isn't a JSON list of objects with the members we know.
+    #[error("the routes are not a JSON list of {{path, upstream, access}}")]
+    Json(#[source] serde_json::Error),
+    /// The list is empty: nothing could be reached.
+    #[error("there is no route")]
+    Empty,
+    /// A path isn't plain, decoded segments.
+    #[error(
+        "the route path {0:?} must start with / and hold no escape, query, dot segment or empty segment"
+    )]
+    Path(String),
+    /// A path occurs twice.
+    #[error("the route path {0:?} occurs twice")]
+    Duplicate(String),
+    /// `access` is neither `session` nor `anonymous`.
+    #[error("the access {0:?} is neither session nor anonymous")]
+    Access(String),
+    /// An Upstream isn't usable.
+    #[error("the upstream of the route {path:?} is not usable")]
+    Upstream {
+        /// The route's path.
+        path: String,
+        /// What is wrong with its Upstream.
+        #[source]
+        source: UpstreamError,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteRow {
+    path: String,
+    upstream: String,
+    access: Option<String>,
+}
+
+impl RouteTable {
+    /// Reads a JSON list of `{"path", "upstream", "access"}`; access is `session` when it isn't given.
+    ///
+    /// # Errors
+    /// The first mistake found.
+    pub fn parse(json: &str) -> Result<Self, RouteError> {
+        let rows: Vec<RouteRow> = serde_json::from_str(json).map_err(RouteError::Json)?;
+        let mut upstreams: Vec<(String, Arc<Upstream>)> = Vec::new();
+        let mut routes: Vec<Route> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let path = prefix(&row.path)?;
+            if routes.iter().any(|route| route.path == path) {
+                return Err(RouteError::Duplicate(row.path));
+            }
+            let access = row
+                .access
+                .map_or(Ok(Access::Session), |access| access.parse())?;
+            // Routes to one URL share its connections.
+            let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
+                Some((_, upstream)) => Arc::clone(upstream),
+                None => upstream(&row.path, &row.upstream)?,
+            };
+            upstreams.push((row.upstream, Arc::clone(&upstream)));
+            routes.push(Route {
+                path,
+                upstream,
+                access,
+            });
+        }
+        if routes.is_empty() {
+            return Err(RouteError::Empty);
+        }
+        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+        Ok(Self { routes })
+    }
+
+    /// Everything to one Upstream, with a session.
+    ///
+    /// # Errors
+    /// When the URL is no Upstream.
+    pub fn single(url: &str) -> Result<Self, RouteError> {
+        let route = Route {
+            path: "/".to_owned(),
+            upstream: upstream("/", url)?,
+            access: Access::Session,
+        };
+        Ok(Self {
+            routes: vec![route],
+        })
+    }
+
+    /// The route with the longest prefix of `path` (without its query) that ends on a segment boundary.
+    ///
+    /// An Upstream may decode, fold case or squeeze slashes before it looks at the path. So a path on an anonymous
+    /// route is read that way as well, and a route that needs a session wins.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<&Route> {
+        let found = self.longest(path)?;
+        if found.access == Access::Session || self.routes.len() == 1 {
+            return Some(found);
+        }
+        let loose = loosened(path);
+        let stricter = self
+            .routes
+            .iter()
+            .find(|route| covers(&route.path.to_ascii_lowercase(), &loose))
+            .filter(|route| route.access == Access::Session);
+        Some(stricter.unwrap_or(found))
+    }
+
+    /// The routes, the longest path first.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    fn longest(&self, path: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| covers(&route.path, path))
+    }
+}
+
+impl Route {
+    /// The path prefix it covers, without a slash at the end unless it is `/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Who may use it.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
+    }
+}
+
+impl FromStr for Access {
+    type Err = RouteError;
+
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        match text {
+            "session" => Ok(Self::Session),
+            "anonymous" => Ok(Self::Anonymous),
+            _ => Err(RouteError::Access(text.to_owned())),
+        }
+    }
+}
+
+fn upstream(path: &str, url: &str) -> Result<Arc<Upstream>, RouteError> {
+    Upstream::parse(url)
+        .map(Arc::new)
+        .map_err(|source| RouteError::Upstream {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// A route's path without its final slash; `/` stays.
+fn prefix(path: &str) -> Result<String, RouteError> {
+    let refused = || RouteError::Path(path.to_owned());
+    let inner = path.strip_prefix('/').ok_or_else(refused)?;
+    if inner.is_empty() {
+        return Ok("/".to_owned());
+    }
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let is_plain = |segment: &str| {
+        let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b"%?#\\;".contains(&byte);
+        !matches!(segment, "" | "." | "..") && segment.bytes().all(is_allowed)
+    };
+    if !inner.split('/').all(is_plain) {
+        return Err(refused());
+    }
+    Ok(format!("/{inner}"))
+}
+
+fn covers(prefix: &str, path: &str) -> bool {
+    match path.strip_prefix(prefix) {
+        Some(rest) => prefix == "/" || rest.is_empty() || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+/// The path as the most forgiving Upstream might read it: decoded to the end, lower case, `\` as `/`, no empty
+/// segments, no `;parameters`, no spaces or dots at the end of a segment.
+fn loosened(path: &str) -> String {
+    let mut decoded = path.as_bytes().to_vec();
+    loop {
+        let next: Vec<u8> = percent_encoding::percent_decode(&decoded).collect();
+        if next.len() == decoded.len() {
+            break;
+        }
+        decoded = next;
+    }
+    let text = String::from_utf8_lossy(&decoded).to_ascii_lowercase();
+    let mut loose = String::with_capacity(text.len());
+    for segment in text.split(['/', '\\']) {
+        let name = segment
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(['.', ' ']);
+        if !name.is_empty() {
+            loose.push('/');
+            loose.push_str(name);
+        }
+    }
+    if loose.is_empty() {
+        "/".to_owned()
+    } else {
+        loose
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> RouteTable {
+        RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a","access":"anonymous"},
+                {"path":"/admin","upstream":"http://b"},
+                {"path":"/admin/Public/","upstream":"http://c","access":"anonymous"},
+                {"path":"/app","upstream":"http://b","access":"session"}]"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_longest_prefix_on_a_segment_boundary_wins() {
+        let table = table();
+
+        for (path, expected) in [
+            ("/", "/"),
+            ("/x", "/"),
+            ("/admin", "/admin"),
+            ("/admin/", "/admin"),
+            ("/admin/x", "/admin"),
+            ("/administrator", "/"),
+            ("/admin/Public", "/admin/Public"),
+            ("/admin/Public/x", "/admin/Public"),
+            ("/admin/Publicity", "/admin"),
+            ("/app/x", "/app"),
+        ] {
+            assert_eq!(table.find(path).unwrap().path(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_a_session_route_still_needs_the_session() {
+        let table = table();
+
+        for path in [
+            "/%61dmin",
+            "/%2561dmin",
+            "/ADMIN/x",
+            "//admin",
+            "/admin;x=1/y",
+            "/admin%2fx",
+            "/admin%5cx",
+            "/admin%20/x",
+            "/admin./x",
+            "/%2Fadmin",
+        ] {
+            assert_eq!(
+                table.find(path).unwrap().access(),
+                Access::Session,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_no_route_covers_finds_nothing() {
+        let table = RouteTable::parse(r#"[{"path":"/app","upstream":"http://a"}]"#).unwrap();
+
+        assert!(table.find("/other").is_none());
+    }
+
+    #[test]
+    fn routes_to_one_url_share_the_upstream() {
+        let table = table();
+
+        let admin = table.find("/admin").unwrap().upstream();
+
+        assert!(Arc::ptr_eq(admin, table.find("/app").unwrap().upstream()));
+    }
+
+    #[test]
+    fn a_single_upstream_covers_everything_with_a_session() {
+        let table = RouteTable::single("http://app:81/base").unwrap();
+
+        let route = table.find("/any/thing").unwrap();
+
+        assert_eq!(
+            (route.access(), route.upstream().name()),
+            (Access::Session, "app:81")
+        );
+    }
+
+    #[test]
+    fn tables_with_a_mistake_are_refused() {
+        for (json, why) in [
+            ("", "no JSON"),
+            ("{}", "no list"),
+            ("[]", "no route"),
+            (r#"[{"path":"/"}]"#, "no upstream"),
+            (r#"[{"upstream":"http://a"}]"#, "no path"),
+            (
+                r#"[{"path":"/","upstream":"http://a","acess":"anonymous"}]"#,
+                "an unknown member",
+            ),
+            (
+                r#"[{"path":"/","upstream":"http://a","access":"public"}]"#,
+                "an unknown access",
+            ),
+            (
+                r#"[{"path":"app","upstream":"http://a"}]"#,
+                "no leading slash",
+            ),
+            (
+                r#"[{"path":"/a//b","upstream":"http://a"}]"#,
+                "an empty segment",
+            ),
+            (
+                r#"[{"path":"/a/../b","upstream":"http://a"}]"#,
+                "a dot segment",
+            ),
+            (r#"[{"path":"/a%20b","upstream":"http://a"}]"#, "an escape"),
+            (r#"[{"path":"/a?b","upstream":"http://a"}]"#, "a query"),
+            (r#"[{"path":"/a","upstream":"a"}]"#, "no URL"),
+            (
+                r#"[{"path":"/a","upstream":"http://a"},{"path":"/a/","upstream":"http://b"}]"#,
+                "twice",
+            ),
+        ] {
+            assert!(RouteTable::parse(json).is_err(), "{why}");
+        }
+    }
+}
