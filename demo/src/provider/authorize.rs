@@ -1,0 +1,272 @@
+//! `/authorize` and `/end_session`: the two endpoints that a browser visits.
+//!
+//! An unknown client or `redirect_uri` gets a page, never a redirect (RFC 6749 section 4.1.2.1).
+
+use actix_web::web::{Data, Form, Query};
+use actix_web::{HttpRequest, HttpResponse, http::header};
+use oauth_proxy::clock::Timestamp;
+use serde::Deserialize;
+use url::Url;
+
+use super::keys::Expired;
+use super::store::{CodeBinding, Login, authenticate};
+use super::{COOKIE, Provider, login_cookie, pages};
+
+/// An authorization request (OIDC Core 3.1.2.1, RFC 7636 section 4.3).
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct AuthorizationRequest {
+    #[serde(default)]
+    client_id: String,
+    #[serde(default)]
+    redirect_uri: String,
+    #[serde(default)]
+    response_type: String,
+    #[serde(default)]
+    scope: String,
+    state: Option<String>,
+    nonce: Option<String>,
+    prompt: Option<String>,
+    max_age: Option<u64>,
+    login_hint: Option<String>,
+    response_mode: Option<String>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
+}
+
+/// Why a request gets no code, and who may hear of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Shown to the person: there is nowhere safe to send them.
+    Page(&'static str),
+    /// Sent back to the client as an `error` code with its description.
+    Redirect(&'static str, &'static str),
+}
+
+/// What the sign-in form sends.
+#[derive(Deserialize)]
+pub(super) struct Credentials {
+    username: String,
+    password: String,
+}
+
+/// Answers at once when the person is signed in here already, else shows the sign-in form.
+pub(super) async fn authorize(
+    req: HttpRequest,
+    query: Query<AuthorizationRequest>,
+    provider: Data<Provider>,
+) -> HttpResponse {
+    if let Err(refusal) = check(&query, &provider) {
+        return refuse(&query, &refusal, &provider);
+    }
+    let now = provider.now();
+    let login = login_cookie(&req).and_then(|cookie| provider.store.login(cookie));
+    if let Some(login) = login.filter(|login| query.accepts(*login, now)) {
+        return answer_code(&query, login, &provider, now);
+    }
+    if query.has_prompt("none") {
+        return refuse(&query, &Refusal::Redirect("login_required", "nobody is signed in here"), &provider);
+    }
+    pages::sign_in(req.query_string(), query.login_hint.as_deref().unwrap_or(""), None)
+}
+
+/// Checks the form, remembers the person and sends the code.
+pub(super) async fn sign_in(
+    req: HttpRequest,
+    query: Query<AuthorizationRequest>,
+    form: Form<Credentials>,
+    provider: Data<Provider>,
+) -> HttpResponse {
+    if let Err(refusal) = check(&query, &provider) {
+        return refuse(&query, &refusal, &provider);
+    }
+    let Some(user) = authenticate(&form.username, &form.password) else {
+        return pages::sign_in(req.query_string(), &form.username, Some("That name and password do not match."));
+    };
+    let now = provider.now();
+    let login = Login { user, auth_time: now };
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", provider.store.begin_login(login));
+    let mut response = answer_code(&query, login, &provider, now);
+    if let Ok(cookie) = cookie.parse() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+impl AuthorizationRequest {
+    fn has_prompt(&self, value: &str) -> bool {
+        self.prompt.as_deref().unwrap_or("").split(' ').any(|prompt| prompt == value)
+    }
+
+    /// OIDC Core 3.1.2.1: `prompt=login` and `max_age` ask for a fresh sign-in.
+    fn accepts(&self, login: Login, now: Timestamp) -> bool {
+        let is_recent = self.max_age.is_none_or(|seconds| now.since(login.auth_time).as_secs() <= seconds);
+        is_recent && !self.has_prompt("login")
+    }
+}
+
+/// Accepts a request or says which rule it breaks.
+pub(super) fn check(request: &AuthorizationRequest, provider: &Provider) -> Result<(), Refusal> {
+    if request.client_id != provider.client.id {
+        return Err(Refusal::Page("This application is not known here."));
+    }
+    // RFC 9700 section 2.1: exact string comparison.
+    if request.redirect_uri != provider.client.redirect_uri {
+        return Err(Refusal::Page("The address to return to is not registered for this application."));
+    }
+    if request.response_type != "code" {
+        return Err(Refusal::Redirect("unsupported_response_type", "only response_type=code is offered"));
+    }
+    if !request.scope.split(' ').any(|scope| scope == "openid") {
+        return Err(Refusal::Redirect("invalid_scope", "the scope openid is missing"));
+    }
+    // RFC 9700 section 2.1.1: PKCE is required, and `plain` is no protection.
+    if request.code_challenge.is_none() || request.code_challenge_method.as_deref() != Some("S256") {
+        return Err(Refusal::Redirect("invalid_request", "a code_challenge with S256 is required"));
+    }
+    Ok(())
+}
+
+fn answer_code(request: &AuthorizationRequest, login: Login, provider: &Provider, now: Timestamp) -> HttpResponse {
+    let binding = CodeBinding {
+        redirect_uri: request.redirect_uri.clone(),
+        code_challenge: request.code_challenge.clone().unwrap_or_default(),
+    };
+    let code = provider.store.issue_code(login, request.scope.clone(), request.nonce.clone(), binding, now);
+    respond(request, &[("code", code.as_str())], provider)
+}
+
+fn refuse(request: &AuthorizationRequest, refusal: &Refusal, provider: &Provider) -> HttpResponse {
+    match refusal {
+        Refusal::Page(reason) => pages::refused(reason),
+        Refusal::Redirect(error, description) => {
+            respond(request, &[("error", error), ("error_description", description)], provider)
+        }
+    }
+}
+
+/// Sends the response by `query` or by `form_post`, always with `iss` (RFC 9207 section 2).
+fn respond(request: &AuthorizationRequest, parameters: &[(&str, &str)], provider: &Provider) -> HttpResponse {
+    let mut parameters = parameters.to_vec();
+    parameters.push(("iss", &provider.issuer));
+    if let Some(state) = &request.state {
+        parameters.push(("state", state));
+    }
+    if request.response_mode.as_deref() == Some("form_post") {
+        return pages::form_post(&request.redirect_uri, &parameters);
+    }
+    redirect(&request.redirect_uri, &parameters)
+}
+
+fn redirect(address: &str, parameters: &[(&str, &str)]) -> HttpResponse {
+    let Ok(mut url) = Url::parse(address) else {
+        return pages::refused("The address to return to cannot be read.");
+    };
+    if !parameters.is_empty() {
+        url.query_pairs_mut().extend_pairs(parameters);
+    }
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, url.as_str()))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+/// A logout request (RP-Initiated Logout 1.0 section 2).
+#[derive(Debug, Deserialize)]
+pub(super) struct LogoutRequest {
+    id_token_hint: Option<String>,
+    post_logout_redirect_uri: Option<String>,
+    state: Option<String>,
+}
+
+/// Signs the person out, or asks first when nothing proves that the client sent them.
+pub(super) async fn end_session(
+    req: HttpRequest,
+    query: Query<LogoutRequest>,
+    provider: Data<Provider>,
+) -> HttpResponse {
+    let hint = query.id_token_hint.as_deref();
+    let is_proved = hint.is_some_and(|token| provider.keys.verify("JWT", token, Expired::Accepted).is_some());
+    if !is_proved && login_cookie(&req).is_some() {
+        return pages::confirm_sign_out(req.query_string());
+    }
+    end(&req, &query, &provider)
+}
+
+/// Signs the person out after they pressed the button.
+pub(super) async fn end_session_confirmed(
+    req: HttpRequest,
+    query: Query<LogoutRequest>,
+    provider: Data<Provider>,
+) -> HttpResponse {
+    end(&req, &query, &provider)
+}
+
+fn end(req: &HttpRequest, logout: &LogoutRequest, provider: &Provider) -> HttpResponse {
+    let registered = provider.client.post_logout_redirect_uri.as_str();
+    let target = logout.post_logout_redirect_uri.as_deref();
+    // RP-Initiated Logout 1.0 section 3: never to an address that was not registered.
+    if target.is_some_and(|target| target != registered) {
+        return pages::refused("The address to return to after signing out is not registered.");
+    }
+    if let Some(cookie) = login_cookie(req) {
+        provider.store.end_login(cookie);
+    }
+    let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
+    let mut response = target.map_or_else(pages::signed_out, |target| redirect(target, &state));
+    if let Ok(cookie) = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax").parse() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AuthorizationRequest, Refusal, check};
+    use crate::provider::token::tests::provider;
+
+    fn request() -> AuthorizationRequest {
+        AuthorizationRequest {
+            client_id: "demo".into(),
+            redirect_uri: "http://127.0.0.1:8080/oauth/callback".into(),
+            response_type: "code".into(),
+            scope: "openid profile".into(),
+            code_challenge: Some("challenge".into()),
+            code_challenge_method: Some("S256".into()),
+            ..AuthorizationRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_complete_request_is_accepted() {
+        assert_eq!(check(&request(), &provider()), Ok(()));
+    }
+
+    #[test]
+    fn an_unknown_client_gets_a_page() {
+        let request = AuthorizationRequest { client_id: "another".into(), ..request() };
+
+        assert!(matches!(check(&request, &provider()), Err(Refusal::Page(_))));
+    }
+
+    #[test]
+    fn an_unknown_redirect_uri_gets_a_page_and_no_redirect() {
+        let request =
+            AuthorizationRequest { redirect_uri: "http://127.0.0.1:8080/oauth/callback/".into(), ..request() };
+
+        assert!(matches!(check(&request, &provider()), Err(Refusal::Page(_))));
+    }
+
+    #[test]
+    fn a_request_without_pkce_is_refused() {
+        let request = AuthorizationRequest { code_challenge: None, ..request() };
+
+        assert!(matches!(check(&request, &provider()), Err(Refusal::Redirect("invalid_request", _))));
+    }
+
+    #[test]
+    fn a_plain_code_challenge_is_refused() {
+        let request = AuthorizationRequest { code_challenge_method: Some("plain".into()), ..request() };
+
+        assert!(matches!(check(&request, &provider()), Err(Refusal::Redirect("invalid_request", _))));
+    }
+}

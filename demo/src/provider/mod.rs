@@ -1,0 +1,106 @@
+//! A small OpenID Provider for the demo: one client, two people, everything in memory.
+//!
+//! It keeps the rules that the handler relies on (PKCE, single-use codes, rotation, RFC 9207) and no more.
+//! It must never run anywhere but on loopback: its passwords are on its sign-in page.
+
+mod authorize;
+mod keys;
+mod pages;
+mod store;
+mod token;
+
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, http::header};
+use oauth_proxy::clock::{Clock, SystemClock, Timestamp};
+use serde_json::json;
+
+use keys::SigningKey;
+use store::Store;
+
+const COOKIE: &str = "demo-provider";
+
+/// The one application that may ask for sign-ins.
+pub(crate) struct Client {
+    /// `client_id`.
+    pub(crate) id: String,
+    /// `client_secret`; new at every start.
+    pub(crate) secret: String,
+    /// The only `redirect_uri` accepted.
+    pub(crate) redirect_uri: String,
+    /// The only `post_logout_redirect_uri` accepted.
+    pub(crate) post_logout_redirect_uri: String,
+}
+
+/// Everything the Provider's endpoints need.
+pub(crate) struct Provider {
+    issuer: String,
+    client: Client,
+    keys: SigningKey,
+    store: Store,
+}
+
+impl Provider {
+    /// A Provider with a new key and nobody signed in.
+    pub(crate) fn new(issuer: String, client: Client) -> Result<Self, String> {
+        Ok(Self { issuer, client, keys: SigningKey::generate()?, store: Store::default() })
+    }
+
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+}
+
+/// Puts the Provider's endpoints into a server.
+pub(crate) fn configure(service: &mut ServiceConfig) {
+    service
+        .route("/", web::get().to(pages::home))
+        .route("/.well-known/openid-configuration", web::get().to(discovery))
+        .route("/jwks", web::get().to(jwks))
+        .route("/authorize", web::get().to(authorize::authorize))
+        .route("/authorize", web::post().to(authorize::sign_in))
+        .route("/end_session", web::get().to(authorize::end_session))
+        .route("/end_session", web::post().to(authorize::end_session_confirmed))
+        .route("/token", web::post().to(token::token))
+        .route("/revoke", web::post().to(token::revoke))
+        .route("/userinfo", web::get().to(token::userinfo))
+        .route("/userinfo", web::post().to(token::userinfo));
+}
+
+/// The Provider's metadata (OIDC Discovery 1.0 section 3).
+async fn discovery(provider: Data<Provider>) -> HttpResponse {
+    let issuer = &provider.issuer;
+    HttpResponse::Ok().json(json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "userinfo_endpoint": format!("{issuer}/userinfo"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
+        "end_session_endpoint": format!("{issuer}/end_session"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": ["none", "login"],
+        "authorization_response_iss_parameter_supported": true,
+    }))
+}
+
+async fn jwks(provider: Data<Provider>) -> HttpResponse {
+    HttpResponse::Ok().json(provider.keys.jwk_set())
+}
+
+/// The value of our own cookie. Loopback ports share cookies, so every part of the demo has its own name.
+fn login_cookie(req: &HttpRequest) -> Option<&str> {
+    req.headers()
+        .get_all(header::COOKIE)
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE).then_some(value))
+}

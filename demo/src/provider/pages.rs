@@ -1,0 +1,81 @@
+//! The Provider's few pages. They work without a script, but for the one that posts itself.
+
+use std::fmt::Write;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::store::USERS;
+use crate::page::{escape, page};
+
+/// `GET /`: says what this is.
+pub(super) async fn home() -> HttpResponse {
+    narrow(
+        StatusCode::OK,
+        "Demo Provider",
+        "<p>This stands in for your identity provider. Open the application instead.</p>",
+    )
+}
+
+/// The sign-in form; it posts to the same authorization request.
+pub(super) fn sign_in(query: &str, username: &str, problem: Option<&str>) -> HttpResponse {
+    let mut people = String::new();
+    for user in &USERS {
+        let _ = write!(
+            people,
+            "<li><strong>{}</strong>: <code>{}</code> / <code>{}</code></li>",
+            user.name, user.username, user.password
+        );
+    }
+    let alert = problem.map_or(String::new(), |text| format!(r#"<p class="alert" role="alert">{}</p>"#, escape(text)));
+    let body = format!(
+        r#"<p class="soft">to continue to <strong>the demo application</strong></p>
+<form class="card" method="post" action="/authorize?{}">
+<label for="username" style="margin-top:0">Name</label>
+<input id="username" name="username" value="{}" autocomplete="username" autocapitalize="none" required autofocus>
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
+{alert}<button class="wide">Sign in</button>
+</form>
+<ul class="people" aria-label="People you can sign in as">{people}</ul>"#,
+        escape(query),
+        escape(username),
+    );
+    let status = if problem.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    narrow(status, "Sign in", &body)
+}
+
+/// Asks before signing out, when the request could come from anyone.
+pub(super) fn confirm_sign_out(query: &str) -> HttpResponse {
+    let form = format!(
+        r#"<p>Do you want to sign out here?</p><form method="post" action="/end_session?{}"><button>Sign out</button></form>"#,
+        escape(query)
+    );
+    narrow(StatusCode::OK, "Sign out", &form)
+}
+
+/// After signing out, when there is no address to return to.
+pub(super) fn signed_out() -> HttpResponse {
+    narrow(StatusCode::OK, "Signed out", "<p>You are signed out of the demo Provider. You can close this page.</p>")
+}
+
+/// A request that cannot be answered by a redirect.
+pub(super) fn refused(reason: &str) -> HttpResponse {
+    narrow(StatusCode::BAD_REQUEST, "This request was refused", &format!("<p>{}</p>", escape(reason)))
+}
+
+/// Sends the response in a form that posts itself (OAuth 2.0 Form Post Response Mode section 2).
+pub(super) fn form_post(address: &str, parameters: &[(&str, &str)]) -> HttpResponse {
+    let mut form = format!(r#"<form method="post" action="{}">"#, escape(address));
+    for (name, value) in parameters {
+        let _ = write!(form, r#"<input type="hidden" name="{}" value="{}">"#, escape(name), escape(value));
+    }
+    form.push_str("<button>Continue</button></form><script>document.forms[0].submit()</script>");
+    narrow(StatusCode::OK, "Signing you in", &form)
+}
+
+fn narrow(status: StatusCode, title: &str, body: &str) -> HttpResponse {
+    let body =
+        format!(r#"<main class="narrow"><p class="eyebrow">Demo Provider</p><h1>{}</h1>{body}</main>"#, escape(title));
+    page(status, title, &body)
+}
