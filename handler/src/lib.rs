@@ -7,3 +7,4 @@ pub mod clock;
 pub mod crypto;
 pub mod proxy;
 pub mod random;
+pub mod sessions;

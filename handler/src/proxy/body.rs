@@ -30,27 +30,15 @@ pub(super) enum RequestBody {
     /// Nothing.
     Empty,
     /// The client's body, `remaining` bytes of it when its length is known.
-    Streamed {
-        payload: Payload,
-        remaining: Option<u64>,
-        upload: Rc<Upload>,
-    },
+    Streamed { payload: Payload, remaining: Option<u64>, upload: Rc<Upload> },
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Self::Streamed {
-            payload,
-            remaining,
-            upload,
-        } = self.get_mut()
-        else {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Self::Streamed { payload, remaining, upload } = self.get_mut() else {
             return Poll::Ready(None);
         };
         let chunk = std::task::ready!(Pin::new(payload).poll_next(cx));
@@ -58,10 +46,7 @@ impl Body for RequestBody {
         // A body cut short must never look complete: an error makes hyper drop the connection.
         let broken = |cause: &str| {
             upload.is_broken.set(true);
-            Poll::Ready(Some(Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                cause.to_owned(),
-            ))))
+            Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause.to_owned()))))
         };
         match chunk {
             Some(Ok(bytes)) => {
@@ -72,9 +57,7 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Some(Err(error)) => broken(&error.to_string()),
-            None if remaining.is_some_and(|left| left > 0) => {
-                broken("the request body is too short")
-            }
+            None if remaining.is_some_and(|left| left > 0) => broken("the request body is too short"),
             None => {
                 upload.is_complete.set(true);
                 Poll::Ready(None)
@@ -92,13 +75,8 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed {
-                remaining: Some(left),
-                ..
-            } => SizeHint::with_exact(*left),
-            Self::Streamed {
-                remaining: None, ..
-            } => SizeHint::default(),
+            Self::Streamed { remaining: Some(left), .. } => SizeHint::with_exact(*left),
+            Self::Streamed { remaining: None, .. } => SizeHint::default(),
         }
     }
 }
@@ -115,10 +93,7 @@ pub(super) struct ResponseBody {
 impl ResponseBody {
     /// Gives the connection back, unless the client is still sending.
     pub(super) fn release(&mut self) {
-        let is_uploaded = self
-            .upload
-            .as_ref()
-            .is_none_or(|upload| upload.is_complete.get());
+        let is_uploaded = self.upload.as_ref().is_none_or(|upload| upload.is_complete.get());
         if let Some(connection) = self.connection.take().filter(|_| is_uploaded) {
             self.pool.put(connection);
         }
@@ -132,10 +107,7 @@ impl MessageBody for ResponseBody {
         self.size
     }
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
         let this = self.get_mut();
         loop {
             match std::task::ready!(Pin::new(&mut this.incoming).poll_frame(cx)) {
@@ -171,10 +143,7 @@ impl MessageBody for NoBody {
         BodySize::None
     }
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         Poll::Ready(None)
     }
 }

@@ -14,9 +14,7 @@ impl OwnCookies {
     /// A name that ends in `-` stands for every cookie that starts with it.
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
-        Self {
-            names: names.into_iter().filter(|name| !name.is_empty()).collect(),
-        }
+        Self { names: names.into_iter().filter(|name| !name.is_empty()).collect() }
     }
 
     /// The header value without our cookies; `None` when nothing is left.
@@ -43,21 +41,11 @@ impl OwnCookies {
     pub(super) fn owns(&self, pair: &[u8]) -> bool {
         let pair = pair.split(|byte| *byte == b';').next().unwrap_or_default();
         // `=name=value` is how some browsers send a cookie without a name: readers take the second for one.
-        let first = pair
-            .iter()
-            .position(|byte| !is_padding(*byte))
-            .unwrap_or(pair.len());
-        let name = pair[first..]
-            .split(|byte| *byte == b'=')
-            .next()
-            .unwrap_or_default();
+        let first = pair.iter().position(|byte| !is_padding(*byte)).unwrap_or(pair.len());
+        let name = pair[first..].split(|byte| *byte == b'=').next().unwrap_or_default();
         let mut name = Cow::Borrowed(name.trim_ascii_end());
         loop {
-            if self
-                .names
-                .iter()
-                .any(|own| matches_name(own.as_bytes(), &name))
-            {
+            if self.names.iter().any(|own| matches_name(own.as_bytes(), &name)) {
                 return true;
             }
             // Some readers decode names: `__Host%2Dsession` would pass for `__Host-session`.
@@ -90,11 +78,7 @@ mod tests {
     use super::*;
 
     fn own() -> OwnCookies {
-        OwnCookies::new(vec![
-            "__Host-session".to_owned(),
-            "session-login-".to_owned(),
-            String::new(),
-        ])
+        OwnCookies::new(vec!["__Host-session".to_owned(), "session-login-".to_owned(), String::new()])
     }
 
     #[test]
@@ -111,49 +95,22 @@ mod tests {
             ("__Host%2Dsession=x; a=1", "a=1", "encoded"),
             ("__Host%252dsession=x; a=1", "a=1", "encoded twice"),
             ("%5f%5fHost-session=x", "", "encoded start"),
-            (
-                "session-login-0=x; session-login-3=y; a=1",
-                "a=1",
-                "a family",
-            ),
-            (
-                "session-logi=x",
-                "session-logi=x",
-                "shorter than the family",
-            ),
-            (
-                "__Host-session2=x",
-                "__Host-session2=x",
-                "longer than the name",
-            ),
+            ("session-login-0=x; session-login-3=y; a=1", "a=1", "a family"),
+            ("session-logi=x", "session-logi=x", "shorter than the family"),
+            ("__Host-session2=x", "__Host-session2=x", "longer than the name"),
             ("x__Host-session=x", "x__Host-session=x", "another start"),
             ("__Host-session =x; a=1", "a=1", "a space after the name"),
             ("=__Host-session=x; a=1", "a=1", "no name"),
             ("__Host-session; a=1", "a=1", "no value"),
-            (
-                "a=\"x; __Host-session=y\"; b=2",
-                "a=\"x; b=2",
-                "a quote hides nothing",
-            ),
-            (
-                "a=\"q,u o\\te\"; b==; c=%zz",
-                "a=\"q,u o\\te\"; b==; c=%zz",
-                "odd values stay",
-            ),
-            (
-                "a=__Host-session=x",
-                "a=__Host-session=x",
-                "our name as a value",
-            ),
+            ("a=\"x; __Host-session=y\"; b=2", "a=\"x; b=2", "a quote hides nothing"),
+            ("a=\"q,u o\\te\"; b==; c=%zz", "a=\"q,u o\\te\"; b==; c=%zz", "odd values stay"),
+            ("a=__Host-session=x", "a=__Host-session=x", "our name as a value"),
             ("__Host-session=1; __Host-session=2", "", "twice"),
             ("a%zz=1; __Host-session=x", "a%zz=1", "a bad escape"),
             ("; ;", "; ;", "empty pairs stay"),
             ("", "", "empty"),
         ] {
-            let kept = own()
-                .strip(value.as_bytes())
-                .unwrap_or_default()
-                .into_owned();
+            let kept = own().strip(value.as_bytes()).unwrap_or_default().into_owned();
             assert_eq!(String::from_utf8(kept).unwrap(), expected, "{why}");
         }
     }

@@ -135,11 +135,7 @@ impl Forwarder {
     pub fn new(tls: Arc<rustls::ClientConfig>, settings: ForwarderSettings) -> Self {
         let mut tls = (*tls).clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self {
-            pool: Pool::new(settings.idle_timeout),
-            tls: Arc::new(tls).into(),
-            settings,
-        }
+        Self { pool: Pool::new(settings.idle_timeout), tls: Arc::new(tls).into(), settings }
     }
 
     /// Sends the request and returns once the response head is there; its body streams on.
@@ -155,11 +151,8 @@ impl Forwarder {
         let (mut body, upload) = request_body(request.headers, payload)?;
         let mut message = head(upstream, &request, &mut body)?;
         // RFC 9110 9.2.2: only what is safe to repeat, and only when there is no body to repeat.
-        let mut may_resend = upload.is_none()
-            && matches!(
-                *request.method,
-                Method::GET | Method::HEAD | Method::OPTIONS
-            );
+        let mut may_resend =
+            upload.is_none() && matches!(*request.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let mut pooled = self.pool.take(upstream);
 
         loop {
@@ -168,10 +161,7 @@ impl Forwarder {
                 Some(connection) => connection,
                 None => self.connect(upstream).await?,
             };
-            match self
-                .exchange(&mut connection, message, upload.as_deref())
-                .await
-            {
+            match self.exchange(&mut connection, message, upload.as_deref()).await {
                 Ok(response) => return self.answer(response, connection, upload, &request),
                 Err(Lost::Unsent(unsent)) if was_pooled => {
                     message = *unsent;
@@ -187,13 +177,10 @@ impl Forwarder {
     }
 
     async fn connect(&self, upstream: &Upstream) -> Result<Connection, ForwardError> {
-        timeout(
-            self.settings.connect_timeout,
-            pool::connect(upstream, &self.tls),
-        )
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(ForwardError::Connect)
+        timeout(self.settings.connect_timeout, pool::connect(upstream, &self.tls))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(ForwardError::Connect)
     }
 
     async fn exchange(
@@ -237,30 +224,19 @@ impl Forwarder {
                 .map_or(BodySize::Stream, BodySize::Sized),
         };
         let is_over = incoming.is_end_stream();
-        let mut body = ResponseBody {
-            incoming,
-            size,
-            connection: Some(connection),
-            upload,
-            pool: Rc::clone(&self.pool),
-        };
+        let mut body =
+            ResponseBody { incoming, size, connection: Some(connection), upload, pool: Rc::clone(&self.pool) };
         if is_over {
             body.release();
         }
-        let body = if has_no_body {
-            BoxBody::new(NoBody)
-        } else {
-            BoxBody::new(body)
-        };
+        let body = if has_no_body { BoxBody::new(NoBody) } else { BoxBody::new(body) };
 
         let mut answer = HttpResponse::with_body(status, body);
         headers::copy_response(&head.headers, request.own_cookies, answer.headers_mut());
         if status == StatusCode::NOT_MODIFIED
             && let Some(Ok(length)) = length.map(|value| HeaderValue::from_bytes(value.as_bytes()))
         {
-            answer
-                .headers_mut()
-                .insert(actix_web::http::header::CONTENT_LENGTH, length);
+            answer.headers_mut().insert(actix_web::http::header::CONTENT_LENGTH, length);
         }
         if request.authenticated {
             headers::forbid_shared_caching(answer.headers_mut());
@@ -297,17 +273,11 @@ fn failure(lost: Lost, upload: Option<&Upload>) -> ForwardError {
 }
 
 /// The client's body, framed as it was: by its length, in chunks, or not there at all (RFC 9112 6.3).
-fn request_body(
-    headers: &HeaderMap,
-    payload: Payload,
-) -> Result<(RequestBody, Option<Rc<Upload>>), ForwardError> {
+fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, Option<Rc<Upload>>), ForwardError> {
     use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
     let remaining = match headers.get(CONTENT_LENGTH) {
         Some(value) => {
-            let length = value
-                .to_str()
-                .ok()
-                .and_then(|text| text.parse::<u64>().ok());
+            let length = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
             Some(length.ok_or(ForwardError::BadRequest("the content length is no number"))?)
         }
         None => None,
@@ -322,22 +292,11 @@ fn request_body(
         is_broken: Cell::new(false),
     });
     let remaining = remaining.filter(|_| !is_chunked);
-    Ok((
-        RequestBody::Streamed {
-            payload,
-            remaining,
-            upload: Rc::clone(&upload),
-        },
-        Some(upload),
-    ))
+    Ok((RequestBody::Streamed { payload, remaining, upload: Rc::clone(&upload) }, Some(upload)))
 }
 
 /// The request as the Upstream will read it. Takes the body out of `body`.
-fn head(
-    upstream: &Upstream,
-    request: &Head<'_>,
-    body: &mut RequestBody,
-) -> Result<Message, ForwardError> {
+fn head(upstream: &Upstream, request: &Head<'_>, body: &mut RequestBody) -> Result<Message, ForwardError> {
     use ForwardError::BadRequest;
     if matches!(*request.method, Method::CONNECT | Method::TRACE) {
         return Err(BadRequest("the method is not forwarded"));
@@ -357,12 +316,8 @@ fn head(
 
 fn request_headers(upstream: &Upstream, request: &Head<'_>) -> Result<up::HeaderMap, ForwardError> {
     use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
-    let mut headers =
-        up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 4);
-    let named = request
-        .headers
-        .get_all(CONNECTION)
-        .map(HeaderValue::as_bytes);
+    let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 4);
+    let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
     let named = headers::named_by_connection(named);
 
     for (name, value) in request.headers {
@@ -388,10 +343,7 @@ fn request_headers(upstream: &Upstream, request: &Head<'_>) -> Result<up::Header
         headers.insert(up::CONTENT_LENGTH, up_value(length.as_bytes())?);
     }
     headers.insert(up::HOST, upstream.host_header());
-    let forwarded = [
-        ("x-forwarded-proto", request.public_scheme),
-        ("x-forwarded-host", request.public_host),
-    ];
+    let forwarded = [("x-forwarded-proto", request.public_scheme), ("x-forwarded-host", request.public_host)];
     for (name, value) in forwarded {
         headers.insert(name, up_value(value.as_bytes())?);
     }
@@ -410,6 +362,5 @@ fn up_name(name: &HeaderName) -> Result<up::HeaderName, ForwardError> {
 }
 
 fn up_value(value: &[u8]) -> Result<up::HeaderValue, ForwardError> {
-    up::HeaderValue::from_bytes(value)
-        .map_err(|_| ForwardError::BadRequest("a header value holds a forbidden byte"))
+    up::HeaderValue::from_bytes(value).map_err(|_| ForwardError::BadRequest("a header value holds a forbidden byte"))
 }

@@ -34,10 +34,8 @@ pub(super) fn is_forgeable(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'x') => name.strip_prefix("x-").is_none_or(is_forgeable_extension),
         Some(b'c') => {
-            matches!(
-                name,
-                "client-ip" | "client-cert" | "client-cert-chain" | "cf-connecting-ip"
-            ) || name.starts_with("cf-access-")
+            matches!(name, "client-ip" | "client-cert" | "client-cert-chain" | "cf-connecting-ip")
+                || name.starts_with("cf-access-")
         }
         Some(b'd') => name == "disguised-host",
         Some(b'f') => matches!(name, "forwarded" | "front-end-https"),
@@ -53,13 +51,7 @@ pub(super) fn is_forgeable(name: &str) -> bool {
 /// The same, for what follows `x-`.
 fn is_forgeable_extension(rest: &str) -> bool {
     let families: &[&str] = match rest.as_bytes().first() {
-        Some(b'a') => &[
-            "auth-request-",
-            "arr-",
-            "azure-",
-            "amzn-oidc-",
-            "authenticated-",
-        ],
+        Some(b'a') => &["auth-request-", "arr-", "azure-", "amzn-oidc-", "authenticated-"],
         Some(b'c') => &["client-ip", "client-cert", "cluster-client-ip"],
         Some(b'e') => &["envoy-"],
         Some(b'f') => &["forwarded", "functions-key"],
@@ -83,9 +75,8 @@ pub(super) fn named_by_connection<'v>(values: impl Iterator<Item = &'v [u8]>) ->
     let mut named = Vec::new();
     for token in values.flat_map(|value| value.split(|byte| *byte == b',')) {
         let token = token.trim_ascii();
-        let is_ours = token.is_empty()
-            || token.eq_ignore_ascii_case(b"keep-alive")
-            || token.eq_ignore_ascii_case(b"close");
+        let is_ours =
+            token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
         if !is_ours {
             named.push(String::from_utf8_lossy(token).to_ascii_lowercase());
         }
@@ -95,11 +86,7 @@ pub(super) fn named_by_connection<'v>(values: impl Iterator<Item = &'v [u8]>) ->
 
 /// Copies an Upstream's headers to the answer, without those of its connection and without cookies named like ours.
 pub(super) fn copy_response(from: &up::HeaderMap, own: &OwnCookies, to: &mut down::HeaderMap) {
-    let named = named_by_connection(
-        from.get_all(up::CONNECTION)
-            .iter()
-            .map(up::HeaderValue::as_bytes),
-    );
+    let named = named_by_connection(from.get_all(up::CONNECTION).iter().map(up::HeaderValue::as_bytes));
     for (name, value) in from {
         let text = name.as_str();
         if is_hop_by_hop(text) || named.iter().any(|other| other == text) {
@@ -128,9 +115,7 @@ pub(super) fn forbid_shared_caching(headers: &mut down::HeaderMap) {
 
     let varies = headers.get_all(down::VARY).any(|value| {
         let names = value.as_bytes().split(|byte| *byte == b',');
-        names
-            .map(<[u8]>::trim_ascii)
-            .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+        names.map(<[u8]>::trim_ascii).any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
     });
     if !varies {
         headers.append(down::VARY, down::HeaderValue::from_static("Cookie"));
@@ -139,20 +124,13 @@ pub(super) fn forbid_shared_caching(headers: &mut down::HeaderMap) {
 
 /// The Upstream's own directives without the shared ones, when they already forbid shared caching.
 fn strict_directives(headers: &down::HeaderMap) -> Option<String> {
-    let values: Vec<&str> = headers
-        .get_all(down::CACHE_CONTROL)
-        .map(|value| value.to_str().ok())
-        .collect::<Option<_>>()?;
+    let values: Vec<&str> =
+        headers.get_all(down::CACHE_CONTROL).map(|value| value.to_str().ok()).collect::<Option<_>>()?;
     let all = values.join(", ");
-    let directives = || {
-        all.split(',')
-            .map(str::trim)
-            .filter(|directive| !directive.is_empty())
-    };
+    let directives = || all.split(',').map(str::trim).filter(|directive| !directive.is_empty());
     // A list in quotes (`private="set-cookie"`) binds one header only, and its commas would mislead us.
-    let is_strict = |directive: &str| {
-        directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store")
-    };
+    let is_strict =
+        |directive: &str| directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store");
     if all.contains('"') || !directives().any(is_strict) {
         return None;
     }
@@ -160,12 +138,7 @@ fn strict_directives(headers: &down::HeaderMap) -> Option<String> {
         let name = directive.split('=').next().unwrap_or_default().trim();
         name.eq_ignore_ascii_case("public") || name.eq_ignore_ascii_case("s-maxage")
     };
-    Some(
-        directives()
-            .filter(|directive| !is_shared(directive))
-            .collect::<Vec<_>>()
-            .join(", "),
-    )
+    Some(directives().filter(|directive| !is_shared(directive)).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -249,11 +222,7 @@ mod tests {
                 headers.insert(down::CACHE_CONTROL, down::HeaderValue::from_static(sent));
             }
             forbid_shared_caching(&mut headers);
-            assert_eq!(
-                headers.get(down::CACHE_CONTROL).unwrap(),
-                expected,
-                "{sent:?}"
-            );
+            assert_eq!(headers.get(down::CACHE_CONTROL).unwrap(), expected, "{sent:?}");
             assert_eq!(headers.get(down::VARY).unwrap(), "Cookie");
         }
     }

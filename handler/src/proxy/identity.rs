@@ -66,24 +66,16 @@ pub fn identity_headers(
         HeaderPreset::Sample => {
             add("x-proxy-id-token", id_token);
             add("x-proxy-id-token-name", claim("name"));
-            add(
-                "x-proxy-id-token-preferred-username",
-                claim("preferred_username"),
-            );
+            add("x-proxy-id-token-preferred-username", claim("preferred_username"));
         }
         HeaderPreset::OAuth2Proxy => {
             add("x-forwarded-user", claim("sub"));
             add("x-forwarded-email", claim("email"));
             add("x-forwarded-groups", groups(claims).as_deref());
-            add(
-                "x-forwarded-preferred-username",
-                claim("preferred_username"),
-            );
+            add("x-forwarded-preferred-username", claim("preferred_username"));
         }
         HeaderPreset::EasyAuth => {
-            let name = claim("preferred_username")
-                .or(claim("email"))
-                .or(claim("name"));
+            let name = claim("preferred_username").or(claim("email")).or(claim("name"));
             add("x-ms-client-principal", Some(&client_principal(claims)));
             add("x-ms-client-principal-id", claim("oid").or(claim("sub")));
             add("x-ms-client-principal-name", name);
@@ -109,22 +101,12 @@ fn escaped(byte: u8) -> Vec<u8> {
     if !byte.is_ascii_control() {
         return vec![byte];
     }
-    vec![
-        b'%',
-        DIGITS[usize::from(byte >> 4)],
-        DIGITS[usize::from(byte & 15)],
-    ]
+    vec![b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 fn groups(claims: &Map<String, Value>) -> Option<String> {
     let groups = claims.get("groups")?.as_array()?;
-    Some(
-        groups
-            .iter()
-            .filter_map(Value::as_str)
-            .collect::<Vec<_>>()
-            .join(","),
-    )
+    Some(groups.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
 }
 
 /// What App Service calls the client principal: base64 of a JSON list of claims.
@@ -132,26 +114,17 @@ fn client_principal(claims: &Map<String, Value>) -> String {
     let mut list = Vec::with_capacity(claims.len());
     for (name, value) in claims {
         match value {
-            Value::Array(values) => {
-                list.extend(values.iter().map(|value| principal_claim(name, value)))
-            }
+            Value::Array(values) => list.extend(values.iter().map(|value| principal_claim(name, value))),
             value => list.push(principal_claim(name, value)),
         }
     }
-    let name_type = if claims.contains_key("preferred_username") {
-        "preferred_username"
-    } else {
-        "name"
-    };
-    let principal =
-        json!({ "auth_typ": "aad", "name_typ": name_type, "role_typ": "roles", "claims": list });
+    let name_type = if claims.contains_key("preferred_username") { "preferred_username" } else { "name" };
+    let principal = json!({ "auth_typ": "aad", "name_typ": name_type, "role_typ": "roles", "claims": list });
     STANDARD.encode(principal.to_string())
 }
 
 fn principal_claim(name: &str, value: &Value) -> Value {
-    let text = value
-        .as_str()
-        .map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     json!({ "typ": name, "val": text })
 }
 
@@ -160,8 +133,7 @@ mod tests {
     use super::*;
 
     fn claims() -> Map<String, Value> {
-        let claims =
-            json!({"sub":"s1","name":"Jörg\r\nX-Evil: 1","email":"j@x","groups":["a","b"],"exp":7});
+        let claims = json!({"sub":"s1","name":"Jörg\r\nX-Evil: 1","email":"j@x","groups":["a","b"],"exp":7});
         claims.as_object().unwrap().clone()
     }
 
@@ -174,11 +146,7 @@ mod tests {
     fn every_preset_sends_the_bearer_token() {
         for name in ["none", "sample", "oauth2-proxy", "easyauth"] {
             let headers = identity_headers(name.parse().unwrap(), &claims(), None, "at");
-            assert_eq!(
-                value(&headers, "authorization").unwrap(),
-                "Bearer at",
-                "{name}"
-            );
+            assert_eq!(value(&headers, "authorization").unwrap(), "Bearer at", "{name}");
         }
     }
 
@@ -187,10 +155,7 @@ mod tests {
         let headers = identity_headers(HeaderPreset::Sample, &claims(), Some("it"), "at");
 
         assert_eq!(value(&headers, "x-proxy-id-token").unwrap(), "it");
-        assert_eq!(
-            value(&headers, "x-proxy-id-token-name").unwrap(),
-            "Jörg%0D%0AX-Evil: 1"
-        );
+        assert_eq!(value(&headers, "x-proxy-id-token-name").unwrap(), "Jörg%0D%0AX-Evil: 1");
         assert_eq!(value(&headers, "x-proxy-id-token-preferred-username"), None);
     }
 
@@ -206,9 +171,7 @@ mod tests {
     fn the_client_principal_lists_every_claim() {
         let headers = identity_headers(HeaderPreset::EasyAuth, &claims(), None, "at");
 
-        let bytes = STANDARD
-            .decode(value(&headers, "x-ms-client-principal").unwrap())
-            .unwrap();
+        let bytes = STANDARD.decode(value(&headers, "x-ms-client-principal").unwrap()).unwrap();
         let principal: Value = serde_json::from_slice(&bytes).unwrap();
         let list = principal["claims"].as_array().unwrap();
         assert!(list.contains(&json!({"typ":"groups","val":"b"})));

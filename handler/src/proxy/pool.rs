@@ -51,10 +51,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(idle_timeout: Duration) -> Rc<Self> {
-        Rc::new(Self {
-            idle: RefCell::default(),
-            idle_timeout,
-        })
+        Rc::new(Self { idle: RefCell::default(), idle_timeout })
     }
 
     /// The connection that was used last and is still open.
@@ -85,9 +82,9 @@ impl Pool {
             }
         };
         let connections = &mut idle[at].1;
-        let is_stale = connections.first().is_some_and(|first| {
-            connection.idle_since.duration_since(first.idle_since) >= self.idle_timeout
-        });
+        let is_stale = connections
+            .first()
+            .is_some_and(|first| connection.idle_since.duration_since(first.idle_since) >= self.idle_timeout);
         if is_stale || connections.len() >= MAX_IDLE {
             connections.remove(0);
         }
@@ -109,9 +106,7 @@ async fn handshake<T>(io: T, upstream: &Upstream) -> io::Result<Connection>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (sender, driver) = http1::handshake(TokioIo::new(io))
-        .await
-        .map_err(io::Error::other)?;
+    let (sender, driver) = http1::handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
         // Whoever uses the connection sees the same error and reports it.
         let _ = driver.await;

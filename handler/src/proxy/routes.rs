@@ -43,9 +43,7 @@ pub enum RouteError {
     #[error("there is no route")]
     Empty,
     /// A path isn't plain, decoded segments.
-    #[error(
-        "the route path {0:?} must start with / and hold no escape, query, dot segment or empty segment"
-    )]
+    #[error("the route path {0:?} must start with / and hold no escape, query, dot segment or empty segment")]
     Path(String),
     /// A path occurs twice.
     #[error("the route path {0:?} occurs twice")]
@@ -86,20 +84,14 @@ impl RouteTable {
             if routes.iter().any(|route| route.path == path) {
                 return Err(RouteError::Duplicate(row.path));
             }
-            let access = row
-                .access
-                .map_or(Ok(Access::Session), |access| access.parse())?;
+            let access = row.access.map_or(Ok(Access::Session), |access| access.parse())?;
             // Routes to one URL share its connections.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
                 None => upstream(&row.path, &row.upstream)?,
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
-            routes.push(Route {
-                path,
-                upstream,
-                access,
-            });
+            routes.push(Route { path, upstream, access });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
@@ -113,14 +105,8 @@ impl RouteTable {
     /// # Errors
     /// When the URL is no Upstream.
     pub fn single(url: &str) -> Result<Self, RouteError> {
-        let route = Route {
-            path: "/".to_owned(),
-            upstream: upstream("/", url)?,
-            access: Access::Session,
-        };
-        Ok(Self {
-            routes: vec![route],
-        })
+        let route = Route { path: "/".to_owned(), upstream: upstream("/", url)?, access: Access::Session };
+        Ok(Self { routes: vec![route] })
     }
 
     /// The route with the longest prefix of `path` (without its query) that ends on a segment boundary.
@@ -186,12 +172,7 @@ impl FromStr for Access {
 }
 
 fn upstream(path: &str, url: &str) -> Result<Arc<Upstream>, RouteError> {
-    Upstream::parse(url)
-        .map(Arc::new)
-        .map_err(|source| RouteError::Upstream {
-            path: path.to_owned(),
-            source,
-        })
+    Upstream::parse(url).map(Arc::new).map_err(|source| RouteError::Upstream { path: path.to_owned(), source })
 }
 
 /// A route's path without its final slash; `/` stays.
@@ -233,21 +214,13 @@ fn loosened(path: &str) -> String {
     let text = String::from_utf8_lossy(&decoded).to_ascii_lowercase();
     let mut loose = String::with_capacity(text.len());
     for segment in text.split(['/', '\\']) {
-        let name = segment
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(['.', ' ']);
+        let name = segment.split(';').next().unwrap_or_default().trim_end_matches(['.', ' ']);
         if !name.is_empty() {
             loose.push('/');
             loose.push_str(name);
         }
     }
-    if loose.is_empty() {
-        "/".to_owned()
-    } else {
-        loose
-    }
+    if loose.is_empty() { "/".to_owned() } else { loose }
 }
 
 #[cfg(test)]
@@ -300,11 +273,7 @@ mod tests {
             "/admin./x",
             "/%2Fadmin",
         ] {
-            assert_eq!(
-                table.find(path).unwrap().access(),
-                Access::Session,
-                "{path}"
-            );
+            assert_eq!(table.find(path).unwrap().access(), Access::Session, "{path}");
         }
     }
 
@@ -330,10 +299,7 @@ mod tests {
 
         let route = table.find("/any/thing").unwrap();
 
-        assert_eq!(
-            (route.access(), route.upstream().name()),
-            (Access::Session, "app:81")
-        );
+        assert_eq!((route.access(), route.upstream().name()), (Access::Session, "app:81"));
     }
 
     #[test]
@@ -344,33 +310,15 @@ mod tests {
             ("[]", "no route"),
             (r#"[{"path":"/"}]"#, "no upstream"),
             (r#"[{"upstream":"http://a"}]"#, "no path"),
-            (
-                r#"[{"path":"/","upstream":"http://a","acess":"anonymous"}]"#,
-                "an unknown member",
-            ),
-            (
-                r#"[{"path":"/","upstream":"http://a","access":"public"}]"#,
-                "an unknown access",
-            ),
-            (
-                r#"[{"path":"app","upstream":"http://a"}]"#,
-                "no leading slash",
-            ),
-            (
-                r#"[{"path":"/a//b","upstream":"http://a"}]"#,
-                "an empty segment",
-            ),
-            (
-                r#"[{"path":"/a/../b","upstream":"http://a"}]"#,
-                "a dot segment",
-            ),
+            (r#"[{"path":"/","upstream":"http://a","acess":"anonymous"}]"#, "an unknown member"),
+            (r#"[{"path":"/","upstream":"http://a","access":"public"}]"#, "an unknown access"),
+            (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
+            (r#"[{"path":"/a//b","upstream":"http://a"}]"#, "an empty segment"),
+            (r#"[{"path":"/a/../b","upstream":"http://a"}]"#, "a dot segment"),
             (r#"[{"path":"/a%20b","upstream":"http://a"}]"#, "an escape"),
             (r#"[{"path":"/a?b","upstream":"http://a"}]"#, "a query"),
             (r#"[{"path":"/a","upstream":"a"}]"#, "no URL"),
-            (
-                r#"[{"path":"/a","upstream":"http://a"},{"path":"/a/","upstream":"http://b"}]"#,
-                "twice",
-            ),
+            (r#"[{"path":"/a","upstream":"http://a"},{"path":"/a/","upstream":"http://b"}]"#, "twice"),
         ] {
             assert!(RouteTable::parse(json).is_err(), "{why}");
         }

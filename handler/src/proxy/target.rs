@@ -135,14 +135,10 @@ fn has_dot_segment(path: &[u8], has_escape: bool) -> bool {
 }
 
 fn splits_to_dots(path: &[u8]) -> bool {
-    path.split(|byte| matches!(byte, b'/' | b'\\'))
-        .any(|segment| {
-            let name = segment
-                .split(|byte| *byte == b';')
-                .next()
-                .unwrap_or_default();
-            matches!(name.trim_ascii(), b"." | b"..")
-        })
+    path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        matches!(name.trim_ascii(), b"." | b"..")
+    })
 }
 
 #[cfg(test)]
@@ -225,10 +221,7 @@ mod tests {
             ("/D%5Cuser;v=1", "/D%5Cuser;v=1", None),
         ] {
             let target = RequestTarget::parse(raw).unwrap();
-            assert_eq!(
-                (target.path(), target.query(), target.as_str()),
-                (path, query, raw)
-            );
+            assert_eq!((target.path(), target.query(), target.as_str()), (path, query, raw));
         }
     }
 }

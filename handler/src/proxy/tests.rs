@@ -54,19 +54,14 @@ async fn proxy(connections: Vec<Vec<&'static str>>) -> TcpStream {
         }
     });
     let server = HttpServer::new(move || {
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::aws_lc_rs::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
         App::new()
             .app_data(web::Data::new(Upstream::parse(&url).unwrap()))
-            .app_data(web::Data::new(Forwarder::new(
-                Arc::new(tls),
-                ForwarderSettings::default(),
-            )))
+            .app_data(web::Data::new(Forwarder::new(Arc::new(tls), ForwarderSettings::default())))
             .default_service(web::to(relay))
     });
     let server = server.workers(1).bind("127.0.0.1:0").unwrap();
@@ -82,7 +77,8 @@ async fn ask(client: &mut TcpStream, request: &str) -> String {
     answer
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=1\r\nSet-Cookie: session=x\r\nSet-Cookie: b=2\r\n\r\nok";
+const OK: &str =
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=1\r\nSet-Cookie: session=x\r\nSet-Cookie: b=2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: p\r\n\r\n";
 const LAST: &str = "GET / HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n";
 
@@ -92,14 +88,8 @@ async fn several_set_cookies_pass_and_ours_does_not() {
 
     let answer = ask(&mut client, LAST).await;
 
-    assert!(
-        answer.contains("set-cookie: a=1") && answer.contains("set-cookie: b=2"),
-        "{answer}"
-    );
-    assert!(
-        !answer.contains("session") && answer.ends_with("\r\n\r\nok"),
-        "{answer}"
-    );
+    assert!(answer.contains("set-cookie: a=1") && answer.contains("set-cookie: b=2"), "{answer}");
+    assert!(!answer.contains("session") && answer.ends_with("\r\n\r\nok"), "{answer}");
 }
 
 #[actix_web::test]
@@ -117,39 +107,23 @@ async fn a_304_writes_no_stray_chunk() {
 
     let answer = ask(&mut client, LAST).await;
 
-    assert!(
-        answer.ends_with("\r\n\r\n") && !answer.contains("chunked"),
-        "{answer}"
-    );
+    assert!(answer.ends_with("\r\n\r\n") && !answer.contains("chunked"), "{answer}");
 }
 
 #[actix_web::test]
 async fn an_upstream_that_dies_in_its_body_never_looks_complete() {
-    let mut client = proxy(vec![vec![
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
-    ]])
-    .await;
+    let mut client = proxy(vec![vec!["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"]]).await;
 
     let answer = ask(&mut client, GET).await;
 
-    assert!(
-        answer.contains("ok") && !answer.ends_with("0\r\n\r\n"),
-        "{answer}"
-    );
+    assert!(answer.contains("ok") && !answer.ends_with("0\r\n\r\n"), "{answer}");
 }
 
 #[actix_web::test]
 async fn an_early_413_reaches_the_client() {
-    let mut client = proxy(vec![vec![
-        "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n",
-    ]])
-    .await;
+    let mut client = proxy(vec![vec!["HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"]]).await;
 
-    let answer = ask(
-        &mut client,
-        "POST / HTTP/1.1\r\nHost: p\r\nContent-Length: 99\r\n\r\nx",
-    )
-    .await;
+    let answer = ask(&mut client, "POST / HTTP/1.1\r\nHost: p\r\nContent-Length: 99\r\n\r\nx").await;
 
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }

@@ -49,9 +49,7 @@ impl Upstream {
         }
         let host = url.host().ok_or(UpstreamError::NotHttp)?;
         let port = url.port_or_known_default().ok_or(UpstreamError::NotHttp)?;
-        let tls = (url.scheme() == "https")
-            .then(|| server_name(&host))
-            .transpose()?;
+        let tls = (url.scheme() == "https").then(|| server_name(&host)).transpose()?;
         let name = url.authority();
 
         Ok(Self {
@@ -102,9 +100,7 @@ static NEXT_KEY: AtomicUsize = AtomicUsize::new(0);
 
 fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, UpstreamError> {
     match host {
-        Host::Domain(name) => {
-            ServerName::try_from((*name).to_owned()).map_err(|_| UpstreamError::NotHttp)
-        }
+        Host::Domain(name) => ServerName::try_from((*name).to_owned()).map_err(|_| UpstreamError::NotHttp),
         Host::Ipv4(address) => Ok(ServerName::from(IpAddr::from(*address))),
         Host::Ipv6(address) => Ok(ServerName::from(IpAddr::from(*address))),
     }

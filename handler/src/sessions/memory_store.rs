@@ -1,0 +1,157 @@
+//! A store inside the process, for local use: it forgets everything when the process ends.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Etag, SessionKey, SessionRecord, SessionStore, StoreError, StoredRecord};
+use crate::clock::Timestamp;
+use crate::random;
+
+/// How many writes pass between two looks for expired records.
+const SWEEP_EVERY: u32 = 256;
+
+/// Records in memory, gone with the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<Records>);
+
+#[derive(Debug, Default)]
+struct Records {
+    by_key: HashMap<SessionKey, StoredRecord>,
+    writes: u32,
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
+        let mut records = self.records();
+        if records.live(&record.key, now).is_some() {
+            return Err(StoreError::Conflict);
+        }
+        Ok(records.write(record, now))
+    }
+
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
+        Ok(self.records().live(key, now).cloned())
+    }
+
+    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
+        let mut records = self.records();
+        match records.live(&record.key, now) {
+            None => Err(StoreError::Missing),
+            Some(stored) if stored.etag != *read => Err(StoreError::Conflict),
+            Some(_) => Ok(records.write(record, now)),
+        }
+    }
+}
+
+impl MemoryStore {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        // No code panics between two halves of a change, so a poisoned map is still whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records {
+    fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&StoredRecord> {
+        self.by_key.get(key).filter(|stored| now < stored.record.expires_at)
+    }
+
+    fn write(&mut self, record: &SessionRecord, now: Timestamp) -> Etag {
+        self.writes = self.writes.wrapping_add(1);
+        if self.writes.is_multiple_of(SWEEP_EVERY) {
+            self.by_key.retain(|_, stored| now < stored.record.expires_at);
+        }
+        let etag = Etag(random::guid_pair());
+        let stored = StoredRecord { record: record.clone(), etag: etag.clone() };
+        self.by_key.insert(record.key.clone(), stored);
+        etag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::crypto::SealedPart;
+    use crate::sessions::{RecordState, SessionTicket};
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const END: Timestamp = Timestamp::from_unix(1_800_000_100);
+
+    fn record() -> SessionRecord {
+        let part = SealedPart { kid: "k".to_owned(), salt: [0; 32], ciphertext: vec![1] };
+        SessionRecord {
+            key: SessionTicket::issue(NOW, END).sid.key(),
+            generation: 1,
+            access_token_expires_at: None,
+            expires_at: END,
+            lease: None,
+            state: RecordState::Active { hot: part.clone(), cold: part },
+        }
+    }
+
+    #[actix_web::test]
+    async fn what_is_created_is_loaded() {
+        let (store, record) = (MemoryStore::default(), record());
+
+        let etag = store.create(&record, NOW).await.unwrap();
+
+        assert_eq!(store.load(&record.key, NOW).await.unwrap(), Some(StoredRecord { record, etag }));
+    }
+
+    #[actix_web::test]
+    async fn a_second_create_is_refused() {
+        let (store, record) = (MemoryStore::default(), record());
+        store.create(&record, NOW).await.unwrap();
+
+        assert!(matches!(store.create(&record, NOW).await, Err(StoreError::Conflict)));
+    }
+
+    #[actix_web::test]
+    async fn a_refresh_that_read_before_the_sign_out_cannot_undo_it() {
+        let (store, record) = (MemoryStore::default(), record());
+        let read = store.create(&record, NOW).await.unwrap();
+        store.replace(&record.tombstone(END), &read, NOW).await.unwrap();
+
+        let refreshed = SessionRecord { generation: 2, ..record.clone() };
+
+        assert!(matches!(store.replace(&refreshed, &read, NOW).await, Err(StoreError::Conflict)));
+        assert!(store.load(&record.key, NOW).await.unwrap().unwrap().record.is_ended());
+    }
+
+    #[actix_web::test]
+    async fn an_absent_record_is_not_replaced() {
+        let store = MemoryStore::default();
+
+        let refused = store.replace(&record(), &Etag("none".to_owned()), NOW).await;
+
+        assert!(matches!(refused, Err(StoreError::Missing)));
+    }
+
+    #[actix_web::test]
+    async fn an_expired_record_is_absent_to_every_call() {
+        let (store, record) = (MemoryStore::default(), record());
+        let etag = store.create(&record, NOW).await.unwrap();
+
+        assert_eq!(store.load(&record.key, END).await.unwrap(), None);
+        assert!(matches!(store.replace(&record, &etag, END).await, Err(StoreError::Missing)));
+        let again = SessionRecord { expires_at: END.plus(Duration::from_secs(1)), ..record };
+        assert!(store.create(&again, END).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn expired_records_leave_the_memory() {
+        let store = MemoryStore::default();
+        for _ in 1..SWEEP_EVERY {
+            store.create(&record(), NOW).await.unwrap();
+        }
+
+        let late = SessionRecord { expires_at: END.plus(Duration::from_secs(1)), ..record() };
+        store.create(&late, END).await.unwrap();
+
+        assert_eq!(store.records().by_key.len(), 1);
+    }
+}

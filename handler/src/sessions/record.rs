@@ -1,0 +1,64 @@
+//! What the store keeps of a session: two sealed parts and what must be readable without them.
+
+use serde::{Deserialize, Serialize};
+
+use super::SessionKey;
+use crate::clock::Timestamp;
+use crate::crypto::SealedPart;
+
+/// A session as the store keeps it. Nothing in it opens a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The store's name for the session.
+    pub key: SessionKey,
+    /// One more after every refresh; authenticated by both parts.
+    pub generation: u64,
+    /// When the access token lapses, if the Provider told.
+    pub access_token_expires_at: Option<Timestamp>,
+    /// The session's absolute end, and the item's.
+    pub expires_at: Timestamp,
+    /// Who is refreshing, if anyone.
+    pub lease: Option<RefreshLease>,
+    /// The sealed parts, or that they are gone.
+    pub state: RecordState,
+}
+
+/// Live with its parts, or ended for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// The session lives as long as its ticket allows.
+    Active {
+        /// Access token and the claims that become headers.
+        hot: SealedPart,
+        /// Refresh token, ID token and all claims.
+        cold: SealedPart,
+    },
+    /// A tombstone: the parts are gone, and nothing in flight may bring them back.
+    Ended,
+}
+
+/// A claim on the one refresh of a generation, good until it lapses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshLease {
+    /// A random name of the one who refreshes.
+    pub owner: String,
+    /// After this moment another may try.
+    pub lapses_at: Timestamp,
+    /// Which try of this generation it is; never above two.
+    pub attempt: u8,
+}
+
+impl SessionRecord {
+    /// The same session with its parts gone, kept until `until` at least.
+    #[must_use]
+    pub fn tombstone(&self, until: Timestamp) -> Self {
+        let expires_at = self.expires_at.max(until);
+        Self { state: RecordState::Ended, lease: None, expires_at, ..self.clone() }
+    }
+
+    /// True for a tombstone.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.state == RecordState::Ended
+    }
+}

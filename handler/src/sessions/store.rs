@@ -1,0 +1,49 @@
+//! Where records are kept: create, load, replace under a condition. One contract, every store.
+
+use async_trait::async_trait;
+
+use super::{SessionKey, SessionRecord};
+use crate::clock::Timestamp;
+
+/// Keeps [`SessionRecord`]s. One of the three traits chosen at start-up.
+///
+/// There is no unconditional write: whoever changes a record must have read it, so a sign-out is
+/// never overwritten. An expired record is absent to every call.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Stores a record that must not exist yet.
+    async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError>;
+
+    /// The record and its version, if there is one; a tombstone is one.
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError>;
+
+    /// Replaces the version that was read.
+    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError>;
+}
+
+/// One version of a record (RFC 9110 section 8.8.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Etag(pub String);
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// What was read.
+    pub record: SessionRecord,
+    /// Which version of it.
+    pub etag: Etag,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The record exists already, or is no longer the version that was read.
+    #[error("another write to the session came first")]
+    Conflict,
+    /// There is no record to replace.
+    #[error("the session is not in the store")]
+    Missing,
+    /// The store cannot be reached or answers nonsense; the write may or may not have happened.
+    #[error("the session store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

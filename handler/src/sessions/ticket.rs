@@ -1,0 +1,182 @@
+//! What a session's cookie carries, once opened: who it is, its secret, and its times.
+//!
+//! Fixed layout, 73 bytes: version, `sid`, `S`, and three times. Sealing it is `crypto`'s work.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::clock::Timestamp;
+use crate::crypto::base64url;
+use crate::random;
+
+const VERSION: u8 = 1;
+const LENGTH: usize = 1 + 16 + 32 + 3 * 8;
+
+/// Names a session inside its cookie; the store knows only its [`SessionKey`]. Prints nothing.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct SessionId([u8; 16]);
+
+/// `S`: what opens the session's record, and is in no other place than its cookie. Prints nothing.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SessionSecret([u8; 32]);
+
+/// The store's name for a session: `base64url(SHA-256("sid" || sid))`. No rotating key is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey(String);
+
+impl SessionId {
+    /// The identifier's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// What the store calls this session.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        SessionKey(base64url(&Sha256::new().chain_update(b"sid").chain_update(self.0).finalize()))
+    }
+}
+
+impl SessionSecret {
+    /// The secret's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl SessionKey {
+    /// The key as text, 43 characters of the base64url alphabet.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+impl fmt::Debug for SessionSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionSecret(..)")
+    }
+}
+
+/// What the browser presents with each request.
+#[derive(Clone, Debug)]
+pub struct SessionTicket {
+    /// Which session.
+    pub sid: SessionId,
+    /// What opens its record.
+    pub secret: SessionSecret,
+    /// When the person signed in.
+    pub issued_at: Timestamp,
+    /// When the cookie was last issued; idle time counts from here.
+    pub last_seen: Timestamp,
+    /// The absolute end, which sliding never moves.
+    pub expires_at: Timestamp,
+}
+
+/// The opened bytes are no ticket of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a session ticket of this version")]
+pub struct TicketError;
+
+impl SessionTicket {
+    /// A new session: a new identifier and a new secret, whatever cookie there was before.
+    #[must_use]
+    pub fn issue(now: Timestamp, expires_at: Timestamp) -> Self {
+        let (sid, secret) = (SessionId(random::bytes()), SessionSecret(random::bytes()));
+        Self { sid, secret, issued_at: now, last_seen: now, expires_at }
+    }
+
+    /// The ticket's bytes, to be sealed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.sid.0);
+        bytes.extend_from_slice(&self.secret.0);
+        for time in [self.issued_at, self.last_seen, self.expires_at] {
+            bytes.extend_from_slice(&time.as_unix().to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`TicketError`] for another version or another length.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TicketError> {
+        let (&[VERSION], rest) = bytes.split_first_chunk().ok_or(TicketError)? else {
+            return Err(TicketError);
+        };
+        let (sid, rest) = rest.split_first_chunk().ok_or(TicketError)?;
+        let (secret, rest) = rest.split_first_chunk().ok_or(TicketError)?;
+        let (issued_at, rest) = read_time(rest)?;
+        let (last_seen, rest) = read_time(rest)?;
+        let (expires_at, rest) = read_time(rest)?;
+        if !rest.is_empty() {
+            return Err(TicketError);
+        }
+        Ok(Self { sid: SessionId(*sid), secret: SessionSecret(*secret), issued_at, last_seen, expires_at })
+    }
+}
+
+fn read_time(bytes: &[u8]) -> Result<(Timestamp, &[u8]), TicketError> {
+    let (time, rest) = bytes.split_first_chunk().ok_or(TicketError)?;
+    Ok((Timestamp::from_unix(i64::from_be_bytes(*time)), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const END: Timestamp = Timestamp::from_unix(1_800_028_800);
+
+    #[test]
+    fn a_ticket_reads_back_as_it_was_written() {
+        let ticket = SessionTicket::issue(NOW, END);
+
+        let read = SessionTicket::from_bytes(&ticket.to_bytes()).unwrap();
+
+        assert_eq!(read.to_bytes(), ticket.to_bytes());
+        assert_eq!((read.issued_at, read.last_seen, read.expires_at), (NOW, NOW, END));
+    }
+
+    #[test]
+    fn another_version_or_length_is_refused() {
+        let valid = SessionTicket::issue(NOW, END).to_bytes().to_vec();
+        for length in 0..valid.len() {
+            assert_eq!(SessionTicket::from_bytes(&valid[..length]).unwrap_err(), TicketError, "{length} bytes");
+        }
+        assert!(SessionTicket::from_bytes(&[valid.clone(), vec![0]].concat()).is_err());
+        assert!(SessionTicket::from_bytes(&[vec![2], valid[1..].to_vec()].concat()).is_err());
+    }
+
+    #[test]
+    fn the_stores_key_follows_from_the_identifier_alone() {
+        let sid = SessionId([0; 16]);
+
+        assert_eq!(sid.key(), SessionId([0; 16]).key());
+        assert_ne!(sid.key(), SessionId([1; 16]).key());
+        assert_eq!(sid.key().as_str().len(), 43);
+    }
+
+    #[test]
+    fn a_ticket_prints_no_secret() {
+        let ticket = SessionTicket { secret: SessionSecret([0xAB; 32]), ..SessionTicket::issue(NOW, END) };
+
+        let printed = format!("{ticket:?}");
+
+        assert!(printed.contains("SessionSecret(..)") && printed.contains("SessionId(..)"), "{printed}");
+        assert!(!printed.contains("171"), "{printed}");
+    }
+}
