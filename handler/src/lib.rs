@@ -7,4 +7,5 @@ pub mod clock;
 pub mod crypto;
 pub mod proxy;
 pub mod random;
+pub mod return_url;
 pub mod sessions;

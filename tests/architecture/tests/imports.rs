@@ -1,0 +1,104 @@
+//! The import table of the handler: which module may name which other. A module that is not in the table fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Module, and the modules of the crate that its files may name.
+const TABLE: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("random", &[]),
+    ("return_url", &[]),
+    ("telemetry", &[]),
+    ("crypto", &["random"]),
+    ("oidc", &["random", "clock"]),
+    ("proxy", &[]),
+    ("sessions", &["crypto", "oidc", "clock", "random"]),
+    ("azure", &["crypto", "sessions", "oidc", "clock"]),
+    ("config", &["crypto", "oidc", "proxy", "sessions", "azure", "clock", "return_url"]),
+];
+
+/// Crates that only some modules may name: the crate's prefix, and the modules that may.
+const CRATES: &[(&str, &[&str])] =
+    &[("azure_", &["azure"]), ("actix_web", &["proxy", "web", "endpoints", "app", "state", "main", "lib"])];
+
+struct SourceFile {
+    module: String,
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+#[test]
+fn every_module_names_only_what_the_table_allows() {
+    let mut offences = Vec::new();
+    for file in sources() {
+        let Some((_, allowed)) = TABLE.iter().find(|(module, _)| *module == file.module) else { continue };
+        for line in &file.lines {
+            for named in crate_modules(line) {
+                if named != file.module && !allowed.contains(&named) {
+                    offences.push(format!("{}: {} may not name {named}", file.path.display(), file.module));
+                }
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{offences:#?}");
+}
+
+#[test]
+fn every_module_is_in_the_table_or_composes_the_rest() {
+    let composing = ["web", "endpoints", "state", "app", "main", "lib"];
+    for file in sources() {
+        let is_known = TABLE.iter().any(|(module, _)| *module == file.module) || composing.contains(&&*file.module);
+        assert!(is_known, "{} is in no row of the table", file.path.display());
+    }
+}
+
+#[test]
+fn a_crate_is_named_only_where_it_belongs() {
+    for file in sources() {
+        for (prefix, modules) in CRATES.iter().filter(|(_, modules)| !modules.contains(&&*file.module)) {
+            let offending = file.lines.iter().find(|line| names_crate(line, prefix));
+            assert_eq!(offending, None, "{}: {prefix} belongs to {modules:?}", file.path.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for file in sources() {
+        assert!(file.lines.first().is_some_and(|line| line.starts_with("//!")), "{}", file.path.display());
+    }
+}
+
+/// Every source file of the handler, without comments below its heading and without its unit tests.
+fn sources() -> Vec<SourceFile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../handler/src");
+    let mut files = Vec::new();
+    collect(&root, &root, &mut files);
+    assert!(files.len() > 20, "the handler's sources were not found");
+    files
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            let relative = path.strip_prefix(root).unwrap().with_extension("");
+            let module = relative.iter().next().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let lines = product.lines().filter(|line| !line.trim_start().starts_with("///")).map(str::to_owned);
+            files.push(SourceFile { module, lines: lines.collect(), path });
+        }
+    }
+}
+
+fn crate_modules(line: &str) -> impl Iterator<Item = &str> {
+    line.split("crate::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap())
+}
+
+fn names_crate(line: &str, prefix: &str) -> bool {
+    !line.starts_with("//!")
+        && line.match_indices(prefix).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
