@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod crypto;
+pub mod oidc;
 pub mod proxy;
 pub mod random;
 pub mod return_url;

@@ -1,0 +1,149 @@
+//! The Provider's metadata (OpenID Connect Discovery 1.0, RFC 8414).
+
+use serde::Deserialize;
+use url::{Host, Url};
+
+/// What we read of `/.well-known/openid-configuration`; unknown members are ignored.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ProviderMetadata {
+    /// The issuer identifier, equal to the configured one.
+    pub issuer: String,
+    /// Where the browser is sent.
+    pub authorization_endpoint: Url,
+    /// Where codes and refresh tokens are exchanged.
+    pub token_endpoint: Url,
+    /// Where the verification keys are.
+    pub jwks_uri: Url,
+    /// UserInfo, if there is one.
+    pub userinfo_endpoint: Option<Url>,
+    /// RFC 7009, if there is one.
+    pub revocation_endpoint: Option<Url>,
+    /// RP-initiated logout, if there is one.
+    pub end_session_endpoint: Option<Url>,
+    /// RFC 9207 section 3: every authorization response carries `iss`.
+    #[serde(default)]
+    pub authorization_response_iss_parameter_supported: bool,
+}
+
+/// Why a document is not the metadata of our Provider.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// Not JSON, or a required member is missing or has another type.
+    #[error("the provider's metadata cannot be read")]
+    Malformed(#[source] serde_json::Error),
+    /// OIDC Discovery 4.3: the document speaks for another issuer.
+    #[error("the provider's metadata is for issuer {found}, not the configured one")]
+    Issuer {
+        /// The issuer that the document names.
+        found: String,
+    },
+    /// An endpoint is neither https nor on loopback.
+    #[error("the provider's {endpoint} is not https")]
+    Insecure {
+        /// The metadata's member.
+        endpoint: &'static str,
+    },
+}
+
+impl ProviderMetadata {
+    /// The metadata's URL for an issuer (OIDC Discovery 4.1).
+    #[must_use]
+    pub fn url_for(issuer: &str) -> String {
+        format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+    }
+
+    /// Reads a metadata document that must speak for `issuer`.
+    ///
+    /// # Errors
+    /// See [`DiscoveryError`].
+    pub fn parse(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
+        let metadata: Self = serde_json::from_slice(document).map_err(DiscoveryError::Malformed)?;
+        if metadata.issuer != issuer {
+            return Err(DiscoveryError::Issuer { found: metadata.issuer });
+        }
+        let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_secure));
+        if let Some((endpoint, _)) = insecure {
+            return Err(DiscoveryError::Insecure { endpoint });
+        }
+        Ok(metadata)
+    }
+
+    fn endpoints(&self) -> [(&'static str, Option<&Url>); 6] {
+        [
+            ("authorization_endpoint", Some(&self.authorization_endpoint)),
+            ("token_endpoint", Some(&self.token_endpoint)),
+            ("jwks_uri", Some(&self.jwks_uri)),
+            ("userinfo_endpoint", self.userinfo_endpoint.as_ref()),
+            ("revocation_endpoint", self.revocation_endpoint.as_ref()),
+            ("end_session_endpoint", self.end_session_endpoint.as_ref()),
+        ]
+    }
+}
+
+/// RFC 6749 3.1 and 3.2 ask for TLS; loopback is where tests and demos live.
+fn is_secure(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(change: Value) -> Result<ProviderMetadata, DiscoveryError> {
+        let mut document = json!({
+            "issuer": "https://op.example/",
+            "authorization_endpoint": "https://op.example/authorize",
+            "token_endpoint": "https://op.example/token",
+            "jwks_uri": "https://op.example/jwks",
+            "something_new": {"nobody": "knows"},
+        });
+        document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        ProviderMetadata::parse(document.to_string().as_bytes(), "https://op.example/")
+    }
+
+    #[test]
+    fn unknown_members_and_a_trailing_slash_are_no_failure() {
+        let metadata = parse(json!({})).unwrap();
+
+        assert_eq!(metadata.issuer, "https://op.example/");
+        let url = ProviderMetadata::url_for("https://op.example/");
+        assert_eq!(url, "https://op.example/.well-known/openid-configuration");
+    }
+
+    #[test]
+    fn metadata_of_another_issuer_is_refused() {
+        for issuer in ["https://op.example", "https://evil.example/", "https://OP.example/", ""] {
+            assert!(matches!(parse(json!({ "issuer": issuer })), Err(DiscoveryError::Issuer { .. })), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_without_tls_is_refused_unless_on_loopback() {
+        let names = ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"];
+        for name in names.into_iter().chain(["revocation_endpoint", "end_session_endpoint"]) {
+            for url in ["http://op.example/", "http://127.0.0.1.evil.example/", "ftp://op.example/"] {
+                let refused = parse(json!({ name: url })).unwrap_err();
+                assert!(matches!(refused, DiscoveryError::Insecure { endpoint } if endpoint == name), "{url}");
+            }
+            for url in ["http://127.0.0.1:81/", "http://localhost/", "http://[::1]/"] {
+                assert!(parse(json!({ name: url })).is_ok(), "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_metadata_is_refused() {
+        for document in ["", "<html>", "[]", "{}", r#"{"issuer":"https://op.example/"}"#] {
+            let refused = ProviderMetadata::parse(document.as_bytes(), "https://op.example/").unwrap_err();
+            assert!(matches!(refused, DiscoveryError::Malformed(_)), "{document}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The protocol with the Provider: OpenID Connect Core 1.0 over OAuth 2.0, a file per noun of theirs.
+//!
+//! What is here so far is the part without I/O. Knows nothing of cookies, of stores or of a web framework.
+
+mod authorization_request;
+mod authorization_response;
+mod claims;
+mod discovery;
+mod id_token;
+mod jwks;
+mod pending_login;
+mod pkce;
+mod token_response;
+
+pub use authorization_request::{AuthorizationRequest, ClientRegistration, LoginHints, ResponseMode};
+pub use authorization_response::{AuthorizationResponse, AuthorizationResponseError};
+pub use claims::Claims;
+pub use discovery::{DiscoveryError, ProviderMetadata};
+pub use id_token::{IdTokenError, IdTokenVerifier};
+pub use jwks::{JwksError, VerificationKeys};
+pub use pending_login::PendingLogin;
+pub use token_response::{AccessToken, RefreshToken, TokenResponse, TokenResponseError};
