@@ -1,6 +1,6 @@
 //! The protocol with the Provider: OpenID Connect Core 1.0 over OAuth 2.0, a file per noun of theirs.
 //!
-//! What is here so far is the part without I/O. Knows nothing of cookies, of stores or of a web framework.
+//! Only `relying_party` does I/O. Knows nothing of cookies, of stores or of a web framework.
 
 mod authorization_request;
 mod authorization_response;
@@ -10,6 +10,7 @@ mod id_token;
 mod jwks;
 mod pending_login;
 mod pkce;
+mod relying_party;
 mod token_response;
 
 pub use authorization_request::{AuthorizationRequest, ClientRegistration, LoginHints, ResponseMode};
@@ -19,4 +20,7 @@ pub use discovery::{DiscoveryError, ProviderMetadata};
 pub use id_token::{IdTokenError, IdTokenVerifier};
 pub use jwks::{JwksError, VerificationKeys};
 pub use pending_login::PendingLogin;
+pub use relying_party::{
+    ClientAuthentication, CompletedLogin, LoginError, ProviderError, RelyingParty, RelyingPartySettings,
+};
 pub use token_response::{AccessToken, RefreshToken, TokenResponse, TokenResponseError};
