@@ -6,11 +6,13 @@
 mod lifetime;
 mod memory_store;
 mod record;
+mod service;
 mod store;
 mod ticket;
 
 pub use lifetime::SessionLifetime;
 pub use memory_store::MemoryStore;
 pub use record::{RecordState, RefreshLease, SessionRecord};
+pub use service::{ColdPart, HotPart, SessionError, Sessions};
 pub use store::{Etag, SessionStore, StoreError, StoredRecord};
 pub use ticket::{SessionId, SessionKey, SessionSecret, SessionTicket, TicketError};
