@@ -3,10 +3,19 @@
 //! Start reading at `endpoints`: a file per public URL. `oidc` is the protocol, `sessions` what is
 //! remembered, `crypto` how it is sealed, `proxy` how everything else passes through.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod crypto;
+pub mod endpoints;
 pub mod oidc;
 pub mod proxy;
+pub mod public_origin;
 pub mod random;
 pub mod return_url;
 pub mod sessions;
+pub mod state;
+pub mod telemetry;
+pub mod tls;
+pub mod web;

@@ -6,10 +6,12 @@ mod encoding;
 mod envelope;
 mod keys;
 mod part;
+mod session_seed;
 mod static_keys;
 
 pub use encoding::{base64url, base64url_decode};
 pub use envelope::{CookieContext, open_cookie, seal_cookie};
 pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, OpenError};
 pub use part::{Part, PartContext, RecordCipher, SealedPart};
+pub use session_seed::derive_session;
 pub use static_keys::StaticKeys;

@@ -90,6 +90,15 @@ impl AuthorizationResponse {
         &self.state
     }
 
+    /// The code, not yet believed; `None` for a refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Code(code) => Some(code),
+            Outcome::Error(_) => None,
+        }
+    }
+
     /// The code to exchange, if this answers `pending` and comes from our Provider.
     ///
     /// # Errors

@@ -28,6 +28,13 @@ impl Claims {
         self.0.get(name)?.as_str()
     }
 
+    /// Those of the given names.
+    #[must_use]
+    pub fn only(&self, names: &[&str]) -> Self {
+        let wanted = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        Self(wanted.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// All of them.
     #[must_use]
     pub fn as_map(&self) -> &Map<String, Value> {

@@ -81,7 +81,8 @@ impl ProviderMetadata {
 }
 
 /// RFC 6749 3.1 and 3.2 ask for TLS; loopback is where tests and demos live.
-fn is_secure(url: &Url) -> bool {
+#[must_use]
+pub fn is_secure(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -16,11 +16,12 @@ mod token_response;
 pub use authorization_request::{AuthorizationRequest, ClientRegistration, LoginHints, ResponseMode};
 pub use authorization_response::{AuthorizationResponse, AuthorizationResponseError};
 pub use claims::Claims;
-pub use discovery::{DiscoveryError, ProviderMetadata};
+pub use discovery::{DiscoveryError, ProviderMetadata, is_secure};
 pub use id_token::{IdTokenError, IdTokenVerifier};
 pub use jwks::{JwksError, VerificationKeys};
 pub use pending_login::PendingLogin;
 pub use relying_party::{
-    ClientAuthentication, CompletedLogin, LoginError, ProviderError, RelyingParty, RelyingPartySettings,
+    ClientAuthentication, CompletedLogin, CompletedRefresh, LoginError, LogoutRequest, ProviderCache, ProviderError,
+    RefreshError, RelyingParty, RelyingPartySettings,
 };
 pub use token_response::{AccessToken, RefreshToken, TokenResponse, TokenResponseError};

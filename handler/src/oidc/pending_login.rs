@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -19,6 +20,7 @@ pub struct PendingLogin {
     state: Zeroizing<String>,
     nonce: Zeroizing<String>,
     code_verifier: Zeroizing<String>,
+    session_seed: Zeroizing<[u8; 32]>,
     return_url: String,
     max_age: Option<u64>,
     issued_at: Timestamp,
@@ -33,6 +35,7 @@ impl PendingLogin {
             state: random::guid_pair().into(),
             nonce: random::guid_pair().into(),
             code_verifier: pkce::code_verifier().into(),
+            session_seed: random::bytes().into(),
             return_url: return_url.to_owned(),
             max_age,
             issued_at: now,
@@ -67,6 +70,24 @@ impl PendingLogin {
     #[must_use]
     pub fn code_verifier(&self) -> &str {
         &self.code_verifier
+    }
+
+    /// 32 random bytes of this sign-in alone: whatever follows from it can follow from them.
+    #[must_use]
+    pub fn session_seed(&self) -> &[u8; 32] {
+        &self.session_seed
+    }
+
+    /// Eight hexadecimal digits that tell this login from others without telling its state.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        Self::tag_of(&self.state)
+    }
+
+    /// The [`tag`](Self::tag) of the login with this `state`.
+    #[must_use]
+    pub fn tag_of(state: &str) -> String {
+        Sha256::digest(state.as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(super) fn state(&self) -> &str {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{
     AuthorizationRequest, AuthorizationResponse, AuthorizationResponseError, Claims, ClientRegistration,
-    DiscoveryError, IdTokenError, IdTokenVerifier, JwksError, LoginHints, PendingLogin, ProviderMetadata,
+    DiscoveryError, IdTokenError, IdTokenVerifier, JwksError, LoginHints, PendingLogin, ProviderMetadata, RefreshToken,
     TokenResponse, TokenResponseError, VerificationKeys,
 };
 use crate::clock::Timestamp;
@@ -48,6 +48,70 @@ pub struct RelyingPartySettings {
     pub registration: ClientRegistration,
     /// How we prove it.
     pub authentication: ClientAuthentication,
+    /// Whether UserInfo is asked for.
+    pub userinfo: bool,
+}
+
+/// What all workers know of the Provider.
+#[derive(Debug, Default)]
+pub struct ProviderCache;
+
+/// What a refresh yields.
+#[derive(Debug)]
+pub struct CompletedRefresh {
+    /// The tokens.
+    pub tokens: TokenResponse,
+    /// What is known of the person now.
+    pub claims: Claims,
+}
+
+/// Why a refresh yields nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// For good.
+    #[error("the provider refused the refresh token")]
+    Refused {
+        /// Its error code.
+        error: String,
+    },
+    /// The answer breaks a rule.
+    #[error("the provider's answer breaks a rule")]
+    Invalid {
+        /// Which.
+        code: &'static str,
+        /// The token to revoke.
+        refresh_token: Option<RefreshToken>,
+    },
+    /// No usable answer.
+    #[error("the provider gave no usable answer")]
+    Unavailable {
+        /// Whether the token may be spent.
+        is_ambiguous: bool,
+        /// When to try again.
+        retry_after: Option<Duration>,
+        /// Why.
+        #[source]
+        source: ProviderError,
+    },
+}
+
+impl RefreshError {
+    /// A stable name for logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "refresh_refused"
+    }
+}
+
+/// Where to send the browser to sign out.
+pub struct LogoutRequest(url::Url);
+
+impl LogoutRequest {
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 /// A worker's view of the Provider.
@@ -121,7 +185,11 @@ impl LoginError {
 impl RelyingParty {
     /// A relying party for one worker.
     #[must_use]
-    pub fn new(settings: Arc<RelyingPartySettings>, tls: Arc<rustls::ClientConfig>) -> Self {
+    pub fn new(
+        settings: Arc<RelyingPartySettings>,
+        _cache: Arc<ProviderCache>,
+        tls: Arc<rustls::ClientConfig>,
+    ) -> Self {
         let connector = Connector::new().rustls_0_23(tls);
         let http = Client::builder().connector(connector).disable_redirects().timeout(TIMEOUT).finish();
         Self { settings, http, metadata: Rc::default() }
@@ -167,6 +235,52 @@ impl RelyingParty {
         let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Malformed)?;
         let claims = verifier.verify(id_token, tokens.access_token.expose(), pending, now)?;
         Ok(CompletedLogin { tokens, claims })
+    }
+
+    /// Thin for now.
+    ///
+    /// # Errors
+    /// See [`RefreshError`].
+    pub async fn refresh(
+        &self,
+        refresh_token: &RefreshToken,
+        known: &Claims,
+        now: Timestamp,
+    ) -> Result<CompletedRefresh, RefreshError> {
+        let _ = (refresh_token, known, now);
+        Err(RefreshError::Unavailable { is_ambiguous: false, retry_after: None, source: ProviderError::Unreachable })
+    }
+
+    /// Thin for now.
+    ///
+    /// # Errors
+    /// When the Provider does not answer.
+    pub async fn revoke(&self, _: &RefreshToken, _: Timestamp) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// Thin for now.
+    pub async fn logout_request(
+        &self,
+        hint: Option<&str>,
+        to: &str,
+        state: Option<&str>,
+        _: Timestamp,
+    ) -> Option<LogoutRequest> {
+        let mut url = self.metadata().await.ok()?.end_session_endpoint.clone()?;
+        url.query_pairs_mut()
+            .append_pair("post_logout_redirect_uri", to)
+            .extend_pairs(hint.map(|hint| ("id_token_hint", hint)))
+            .extend_pairs(state.map(|state| ("state", state)));
+        Some(LogoutRequest(url))
+    }
+
+    /// Whether the metadata is there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn is_ready(&self, _: Timestamp) -> Result<(), ProviderError> {
+        self.metadata().await.map(drop)
     }
 
     /// RFC 6749 4.1.3 with the verifier of RFC 7636 4.5.
@@ -268,9 +382,10 @@ mod tests {
             scopes: vec!["openid".to_owned()],
             response_mode: ResponseMode::Query,
         };
-        let settings = RelyingPartySettings { issuer, registration, authentication: ClientAuthentication::None };
+        let settings =
+            RelyingPartySettings { issuer, registration, authentication: ClientAuthentication::None, userinfo: false };
         let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
-        let party = RelyingParty::new(Arc::new(settings), Arc::new(tls.with_no_client_auth()));
+        let party = RelyingParty::new(Arc::new(settings), Arc::default(), Arc::new(tls.with_no_client_auth()));
         party.begin_login("/", &LoginHints::default(), NOW).await
     }
 

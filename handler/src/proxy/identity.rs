@@ -23,6 +23,25 @@ pub enum HeaderPreset {
     EasyAuth,
 }
 
+impl HeaderPreset {
+    /// The claims that the preset's headers are made of; `None` stands for all.
+    #[must_use]
+    pub fn claims(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::None => Some(&[]),
+            Self::Sample => Some(&["name", "preferred_username"]),
+            Self::OAuth2Proxy => Some(&["sub", "email", "groups", "preferred_username"]),
+            Self::EasyAuth => None,
+        }
+    }
+
+    /// Whether one of the preset's headers is the ID token.
+    #[must_use]
+    pub fn has_id_token(self) -> bool {
+        matches!(self, Self::Sample | Self::EasyAuth)
+    }
+}
+
 /// A preset's name that we don't know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the header preset is none of none, sample, oauth2-proxy, easyauth")]

@@ -15,10 +15,10 @@ pub struct SessionLifetime {
 }
 
 impl SessionLifetime {
-    /// A ticket for someone who signed in just now.
+    /// The ticket of the sign-in with this seed and code, which ends now.
     #[must_use]
-    pub fn issue(&self, now: Timestamp) -> SessionTicket {
-        SessionTicket::issue(now, now.plus(self.absolute))
+    pub fn issue(&self, seed: &[u8; 32], code: &str, now: Timestamp) -> SessionTicket {
+        SessionTicket::from_seed(seed, code, now, now.plus(self.absolute))
     }
 
     /// True while neither limit is reached.
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn an_unused_session_ends_at_the_idle_limit() {
-        let ticket = LIMITS.issue(START);
+        let ticket = LIMITS.issue(&[1; 32], "code", START);
 
         assert!(LIMITS.is_alive(&ticket, after(1_799)));
         assert!(!LIMITS.is_alive(&ticket, after(1_800)));
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_used_session_ends_at_the_absolute_limit() {
-        let used = SessionTicket { last_seen: after(28_799), ..LIMITS.issue(START) };
+        let used = SessionTicket { last_seen: after(28_799), ..LIMITS.issue(&[1; 32], "code", START) };
 
         assert!(LIMITS.is_alive(&used, after(28_799)));
         assert!(!LIMITS.is_alive(&used, after(28_800)));
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_cookie_slides_only_after_a_tenth_of_the_idle_time() {
-        let ticket = LIMITS.issue(START);
+        let ticket = LIMITS.issue(&[1; 32], "code", START);
 
         assert!(LIMITS.slide(&ticket, after(180)).is_none());
         let slid = LIMITS.slide(&ticket, after(181)).unwrap();

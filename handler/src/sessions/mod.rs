@@ -3,16 +3,26 @@
 //! A [`SessionTicket`] is what the browser's cookie carries, a [`SessionRecord`] what the store
 //! keeps. No store ever sees a token, and no ticket reaches a store. Knows nothing of HTTP.
 
+mod flights;
+mod freshness;
 mod lifetime;
 mod memory_store;
+mod parts;
 mod record;
+mod record_cache;
+mod refresh;
 mod service;
+mod sign_in;
 mod store;
 mod ticket;
 
+pub use freshness::{Freshness, RefreshBefore};
 pub use lifetime::SessionLifetime;
 pub use memory_store::MemoryStore;
-pub use record::{RecordState, RefreshLease, SessionRecord};
-pub use service::{ColdPart, HotPart, SessionError, Sessions};
+pub use parts::{ColdPart, HeaderNeeds, HotPart};
+pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord};
+pub use refresh::{NoFreshToken, RefreshOutcome, SessionError};
+pub use service::{LiveSession, Sessions, SessionsSettings};
+pub use sign_in::SignInError;
 pub use store::{Etag, SessionStore, StoreError, StoredRecord};
 pub use ticket::{SessionId, SessionKey, SessionSecret, SessionTicket, TicketError};

@@ -15,6 +15,8 @@ pub struct SessionRecord {
     pub generation: u64,
     /// When the access token lapses, if the Provider told.
     pub access_token_expires_at: Option<Timestamp>,
+    /// From when on a refresh is due; `None` when there is no refresh token or no expiry.
+    pub refresh_at: Option<Timestamp>,
     /// The session's absolute end, and the item's.
     pub expires_at: Timestamp,
     /// Who is refreshing, if anyone.
@@ -44,8 +46,19 @@ pub struct RefreshLease {
     pub owner: String,
     /// After this moment another may try.
     pub lapses_at: Timestamp,
-    /// Which try of this generation it is; never above two.
+    /// How many calls of this generation the Provider may have seen, this one included; never above two.
     pub attempt: u8,
+    /// Whether a call is under way, or everyone waits until the Provider has recovered.
+    pub purpose: LeasePurpose,
+}
+
+/// What a lease is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeasePurpose {
+    /// Its owner is asking the Provider.
+    Refreshing,
+    /// The Provider gave no usable answer; nobody asks before the lease lapses.
+    Resting,
 }
 
 impl SessionRecord {

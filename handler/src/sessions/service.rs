@@ -9,133 +9,207 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{RecordState, SessionLifetime, SessionRecord, SessionStore, SessionTicket, StoreError, StoredRecord};
-use crate::clock::Timestamp;
+use super::flights::Flights;
+use super::parts::Parts;
+use super::record_cache::RecordCache;
+use super::refresh::RefreshOutcome;
+use super::sign_in::SignInOutcome;
+use super::{
+    ColdPart, Freshness, HeaderNeeds, HotPart, RecordState, RefreshBefore, SessionLifetime, SessionRecord,
+    SessionStore, SessionTicket, StoreError, StoredRecord,
+};
+use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeySource, OpenError, Part, PartContext, RecordCipher, SealedPart};
-use crate::oidc::{AccessToken, Claims, RefreshToken};
 
 /// How long a tombstone stays at least: longer than any refresh that was under way.
 const TOMBSTONE: Duration = Duration::from_secs(300);
 
-/// How often a sign-out tries again when another write came first.
-const ATTEMPTS: usize = 8;
+/// How often a write is tried again when another came first.
+pub(super) const ATTEMPTS: usize = 8;
 
-/// What every proxied request needs.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct HotPart {
-    /// What the Upstream is shown.
-    pub access_token: AccessToken,
-    /// The claims that become headers.
-    pub claims: Claims,
-}
-
-/// What only a refresh and a sign-out need.
-#[derive(Serialize, Deserialize)]
-pub struct ColdPart {
-    /// What gets the next access token, if the Provider gave one.
-    pub refresh_token: Option<RefreshToken>,
-    /// The hint of RP-initiated logout.
-    pub id_token: Option<Zeroizing<String>>,
-}
-
-impl fmt::Debug for ColdPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ColdPart(..)")
-    }
-}
-
-/// Why a session was not started, loaded or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The store failed; the session may well live.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// The sessions of one Provider and client.
-pub struct Sessions {
+/// What the sessions of one Provider and client are made with.
+pub struct SessionsSettings {
     /// Where records are kept.
     pub store: Arc<dyn SessionStore>,
     /// What seals them.
     pub keys: Arc<dyn KeySource>,
+    /// Tells work that outlives its request what time it is.
+    pub clock: Arc<dyn Clock>,
     /// How long they live.
     pub lifetime: SessionLifetime,
+    /// How long a record that was read is believed.
+    pub cache_ttl: Duration,
+    /// How long before its expiry an access token is refreshed.
+    pub refresh_before: RefreshBefore,
+    /// What becomes headers.
+    pub header_needs: HeaderNeeds,
     /// The Provider's issuer; sealed into every part.
     pub issuer: String,
     /// Our identifier there; sealed into every part.
     pub client_id: String,
 }
 
+/// The sessions of one Provider and client, shared by every worker. A clone shares them.
+#[derive(Clone)]
+pub struct Sessions(pub(super) Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) settings: SessionsSettings,
+    pub(super) cache: RecordCache,
+    pub(super) refreshes: Flights<RefreshOutcome>,
+    pub(super) sign_ins: Flights<SignInOutcome>,
+}
+
+/// A session that a request may use.
+#[derive(Debug)]
+pub struct LiveSession {
+    /// What the request needs.
+    pub hot: HotPart,
+    /// Whether its access token can be used as it is.
+    pub freshness: Freshness,
+    /// When the access token lapses, if the Provider told.
+    pub access_token_expires_at: Option<Timestamp>,
+    /// Whether someone refreshes it already, or waits for the Provider to recover.
+    pub(super) is_leased: bool,
+}
+
 impl Sessions {
-    /// Starts a session, always under a new identifier.
-    ///
-    /// # Errors
-    /// When the store cannot write it.
-    pub async fn start(
-        &self,
-        hot: &HotPart,
-        cold: &ColdPart,
-        access_token_expires_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<SessionTicket, SessionError> {
-        let ticket = self.lifetime.issue(now);
-        let generation = 1;
-        let record = SessionRecord {
-            key: ticket.sid.key(),
-            generation,
-            access_token_expires_at,
-            expires_at: ticket.expires_at,
-            lease: None,
-            state: RecordState::Active {
-                hot: self.seal(hot, Part::Hot, generation, &ticket),
-                cold: self.seal(cold, Part::Cold, generation, &ticket),
-            },
-        };
-        self.store.create(&record, now).await?;
-        Ok(ticket)
+    /// Sessions with these settings.
+    #[must_use]
+    pub fn new(settings: SessionsSettings) -> Self {
+        let cache = RecordCache::new(settings.cache_ttl);
+        Self(Arc::new(Shared { settings, cache, refreshes: Flights::default(), sign_ins: Flights::default() }))
+    }
+
+    /// How long they live.
+    #[must_use]
+    pub fn lifetime(&self) -> SessionLifetime {
+        self.0.settings.lifetime
     }
 
     /// What a request needs, if the ticket's session lives and its record opens with the ticket's secret.
     ///
     /// # Errors
     /// When the store cannot be read; that is no reason to sign anyone out.
-    pub async fn load(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<HotPart>, SessionError> {
-        if !self.lifetime.is_alive(ticket, now) {
-            return Ok(None);
+    pub async fn load(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<LiveSession>, StoreError> {
+        let Some(stored) = self.find(ticket, now).await? else { return Ok(None) };
+        let record = &stored.record;
+        let RecordState::Active { hot, .. } = &record.state else { return Ok(None) };
+        let hot = self.open(hot, Part::Hot, record.generation, ticket).await;
+        Ok(hot.map(|hot| LiveSession {
+            hot,
+            freshness: Freshness::of(record, now),
+            access_token_expires_at: record.access_token_expires_at,
+            is_leased: record.lease.as_ref().is_some_and(|lease| now < lease.lapses_at),
+        }))
+    }
+
+    /// Everything the Provider said of the person, if the session lives.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load_cold(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
+        match self.find(ticket, now).await? {
+            Some(stored) => Ok(self.open_cold(&stored, ticket).await),
+            None => Ok(None),
         }
-        let Some(stored) = self.store.load(&ticket.sid.key(), now).await? else { return Ok(None) };
-        let RecordState::Active { hot, .. } = &stored.record.state else { return Ok(None) };
-        Ok(self.open(hot, Part::Hot, stored.record.generation, ticket).await)
     }
 
     /// Ends a session for good. Returns what a revocation and the Provider's logout need, if it lived and opened.
     ///
     /// # Errors
     /// When the store cannot write the tombstone: the session then still lives.
-    pub async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, SessionError> {
+    pub async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let Some(stored) = self.store.load(&ticket.sid.key(), now).await? else { return Ok(None) };
+            let Some(stored) = self.store().load(&ticket.sid.key(), now).await? else { return Ok(None) };
             if stored.record.is_ended() {
                 return Ok(None);
             }
             let tombstone = stored.record.tombstone(now.plus(TOMBSTONE));
-            match self.store.replace(&tombstone, &stored.etag, now).await {
+            match self.replace(tombstone, &stored.etag, now).await {
                 Ok(_) => return Ok(self.open_cold(&stored, ticket).await),
                 Err(StoreError::Conflict | StoreError::Missing) => {} // a refresh came first: read again
-                Err(error) => return Err(error.into()),
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
             }
         }
-        Err(StoreError::Conflict.into())
+        Err(StoreError::Conflict)
     }
 
-    async fn open_cold(&self, stored: &StoredRecord, ticket: &SessionTicket) -> Option<ColdPart> {
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub async fn is_ready(&self, now: Timestamp) -> Result<(), StoreError> {
+        let nobody = SessionTicket::from_seed(&[0; 32], "", now, now);
+        self.store().load(&nobody.sid.key(), now).await.map(drop)
+    }
+
+    /// The record of a living ticket, from the cache or the store.
+    async fn find(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
+        if !self.lifetime().is_alive(ticket, now) {
+            return Ok(None);
+        }
+        let key = ticket.sid.key();
+        if let Some(cached) = self.0.cache.find(&key, now) {
+            return Ok(Some(cached));
+        }
+        let Some(stored) = self.store().load(&key, now).await?.map(Arc::new) else { return Ok(None) };
+        self.0.cache.keep(&stored, now);
+        Ok(Some(stored))
+    }
+
+    /// Writes a record that must not exist yet.
+    pub(super) async fn create(&self, record: SessionRecord, now: Timestamp) -> Result<(), StoreError> {
+        let etag = self.store().create(&record, now).await?;
+        self.0.cache.keep(&Arc::new(StoredRecord { record, etag }), now);
+        Ok(())
+    }
+
+    /// Writes over the version that was read, and lets this process see it at once.
+    pub(super) async fn replace(
+        &self,
+        record: SessionRecord,
+        read: &super::Etag,
+        now: Timestamp,
+    ) -> Result<StoredRecord, StoreError> {
+        let etag = self.store().replace(&record, read, now).await?;
+        let stored = StoredRecord { record, etag };
+        self.0.cache.keep(&Arc::new(stored.clone()), now);
+        Ok(stored)
+    }
+
+    /// The record of a session in its `generation`, its parts sealed.
+    pub(super) fn record(&self, parts: &Parts, generation: u64, ticket: &SessionTicket) -> SessionRecord {
+        SessionRecord {
+            key: ticket.sid.key(),
+            generation,
+            access_token_expires_at: parts.access_token_expires_at,
+            refresh_at: parts.refresh_at,
+            expires_at: ticket.expires_at,
+            lease: None,
+            state: RecordState::Active {
+                hot: self.seal(&parts.hot, Part::Hot, generation, ticket),
+                cold: self.seal(&parts.cold, Part::Cold, generation, ticket),
+            },
+        }
+    }
+
+    pub(super) async fn open_cold(&self, stored: &StoredRecord, ticket: &SessionTicket) -> Option<ColdPart> {
         let RecordState::Active { cold, .. } = &stored.record.state else { return None };
         self.open(cold, Part::Cold, stored.record.generation, ticket).await
     }
 
+    pub(super) fn store(&self) -> &dyn SessionStore {
+        &*self.0.settings.store
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.settings.clock.now()
+    }
+
     fn seal<T: Serialize>(&self, value: &T, part: Part, generation: u64, ticket: &SessionTicket) -> SealedPart {
         let plaintext = Zeroizing::new(serde_json::to_vec(value).expect("a part is plain data"));
-        self.cipher(ticket).seal(&plaintext, PartContext { part, generation }, &self.keys.token_keys())
+        self.cipher(ticket).seal(&plaintext, PartContext { part, generation }, &self.0.settings.keys.token_keys())
     }
 
     /// Opens a part; a key that isn't in hand is asked for once.
@@ -143,102 +217,31 @@ impl Sessions {
     where
         T: for<'de> Deserialize<'de>,
     {
-        let (cipher, context) = (self.cipher(ticket), PartContext { part, generation });
-        let mut opened = cipher.open(sealed, context, &self.keys.token_keys());
+        let (keys, context) = (&self.0.settings.keys, PartContext { part, generation });
+        let mut opened = self.cipher(ticket).open(sealed, context, &keys.token_keys());
         if opened == Err(OpenError::UnknownKey) {
-            self.keys.reload().await;
-            opened = cipher.open(sealed, context, &self.keys.token_keys());
+            keys.reload().await;
+            opened = self.cipher(ticket).open(sealed, context, &keys.token_keys());
         }
         serde_json::from_slice(&opened.ok()?).ok()
     }
 
     fn cipher<'a>(&'a self, ticket: &'a SessionTicket) -> RecordCipher<'a> {
-        let (sid, secret) = (ticket.sid.as_bytes(), ticket.secret.as_bytes());
-        RecordCipher { sid, secret, issuer: &self.issuer, client_id: &self.client_id }
+        let settings = &self.0.settings;
+        RecordCipher {
+            sid: ticket.sid.as_bytes(),
+            secret: ticket.secret.as_bytes(),
+            issuer: &settings.issuer,
+            client_id: &settings.client_id,
+        }
     }
 }
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("lifetime", &self.lifetime).finish_non_exhaustive()
+        f.debug_struct("Sessions").field("lifetime", &self.lifetime()).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::{KeyRing, StaticKeys};
-    use crate::sessions::MemoryStore;
-
-    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-
-    fn sessions() -> Sessions {
-        Sessions {
-            store: Arc::new(MemoryStore::default()),
-            keys: Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate())),
-            lifetime: SessionLifetime { idle: Duration::from_secs(1_800), absolute: Duration::from_secs(28_800) },
-            issuer: "https://op.example".to_owned(),
-            client_id: "client".to_owned(),
-        }
-    }
-
-    async fn start(sessions: &Sessions) -> SessionTicket {
-        let hot = HotPart { access_token: AccessToken::new("access".to_owned()), claims: Claims::default() };
-        let refresh_token = Some(RefreshToken::new("refresh".to_owned()));
-        let cold = ColdPart { refresh_token, id_token: None };
-        sessions.start(&hot, &cold, None, NOW).await.unwrap()
-    }
-
-    #[actix_web::test]
-    async fn a_started_session_is_loaded_by_its_ticket() {
-        let sessions = sessions();
-        let ticket = start(&sessions).await;
-
-        let hot = sessions.load(&ticket, NOW).await.unwrap().unwrap();
-
-        assert_eq!(hot.access_token.expose(), "access");
-    }
-
-    #[actix_web::test]
-    async fn a_ticket_with_another_secret_opens_nothing() {
-        let sessions = sessions();
-        let (ticket, other) = (start(&sessions).await, start(&sessions).await);
-
-        let mixed = SessionTicket { secret: other.secret.clone(), ..ticket };
-
-        assert!(sessions.load(&mixed, NOW).await.unwrap().is_none());
-    }
-
-    #[actix_web::test]
-    async fn an_idle_session_is_not_loaded() {
-        let sessions = sessions();
-        let ticket = start(&sessions).await;
-
-        assert!(sessions.load(&ticket, NOW.plus(Duration::from_secs(1_800))).await.unwrap().is_none());
-    }
-
-    #[actix_web::test]
-    async fn an_ended_session_yields_its_refresh_token_once_and_never_loads_again() {
-        let sessions = sessions();
-        let ticket = start(&sessions).await;
-
-        let cold = sessions.end(&ticket, NOW).await.unwrap().unwrap();
-
-        assert_eq!(cold.refresh_token.unwrap().expose(), "refresh");
-        assert!(sessions.end(&ticket, NOW).await.unwrap().is_none());
-        assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
-    }
-
-    #[actix_web::test]
-    async fn a_write_that_began_before_the_sign_out_does_not_bring_the_session_back() {
-        let sessions = sessions();
-        let ticket = start(&sessions).await;
-        let read = sessions.store.load(&ticket.sid.key(), NOW).await.unwrap().unwrap();
-        sessions.end(&ticket, NOW).await.unwrap();
-
-        let late = sessions.store.replace(&read.record, &read.etag, NOW).await;
-
-        assert!(matches!(late, Err(StoreError::Conflict)));
-        assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
-    }
-}
+mod tests;

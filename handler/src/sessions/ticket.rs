@@ -5,11 +5,11 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::clock::Timestamp;
-use crate::crypto::base64url;
-use crate::random;
+use crate::crypto::{base64url, derive_session};
 
 const VERSION: u8 = 1;
 const LENGTH: usize = 1 + 16 + 32 + 3 * 8;
@@ -31,6 +31,18 @@ impl SessionId {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// What a sign-out link must name (`signout?sid=`): it follows from the identifier, and tells nothing of it.
+    #[must_use]
+    pub fn sign_out_token(&self) -> String {
+        base64url(&Sha256::new().chain_update(b"signout").chain_update(self.0).finalize()[..16])
+    }
+
+    /// True for this session's own [`sign_out_token`](Self::sign_out_token), compared in constant time.
+    #[must_use]
+    pub fn is_sign_out_token(&self, token: &str) -> bool {
+        self.sign_out_token().as_bytes().ct_eq(token.as_bytes()).into()
     }
 
     /// What the store calls this session.
@@ -89,11 +101,15 @@ pub struct SessionTicket {
 pub struct TicketError;
 
 impl SessionTicket {
-    /// A new session: a new identifier and a new secret, whatever cookie there was before.
+    /// The session of one sign-in: identifier and secret follow from the sign-in's own 32 random bytes and the
+    /// Provider's code, so the same callback delivered twice means the same session, and no other callback does.
     #[must_use]
-    pub fn issue(now: Timestamp, expires_at: Timestamp) -> Self {
-        let (sid, secret) = (SessionId(random::bytes()), SessionSecret(random::bytes()));
-        Self { sid, secret, issued_at: now, last_seen: now, expires_at }
+    pub fn from_seed(seed: &[u8; 32], code: &str, now: Timestamp, expires_at: Timestamp) -> Self {
+        let derived = derive_session(seed, code.as_bytes());
+        let (mut sid, mut secret) = ([0; 16], [0; 32]);
+        sid.copy_from_slice(&derived[..16]);
+        secret.copy_from_slice(&derived[16..]);
+        Self { sid: SessionId(sid), secret: SessionSecret(secret), issued_at: now, last_seen: now, expires_at }
     }
 
     /// The ticket's bytes, to be sealed.
@@ -137,13 +153,14 @@ fn read_time(bytes: &[u8]) -> Result<(Timestamp, &[u8]), TicketError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
     const END: Timestamp = Timestamp::from_unix(1_800_028_800);
 
     #[test]
     fn a_ticket_reads_back_as_it_was_written() {
-        let ticket = SessionTicket::issue(NOW, END);
+        let ticket = SessionTicket::from_seed(&random::bytes(), "code", NOW, END);
 
         let read = SessionTicket::from_bytes(&ticket.to_bytes()).unwrap();
 
@@ -152,8 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn one_sign_in_is_one_session_and_no_other_code_leads_to_it() {
+        let ticket = |seed: u8, code: &str| SessionTicket::from_seed(&[seed; 32], code, NOW, END).to_bytes();
+
+        assert_eq!(ticket(1, "code"), ticket(1, "code"));
+        assert_ne!(ticket(1, "code"), ticket(2, "code"));
+        assert_ne!(ticket(1, "code"), ticket(1, "other"));
+    }
+
+    #[test]
     fn another_version_or_length_is_refused() {
-        let valid = SessionTicket::issue(NOW, END).to_bytes().to_vec();
+        let valid = SessionTicket::from_seed(&random::bytes(), "code", NOW, END).to_bytes().to_vec();
         for length in 0..valid.len() {
             assert_eq!(SessionTicket::from_bytes(&valid[..length]).unwrap_err(), TicketError, "{length} bytes");
         }
@@ -172,7 +198,10 @@ mod tests {
 
     #[test]
     fn a_ticket_prints_no_secret() {
-        let ticket = SessionTicket { secret: SessionSecret([0xAB; 32]), ..SessionTicket::issue(NOW, END) };
+        let ticket = SessionTicket {
+            secret: SessionSecret([0xAB; 32]),
+            ..SessionTicket::from_seed(&random::bytes(), "code", NOW, END)
+        };
 
         let printed = format!("{ticket:?}");
 

@@ -1,0 +1,129 @@
+//! The server: every request passes here once, on its way in and on its way out.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Payload};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+
+use crate::config::{Configuration, Listener};
+use crate::endpoints::{self, Destination, Request};
+use crate::proxy::RequestTarget;
+use crate::public_origin::PublicOrigin;
+use crate::state::{AppState, SharedState};
+use crate::web::{Error, Failure, RequestId, is_host_ping};
+
+/// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
+const KEEP_ALIVE: Duration = Duration::from_secs(180);
+
+/// Binds and serves. Nothing is asked of the network before the first request.
+///
+/// # Errors
+/// When the address can't be bound.
+pub fn serve(configuration: Configuration) -> io::Result<Server> {
+    let (address, workers) = (configuration.listener.address(), configuration.workers);
+    let shared = Arc::new(SharedState::new(configuration));
+    let server = HttpServer::new(move || {
+        App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
+    });
+    let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).shutdown_timeout(5).bind(address)?;
+    for address in server.addrs() {
+        tracing::info!(%address, "listening");
+    }
+    Ok(server.run())
+}
+
+/// Serves nothing but the news that the settings have mistakes, so that the host has someone to show.
+///
+/// # Errors
+/// When the address can't be bound.
+pub fn serve_incomplete(listener: Listener) -> io::Result<Server> {
+    let server = HttpServer::new(|| App::new().default_service(web::to(handle_incomplete)));
+    Ok(server.workers(1).bind(listener.address())?.run())
+}
+
+async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    if state.is_under_functions_host && is_host_ping(&req) {
+        return HttpResponse::Ok().finish();
+    }
+    let (started, id) = (Instant::now(), RequestId::of(&req));
+    let target = request_target(&req);
+    let destination = match &target {
+        Ok(target) => Destination::of(target.path(), &state.auth_prefix),
+        Err(_) => Destination::Nothing,
+    };
+    let route = destination.route(target.as_ref().ok(), &state);
+    let answered = match target {
+        Ok(target) => {
+            let request = Request { http: &req, target, now: state.now(), id: &id };
+            endpoints::answer(destination, &request, payload, &state).await
+        }
+        Err(error) => Err(error),
+    };
+    let code = answered.as_ref().err().map(Error::code);
+    let answer = answered.unwrap_or_else(|error| {
+        log_cause(&error, &id);
+        let (public_origin, signin) = (&state.public_origin, &state.path("signin"));
+        Failure { req: &req, id: &id, public_origin, signin, is_api: destination.is_api() }.respond(&error)
+    });
+    let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+    tracing::info!(
+        target: "request",
+        method = %req.method(),
+        request.id = id.as_str(),
+        route,
+        status = answer.status().as_u16(),
+        code,
+        duration_ms,
+        "answered"
+    );
+    answer
+}
+
+/// The target in the bytes that arrived. Anything but one `Host` is refused (RFC 9112 3.2).
+fn request_target(req: &HttpRequest) -> Result<RequestTarget<'_>, Error> {
+    if req.headers().get_all("host").count() != 1 {
+        return Err(Error::Request("there is not exactly one Host"));
+    }
+    if req.uri().authority().is_some() {
+        return Err(Error::Request("the request target is not in origin form"));
+    }
+    let target = req.uri().path_and_query().map_or("", |target| target.as_str());
+    Ok(RequestTarget::parse(target)?)
+}
+
+/// What the client isn't told goes to the log, once.
+fn log_cause(error: &Error, id: &RequestId) {
+    let Some(cause) = std::error::Error::source(error) else { return };
+    tracing::warn!(request.id = id.as_str(), code = error.code(), %error, cause = %Causes(cause), "a request failed");
+}
+
+/// An error and the errors behind it.
+struct Causes<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
+    if is_host_ping(&req) || req.path().ends_with("/health/live") {
+        return HttpResponse::Ok().finish();
+    }
+    let Ok(public_origin) = "http://localhost".parse::<PublicOrigin>() else {
+        return HttpResponse::new(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let id = RequestId::of(&req);
+    Failure { req: &req, id: &id, public_origin: &public_origin, signin: "/", is_api: false }
+        .respond(&Error::ConfigurationIncomplete)
+}

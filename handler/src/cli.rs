@@ -1,0 +1,129 @@
+//! The command line: `oauth-proxy` serves, `check` tries the configuration, `generate-key` makes a key.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::app;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Configuration, Environment, Listener, Mistakes};
+use crate::random;
+use crate::state::{AppState, SharedState};
+use crate::telemetry::{self, Format};
+
+const USAGE: &str = "\
+Usage: oauth-proxy [COMMAND]
+
+Commands:
+  (none)        serve, configured by environment variables
+  check         check the configuration, then try provider and store; exit code 0 when all is well
+  generate-key  print a new key for COOKIE_KEYS or TOKEN_KEYS
+  help          print this
+  version       print the version
+";
+
+/// Wrong usage or a wrong configuration; anything else that fails is 1.
+const EXIT_MISTAKE: u8 = 2;
+
+/// Runs one command with the arguments that follow the program's name.
+#[must_use]
+pub fn run(arguments: &[String]) -> ExitCode {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => serve(),
+        ["check"] => check(),
+        ["generate-key"] => generate_key(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        ["version" | "--version" | "-V"] => {
+            println!("oauth-proxy {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprint!("{USAGE}");
+            ExitCode::from(EXIT_MISTAKE)
+        }
+    }
+}
+
+fn serve() -> ExitCode {
+    let environment = Environment::of_this_process();
+    let host_port = environment.functions_host_port();
+    let format = if host_port.is_some() { Format::Json } else { Format::Text };
+    let _guard = telemetry::start(format, environment.value("LOG").unwrap_or("info,actix_server=warn"));
+
+    let server = match (Configuration::read(&environment), host_port) {
+        (Ok(configuration), _) => {
+            for warning in &configuration.warnings {
+                tracing::warn!("{warning}");
+            }
+            actix_web::rt::System::new().block_on(async { app::serve(configuration)?.await })
+        }
+        // An exit would only make the host start us twice more and then give up without a word to anyone.
+        (Err(mistakes), Some(port)) => {
+            for mistake in mistakes.iter() {
+                tracing::error!(code = "configuration_incomplete", variable = mistake.variable, "{mistake}");
+            }
+            let listener = Listener::FunctionsHost(port);
+            actix_web::rt::System::new().block_on(async { app::serve_incomplete(listener)?.await })
+        }
+        (Err(mistakes), None) => return report(&mistakes),
+    };
+    match server {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the listener cannot be opened");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(mistakes: &Mistakes) -> ExitCode {
+    eprintln!("{mistakes}");
+    ExitCode::from(EXIT_MISTAKE)
+}
+
+/// A line for the configuration and each thing it names, tried for real.
+fn check() -> ExitCode {
+    let environment = Environment::of_this_process();
+    let configuration = match Configuration::read(&environment) {
+        Ok(configuration) => configuration,
+        Err(mistakes) => return report(&mistakes),
+    };
+    println!("ok      configuration");
+    for warning in &configuration.warnings {
+        println!("note    {warning}");
+    }
+    let is_ready = actix_web::rt::System::new().block_on(async {
+        let state = AppState::new(Arc::new(SharedState::new(configuration)));
+        let now = SystemClock.now();
+        let provider = tell("provider", state.relying_party.is_ready(now).await);
+        let store = tell("store", state.sessions.is_ready(now).await);
+        provider && store
+    });
+    if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
+    match &result {
+        Ok(()) => println!("ok      {name}"),
+        Err(error) => {
+            let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            println!("failed  {name}: {error}{cause}");
+        }
+    }
+    result.is_ok()
+}
+
+/// `kid:base64`, as `COOKIE_KEYS` and `TOKEN_KEYS` take it.
+fn generate_key() -> ExitCode {
+    let key = Zeroizing::new(random::bytes::<32>());
+    let kid = &random::guid_pair()[..8];
+    println!("{kid}:{}", *Zeroizing::new(STANDARD.encode(key.as_slice())));
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,48 @@
+//! A snapshot of the environment variables, and what they tell of where we run.
+
+use std::collections::BTreeMap;
+
+/// Every variable as it was at the start; nothing reads the environment later.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The environment of this process. A variable that is no text is left out.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let is_text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(std::env::vars_os().filter_map(is_text).collect())
+    }
+
+    /// A variable that is set and not empty, without the space around it.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The port at which the Functions host expects us, if it started us.
+    #[must_use]
+    pub fn functions_host_port(&self) -> Option<u16> {
+        self.value("FUNCTIONS_CUSTOMHANDLER_PORT")?.parse().ok()
+    }
+
+    /// True on Azure, where App Service sets this for every instance and `func` does not.
+    #[must_use]
+    pub fn is_on_azure(&self) -> bool {
+        self.value("WEBSITE_INSTANCE_ID").is_some() || self.value("WEBSITE_POD_NAME").is_some()
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! What is wrong with the configuration, all of it, in words an operator can act on.
+
+use std::fmt;
+
+/// One setting that can't be used. Never repeats the value: it may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What it should be.
+    pub expected: &'static str,
+    /// A value that would do.
+    pub example: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { variable, expected, example, problem } = self;
+        write!(f, "{variable}: {problem}; expected {expected}, for example {variable}={example}")
+    }
+}
+
+/// Every mistake of one start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    pub(super) fn push(&mut self, mistake: Mistake) {
+        self.0.push(mistake);
+    }
+
+    /// True when all is well.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The mistakes, in the order of the documentation.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = if self.0.len() == 1 { "setting has" } else { "settings have" };
+        write!(f, "the configuration is not usable, {} {settings} a mistake:", self.0.len())?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}

@@ -1,0 +1,202 @@
+//! The settings, read once from a snapshot of the environment. All mistakes are reported together.
+//!
+//! Every value becomes a type of the module that uses it. No message repeats a secret.
+
+mod environment;
+mod mistake;
+mod provider;
+mod reader;
+mod routes;
+mod sessions;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::KeyRing;
+use crate::oidc::RelyingPartySettings;
+use crate::proxy::{HeaderPreset, RouteTable};
+use crate::public_origin::{PublicOrigin, PublicOriginError};
+use crate::sessions::{RefreshBefore, SessionLifetime};
+
+pub use environment::Environment;
+pub use mistake::{Mistake, Mistakes};
+use reader::{Reader, Setting};
+
+/// Everything the handler needs to know, checked.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Where requests come from.
+    pub listener: Listener,
+    /// How many threads serve them.
+    pub workers: usize,
+    /// Where browsers find us.
+    pub public_origin: PublicOrigin,
+    /// The prefix of our own URLs, such as `/oauth`.
+    pub auth_prefix: String,
+    /// What our cookies' names begin with.
+    pub cookie_prefix: String,
+    /// Which path goes to which Upstream.
+    pub routes: RouteTable,
+    /// Which headers speak for the person.
+    pub header_preset: HeaderPreset,
+    /// The Provider, and us there.
+    pub relying_party: Arc<RelyingPartySettings>,
+    /// How long sessions live.
+    pub lifetime: SessionLifetime,
+    /// How long a record read from the store is believed.
+    pub session_cache_ttl: Duration,
+    /// How long before its expiry an access token is refreshed.
+    pub refresh_before: RefreshBefore,
+    /// What seals cookies.
+    pub cookie_keys: KeyRing,
+    /// What seals records.
+    pub token_keys: KeyRing,
+    /// What an operator should know at every start.
+    pub warnings: Vec<&'static str>,
+}
+
+/// Where requests come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The Functions host, at this port of 127.0.0.1.
+    FunctionsHost(u16),
+    /// Anyone who reaches this address.
+    Address(SocketAddr),
+}
+
+impl Listener {
+    /// The address to bind.
+    #[must_use]
+    pub fn address(self) -> SocketAddr {
+        match self {
+            Self::FunctionsHost(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+            Self::Address(address) => address,
+        }
+    }
+}
+
+const LISTEN_ADDR: Setting =
+    Setting { name: "LISTEN_ADDR", expected: "an address and a port", example: "127.0.0.1:7071" };
+const WORKERS: Setting = Setting { name: "WORKERS", expected: "a number of threads from 1 to 64", example: "2" };
+const PUBLIC_BASE_URL: Setting = Setting {
+    name: "PUBLIC_BASE_URL",
+    expected: "the https origin that browsers see, without a path (http only on loopback)",
+    example: "https://app.example",
+};
+const AUTH_PREFIX: Setting = Setting {
+    name: "AUTH_PREFIX",
+    expected: "a path of plain segments that begins with / and isn't /.auth, /admin or /runtime",
+    example: "/oauth",
+};
+const COOKIE_PREFIX: Setting = Setting {
+    name: "COOKIE_PREFIX",
+    expected: "1 to 32 characters of a-z, A-Z, 0-9, - and _, with no __Host- or __Secure- of its own",
+    example: "oauth-proxy",
+};
+const HEADER_PRESET: Setting =
+    Setting { name: "HEADER_PRESET", expected: "one of none, sample, oauth2-proxy, easyauth", example: "oauth2-proxy" };
+const GATEWAY_PROOF: Setting =
+    Setting { name: "GATEWAY_PROOF", expected: "none, the only proof this version knows", example: "none" };
+
+impl Configuration {
+    /// True when the Functions host sends the requests.
+    #[must_use]
+    pub fn is_under_functions_host(&self) -> bool {
+        matches!(self.listener, Listener::FunctionsHost(_))
+    }
+
+    /// Reads every setting.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of the documentation.
+    pub fn read(environment: &Environment) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(environment);
+        let listener = listener(&mut reader);
+        let public_origin = public_origin(&mut reader);
+        let auth_prefix = auth_prefix(&mut reader);
+        let routes = routes::read(&mut reader);
+        let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
+        let sessions = sessions::read(&mut reader, environment);
+        let workers = reader
+            .parse_or(WORKERS, default_workers(), |text| text.parse().ok().filter(|number| (1..=64).contains(number)));
+        let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
+        let header_preset = reader.parse_or(HEADER_PRESET, HeaderPreset::default(), |text| text.parse().ok());
+        let proof = reader.parse_or(GATEWAY_PROOF, (), |text| (text == "none").then_some(()));
+
+        let mistakes = reader.finish();
+        let (Some(listener), Some(public_origin), Some(auth_prefix), Some(routes), Some(relying_party)) =
+            (listener, public_origin, auth_prefix, routes, provider)
+        else {
+            return Err(mistakes);
+        };
+        let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(())) =
+            (sessions, workers, cookie_prefix, header_preset, proof)
+        else {
+            return Err(mistakes);
+        };
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
+            listener,
+            workers,
+            public_origin,
+            auth_prefix,
+            cookie_prefix,
+            routes,
+            header_preset,
+            relying_party: Arc::new(relying_party),
+            lifetime: sessions.lifetime,
+            session_cache_ttl: sessions.cache_ttl,
+            refresh_before: sessions.refresh_before,
+            cookie_keys: sessions.cookie_keys,
+            token_keys: sessions.token_keys,
+            warnings: sessions.warnings,
+        })
+    }
+}
+
+fn listener(reader: &mut Reader<'_>) -> Option<Listener> {
+    if let Some(port) = reader.environment().functions_host_port() {
+        return Some(Listener::FunctionsHost(port));
+    }
+    let default = SocketAddr::from(([127, 0, 0, 1], 7071));
+    reader.parse_or(LISTEN_ADDR, default, |text| text.parse().ok()).map(Listener::Address)
+}
+
+fn public_origin(reader: &mut Reader<'_>) -> Option<PublicOrigin> {
+    let text = reader.required(PUBLIC_BASE_URL)?;
+    match text.parse::<PublicOrigin>() {
+        Ok(origin) => Some(origin),
+        Err(error @ (PublicOriginError::NotHttp | PublicOriginError::Excess | PublicOriginError::Insecure)) => {
+            reader.mistake(PUBLIC_BASE_URL, format!("it is {error}"));
+            None
+        }
+    }
+}
+
+/// Its segments are plain, so that no spelling of it reaches an Upstream as another path.
+fn auth_prefix(reader: &mut Reader<'_>) -> Option<String> {
+    reader.parse_or(AUTH_PREFIX, "/oauth".to_owned(), |text| {
+        let inner = text.strip_prefix('/')?;
+        let is_plain = |segment: &str| {
+            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !segment.is_empty() && !segment.starts_with('.') && segment.bytes().all(is_allowed)
+        };
+        // The platform answers below these itself.
+        let is_taken = ["admin", "runtime"].iter().any(|taken| inner.starts_with(taken));
+        (inner.split('/').all(is_plain) && !is_taken).then(|| text.to_owned())
+    })
+}
+
+fn cookie_prefix(text: &str) -> Option<String> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_short = (1..=32).contains(&text.len());
+    let has_prefix = text.to_ascii_lowercase().starts_with("__");
+    (is_short && !has_prefix && text.bytes().all(is_allowed)).then(|| text.to_owned())
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).min(64)
+}

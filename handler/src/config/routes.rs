@@ -1,0 +1,32 @@
+//! `ROUTES`, or `UPSTREAM_URL` alone as its one-route form.
+
+use super::reader::{Reader, Setting};
+use crate::proxy::{RouteError, RouteTable};
+
+const UPSTREAM_URL: Setting = Setting {
+    name: "UPSTREAM_URL",
+    expected: "the absolute http or https URL of the application",
+    example: "https://app.internal",
+};
+const ROUTES: Setting = Setting {
+    name: "ROUTES",
+    expected: "a JSON list of {path, upstream, access}, and then no UPSTREAM_URL",
+    example: r#"[{"path":"/","upstream":"https://app.internal"},{"path":"/public","upstream":"https://app.internal","access":"anonymous"}]"#,
+};
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<RouteTable> {
+    let (setting, table) = match (reader.optional(ROUTES), reader.optional(UPSTREAM_URL)) {
+        (Some(_), Some(_)) => {
+            reader.mistake(ROUTES, "UPSTREAM_URL is set too".to_owned());
+            return None;
+        }
+        (Some(json), None) => (ROUTES, RouteTable::parse(json)),
+        (None, _) => (UPSTREAM_URL, RouteTable::single(reader.required(UPSTREAM_URL)?)),
+    };
+    table.map_err(|error| reader.mistake(setting, problem(&error))).ok()
+}
+
+fn problem(error: &RouteError) -> String {
+    let source = std::error::Error::source(error).map(|source| format!(" ({source})"));
+    format!("{error}{}", source.unwrap_or_default())
+}

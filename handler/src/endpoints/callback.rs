@@ -1,0 +1,53 @@
+//! `GET` or `POST callback`: the Provider sends the person back, and a session starts.
+//!
+//! `POST` is OAuth 2.0 Form Post Response Mode: it comes from the Provider's page, so `state` guards it, not `Origin`.
+
+use actix_web::HttpResponse;
+use actix_web::http::Method;
+use actix_web::web::Payload;
+
+use super::{Request, return_url, see_other};
+use crate::oidc::AuthorizationResponse;
+use crate::state::AppState;
+use crate::web::Error;
+
+/// No authorization response is larger.
+const LARGEST_FORM: usize = 64 * 1024;
+
+/// Checks the response, exchanges the code, starts the session and goes where the person was going.
+pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
+    let response = AuthorizationResponse::parse(&parameters(request, payload).await?)?;
+    let state_parameter = response.state().to_owned();
+    let remembered = state.login_cookies.find(request.http, &state_parameter).await.ok_or(Error::LoginUnknown)?;
+    let (replaced, pending) = (remembered.replaces(), remembered.pending);
+    let return_url = return_url(Some(pending.return_url()), state);
+
+    let signed_in = state.sessions.sign_in(response, pending, state.relying_party.clone()).await;
+    let ticket = match signed_in {
+        Ok(ticket) => ticket,
+        Err(error) => {
+            let error = Error::SignIn { error, return_url };
+            tracing::warn!(target: "audit", event = "sign_in_failed", request.id = request.id.as_str(),
+                code = error.code(), "a sign-in failed");
+            return Err(error);
+        }
+    };
+    let older = state.session_cookie.read(request.http).await.or(replaced).filter(|older| older.sid != ticket.sid);
+    if let Some(older) = older {
+        state.sign_out(&older, request.now).await?; // the browser has one session, and it is the new one
+    }
+    tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
+        request.id = request.id.as_str(), "someone signed in");
+    let cookies = [state.session_cookie.set(&ticket), state.login_cookies.forget(&state_parameter)];
+    Ok(see_other(return_url.as_str(), cookies))
+}
+
+async fn parameters(request: &Request<'_>, payload: Payload) -> Result<String, Error> {
+    if *request.http.method() == Method::GET {
+        return Ok(request.target.query().unwrap_or_default().to_owned());
+    }
+    let form = payload.to_bytes_limited(LARGEST_FORM).await;
+    let form = form.map_err(|_| Error::Request("the form is too large"))?;
+    let form = form.map_err(|_| Error::Request("the form did not arrive"))?;
+    String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
+}

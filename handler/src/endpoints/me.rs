@@ -1,0 +1,34 @@
+//! `GET me`: who is signed in, for how long, and where to sign out. Never a token.
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use serde_json::{Map, Value};
+
+use super::Request;
+use crate::state::AppState;
+use crate::web::Error;
+
+/// Claims that speak of one token's making, not of the person.
+const UNTOLD: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+
+/// The claims, `session_expires_in` (seconds) and `logout_url`. `?slide=false` doesn't extend the session.
+pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
+    let ticket = state.session_cookie.read(request.http).await.ok_or(Error::SessionRequired)?;
+    let cold = state.sessions.load_cold(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
+
+    let lifetime = state.sessions.lifetime();
+    let slid = lifetime.slide(&ticket, request.now).filter(|_| request.query("slide").as_deref() != Some("false"));
+    let mut body: Map<String, Value> = cold.claims.as_map().clone();
+    body.retain(|name, _| !UNTOLD.contains(&name.as_str()));
+    let remaining = lifetime.remaining(slid.as_ref().unwrap_or(&ticket), request.now).as_secs();
+    body.insert("session_expires_in".to_owned(), remaining.into());
+    let logout_url = format!("{}?sid={}", state.path("signout"), ticket.sid.sign_out_token());
+    body.insert("logout_url".to_owned(), logout_url.into());
+
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(slid) = slid {
+        answer.insert_header((header::SET_COOKIE, state.session_cookie.set(&slid)));
+    }
+    Ok(answer.json(body))
+}

@@ -1,0 +1,174 @@
+//! A file per public URL. Each reads its request, calls one or two verbs, and answers.
+
+mod callback;
+mod health;
+mod me;
+mod proxy;
+mod refresh;
+mod signedout;
+mod signin;
+mod signout;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::clock::Timestamp;
+use crate::proxy::{RequestTarget, Route};
+use crate::return_url::ReturnUrl;
+use crate::state::AppState;
+use crate::web::{Error, RequestId};
+
+/// One public URL: its function folder, its names below the prefix, and its methods.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The folder of its `function.json`.
+    pub folder: &'static str,
+    /// What follows the prefix; the first is the name, the others are aliases.
+    pub names: &'static [&'static str],
+    /// The methods it answers.
+    pub methods: &'static [Method],
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Signin,
+    Callback,
+    Signout,
+    SignedOut,
+    Me,
+    Refresh,
+    Live,
+    Ready,
+}
+
+/// Every URL of ours. Everything else is the proxy's, whose folder is `proxy`.
+pub const ROUTES: &[Endpoint] = &[
+    Endpoint { folder: "signin", names: &["signin", "login"], methods: &[Method::GET], kind: Kind::Signin },
+    Endpoint { folder: "callback", names: &["callback"], methods: &[Method::GET, Method::POST], kind: Kind::Callback },
+    Endpoint {
+        folder: "signout",
+        names: &["signout", "logout"],
+        methods: &[Method::GET, Method::POST],
+        kind: Kind::Signout,
+    },
+    Endpoint { folder: "signedout", names: &["signedout"], methods: &[Method::GET], kind: Kind::SignedOut },
+    Endpoint { folder: "me", names: &["me", "userinfo", "user"], methods: &[Method::GET], kind: Kind::Me },
+    Endpoint { folder: "refresh", names: &["refresh"], methods: &[Method::POST], kind: Kind::Refresh },
+    Endpoint { folder: "health", names: &["health/live"], methods: &[Method::GET, Method::HEAD], kind: Kind::Live },
+    Endpoint { folder: "health", names: &["health/ready"], methods: &[Method::GET, Method::HEAD], kind: Kind::Ready },
+];
+
+/// One request on its way to an endpoint.
+pub struct Request<'a> {
+    /// As the server read it.
+    pub http: &'a HttpRequest,
+    /// Its checked target.
+    pub target: RequestTarget<'a>,
+    /// When it came.
+    pub now: Timestamp,
+    /// Its name in logs and pages.
+    pub id: &'a RequestId,
+}
+
+impl Request<'_> {
+    /// The first value of a query parameter, decoded.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let pairs = url::form_urlencoded::parse(self.target.query().unwrap_or_default().as_bytes());
+        pairs.into_iter().find(|(given, _)| given == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+/// Where a request leads.
+#[derive(Clone, Copy, Debug)]
+pub enum Destination {
+    /// One of our own URLs.
+    Endpoint(&'static Endpoint),
+    /// Below our prefix, but no URL of ours.
+    Nothing,
+    /// An Upstream.
+    Proxy,
+}
+
+impl Destination {
+    /// Where this path leads. Our prefix ends at a segment boundary, in any case and however it is encoded.
+    #[must_use]
+    pub fn of(path: &str, auth_prefix: &str) -> Self {
+        let below = path.strip_prefix(auth_prefix).and_then(|rest| rest.strip_prefix('/'));
+        let found = below.and_then(|below| ROUTES.iter().find(|endpoint| endpoint.names.contains(&below)));
+        match found {
+            Some(endpoint) => Self::Endpoint(endpoint),
+            None if below.is_some() || path == auth_prefix => Self::Nothing,
+            None if path.parse::<ReturnUrl>().is_ok_and(|path| path.is_under(auth_prefix)) => Self::Nothing,
+            None => Self::Proxy,
+        }
+    }
+
+    /// What logs call it: the endpoint's name, or the route's path. Never the request's own path.
+    #[must_use]
+    pub fn route<'a>(self, target: Option<&RequestTarget<'_>>, state: &'a AppState) -> &'a str {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.names[0],
+            Self::Nothing => "none",
+            Self::Proxy => target.and_then(|target| state.routes.find(target.path())).map_or("none", Route::path),
+        }
+    }
+
+    /// True where scripts ask: their failures are problem documents whatever the headers say.
+    #[must_use]
+    pub fn is_api(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Me | Kind::Refresh | Kind::Live | Kind::Ready, .. }))
+    }
+}
+
+/// Answers a request at its destination.
+///
+/// # Errors
+/// What the endpoint says, 404 below our prefix and 405 for other methods.
+pub async fn answer(
+    destination: Destination,
+    request: &Request<'_>,
+    payload: Payload,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let endpoint = match destination {
+        Destination::Proxy => return proxy::proxy(request, payload, state).await,
+        Destination::Nothing => return Err(Error::RouteNotFound),
+        Destination::Endpoint(endpoint) => endpoint,
+    };
+    if !endpoint.methods.contains(request.http.method()) {
+        return Err(Error::MethodNotAllowed { allowed: endpoint.methods });
+    }
+    match endpoint.kind {
+        Kind::Signin => signin::signin(request, state).await,
+        Kind::Callback => callback::callback(request, payload, state).await,
+        Kind::Signout => signout::signout(request, state).await,
+        Kind::SignedOut => Ok(signedout::signedout(request, state)),
+        Kind::Me => me::me(request, state).await,
+        Kind::Refresh => refresh::refresh(request, state).await,
+        Kind::Live => Ok(health::live()),
+        Kind::Ready => Ok(health::ready(request, state).await),
+    }
+}
+
+/// `value` as a return URL that doesn't lead back to our own URLs; the site's root for anything else.
+fn return_url(value: Option<&str>, state: &AppState) -> ReturnUrl {
+    let parsed = value.and_then(|value| value.parse::<ReturnUrl>().ok());
+    parsed.filter(|url| !url.is_under(&state.auth_prefix)).unwrap_or_else(ReturnUrl::root)
+}
+
+/// RFC 9110 15.4.4: go there with `GET`.
+fn see_other(location: &str, cookies: impl IntoIterator<Item = HeaderValue>) -> HttpResponse {
+    let mut answer = HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .finish();
+    for cookie in cookies {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
+}

@@ -1,0 +1,63 @@
+//! Everything else: a request with a live session goes on to its Upstream, with the person's token.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::web::Payload;
+
+use super::Request;
+use crate::proxy::{Access, ForwardRequest, Route, identity_headers};
+use crate::state::AppState;
+use crate::web::{Error, check_csrf};
+
+/// Forwards to the Upstream of the longest matching route.
+pub(super) async fn proxy(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
+    let route = state.routes.find(request.target.path()).ok_or(Error::RouteNotFound)?;
+    match route.access() {
+        Access::Anonymous => forward(request, payload, route, None, state).await,
+        Access::Session => proxy_session(request, payload, route, state).await,
+    }
+}
+
+async fn proxy_session(
+    request: &Request<'_>,
+    payload: Payload,
+    route: &Route,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let ticket = state.session_cookie.read(request.http).await.ok_or(Error::SessionRequired)?;
+    check_csrf(request.http, &state.public_origin)?;
+    let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
+    let hot = session.ok_or(Error::SessionRequired)?.hot;
+
+    let id_token = hot.id_token.as_deref().map(String::as_str);
+    let identity = identity_headers(state.header_preset, hot.claims.as_map(), id_token, hot.access_token.expose());
+    let mut answer = forward(request, payload, route, Some(identity), state).await?;
+    if let Some(cookie) = state.session_cookie.slide(&ticket, state.sessions.lifetime(), request.now) {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(answer)
+}
+
+async fn forward(
+    request: &Request<'_>,
+    payload: Payload,
+    route: &Route,
+    identity: Option<Vec<(HeaderName, HeaderValue)>>,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let outgoing = ForwardRequest {
+        method: request.http.method(),
+        target: request.target,
+        headers: request.http.headers(),
+        authenticated: identity.is_some(),
+        injected: identity.unwrap_or_default(),
+        own_cookies: &state.own_cookies,
+        payload,
+        public_host: state.public_origin.authority(),
+        public_scheme: state.public_origin.scheme(),
+        client_address: None, // only a gateway that proved itself may tell it
+        pass_authorization: false,
+        extra_stripped: &[],
+    };
+    Ok(state.forwarder.forward(route.upstream(), outgoing).await?)
+}

@@ -1,0 +1,21 @@
+//! `GET signedout`: where a sign-out ends; the default `post_logout_redirect_uri`.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::{Request, see_other};
+use crate::return_url::ReturnUrl;
+use crate::state::AppState;
+use crate::web::{Link, Page};
+
+/// The page, or the path that the sign-out was asked to end at (it travels as `state`, and is checked again).
+pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse {
+    let return_url = request.query("state").and_then(|value| value.parse::<ReturnUrl>().ok());
+    if let Some(return_url) = return_url.filter(|url| !url.is_under(&state.auth_prefix)) {
+        return see_other(return_url.as_str(), []);
+    }
+    let signin = state.path("signin");
+    let links = [Link::To { href: &signin, label: "Sign in again" }];
+    let text = "Your session has ended. On a shared computer, close the browser too.";
+    Page { status: StatusCode::OK, title: "You are signed out", text, links: &links, code: None }.respond(request.id)
+}

@@ -1,0 +1,30 @@
+//! `GET signin?redirect=`: sends a person to the Provider.
+//!
+//! Knows no token. What must be remembered until the callback travels in a sealed cookie.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::{Request, return_url, see_other};
+use crate::oidc::LoginHints;
+use crate::state::AppState;
+use crate::web::{Error, RememberedLogin, is_background};
+
+/// Starts a sign-in that returns to `redirect` (a path of this site; anything else becomes `/`).
+pub(super) async fn signin(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
+    if is_background(request.http) {
+        return Err(Error::SessionRequired); // a script can't show a sign-in page
+    }
+    let query = request.target.query().unwrap_or_default();
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let return_url = return_url(request.query("redirect").as_deref(), state);
+    let hints = LoginHints::from_query(&pairs);
+    let (authorization, pending) = state.relying_party.begin_login(return_url.as_str(), &hints, request.now).await?;
+
+    let session = state.session_cookie.read(request.http).await;
+    let login = RememberedLogin::new(pending, session.as_ref());
+    let cookies = state.login_cookies.remember(request.http, &login, request.now).await;
+    let mut answer = see_other(authorization.url(), cookies);
+    *answer.status_mut() = StatusCode::FOUND;
+    Ok(answer)
+}

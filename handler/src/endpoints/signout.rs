@@ -1,0 +1,64 @@
+//! `POST signout`, `GET signout?sid=`: ends the session here and at the Provider.
+//!
+//! A `GET` needs the session's own `sid` (from `me`), so that no link elsewhere signs anyone out; without it
+//! the person is asked.
+
+use actix_web::HttpResponse;
+use actix_web::http::{Method, StatusCode, header};
+use serde_json::json;
+
+use super::{Request, see_other};
+use crate::return_url::ReturnUrl;
+use crate::state::AppState;
+use crate::web::{Error, Link, Page, check_csrf, is_background, is_navigation};
+
+/// Writes the tombstone, clears the cookie, revokes in the background and leads to the Provider's own sign-out.
+pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
+    check_csrf(request.http, &state.public_origin)?;
+    let Some(ticket) = state.session_cookie.read(request.http).await else {
+        return Ok(see_other(&state.path("signedout"), [state.session_cookie.delete()]));
+    };
+    if *request.http.method() == Method::GET {
+        let is_meant = request.query("sid").is_some_and(|sid| ticket.sid.is_sign_out_token(&sid));
+        if !is_meant || is_background(request.http) {
+            return Ok(confirmation(request, state));
+        }
+    }
+    let cold = state.sign_out(&ticket, request.now).await?;
+    tracing::info!(target: "audit", event = "signed_out", session.key = ticket.sid.key().as_str(),
+        request.id = request.id.as_str(), "someone signed out");
+
+    let return_url = request.query("redirect").and_then(|value| value.parse::<ReturnUrl>().ok());
+    let id_token = cold.and_then(|cold| cold.id_token);
+    let location = after_sign_out(id_token.as_deref().map(String::as_str), return_url.as_ref(), request, state).await;
+    if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {
+        return Ok(see_other(&location, [state.session_cookie.delete()]));
+    }
+    // A script can't follow a redirect to another origin: it navigates there itself.
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::SET_COOKIE, state.session_cookie.delete()))
+        .json(json!({ "location": location })))
+}
+
+/// RP-Initiated Logout 1.0 where the Provider offers it; our own page otherwise.
+async fn after_sign_out(
+    id_token: Option<&str>,
+    return_url: Option<&ReturnUrl>,
+    request: &Request<'_>,
+    state: &AppState,
+) -> String {
+    let own_page = state.public_origin.url(&state.path("signedout"));
+    let return_to = return_url.map(ReturnUrl::as_str);
+    match state.relying_party.logout_request(id_token, &own_page, return_to, request.now).await {
+        Some(logout) => logout.url().to_owned(),
+        None => return_to.map_or(state.path("signedout"), str::to_owned),
+    }
+}
+
+fn confirmation(request: &Request<'_>, state: &AppState) -> HttpResponse {
+    let action = state.path("signout");
+    let links = [Link::Post { action: &action, label: "Sign out" }, Link::To { href: "/", label: "Stay signed in" }];
+    let text = "You are about to sign out of this application and of the sign-in service.";
+    Page { status: StatusCode::OK, title: "Sign out?", text, links: &links, code: None }.respond(request.id)
+}

@@ -1,0 +1,86 @@
+//! When an access token is to be refreshed: before it lapses, and not on every instance at once.
+
+use std::time::Duration;
+
+use super::SessionRecord;
+use crate::clock::Timestamp;
+use crate::random;
+
+/// How long before its expiry an access token is refreshed (`REFRESH_BEFORE_EXPIRY`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshBefore {
+    /// This many per cent of the token's lifetime, 1 to 50.
+    Share(u8),
+    /// This long; never more than half of the lifetime, or every request would refresh.
+    Duration(Duration),
+}
+
+/// Whether a session's access token can be used as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Yes.
+    Fresh,
+    /// Yes, and it should be refreshed meanwhile.
+    Due,
+    /// No: it has lapsed.
+    Lapsed,
+}
+
+impl RefreshBefore {
+    /// The moment to refresh a token that lives from `now` to `expires_at`, up to a quarter earlier by chance.
+    #[must_use]
+    pub fn refresh_at(self, expires_at: Timestamp, now: Timestamp) -> Timestamp {
+        let lifetime = expires_at.since(now);
+        let before = match self {
+            Self::Share(share) => lifetime * u32::from(share) / 100,
+            Self::Duration(before) => before,
+        };
+        let [chance] = random::bytes::<1>();
+        let jitter = before / 4 * u32::from(chance) / 255;
+        expires_at.minus((before + jitter).min(lifetime / 2))
+    }
+}
+
+impl Freshness {
+    /// What the record's own hints say at `now`. Without a refresh token or an expiry there is nothing to do.
+    #[must_use]
+    pub fn of(record: &SessionRecord, now: Timestamp) -> Self {
+        let Some(refresh_at) = record.refresh_at else { return Self::Fresh };
+        let has_lapsed = record.access_token_expires_at.is_some_and(|expires_at| now >= expires_at);
+        match (now < refresh_at, has_lapsed) {
+            (true, _) => Self::Fresh,
+            (false, false) => Self::Due,
+            (false, true) => Self::Lapsed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_share_of_the_lifetime_is_left_when_a_refresh_is_due() {
+        let refresh_at = RefreshBefore::Share(20).refresh_at(after(1_000), NOW);
+
+        assert!((after(750)..=after(800)).contains(&refresh_at), "{refresh_at:?}");
+    }
+
+    #[test]
+    fn no_token_is_refreshed_before_half_of_its_life() {
+        let refresh_at = RefreshBefore::Duration(Duration::from_secs(3_600)).refresh_at(after(60), NOW);
+
+        assert_eq!(refresh_at, after(30));
+    }
+
+    #[test]
+    fn a_token_that_lapsed_at_once_is_refreshed_at_once() {
+        assert_eq!(RefreshBefore::Share(20).refresh_at(NOW, NOW), NOW);
+    }
+}

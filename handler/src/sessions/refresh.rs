@@ -1,0 +1,337 @@
+//! Refresh: one call to the Provider per token generation, whoever asks, and never a changed cookie.
+//!
+//! A lease in the record, taken and given back under conditions, keeps instances apart; inside a process
+//! requests share one flight. What the Provider gave is written only over the record that was claimed, so a
+//! sign-out meanwhile wins and the new token is revoked instead.
+
+use std::time::Duration;
+
+use super::parts::Parts;
+use super::service::ATTEMPTS;
+use super::{
+    ColdPart, Etag, Freshness, LeasePurpose, LiveSession, RefreshLease, SessionTicket, Sessions, StoreError,
+    StoredRecord,
+};
+use crate::clock::Timestamp;
+use crate::oidc::{CompletedRefresh, RefreshError, RefreshToken, RelyingParty};
+use crate::random;
+
+/// Longer than everything a refresh asks of the Provider (token, keys, UserInfo at 8 s each) and its write.
+const LEASE: Duration = Duration::from_secs(40);
+
+/// A refresh token is sent at most so often; a Provider that saw it may have spent it.
+const MOST_ATTEMPTS: u8 = 2;
+
+/// How long the Provider is left alone after it gave no usable answer, unless it asks for longer.
+const REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// How long another instance's refresh is waited for, and how often the record is read meanwhile.
+const PATIENCE: Duration = Duration::from_secs(12);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a refresh ended, for everyone who waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshOutcome {
+    /// The record holds a newer token now.
+    Refreshed,
+    /// The session is over.
+    Ended,
+    /// There is no newer token yet; the session lives.
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// The session has no token that can be used now, and the Provider gives none at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the access token has lapsed and cannot be refreshed now")]
+pub struct NoFreshToken {
+    /// When to try again.
+    pub retry_after: Duration,
+}
+
+/// Why a session cannot be used now though it may live.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The Provider failed, and the token has lapsed.
+    #[error(transparent)]
+    NoFreshToken(#[from] NoFreshToken),
+}
+
+enum Claim {
+    Taken { record: StoredRecord, cold: ColdPart },
+    Over(RefreshOutcome),
+}
+
+impl Sessions {
+    /// The session with a token that hasn't lapsed. A token that is due is used while its refresh is on the way.
+    ///
+    /// # Errors
+    /// See [`SessionError`]; neither is a reason to sign anyone out.
+    pub async fn load_fresh(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>, SessionError> {
+        let Some(session) = self.load(ticket, now).await? else { return Ok(None) };
+        match session.freshness {
+            Freshness::Fresh => return Ok(Some(session)),
+            Freshness::Due if session.is_leased => return Ok(Some(session)),
+            Freshness::Due => {
+                self.launch_refresh(ticket, relying_party, Freshness::Due);
+                return Ok(Some(session));
+            }
+            Freshness::Lapsed => {}
+        }
+        drop(session);
+        let flight = self.launch_refresh(ticket, relying_party, Freshness::Due);
+        match flight.land().await {
+            Some(RefreshOutcome::Refreshed) => Ok(self.load(ticket, self.now()).await?),
+            Some(RefreshOutcome::Ended) => Ok(None),
+            Some(RefreshOutcome::Unavailable { retry_after }) => Err(NoFreshToken { retry_after }.into()),
+            None => Err(NoFreshToken { retry_after: REST }.into()),
+        }
+    }
+
+    /// Refreshes now, due or not.
+    pub async fn refresh(&self, ticket: &SessionTicket, relying_party: &RelyingParty) -> RefreshOutcome {
+        let flight = self.launch_refresh(ticket, relying_party, Freshness::Fresh);
+        flight.land().await.unwrap_or(RefreshOutcome::Unavailable { retry_after: REST })
+    }
+
+    /// `from` is how fresh a token may be and still be refreshed.
+    fn launch_refresh(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        from: Freshness,
+    ) -> super::flights::Flight<RefreshOutcome> {
+        let (sessions, owned, relying_party) = (self.clone(), ticket.clone(), relying_party.clone());
+        self.0.refreshes.launch(ticket.sid.key(), move || async move {
+            sessions.run_refresh(&owned, &relying_party, from).await.unwrap_or_else(|error| {
+                tracing::warn!(session.key = owned.sid.key().as_str(), %error, "a refresh met a store that failed");
+                RefreshOutcome::Unavailable { retry_after: REST }
+            })
+        })
+    }
+
+    async fn run_refresh(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        from: Freshness,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let (record, cold) = match self.claim(ticket, from).await? {
+            Claim::Taken { record, cold } => (record, cold),
+            Claim::Over(outcome) => return Ok(outcome),
+        };
+        let Some(refresh_token) = &cold.refresh_token else {
+            self.give_back(record, None).await?;
+            return Ok(RefreshOutcome::Refreshed); // there is nothing newer to be had
+        };
+        match relying_party.refresh(refresh_token, &cold.claims, self.now()).await {
+            Ok(refreshed) => self.commit(refreshed, record, cold, ticket, relying_party).await,
+            Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
+                let retry_after = retry_after.unwrap_or(REST).clamp(REST, LONGEST_REST);
+                audit(ticket, "provider_unavailable", Some(&source));
+                self.rest(record, is_ambiguous, retry_after).await?;
+                Ok(RefreshOutcome::Unavailable { retry_after })
+            }
+            Err(error @ RefreshError::Refused { .. }) => {
+                audit(ticket, error.code(), None);
+                self.end_unless_renewed(ticket, &record).await
+            }
+            Err(RefreshError::Invalid { code, refresh_token }) => {
+                audit(ticket, code, None);
+                self.end(ticket, self.now()).await?;
+                revoke(refresh_token.as_ref(), relying_party, self.now()).await;
+                Ok(RefreshOutcome::Ended)
+            }
+        }
+    }
+
+    /// Takes the lease of the record's generation, or finds that there is nothing to do or nobody to do it for.
+    async fn claim(&self, ticket: &SessionTicket, from: Freshness) -> Result<Claim, StoreError> {
+        let started_at = self.now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let now = self.now();
+            let Some(stored) = self.store().load(&ticket.sid.key(), now).await? else {
+                return Ok(Claim::Over(RefreshOutcome::Ended));
+            };
+            if stored.record.is_ended() {
+                return Ok(Claim::Over(RefreshOutcome::Ended));
+            }
+            let freshness = Freshness::of(&stored.record, now);
+            if freshness == Freshness::Fresh && from != Freshness::Fresh {
+                return Ok(Claim::Over(RefreshOutcome::Refreshed));
+            }
+            match stored.record.lease.clone().filter(|lease| now < lease.lapses_at) {
+                None => {
+                    if let Some(claim) = self.take(stored, ticket, freshness, now).await? {
+                        return Ok(claim);
+                    }
+                }
+                Some(lease) if lease.purpose == LeasePurpose::Resting || now.since(started_at) >= PATIENCE => {
+                    let retry_after = lease.lapses_at.since(now).max(Duration::from_secs(1));
+                    return Ok(Claim::Over(RefreshOutcome::Unavailable { retry_after }));
+                }
+                Some(_) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Writes the lease; `None` when another write came first.
+    async fn take(
+        &self,
+        stored: StoredRecord,
+        ticket: &SessionTicket,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        let attempt = stored.record.lease.as_ref().map_or(0, |lease| lease.attempt) + 1;
+        if attempt > MOST_ATTEMPTS {
+            return self.give_up(ticket, freshness, &stored, now).await.map(Some);
+        }
+        let Some(cold) = self.open_cold(&stored, ticket).await else {
+            return Ok(Some(Claim::Over(RefreshOutcome::Ended))); // sealed under a key that is gone
+        };
+        let lease = RefreshLease {
+            owner: random::guid_pair(),
+            lapses_at: now.plus(LEASE),
+            attempt,
+            purpose: LeasePurpose::Refreshing,
+        };
+        let claimed = super::SessionRecord { lease: Some(lease), ..stored.record };
+        match self.replace(claimed, &stored.etag, now).await {
+            Ok(record) => Ok(Some(Claim::Taken { record, cold })),
+            Err(StoreError::Conflict | StoreError::Missing) => Ok(None),
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+        }
+    }
+
+    /// The Provider may have seen the token twice and told nothing: it is not sent a third time.
+    async fn give_up(
+        &self,
+        ticket: &SessionTicket,
+        freshness: Freshness,
+        stored: &StoredRecord,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        if freshness != Freshness::Lapsed {
+            let expires_at = stored.record.access_token_expires_at.unwrap_or(now);
+            return Ok(Claim::Over(RefreshOutcome::Unavailable { retry_after: expires_at.since(now).max(REST) }));
+        }
+        audit(ticket, "refresh_attempts_exhausted", None);
+        self.end(ticket, now).await?;
+        Ok(Claim::Over(RefreshOutcome::Ended))
+    }
+
+    /// Writes what the Provider gave, over what was claimed and nothing else.
+    async fn commit(
+        &self,
+        refreshed: CompletedRefresh,
+        claimed: StoredRecord,
+        cold: ColdPart,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let now = self.now();
+        let settings = &self.0.settings;
+        let CompletedRefresh { tokens, claims } = refreshed;
+        let parts = Parts::divide(tokens, claims, Some(cold), settings.header_needs, settings.refresh_before, now);
+        let mut renewed = self.record(&parts, claimed.record.generation + 1, ticket);
+        renewed.expires_at = claimed.record.expires_at;
+        let mut etag = claimed.etag;
+        for _ in 0..ATTEMPTS {
+            match self.replace(renewed.clone(), &etag, now).await {
+                Ok(_) => return Ok(RefreshOutcome::Refreshed),
+                Err(StoreError::Conflict | StoreError::Missing) => {}
+                // The write may have happened all the same: only another read can tell.
+                Err(StoreError::Unavailable(_)) => tokio::time::sleep(FIRST_PAUSE).await,
+            }
+            match self.store().load(&renewed.key, now).await {
+                Ok(Some(found)) if found.record.is_ended() => break,
+                Ok(None) => break,
+                Ok(Some(found)) if found.record.generation >= renewed.generation => {
+                    return Ok(RefreshOutcome::Refreshed);
+                }
+                Ok(Some(found)) => etag = found.etag, // our lease lapsed and was taken: ours is newer all the same
+                Err(_) => {}
+            }
+        }
+        if self.is_ended(ticket, now).await? {
+            revoke(parts.cold.refresh_token.as_ref(), relying_party, now).await;
+            return Ok(RefreshOutcome::Ended);
+        }
+        Ok(RefreshOutcome::Unavailable { retry_after: REST })
+    }
+
+    /// After a refusal: another instance may have won meanwhile; if not, the session is over.
+    async fn end_unless_renewed(
+        &self,
+        ticket: &SessionTicket,
+        claimed: &StoredRecord,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let now = self.now();
+        let found = self.store().load(&claimed.record.key, now).await?;
+        if found.is_some_and(|found| !found.record.is_ended() && found.record.generation > claimed.record.generation) {
+            return Ok(RefreshOutcome::Refreshed);
+        }
+        self.end(ticket, now).await?;
+        Ok(RefreshOutcome::Ended)
+    }
+
+    /// Leaves the Provider alone for a while. An attempt it can't have seen doesn't count.
+    async fn rest(&self, claimed: StoredRecord, is_ambiguous: bool, rest: Duration) -> Result<(), StoreError> {
+        let attempt = claimed.record.lease.as_ref().map_or(0, |lease| lease.attempt);
+        let attempt = if is_ambiguous { attempt } else { attempt.saturating_sub(1) };
+        let lapses_at = self.now().plus(rest);
+        let lease = RefreshLease { owner: String::new(), lapses_at, attempt, purpose: LeasePurpose::Resting };
+        self.give_back(claimed, Some(lease)).await
+    }
+
+    async fn give_back(&self, claimed: StoredRecord, lease: Option<RefreshLease>) -> Result<(), StoreError> {
+        let StoredRecord { record, etag }: StoredRecord = claimed;
+        let etag: Etag = etag;
+        let record = super::SessionRecord { lease, ..record };
+        match self.replace(record, &etag, self.now()).await {
+            // Whoever wrote meanwhile ended the session or took the lapsed lease; both are theirs to say.
+            Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(()),
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+        }
+    }
+
+    async fn is_ended(&self, ticket: &SessionTicket, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.store().load(&ticket.sid.key(), now).await?.is_none_or(|found| found.record.is_ended()))
+    }
+}
+
+async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
+    let Some(refresh_token) = refresh_token else { return };
+    if let Err(error) = relying_party.revoke(refresh_token, now).await {
+        tracing::warn!(%error, "a refresh token could not be revoked");
+    }
+}
+
+fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Error>) {
+    let cause = source.map(ToString::to_string);
+    tracing::warn!(
+        target: "audit",
+        event = "refresh_failed",
+        session.key = ticket.sid.key().as_str(),
+        code,
+        cause,
+        "a session could not be refreshed"
+    );
+}

@@ -1,0 +1,88 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::crypto::{KeyRing, StaticKeys};
+use crate::oidc::{AccessToken, Claims, RefreshToken};
+use crate::sessions::MemoryStore;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn sessions() -> Sessions {
+    Sessions::new(SessionsSettings {
+        store: Arc::new(MemoryStore::default()),
+        keys: Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate())),
+        clock: Arc::new(SystemClock),
+        lifetime: SessionLifetime { idle: Duration::from_secs(1_800), absolute: Duration::from_secs(28_800) },
+        cache_ttl: Duration::from_secs(5),
+        refresh_before: RefreshBefore::Share(20),
+        header_needs: HeaderNeeds { claims: Some(&["name"]), id_token: false },
+        issuer: "https://op.example".to_owned(),
+        client_id: "client".to_owned(),
+    })
+}
+
+async fn start(sessions: &Sessions, seed: u8) -> SessionTicket {
+    let ticket = sessions.lifetime().issue(&[seed; 32], "code", NOW);
+    let hot =
+        HotPart { access_token: AccessToken::new("access".to_owned()), id_token: None, claims: Claims::default() };
+    let refresh_token = Some(RefreshToken::new("refresh".to_owned()));
+    let cold = ColdPart { refresh_token, id_token: None, claims: Claims::default() };
+    let parts = Parts { hot, cold, access_token_expires_at: None, refresh_at: None };
+    sessions.create(sessions.record(&parts, 1, &ticket), NOW).await.unwrap();
+    ticket
+}
+
+#[actix_web::test]
+async fn a_started_session_is_loaded_by_its_ticket() {
+    let sessions = sessions();
+    let ticket = start(&sessions, 1).await;
+
+    let session = sessions.load(&ticket, NOW).await.unwrap().unwrap();
+
+    assert_eq!(session.hot.access_token.expose(), "access");
+}
+
+#[actix_web::test]
+async fn a_ticket_with_another_secret_opens_nothing() {
+    let sessions = sessions();
+    let (ticket, other) = (start(&sessions, 1).await, start(&sessions, 2).await);
+
+    let mixed = SessionTicket { secret: other.secret.clone(), ..ticket };
+
+    assert!(sessions.load(&mixed, NOW).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn an_idle_session_is_not_loaded() {
+    let sessions = sessions();
+    let ticket = start(&sessions, 1).await;
+
+    assert!(sessions.load(&ticket, NOW.plus(Duration::from_secs(1_800))).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn an_ended_session_yields_its_refresh_token_once_and_never_loads_again() {
+    let sessions = sessions();
+    let ticket = start(&sessions, 1).await;
+
+    let cold = sessions.end(&ticket, NOW).await.unwrap().unwrap();
+
+    assert_eq!(cold.refresh_token.unwrap().expose(), "refresh");
+    assert!(sessions.end(&ticket, NOW).await.unwrap().is_none());
+    assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn a_write_that_began_before_the_sign_out_does_not_bring_the_session_back() {
+    let sessions = sessions();
+    let ticket = start(&sessions, 1).await;
+    let read = sessions.store().load(&ticket.sid.key(), NOW).await.unwrap().unwrap();
+    sessions.end(&ticket, NOW).await.unwrap();
+
+    let late = sessions.replace(read.record, &read.etag, NOW).await;
+
+    assert!(matches!(late, Err(StoreError::Conflict)));
+    assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
+}

@@ -1,0 +1,29 @@
+//! How we trust Providers and Upstreams: the machine's own roots (`SSL_CERT_FILE` included), and Mozilla's
+//! where the machine has none, as in an empty container.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+/// A client configuration for outgoing connections, TLS 1.2 and 1.3.
+///
+/// # Panics
+/// Never: the library's own provider supports the library's own versions.
+#[must_use]
+pub fn client_config() -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "a root certificate of this machine cannot be read");
+    }
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}

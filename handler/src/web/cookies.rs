@@ -1,0 +1,157 @@
+//! Our cookies: their names, how they are read from the raw header, how they are set and deleted.
+//!
+//! Read byte for byte: a parser that percent-decodes names would take `__Host%2Dx` for `__Host-x`.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderValue};
+
+use crate::clock::Timestamp;
+use crate::crypto::{CookieContext, KeySource, OpenError, open_cookie, seal_cookie};
+use crate::proxy::OwnCookies;
+use crate::public_origin::PublicOrigin;
+use crate::sessions::{SessionLifetime, SessionTicket};
+
+/// The names and attributes of our cookies on one public origin.
+#[derive(Clone, Debug)]
+pub struct CookieNames {
+    session: String,
+    login_prefix: String,
+    attributes: &'static str,
+    origin: String,
+}
+
+/// Attributes in the order browsers show them; a deletion carries the same (RFC 6265 5.3 matches by them).
+const SECURE: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax";
+/// The same for a cookie that another site's form brings back: browsers send `Lax` ones with links only.
+const CROSS_SITE: &str = "; Path=/; Secure; HttpOnly; SameSite=None";
+/// On loopback there is no TLS, so neither `Secure` nor a prefix that demands it.
+const LOOPBACK: &str = "; Path=/; HttpOnly; SameSite=Lax";
+
+impl CookieNames {
+    /// Names that begin with `prefix` (`COOKIE_PREFIX`), behind `__Host-` on an https origin.
+    #[must_use]
+    pub fn new(prefix: &str, origin: &PublicOrigin) -> Self {
+        let (host, attributes) = if origin.is_secure() { ("__Host-", SECURE) } else { ("", LOOPBACK) };
+        Self {
+            session: format!("{host}{prefix}-session"),
+            login_prefix: format!("{host}{prefix}-login-"),
+            attributes,
+            origin: origin.as_str().to_owned(),
+        }
+    }
+
+    /// The session's cookie.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The cookie of the pending login with this tag.
+    #[must_use]
+    pub fn login(&self, tag: &str) -> String {
+        [&self.login_prefix, tag].concat()
+    }
+
+    /// What no Upstream may see or set: these names, with and without the prefix that marks them.
+    #[must_use]
+    pub fn own_cookies(&self) -> OwnCookies {
+        let plain = |name: &str| name.strip_prefix("__Host-").unwrap_or(name).to_owned();
+        let mut names = vec![self.session.clone(), self.login_prefix.clone()];
+        names.extend(["", "__Secure-", "__Host-", "__Http-", "__Host-Http-"].iter().flat_map(|prefix| {
+            [format!("{prefix}{}", plain(&self.session)), format!("{prefix}{}", plain(&self.login_prefix))]
+        }));
+        names.sort();
+        names.dedup();
+        OwnCookies::new(names)
+    }
+
+    pub(super) fn login_prefix(&self) -> &str {
+        &self.login_prefix
+    }
+
+    pub(super) fn seal(&self, name: &str, plaintext: &[u8], keys: &dyn KeySource) -> String {
+        seal_cookie(plaintext, CookieContext { name, origin: &self.origin }, &keys.cookie_keys())
+    }
+
+    /// Opens a value under the name it was sent by; a key that isn't in hand is asked for once.
+    pub(super) async fn open(
+        &self,
+        name: &str,
+        value: &str,
+        keys: &dyn KeySource,
+    ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+        let context = CookieContext { name, origin: &self.origin };
+        let mut opened = open_cookie(value, context, &keys.cookie_keys());
+        if matches!(opened, Err(OpenError::UnknownKey)) {
+            keys.reload().await;
+            opened = open_cookie(value, context, &keys.cookie_keys());
+        }
+        opened.ok()
+    }
+
+    /// The attributes of a cookie that another site's form must bring back (`response_mode=form_post`).
+    pub(super) fn cross_site_attributes(&self) -> &'static str {
+        if self.attributes == SECURE { CROSS_SITE } else { LOOPBACK }
+    }
+
+    pub(super) fn attributes(&self) -> &'static str {
+        self.attributes
+    }
+}
+
+/// A `Set-Cookie` value (RFC 6265 4.1).
+pub(super) fn set_cookie(name: &str, value: &str, max_age: Option<u64>, attributes: &str) -> HeaderValue {
+    let max_age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+    let text = [name, "=", value, &max_age, attributes].concat();
+    HeaderValue::from_str(&text).expect("names and sealed values are printable ASCII")
+}
+
+/// Reads and writes the session's cookie.
+#[derive(Clone)]
+pub struct SessionCookie {
+    names: CookieNames,
+    keys: Arc<dyn KeySource>,
+}
+
+impl SessionCookie {
+    /// The session cookie of these names, sealed by these keys.
+    #[must_use]
+    pub fn new(names: CookieNames, keys: Arc<dyn KeySource>) -> Self {
+        Self { names, keys }
+    }
+
+    /// The ticket in the request's cookie, if there is exactly one and it opens. No I/O unless its key is unknown.
+    pub async fn read(&self, req: &HttpRequest) -> Option<SessionTicket> {
+        let mut values = cookies(req).filter(|(name, _)| *name == self.names.session);
+        let (Some((name, value)), None) = (values.next(), values.next()) else { return None };
+        let opened = self.names.open(name, value, &*self.keys).await?;
+        SessionTicket::from_bytes(&opened).ok()
+    }
+
+    /// The `Set-Cookie` of a ticket. It ends with the browser, and its times are sealed inside it.
+    #[must_use]
+    pub fn set(&self, ticket: &SessionTicket) -> HeaderValue {
+        let value = self.names.seal(&self.names.session, &ticket.to_bytes(), &*self.keys);
+        set_cookie(&self.names.session, &value, None, self.names.attributes)
+    }
+
+    /// The `Set-Cookie` that deletes it.
+    #[must_use]
+    pub fn delete(&self) -> HeaderValue {
+        set_cookie(&self.names.session, "", Some(0), self.names.attributes)
+    }
+
+    /// The ticket to re-issue at `now`, as a `Set-Cookie`, when it is due.
+    #[must_use]
+    pub fn slide(&self, ticket: &SessionTicket, lifetime: SessionLifetime, now: Timestamp) -> Option<HeaderValue> {
+        lifetime.slide(ticket, now).map(|slid| self.set(&slid))
+    }
+}
+
+/// Every `name=value` of every `Cookie` header, split at `;` only (RFC 6265 4.2.1), nothing decoded.
+pub(super) fn cookies(req: &HttpRequest) -> impl Iterator<Item = (&str, &str)> {
+    let headers = req.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
+    headers.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim_ascii().split_once('='))
+}

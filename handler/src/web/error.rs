@@ -1,0 +1,250 @@
+//! Why a request gets no answer of its endpoint: the only place that knows status codes.
+//!
+//! Every kind has a stable code, a title and a sentence for the person; the cause goes to the log alone.
+
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode};
+
+use super::CsrfRejection;
+use crate::oidc::{AuthorizationResponseError, LoginError, ProviderError};
+use crate::proxy::{ForwardError, TargetError};
+use crate::return_url::ReturnUrl;
+use crate::sessions::{NoFreshToken, SessionError, SignInError, StoreError};
+
+/// Why a request gets no answer of its endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody is signed in, and this needs someone.
+    #[error("nobody is signed in")]
+    SessionRequired,
+    /// An unsafe request that didn't come from our own pages.
+    #[error(transparent)]
+    Csrf(#[from] CsrfRejection),
+    /// The request target is ambiguous.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The request itself can't be understood.
+    #[error("the request cannot be understood: {0}")]
+    Request(&'static str),
+    /// No route covers the path.
+    #[error("no route covers the path")]
+    RouteNotFound,
+    /// The URL is ours, the method isn't.
+    #[error("the method is not allowed here")]
+    MethodNotAllowed {
+        /// What is.
+        allowed: &'static [Method],
+    },
+    /// The Upstream gave no answer.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+    /// The Provider can't be asked now.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// A sign-in did not finish.
+    #[error("the sign-in did not finish")]
+    SignIn {
+        /// Why.
+        #[source]
+        error: SignInError,
+        /// Where the person was going.
+        return_url: ReturnUrl,
+    },
+    /// The authorization response can't be read.
+    #[error(transparent)]
+    AuthorizationResponse(#[from] AuthorizationResponseError),
+    /// The callback belongs to no sign-in that this browser began in the last ten minutes.
+    #[error("the callback belongs to no sign-in of this browser")]
+    LoginUnknown,
+    /// The session store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The access token has lapsed, and the Provider gives no other now.
+    #[error(transparent)]
+    NoFreshToken(#[from] NoFreshToken),
+    /// The settings have mistakes; the log lists them.
+    #[error("the configuration is incomplete")]
+    ConfigurationIncomplete,
+}
+
+/// How an error is told to whoever asked.
+pub(super) struct Telling {
+    pub(super) status: StatusCode,
+    pub(super) title: &'static str,
+    pub(super) detail: &'static str,
+}
+
+impl Error {
+    /// A stable name for pages, problem documents and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SessionRequired => "session_required",
+            Self::Csrf(_) => "csrf_rejected",
+            Self::Target(error) => error.code(),
+            Self::Request(_) => "bad_request",
+            Self::RouteNotFound => "route_not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::Forward(error) => error.code(),
+            Self::Provider(_) => "provider_unavailable",
+            Self::SignIn { error, .. } => sign_in_code(error),
+            Self::AuthorizationResponse(error) => error.code(),
+            Self::LoginUnknown => "login_unknown",
+            Self::Store(_) => STORE_DOWN,
+            Self::NoFreshToken(_) => "refresh_unavailable",
+            Self::ConfigurationIncomplete => "configuration_incomplete",
+        }
+    }
+
+    /// When to try again, if that helps.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
+            Self::Provider(_) | Self::Store(_) | Self::SignIn { error: SignInError::Store(_), .. } => {
+                Some(Duration::from_secs(5))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn telling(&self) -> Telling {
+        let (status, title, detail) = match self {
+            Self::SessionRequired => (
+                StatusCode::UNAUTHORIZED,
+                "You are not signed in",
+                "Your session has ended, so what you sent was not passed on. Go back to keep what you typed, or sign in again.",
+            ),
+            Self::Csrf(_) => (
+                StatusCode::FORBIDDEN,
+                "This request was refused",
+                "It came from another site. If you meant to do this, open the application itself and do it there.",
+            ),
+            Self::Target(_) | Self::Request(_) => (
+                StatusCode::BAD_REQUEST,
+                "This address cannot be used",
+                "The request is not written as the web's rules ask for, so it was not passed on.",
+            ),
+            Self::RouteNotFound => {
+                (StatusCode::NOT_FOUND, "There is nothing here", "No application is published under this address.")
+            }
+            Self::MethodNotAllowed { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "The address exists, for other methods.")
+            }
+            Self::Forward(error) => forward(error),
+            Self::Provider(_) => PROVIDER_DOWN,
+            Self::SignIn { error, .. } => sign_in(error),
+            Self::AuthorizationResponse(error) => authorization_response(error),
+            Self::LoginUnknown => (
+                StatusCode::BAD_REQUEST,
+                "This sign-in cannot be finished",
+                "It was begun in another browser, more than ten minutes ago, or was finished already. Start again.",
+            ),
+            Self::Store(_) => SESSIONS_UNREADABLE,
+            Self::NoFreshToken(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The sign-in service does not answer",
+                "You are still signed in, but your access could not be renewed. Try again in a moment.",
+            ),
+            Self::ConfigurationIncomplete => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "This service is not set up yet",
+                "Its settings are incomplete. Its operator finds the list in the log.",
+            ),
+        };
+        Telling { status, title, detail }
+    }
+}
+
+type Row = (StatusCode, &'static str, &'static str);
+
+const STORE_DOWN: &str = "store_unavailable";
+
+const SESSIONS_UNREADABLE: Row = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "Sessions cannot be read right now",
+    "You are still signed in if you were before. Try again in a moment.",
+);
+
+const PROVIDER_DOWN: Row = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "The sign-in service does not answer",
+    "Signing in is not possible right now. Try again in a moment.",
+);
+
+fn forward(error: &ForwardError) -> Row {
+    match error {
+        ForwardError::Connect(_) | ForwardError::Broken(_) => (
+            StatusCode::BAD_GATEWAY,
+            "The application does not answer",
+            "You are signed in, but the application behind this address could not be reached. Try again in a moment.",
+        ),
+        ForwardError::Timeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The application took too long",
+            "It may still be working on what you asked for. Look before you ask again.",
+        ),
+        ForwardError::BadRequest(_) => {
+            (StatusCode::BAD_REQUEST, "This request cannot be passed on", "It arrived incomplete or malformed.")
+        }
+    }
+}
+
+fn sign_in(error: &SignInError) -> Row {
+    let refused = (
+        StatusCode::BAD_REQUEST,
+        "You were not signed in",
+        "The answer of the sign-in service could not be accepted. Start again; if it stays, tell your operator.",
+    );
+    match error {
+        SignInError::Login(error) => match &**error {
+            LoginError::Provider(_) => PROVIDER_DOWN,
+            LoginError::Response(error) => authorization_response(error),
+            _ => refused,
+        },
+        SignInError::Store(_) | SignInError::Interrupted => SESSIONS_UNREADABLE,
+        SignInError::Over => (
+            StatusCode::BAD_REQUEST,
+            "This sign-in is over",
+            "It was finished before and you have signed out since. Start again.",
+        ),
+    }
+}
+
+fn sign_in_code(error: &SignInError) -> &'static str {
+    match error {
+        SignInError::Login(error) => error.code(),
+        SignInError::Store(_) => STORE_DOWN,
+        SignInError::Over => "login_over",
+        SignInError::Interrupted => "login_interrupted",
+    }
+}
+
+fn authorization_response(error: &AuthorizationResponseError) -> Row {
+    match error {
+        AuthorizationResponseError::Expired => (
+            StatusCode::BAD_REQUEST,
+            "The sign-in took too long",
+            "It was not finished within ten minutes. Start again.",
+        ),
+        AuthorizationResponseError::Refused { .. } => (
+            StatusCode::FORBIDDEN,
+            "You were not signed in",
+            "The sign-in service refused, or it was cancelled. You can try again.",
+        ),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "You were not signed in",
+            "The answer of the sign-in service could not be read. Start again; if it stays, tell your operator.",
+        ),
+    }
+}
+
+impl From<SessionError> for Error {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Store(error) => Self::Store(error),
+            SessionError::NoFreshToken(error) => Self::NoFreshToken(error),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A failure on its way out: a redirect to sign-in or a page for a person, a problem document for a script.
+
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::csrf::same_origin_referrer;
+use super::problem::problem;
+use super::{Error, Link, Page, RequestId, is_navigation};
+use crate::public_origin::PublicOrigin;
+use crate::return_url::ReturnUrl;
+
+/// What is known of a request whose answer is an error.
+pub struct Failure<'a> {
+    /// The request.
+    pub req: &'a HttpRequest,
+    /// Its name in logs.
+    pub id: &'a RequestId,
+    /// Where browsers find us.
+    pub public_origin: &'a PublicOrigin,
+    /// The path of `signin`.
+    pub signin: &'a str,
+    /// Whether only scripts ask here.
+    pub is_api: bool,
+}
+
+impl Failure<'_> {
+    /// The answer that tells of `error`.
+    #[must_use]
+    pub fn respond(&self, error: &Error) -> HttpResponse {
+        let mut answer = match (self.is_page(), error) {
+            (true, Error::SessionRequired) if *self.req.method() == Method::GET => self.redirect_to_signin(),
+            (true, _) => self.page(error),
+            (false, Error::SessionRequired) => problem(error, Some(&self.login_url(self.referrer())), self.id),
+            (false, _) => problem(error, None, self.id),
+        };
+        if let Some(retry_after) = error.retry_after() {
+            answer.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
+        }
+        if let Error::MethodNotAllowed { allowed } = error {
+            let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+            if let Ok(names) = names.join(", ").parse() {
+                answer.headers_mut().insert(header::ALLOW, names);
+            }
+        }
+        answer
+    }
+
+    fn is_page(&self) -> bool {
+        !self.is_api && is_navigation(self.req)
+    }
+
+    fn redirect_to_signin(&self) -> HttpResponse {
+        let target = self.req.uri().path_and_query().map(|target| target.as_str());
+        HttpResponse::Found()
+            .insert_header((header::LOCATION, self.login_url(target)))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::VARY, "Cookie, Sec-Fetch-Mode, Accept"))
+            .finish()
+    }
+
+    /// An unsafe navigation can't be replayed: the person is told, and returns to the page it came from.
+    fn page(&self, error: &Error) -> HttpResponse {
+        let telling = error.telling();
+        let login_url = match error {
+            Error::SignIn { return_url, .. } => self.login_url(Some(return_url.as_str())),
+            _ => self.login_url(self.referrer()),
+        };
+        let signin = Link::To { href: &login_url, label: "Sign in again" };
+        let start = Link::To { href: "/", label: "Go to the start page" };
+        let links = match error {
+            Error::SessionRequired | Error::LoginUnknown | Error::SignIn { .. } | Error::AuthorizationResponse(_) => {
+                vec![signin]
+            }
+            Error::Provider(_) => vec![signin, start],
+            Error::ConfigurationIncomplete => vec![],
+            _ => vec![start],
+        };
+        let (status, title, text) = (telling.status, telling.title, telling.detail);
+        Page { status, title, text, links: &links, code: Some(error.code()) }.respond(self.id)
+    }
+
+    fn referrer(&self) -> Option<&str> {
+        same_origin_referrer(self.req, self.public_origin)
+    }
+
+    /// `signin`, and back to `target` if it is a place to return to.
+    fn login_url(&self, target: Option<&str>) -> String {
+        match target.and_then(|target| target.parse::<ReturnUrl>().ok()) {
+            Some(target) => {
+                let encoded: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
+                format!("{}?redirect={encoded}", self.signin)
+            }
+            None => self.signin.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The cookies of sign-ins that have begun: one each, at most four, so that tabs don't break each other and
+//! abandoned ones don't pile up.
+//!
+//! A cookie is named by its login's tag, so two tabs that begin at the same moment share none.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::cookies::{CookieNames, cookies, set_cookie};
+use crate::clock::Timestamp;
+use crate::crypto::{KeySource, base64url, base64url_decode};
+use crate::oidc::{PendingLogin, ResponseMode};
+use crate::sessions::SessionTicket;
+
+/// How many sign-ins of one browser may be pending.
+const MOST: usize = 4;
+
+/// Reads and writes the cookies of pending logins.
+#[derive(Clone)]
+pub struct LoginCookies {
+    names: CookieNames,
+    keys: Arc<dyn KeySource>,
+    attributes: &'static str,
+}
+
+/// What one such cookie holds, sealed.
+#[derive(Serialize, Deserialize)]
+pub struct RememberedLogin {
+    /// The sign-in that began.
+    pub pending: PendingLogin,
+    /// The ticket of the session that this sign-in will replace, if there was one.
+    replaces: Option<Zeroizing<String>>,
+}
+
+impl RememberedLogin {
+    /// What to remember of a sign-in that began in a browser with this session.
+    #[must_use]
+    pub fn new(pending: PendingLogin, session: Option<&SessionTicket>) -> Self {
+        let replaces = session.map(|ticket| Zeroizing::new(base64url(&ticket.to_bytes())));
+        Self { pending, replaces }
+    }
+
+    /// The session that was there when the sign-in began.
+    #[must_use]
+    pub fn replaces(&self) -> Option<SessionTicket> {
+        let bytes = Zeroizing::new(base64url_decode(self.replaces.as_ref()?)?);
+        SessionTicket::from_bytes(&bytes).ok()
+    }
+}
+
+impl LoginCookies {
+    /// The login cookies of these names, sealed by these keys, for answers that come back by `response_mode`.
+    #[must_use]
+    pub fn new(names: CookieNames, keys: Arc<dyn KeySource>, response_mode: ResponseMode) -> Self {
+        let attributes = match response_mode {
+            ResponseMode::Query => names.attributes(),
+            ResponseMode::FormPost => names.cross_site_attributes(),
+        };
+        Self { names, keys, attributes }
+    }
+
+    /// The login with this `state`, if this browser began it.
+    pub async fn find(&self, req: &HttpRequest, state: &str) -> Option<RememberedLogin> {
+        let name = self.names.login(&PendingLogin::tag_of(state));
+        let mut values = cookies(req).filter(|(given, _)| *given == name);
+        let (Some((_, value)), None) = (values.next(), values.next()) else { return None };
+        self.open(&name, value).await
+    }
+
+    /// The `Set-Cookie`s that remember `login` and make room for it: the oldest, and what is over, go.
+    pub async fn remember(&self, req: &HttpRequest, login: &RememberedLogin, now: Timestamp) -> Vec<HeaderValue> {
+        let mut living = Vec::new();
+        let mut gone = Vec::new();
+        for (name, value) in cookies(req).filter(|(name, _)| name.starts_with(self.names.login_prefix())) {
+            match self.open(name, value).await.filter(|login| !login.pending.is_expired(now)) {
+                Some(login) => living.push((login.pending.issued_at(), name)),
+                None => gone.push(name),
+            }
+        }
+        living.sort_unstable();
+        let excess = (living.len() + 1).saturating_sub(MOST);
+        gone.extend(living.drain(..excess).map(|(_, name)| name));
+
+        let name = self.names.login(&login.pending.tag());
+        let plaintext = Zeroizing::new(serde_json::to_vec(login).expect("a pending login is plain data"));
+        let value = self.names.seal(&name, &plaintext, &*self.keys);
+        let set = set_cookie(&name, &value, Some(PendingLogin::LIFETIME.as_secs()), self.attributes);
+        gone.into_iter().map(|name| self.delete(name)).chain([set]).collect()
+    }
+
+    /// The `Set-Cookie` that forgets the login with this `state`.
+    #[must_use]
+    pub fn forget(&self, state: &str) -> HeaderValue {
+        self.delete(&self.names.login(&PendingLogin::tag_of(state)))
+    }
+
+    fn delete(&self, name: &str) -> HeaderValue {
+        set_cookie(name, "", Some(0), self.attributes)
+    }
+
+    async fn open(&self, name: &str, value: &str) -> Option<RememberedLogin> {
+        let opened = self.names.open(name, value, &*self.keys).await?;
+        serde_json::from_slice(&opened).ok()
+    }
+}

@@ -1,0 +1,24 @@
+//! What HTTP needs around the endpoints: cookies, CSRF, the Functions host, and how failures look.
+//!
+//! Decides nothing about sessions or tokens.
+
+mod cookies;
+mod csrf;
+mod error;
+mod failure;
+mod functions_host;
+mod login_cookies;
+mod navigation;
+mod page;
+mod problem;
+mod request;
+
+pub use cookies::{CookieNames, SessionCookie};
+pub use csrf::{CsrfRejection, check_csrf};
+pub use error::Error;
+pub use failure::Failure;
+pub use functions_host::is_host_ping;
+pub use login_cookies::{LoginCookies, RememberedLogin};
+pub use navigation::{is_background, is_navigation};
+pub use page::{Link, Page};
+pub use request::{RequestId, header_text, single_header};

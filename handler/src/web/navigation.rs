@@ -1,0 +1,58 @@
+//! Is a person looking at this request's answer, or a script?
+//!
+//! A script gets 401 and a problem document, never a redirect to a sign-in page it can't show.
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+
+use super::header_text;
+
+/// True when the answer becomes a page (Fetch Metadata, and `Accept` where a browser sends none).
+#[must_use]
+pub fn is_navigation(req: &HttpRequest) -> bool {
+    match header_text(req, "sec-fetch-mode") {
+        Some(mode) => mode == "navigate" && !is_prefetch(req),
+        None => {
+            let accepts_html = header_text(req, header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+            accepts_html && !req.headers().contains_key("x-requested-with")
+        }
+    }
+}
+
+/// True when the browser itself says that no person waits for this.
+#[must_use]
+pub fn is_background(req: &HttpRequest) -> bool {
+    req.headers().contains_key("sec-fetch-mode") && !is_navigation(req)
+}
+
+fn is_prefetch(req: &HttpRequest) -> bool {
+    ["sec-purpose", "purpose"]
+        .iter()
+        .any(|name| header_text(req, *name).is_some_and(|value| value.contains("prefetch")))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_answer_is_told_by_the_headers() {
+        let table: [(&[(&'static str, &str)], bool, &str); 9] = [
+            (&[("sec-fetch-mode", "navigate")], true, "a browser's navigation"),
+            (&[("sec-fetch-mode", "cors"), ("accept", "text/html")], false, "a fetch that asks for HTML"),
+            (&[("sec-fetch-mode", "no-cors")], false, "an image"),
+            (&[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch")], false, "a prefetch"),
+            (&[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch;prerender")], false, "a prerender"),
+            (&[("accept", "text/html,*/*;q=0.8")], true, "an older browser"),
+            (&[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")], false, "an older script"),
+            (&[("accept", "*/*")], false, "curl"),
+            (&[], false, "nothing said"),
+        ];
+        for (headers, expected, why) in table {
+            let req = headers.iter().fold(TestRequest::get(), |req, header| req.insert_header(*header));
+            assert_eq!(is_navigation(&req.to_http_request()), expected, "{why}");
+        }
+    }
+}

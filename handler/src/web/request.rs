@@ -1,0 +1,43 @@
+//! Small questions to a request: one header's text, and the identifier that its log line and its page share.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::AsHeaderName;
+use uuid::Uuid;
+
+/// Names one request in logs, pages and problem documents: the host's invocation id, or one of our own.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The invocation id that the Functions host set, if it looks like one, else a new one.
+    #[must_use]
+    pub fn of(req: &HttpRequest) -> Self {
+        let is_plain = |text: &&str| {
+            (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let given = single_header(req, "x-azure-functions-invocationid").filter(is_plain);
+        Self(given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+    }
+
+    /// The identifier as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text of a header's first value.
+#[must_use]
+pub fn header_text(req: &HttpRequest, name: impl AsHeaderName) -> Option<&str> {
+    req.headers().get(name)?.to_str().ok()
+}
+
+/// The text of a header that is there exactly once.
+#[must_use]
+pub fn single_header<'a>(req: &'a HttpRequest, name: &'static str) -> Option<&'a str> {
+    let mut values = req.headers().get_all(name);
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
