@@ -17,7 +17,6 @@ pub enum Format {
 }
 
 /// Starts logging at the levels of `filter`. What is held is written when the guard is dropped.
-#[must_use]
 pub fn start(format: Format, filter: &str) -> WorkerGuard {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());

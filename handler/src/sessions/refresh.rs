@@ -65,7 +65,7 @@ pub enum SessionError {
 }
 
 enum Claim {
-    Taken { record: StoredRecord, cold: ColdPart },
+    Taken { record: Box<StoredRecord>, cold: ColdPart },
     Over(RefreshOutcome),
 }
 
@@ -129,7 +129,7 @@ impl Sessions {
         from: Freshness,
     ) -> Result<RefreshOutcome, StoreError> {
         let (record, cold) = match self.claim(ticket, from).await? {
-            Claim::Taken { record, cold } => (record, cold),
+            Claim::Taken { record, cold } => (*record, cold),
             Claim::Over(outcome) => return Ok(outcome),
         };
         let Some(refresh_token) = &cold.refresh_token else {
@@ -214,7 +214,7 @@ impl Sessions {
         };
         let claimed = super::SessionRecord { lease: Some(lease), ..stored.record };
         match self.replace(claimed, &stored.etag, now).await {
-            Ok(record) => Ok(Some(Claim::Taken { record, cold })),
+            Ok(record) => Ok(Some(Claim::Taken { record: Box::new(record), cold })),
             Err(StoreError::Conflict | StoreError::Missing) => Ok(None),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }

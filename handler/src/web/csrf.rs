@@ -41,10 +41,12 @@ mod tests {
 
     use super::*;
 
+    type Row = (Method, &'static [(&'static str, &'static str)], bool, &'static str);
+
     #[test]
     fn only_our_own_pages_may_change_anything() {
         let origin: PublicOrigin = "https://app.example".parse().unwrap();
-        let table: [(Method, &[(&'static str, &str)], bool, &str); 14] = [
+        let table: &[Row] = &[
             (Method::GET, &[("sec-fetch-site", "cross-site")], true, "a link from elsewhere"),
             (Method::HEAD, &[], true, "safe"),
             (Method::OPTIONS, &[("origin", "https://evil.example")], true, "safe"),
@@ -60,7 +62,7 @@ mod tests {
             (Method::DELETE, &[("origin", "http://app.example")], false, "another scheme"),
             (Method::from_bytes(b"BREW").unwrap(), &[], false, "an unknown method"),
         ];
-        for (method, headers, expected, why) in table {
+        for (method, headers, expected, why) in table.iter().cloned() {
             let req = headers.iter().fold(TestRequest::default().method(method), |req, pair| req.insert_header(*pair));
             assert_eq!(check_csrf(&req.to_http_request(), &origin).is_ok(), expected, "{why}");
         }

@@ -37,9 +37,11 @@ mod tests {
 
     use super::*;
 
+    type Row = (&'static [(&'static str, &'static str)], bool, &'static str);
+
     #[test]
     fn who_waits_for_the_answer_is_told_by_the_headers() {
-        let table: [(&[(&'static str, &str)], bool, &str); 9] = [
+        let table: &[Row] = &[
             (&[("sec-fetch-mode", "navigate")], true, "a browser's navigation"),
             (&[("sec-fetch-mode", "cors"), ("accept", "text/html")], false, "a fetch that asks for HTML"),
             (&[("sec-fetch-mode", "no-cors")], false, "an image"),
