@@ -95,55 +95,6 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn what_is_created_is_loaded() {
-        let (store, record) = (MemoryStore::default(), record());
-
-        let etag = store.create(&record, NOW).await.unwrap();
-
-        assert_eq!(store.load(&record.key, NOW).await.unwrap(), Some(StoredRecord { record, etag }));
-    }
-
-    #[actix_web::test]
-    async fn a_second_create_is_refused() {
-        let (store, record) = (MemoryStore::default(), record());
-        store.create(&record, NOW).await.unwrap();
-
-        assert!(matches!(store.create(&record, NOW).await, Err(StoreError::Conflict)));
-    }
-
-    #[actix_web::test]
-    async fn a_refresh_that_read_before_the_sign_out_cannot_undo_it() {
-        let (store, record) = (MemoryStore::default(), record());
-        let read = store.create(&record, NOW).await.unwrap();
-        store.replace(&record.tombstone(END), &read, NOW).await.unwrap();
-
-        let refreshed = SessionRecord { generation: 2, ..record.clone() };
-
-        assert!(matches!(store.replace(&refreshed, &read, NOW).await, Err(StoreError::Conflict)));
-        assert!(store.load(&record.key, NOW).await.unwrap().unwrap().record.is_ended());
-    }
-
-    #[actix_web::test]
-    async fn an_absent_record_is_not_replaced() {
-        let store = MemoryStore::default();
-
-        let refused = store.replace(&record(), &Etag("none".to_owned()), NOW).await;
-
-        assert!(matches!(refused, Err(StoreError::Missing)));
-    }
-
-    #[actix_web::test]
-    async fn an_expired_record_is_absent_to_every_call() {
-        let (store, record) = (MemoryStore::default(), record());
-        let etag = store.create(&record, NOW).await.unwrap();
-
-        assert_eq!(store.load(&record.key, END).await.unwrap(), None);
-        assert!(matches!(store.replace(&record, &etag, END).await, Err(StoreError::Missing)));
-        let again = SessionRecord { expires_at: END.plus(Duration::from_secs(1)), ..record };
-        assert!(store.create(&again, END).await.is_ok());
-    }
-
-    #[actix_web::test]
     async fn expired_records_leave_the_memory() {
         let store = MemoryStore::default();
         for _ in 1..SWEEP_EVERY {

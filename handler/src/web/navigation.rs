@@ -54,7 +54,7 @@ mod tests {
         ];
         for (headers, expected, why) in table {
             let req = headers.iter().fold(TestRequest::get(), |req, header| req.insert_header(*header));
-            assert_eq!(is_navigation(&req.to_http_request()), expected, "{why}");
+            assert_eq!(is_navigation(&req.to_http_request()), *expected, "{why}");
         }
     }
 }

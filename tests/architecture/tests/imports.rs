@@ -25,6 +25,8 @@ const TABLE: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] =
     &[("azure_", &["azure"]), ("actix_web", &["proxy", "web", "endpoints", "app", "state", "cli", "main", "lib"])];
 
+const VENDORS: &[&str] = &["entra", "auth0", "okta", "keycloak", "cognito", "login.microsoftonline"];
+
 struct SourceFile {
     module: String,
     path: PathBuf,
@@ -62,6 +64,19 @@ fn a_crate_is_named_only_where_it_belongs() {
         for (prefix, modules) in CRATES.iter().filter(|(_, modules)| !modules.contains(&&*file.module)) {
             let offending = file.lines.iter().find(|line| names_crate(line, prefix));
             assert_eq!(offending, None, "{}: {prefix} belongs to {modules:?}", file.path.display());
+        }
+    }
+}
+
+/// Providers differ as data, so their names have one place in the protocol and one in the settings.
+#[test]
+fn a_providers_name_stays_where_providers_are_told_apart() {
+    let allowed = |file: &SourceFile| file.module == "config" || file.path.ends_with("oidc/provider.rs");
+    for file in sources().iter().filter(|file| !allowed(file)) {
+        let code = file.lines.iter().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            let found = VENDORS.iter().find(|vendor| line.to_lowercase().contains(*vendor));
+            assert_eq!(found, None, "{}: {line}", file.path.display());
         }
     }
 }

@@ -1,0 +1,152 @@
+//! The contract of `SessionStore`, one suite for every store: `session_store_contract!(make_a_store)`.
+//!
+//! Knows nothing of how a store keeps its records. Time is an argument, so nothing here waits.
+
+#![allow(clippy::unwrap_used, reason = "a contract says what it expects by unwrapping")]
+
+use std::time::Duration;
+
+use oauth_proxy::clock::Timestamp;
+use oauth_proxy::crypto::SealedPart;
+use oauth_proxy::random;
+use oauth_proxy::sessions::{
+    Etag, LeasePurpose, RecordState, RefreshLease, SessionRecord, SessionStore, SessionTicket, StoreError, StoredRecord,
+};
+
+/// When every case begins.
+pub const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+/// When its records expire.
+pub const END: Timestamp = Timestamp::from_unix(1_800_000_100);
+
+/// A record of a session of its own, with every field filled.
+#[must_use]
+pub fn record() -> SessionRecord {
+    let part = |byte: u8| SealedPart { kid: "k1".to_owned(), salt: [byte; 32], ciphertext: vec![byte, 0, 255] };
+    SessionRecord {
+        key: SessionTicket::from_seed(&random::bytes(), "code", NOW, END).sid.key(),
+        generation: 7,
+        access_token_expires_at: Some(NOW.plus(Duration::from_secs(60))),
+        refresh_at: Some(NOW.plus(Duration::from_secs(48))),
+        expires_at: END,
+        lease: Some(RefreshLease {
+            owner: "someone".to_owned(),
+            lapses_at: NOW.plus(Duration::from_secs(40)),
+            attempt: 1,
+            purpose: LeasePurpose::Refreshing,
+        }),
+        state: RecordState::Active { hot: part(1), cold: part(2) },
+    }
+}
+
+/// What is created is loaded, field for field.
+pub async fn what_is_created_is_loaded(store: &dyn SessionStore) {
+    let record = record();
+
+    let etag = store.create(&record, NOW).await.unwrap();
+
+    assert_eq!(store.load(&record.key, NOW).await.unwrap(), Some(StoredRecord { record, etag }));
+}
+
+/// What was never created is absent.
+pub async fn what_was_never_created_is_absent(store: &dyn SessionStore) {
+    assert_eq!(store.load(&record().key, NOW).await.unwrap(), None);
+}
+
+/// A second create of one session is refused.
+pub async fn a_second_create_is_refused(store: &dyn SessionStore) {
+    let record = record();
+    store.create(&record, NOW).await.unwrap();
+
+    assert!(matches!(store.create(&record, NOW).await, Err(StoreError::Conflict)));
+}
+
+/// A tombstone is a record: it is loaded, and a second create is refused.
+pub async fn a_tombstone_stays_and_leaves_no_room(store: &dyn SessionStore) {
+    let record = record();
+    let etag = store.create(&record, NOW).await.unwrap();
+    store.replace(&record.tombstone(END), &etag, NOW).await.unwrap();
+
+    assert!(store.load(&record.key, NOW).await.unwrap().unwrap().record.is_ended());
+    assert!(matches!(store.create(&record, NOW).await, Err(StoreError::Conflict)));
+}
+
+/// A replaced record is the new one, under a new version.
+pub async fn a_replaced_record_has_a_new_version(store: &dyn SessionStore) {
+    let record = record();
+    let first = store.create(&record, NOW).await.unwrap();
+    let renewed = SessionRecord { generation: 8, lease: None, ..record };
+
+    let second = store.replace(&renewed, &first, NOW).await.unwrap();
+
+    assert_ne!(first, second);
+    let loaded = store.load(&renewed.key, NOW).await.unwrap();
+    assert_eq!(loaded, Some(StoredRecord { record: renewed, etag: second }));
+}
+
+/// A write that read before the sign-out cannot undo it.
+pub async fn a_write_that_read_before_the_sign_out_cannot_undo_it(store: &dyn SessionStore) {
+    let record = record();
+    let read = store.create(&record, NOW).await.unwrap();
+    store.replace(&record.tombstone(END), &read, NOW).await.unwrap();
+
+    let refreshed = SessionRecord { generation: 8, ..record.clone() };
+
+    assert!(matches!(store.replace(&refreshed, &read, NOW).await, Err(StoreError::Conflict)));
+    assert!(store.load(&record.key, NOW).await.unwrap().unwrap().record.is_ended());
+}
+
+/// An absent record is not replaced: there is no way to write without having read.
+pub async fn an_absent_record_is_not_replaced(store: &dyn SessionStore) {
+    let refused = store.replace(&record(), &Etag("none".to_owned()), NOW).await;
+
+    assert!(matches!(refused, Err(StoreError::Missing)));
+}
+
+/// An expired record is absent to every call.
+pub async fn an_expired_record_is_absent_to_every_call(store: &dyn SessionStore) {
+    let record = record();
+    let etag = store.create(&record, NOW).await.unwrap();
+
+    assert_eq!(store.load(&record.key, END).await.unwrap(), None);
+    assert!(matches!(store.replace(&record, &etag, END).await, Err(StoreError::Missing)));
+    let again = SessionRecord { expires_at: END.plus(Duration::from_secs(1)), ..record };
+    assert!(store.create(&again, END).await.is_ok());
+}
+
+/// Of two writers that read the same version, exactly one wins.
+pub async fn of_two_writers_one_wins(store: &dyn SessionStore) {
+    let record = record();
+    let read = store.create(&record, NOW).await.unwrap();
+    let (one, two) = (SessionRecord { generation: 8, ..record.clone() }, SessionRecord { generation: 9, ..record });
+
+    let results = tokio::join!(store.replace(&one, &read, NOW), store.replace(&two, &read, NOW));
+
+    assert_eq!(usize::from(results.0.is_ok()) + usize::from(results.1.is_ok()), 1);
+}
+
+/// Runs the whole contract against the stores that an async function without arguments makes.
+#[macro_export]
+macro_rules! session_store_contract {
+    ($make:path) => {
+        $crate::session_store_contract! { $make:
+            what_is_created_is_loaded
+            what_was_never_created_is_absent
+            a_second_create_is_refused
+            a_tombstone_stays_and_leaves_no_room
+            a_replaced_record_has_a_new_version
+            a_write_that_read_before_the_sign_out_cannot_undo_it
+            an_absent_record_is_not_replaced
+            an_expired_record_is_absent_to_every_call
+            of_two_writers_one_wins
+        }
+    };
+    ($make:path: $($case:ident)+) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let store = $make().await;
+                $crate::$case(&store).await;
+            }
+        )+
+    };
+}
