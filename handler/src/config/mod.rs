@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::crypto::KeyRing;
 use crate::oidc::RelyingPartySettings;
@@ -131,7 +131,7 @@ impl Configuration {
             .parse_or(WORKERS, default_workers(), |text| text.parse().ok().filter(|number| (1..=64).contains(number)));
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let header_preset = reader.parse_or(HEADER_PRESET, HeaderPreset::default(), |text| text.parse().ok());
-        let log = reader.parse_or(LOG, (), |text| text.parse::<Targets>().is_ok().then_some(()));
+        let log = reader.parse_or(LOG, (), log_filter);
         let proof = reader.parse_or(GATEWAY_PROOF, (), |text| (text == "none").then_some(()));
 
         let mistakes = reader.finish();
@@ -206,6 +206,12 @@ fn cookie_prefix(text: &str) -> Option<String> {
     let is_short = (1..=32).contains(&text.len());
     let has_prefix = text.to_ascii_lowercase().starts_with("__");
     (is_short && !has_prefix && text.bytes().all(is_allowed)).then(|| text.to_owned())
+}
+
+/// A bare word that is no level would silently be a target of which everything is logged.
+fn log_filter(text: &str) -> Option<()> {
+    let has_level = |part: &str| part.rsplit('=').next().is_some_and(|level| level.parse::<LevelFilter>().is_ok());
+    (text.split(',').all(has_level) && text.parse::<Targets>().is_ok()).then_some(())
 }
 
 fn default_workers() -> usize {

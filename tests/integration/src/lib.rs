@@ -1,0 +1,1 @@
+//! The handler as a process, seen from outside: a file of `tests/` for each subject.

@@ -1,0 +1,160 @@
+//! Configuration mistakes: all of them in one list, each with what would do, and never a secret.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use support::{Browser, Handler, Provider, Upstream, run_to_end};
+
+const GOOD: [(&str, &str); 4] = [
+    ("PUBLIC_BASE_URL", "https://app.example"),
+    ("UPSTREAM_URL", "https://app.internal"),
+    ("OIDC_ISSUER_URL", "https://op.example"),
+    ("CLIENT_ID", "client"),
+];
+
+/// The good settings with these in their place; an empty value is a setting that isn't there.
+fn with(changes: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let unchanged = GOOD.into_iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
+    unchanged.chain(changes.iter().copied()).collect()
+}
+
+#[test]
+fn every_mistake_names_its_variable_and_says_what_would_do() {
+    let table: &[&[(&str, &str)]] = &[
+        &[("PUBLIC_BASE_URL", "")],
+        &[("PUBLIC_BASE_URL", "app.example")],
+        &[("PUBLIC_BASE_URL", "http://app.example")],
+        &[("PUBLIC_BASE_URL", "https://app.example/path")],
+        &[("UPSTREAM_URL", "")],
+        &[("UPSTREAM_URL", "app.internal")],
+        &[("UPSTREAM_URL", "ftp://app.internal")],
+        &[("ROUTES", "[]"), ("UPSTREAM_URL", "")],
+        &[("ROUTES", "not json"), ("UPSTREAM_URL", "")],
+        &[("ROUTES", r#"[{"path":"/","upstream":"https://a"}]"#)],
+        &[("ROUTES", r#"[{"path":"/","upstream":"https://a","access":"public"}]"#), ("UPSTREAM_URL", "")],
+        &[("OIDC_ISSUER_URL", "")],
+        &[("OIDC_ISSUER_URL", "http://op.example")],
+        &[("OIDC_ISSUER_URL", "https://op.example/?tenant=a")],
+        &[("CLIENT_ID", "")],
+        &[("CLIENT_AUTH_METHOD", "basic")],
+        &[("CLIENT_SECRET", "THE-SECRET"), ("CLIENT_AUTH_METHOD", "none")],
+        &[("SCOPES", "profile email")],
+        &[("SCOPES", "openid \"quoted\"")],
+        &[("RESPONSE_MODE", "fragment")],
+        &[("USERINFO", "yes")],
+        &[("COOKIE_PREFIX", "__Host-mine")],
+        &[("COOKIE_PREFIX", "a=b")],
+        &[("AUTH_PREFIX", "oauth")],
+        &[("AUTH_PREFIX", "/")],
+        &[("AUTH_PREFIX", "/.auth")],
+        &[("AUTH_PREFIX", "/admin")],
+        &[("AUTH_PREFIX", "/a/../b")],
+        &[("SESSION_IDLE_TIMEOUT", "30")],
+        &[("SESSION_IDLE_TIMEOUT", "9h")],
+        &[("SESSION_MAX_LIFETIME", "0s")],
+        &[("SESSION_MAX_LIFETIME", "2 years")],
+        &[("SESSION_CACHE_TTL", "5m")],
+        &[("REFRESH_BEFORE_EXPIRY", "80%")],
+        &[("REFRESH_BEFORE_EXPIRY", "soon")],
+        &[("SESSION_STORE", "redis")],
+        &[("COOKIE_KEYS", "k1:THE-SECRET")],
+        &[("COOKIE_KEYS", "k 1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")],
+        &[("TOKEN_KEYS", "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==")],
+        &[(
+            "TOKEN_KEYS",
+            "k:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,k:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        )],
+        &[("GATEWAY_PROOF", "mtls")],
+        &[("HEADER_PRESET", "EasyAuth")],
+        &[("LISTEN_ADDR", "7071")],
+        &[("WORKERS", "0")],
+        &[("LOG", "loud")],
+    ];
+    for changes in table {
+        let (code, stdout, stderr) = run_to_end(&[], &with(changes));
+
+        let variable = changes[0].0;
+        assert_eq!(code, 2, "{changes:?}: {stdout}{stderr}");
+        let line = stderr.lines().find(|line| line.trim_start().starts_with(&format!("{variable}: ")));
+        let line = line.unwrap_or_else(|| panic!("{changes:?}: {stderr}"));
+        assert!(line.contains("expected ") && line.contains(&format!("for example {variable}=")), "{line}");
+        assert_eq!(stderr.lines().count(), 2, "one mistake: {stderr}");
+        assert!(!stderr.contains("THE-SECRET"), "{stderr}");
+    }
+}
+
+#[test]
+fn several_mistakes_are_told_in_one_list() {
+    let (code, _, stderr) = run_to_end(&[], &[("USERINFO", "maybe"), ("SESSION_MAX_LIFETIME", "never")]);
+
+    assert_eq!(code, 2);
+    let expected =
+        ["PUBLIC_BASE_URL", "UPSTREAM_URL", "OIDC_ISSUER_URL", "CLIENT_ID", "USERINFO", "SESSION_MAX_LIFETIME"];
+    for variable in expected {
+        assert!(stderr.contains(&format!("\n  {variable}: ")), "{variable} in {stderr}");
+    }
+}
+
+#[test]
+fn on_azure_nothing_may_be_forgotten_at_a_restart() {
+    let (code, _, stderr) = run_to_end(&[], &with(&[("WEBSITE_INSTANCE_ID", "abc")]));
+
+    assert_eq!(code, 2);
+    for variable in ["SESSION_STORE", "COOKIE_KEYS", "TOKEN_KEYS"] {
+        assert!(stderr.contains(&format!("\n  {variable}: ")), "{stderr}");
+    }
+}
+
+#[test]
+fn a_generated_key_is_an_entry_of_the_settings() {
+    let (code, key, _) = run_to_end(&["generate-key"], &[]);
+    let (_, other, _) = run_to_end(&["generate-key"], &[]);
+    assert_eq!(code, 0);
+    assert_ne!(key, other);
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let settings = [("UPSTREAM_URL", upstream.url.as_str()), ("COOKIE_KEYS", key.trim()), ("TOKEN_KEYS", other.trim())];
+    let handler = Handler::start(&[&settings[..], &provider.settings()[..]].concat());
+
+    let answer = Browser::new(&handler.origin).sign_in("/", &provider);
+
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_check_tries_the_provider_for_real() {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let settings = [("PUBLIC_BASE_URL", "https://app.example"), ("UPSTREAM_URL", upstream.url.as_str())];
+    let settings = [&settings[..], &provider.settings()[..]].concat();
+    let (up, said, _) = run_to_end(&["check"], &settings);
+    let (down, complained, _) = run_to_end(&["check"], &with(&[("OIDC_ISSUER_URL", "http://127.0.0.1:1")]));
+    let (mistaken, _, list) = run_to_end(&["check"], &with(&[("WORKERS", "none")]));
+
+    assert_eq!((up, down, mistaken), (0, 1, 2));
+    assert!(said.contains("ok      provider") && !said.contains("a-client-secret"), "{said}");
+    assert!(complained.contains("failed  provider"), "{complained}");
+    assert!(list.contains("WORKERS"), "{list}");
+}
+
+#[test]
+fn a_wrong_command_line_gets_the_usage() {
+    let (code, _, stderr) = run_to_end(&["serve"], &[]);
+
+    assert_eq!(code, 2);
+    assert!(stderr.starts_with("Usage: oauth-proxy"), "{stderr}");
+}
+
+#[test]
+fn under_the_host_an_incomplete_configuration_says_so_to_everyone() {
+    let Some(handler) = Handler::start_behind_the_host(&[("CLIENT_ID", "client"), ("CLIENT_SECRET", "THE-SECRET")])
+    else {
+        return;
+    };
+    let mut browser = Browser::new(&handler.origin);
+
+    let (script, page) = (browser.fetch("/page"), browser.navigate("/oauth/signin"));
+
+    assert_eq!((script.status, script.json()["code"].as_str()), (503, Some("configuration_incomplete")));
+    assert_eq!(page.status, 503);
+    assert!(page.text().contains("configuration_incomplete") && !page.text().contains("UPSTREAM_URL"));
+    let log = handler.output().text();
+    assert!(log.contains("UPSTREAM_URL") && !log.contains("THE-SECRET"), "{log}");
+}

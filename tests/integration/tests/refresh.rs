@@ -1,0 +1,183 @@
+//! Refresh, seen from outside: one call however many ask, and what a Provider's answers do to a session.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use std::sync::mpsc;
+
+use support::{Answer, Browser, Handler, Provider, TokenAnswer, Upstream, read_answer, wait_until};
+
+struct Scene {
+    provider: Provider,
+    upstream: Upstream,
+    handler: Handler,
+    browser: Browser,
+}
+
+/// Someone signed in, with an access token that has lapsed already; the next one lasts an hour.
+fn lapsed() -> Scene {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let settings = [("UPSTREAM_URL", upstream.url.as_str()), ("HEADER_PRESET", "oauth2-proxy")];
+    let handler = Handler::start(&[&settings[..], &provider.settings()[..]].concat());
+    let mut browser = Browser::new(&handler.origin);
+    provider.set_expires_in(3600);
+    browser.sign_in("/", &provider);
+    // The token of the sign-in would last; one that lapses at once takes its place.
+    provider.set_expires_in(0);
+    assert_eq!(refresh(&mut browser).status, 200);
+    provider.set_expires_in(3600);
+    Scene { provider, upstream, handler, browser }
+}
+
+fn refresh(browser: &mut Browser) -> Answer {
+    browser.send("POST", "/oauth/refresh", &[("x-csrf", "1"), ("sec-fetch-site", "same-origin")], b"")
+}
+
+fn bearer(upstream: &Upstream) -> String {
+    upstream.last().header("authorization").unwrap().to_owned()
+}
+
+#[test]
+fn fifty_requests_at_once_cost_one_refresh_and_sign_nobody_out() {
+    let scene = lapsed();
+    let before = scene.provider.refreshes();
+    let (release, held) = mpsc::channel();
+    scene.provider.script(TokenAnswer::Held(held));
+
+    let pending: Vec<_> = (0..50).map(|_| scene.browser.begin("GET", "/page", &[], b"")).collect();
+    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    release.send(()).unwrap();
+    let statuses: Vec<u16> = pending.iter().map(|stream| read_answer(stream, "GET").unwrap().status).collect();
+
+    assert_eq!(statuses, vec![200; 50]);
+    assert_eq!(scene.provider.refreshes(), before + 1);
+}
+
+#[test]
+fn a_refresh_changes_no_cookie_and_brings_the_newer_token() {
+    let mut scene = lapsed();
+    let cookies = scene.browser.cookies.clone();
+
+    assert_eq!(scene.browser.fetch("/page").status, 200);
+
+    assert_eq!(scene.browser.cookies, cookies);
+    assert_eq!(bearer(&scene.upstream), "Bearer access-token-3");
+    assert_eq!(scene.upstream.last().header("x-forwarded-email"), Some("ada@person.example"));
+}
+
+#[test]
+fn a_client_that_hangs_up_during_a_refresh_loses_nothing() {
+    let mut scene = lapsed();
+    let before = scene.provider.refreshes();
+    let (release, held) = mpsc::channel();
+    scene.provider.script(TokenAnswer::Held(held));
+    let gone = scene.browser.begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+
+    drop(gone);
+    release.send(()).unwrap();
+
+    assert_eq!(scene.browser.fetch("/page").status, 200);
+    assert_eq!(scene.provider.refreshes(), before + 1);
+}
+
+#[test]
+fn a_sign_out_during_a_refresh_wins_and_revokes_what_the_refresh_got() {
+    let mut scene = lapsed();
+    let before = scene.provider.refreshes();
+    let (release, held) = mpsc::channel();
+    scene.provider.script(TokenAnswer::Held(held));
+    let waiting = scene.browser.begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    let old = scene.browser.clone();
+    assert_eq!(scene.browser.post("/oauth/signout", b"").status, 303);
+    wait_until("the old token is revoked", || scene.provider.revoked().len() == 1);
+
+    release.send(()).unwrap();
+
+    assert_eq!(read_answer(&waiting, "GET").unwrap().status, 401);
+    assert_eq!(old.clone().fetch("/page").status, 401);
+}
+
+#[test]
+fn an_answer_without_optional_tokens_is_normal() {
+    let mut scene = lapsed();
+    scene.provider.script(TokenAnswer::Bare);
+
+    assert_eq!(scene.browser.fetch("/page").status, 200);
+
+    assert_eq!(scene.upstream.last().header("x-forwarded-user"), Some("ada"));
+    assert_eq!(refresh(&mut scene.browser).status, 200); // by the refresh token that was kept
+}
+
+#[test]
+fn a_provider_in_trouble_gets_a_rest_and_nobody_is_signed_out() {
+    let troubles = [
+        TokenAnswer::Raw(500, "", ""),
+        TokenAnswer::Raw(503, "retry-after: 7\r\n", "down"),
+        TokenAnswer::Raw(429, "retry-after: 7\r\n", ""),
+        TokenAnswer::Raw(502, "content-type: text/html\r\n", "<html>bad gateway</html>"),
+        TokenAnswer::Raw(200, "content-type: text/html\r\n", "<html>maintenance</html>"),
+        TokenAnswer::Raw(401, "", r#"{"error":"invalid_client"}"#),
+        TokenAnswer::Reset,
+    ];
+    for trouble in troubles {
+        let mut scene = lapsed();
+        let before = scene.provider.refreshes();
+        scene.provider.script(trouble);
+
+        let answers = [scene.browser.fetch("/page"), scene.browser.fetch("/page")];
+
+        for answer in answers {
+            assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("refresh_unavailable")));
+            assert!(answer.header("retry-after").is_some());
+        }
+        assert_eq!(scene.provider.refreshes(), before + 1, "the provider is left alone for a while");
+        assert_eq!(scene.browser.fetch("/oauth/me").status, 200, "the session lives");
+    }
+}
+
+#[test]
+fn a_person_is_told_on_a_page_that_they_are_still_signed_in() {
+    let mut scene = lapsed();
+    scene.provider.script(TokenAnswer::Raw(500, "", ""));
+
+    let answer = scene.browser.navigate("/page");
+
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("content-type").unwrap().starts_with("text/html"));
+    assert!(answer.text().contains("refresh_unavailable"));
+}
+
+#[test]
+fn a_refused_refresh_token_ends_the_session() {
+    let mut scene = lapsed();
+    scene.provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
+
+    let answer = scene.browser.fetch("/page");
+
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("session_required")));
+    assert_eq!(scene.browser.navigate("/page").status, 302);
+    assert!(scene.handler.output().text().contains("refresh_refused"));
+}
+
+#[test]
+fn a_refresh_that_speaks_of_someone_else_ends_the_session_and_is_revoked() {
+    let mut scene = lapsed();
+    scene.provider.script(TokenAnswer::Subject("eve"));
+
+    assert_eq!(scene.browser.fetch("/page").status, 401);
+
+    wait_until("the newest token is revoked", || scene.provider.revoked() == ["refresh-token-3"]);
+}
+
+#[test]
+fn a_token_that_is_due_but_valid_is_used_meanwhile() {
+    let mut scene = lapsed();
+    scene.provider.set_expires_in(1_000_000);
+    assert_eq!(scene.browser.fetch("/page").status, 200);
+    let token = bearer(&scene.upstream);
+
+    assert_eq!(scene.browser.fetch("/page").status, 200);
+
+    assert_eq!(bearer(&scene.upstream), token);
+}

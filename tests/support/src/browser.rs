@@ -1,0 +1,98 @@
+//! A browser in a few lines: it keeps cookies and follows where it is sent, and shows every byte of an answer.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpStream;
+
+use url::Url;
+
+use crate::http::{Answer, read_answer};
+use crate::{LIMIT, Provider};
+
+/// What a navigation says of itself.
+pub(crate) const NAVIGATION: [(&str, &str); 2] = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
+
+/// Keeps the cookies of one site.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    origin: String,
+    /// Names and values, as they were set.
+    pub cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    /// A browser without cookies, for the site at this origin.
+    #[must_use]
+    pub fn new(origin: &str) -> Self {
+        Self { origin: origin.to_owned(), cookies: BTreeMap::new() }
+    }
+
+    /// Signs in on the way to `path`; the answer of the page it leads to.
+    pub fn sign_in(&mut self, path: &str, provider: &Provider) -> Answer {
+        let to_signin = self.navigate(path);
+        let to_provider = self.navigate(to_signin.header("location").expect("a redirect to sign-in"));
+        let back = provider.approve(to_provider.header("location").expect("a redirect to the provider"));
+        let to_page = self.navigate(&back);
+        assert_eq!(to_page.status, 303, "{}", to_page.text());
+        let location = to_page.header("location").expect("a redirect to the page").to_owned();
+        self.navigate(&location)
+    }
+
+    /// A navigation by `GET`. Redirects are not followed.
+    pub fn navigate(&mut self, path: &str) -> Answer {
+        self.send("GET", path, &NAVIGATION, b"")
+    }
+
+    /// A request of a script by `GET`.
+    pub fn fetch(&mut self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"")
+    }
+
+    /// A request of a script of the site itself.
+    pub fn post(&mut self, path: &str, body: &[u8]) -> Answer {
+        self.send("POST", path, &[("sec-fetch-site", "same-origin")], body)
+    }
+
+    /// Any request, with the cookies of the site.
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let stream = self.begin(method, path, headers, body);
+        let answer = read_answer(&stream, method).expect("an answer");
+        for cookie in answer.headers_named("set-cookie") {
+            let (name, rest) = cookie.split_once('=').expect("a cookie has a name");
+            let value = rest.split(';').next().unwrap_or_default();
+            match value {
+                "" => self.cookies.remove(name),
+                value => self.cookies.insert(name.to_owned(), value.to_owned()),
+            };
+        }
+        answer
+    }
+
+    /// Writes a request and doesn't wait for its answer.
+    #[must_use]
+    pub fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
+        let path = path.strip_prefix(&self.origin).unwrap_or(path);
+        let address = Url::parse(&self.origin).expect("an origin").socket_addrs(|| None).expect("an address")[0];
+        let mut stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.cookies.is_empty() {
+            head.push_str(&format!("cookie: {}\r\n", self.cookie_header()));
+        }
+        if !body.is_empty() || method == "POST" {
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        stream.write_all(format!("{head}\r\n").as_bytes()).expect("the server reads");
+        stream.write_all(body).expect("the server reads");
+        stream
+    }
+
+    /// All cookies as one `Cookie` header.
+    #[must_use]
+    pub fn cookie_header(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+}

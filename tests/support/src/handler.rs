@@ -1,0 +1,193 @@
+//! The real handler as a process of its own, directly or behind the Functions host.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::{LIMIT, wait_until};
+
+/// A running handler; it ends when this is dropped.
+pub struct Handler {
+    /// Where browsers find it.
+    pub origin: String,
+    process: Child,
+    output: HandlerOutput,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// What a process has written so far.
+#[derive(Clone, Default)]
+pub struct HandlerOutput(Arc<Mutex<String>>);
+
+impl HandlerOutput {
+    /// Everything so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn follow(&self, pipe: impl Read + Send + 'static) {
+        let output = Arc::clone(&self.0);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                output.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+    }
+}
+
+impl Handler {
+    /// Starts the handler by itself, on a free port, and waits until it answers.
+    #[must_use]
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let origin = format!("http://127.0.0.1:{port}");
+        let mut command = Command::new(binary());
+        command.env_clear().env("LISTEN_ADDR", format!("127.0.0.1:{port}")).env("PUBLIC_BASE_URL", &origin);
+        Self::run(command.envs(settings.iter().copied()), origin, None)
+    }
+
+    /// Starts the Functions host double with the handler behind it; `None` where there is no double.
+    ///
+    /// # Panics
+    /// In CI, where there must be one.
+    #[must_use]
+    pub fn start_behind_the_host(settings: &[(&str, &str)]) -> Option<Self> {
+        let double = host_double()?;
+        let port = free_port();
+        let origin = format!("http://127.0.0.1:{port}");
+        let folder = stage(settings, &origin);
+        let mut command = Command::new(double);
+        command.arg("start").arg(folder.path()).args(["--port", &port.to_string()]);
+        Some(Self::run(&mut command, origin, Some(folder)))
+    }
+
+    fn run(command: &mut Command, origin: String, folder: Option<tempfile::TempDir>) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the process starts");
+        let output = HandlerOutput::default();
+        output.follow(process.stdout.take().unwrap());
+        output.follow(process.stderr.take().unwrap());
+        let handler = Self { origin, process, output, _folder: folder };
+        wait_until("the handler answers", || handler.is_live());
+        handler
+    }
+
+    /// What it wrote.
+    #[must_use]
+    pub fn output(&self) -> HandlerOutput {
+        self.output.clone()
+    }
+
+    /// The largest memory the handler ever had, in kilobytes. Only without a host in between.
+    #[must_use]
+    pub fn peak_memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn is_live(&self) -> bool {
+        let browser = crate::Browser::new(&self.origin);
+        let address = self.origin.trim_start_matches("http://");
+        TcpStream::connect(address).is_ok()
+            && crate::read_answer(&browser.begin("GET", "/oauth/health/live", &[], b""), "GET")
+                .is_ok_and(|answer| answer.status == 200)
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        // The host double ends its handler when it is asked to end, not when it is killed.
+        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs the handler with these arguments and nothing else in its environment; exit code, stdout and stderr.
+///
+/// # Panics
+/// When it serves instead of ending.
+#[must_use]
+pub fn run_to_end(arguments: &[&str], settings: &[(&str, &str)]) -> (i32, String, String) {
+    let mut command = Command::new(binary());
+    command.args(arguments).env_clear().env("LISTEN_ADDR", "127.0.0.1:0").envs(settings.iter().copied());
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let (stdout, stderr) = (read_all(process.stdout.take()), read_all(process.stderr.take()));
+    let deadline = Instant::now() + LIMIT;
+    let code = loop {
+        match process.try_wait().expect("it is ours") {
+            Some(status) => break status.code().unwrap_or(-1),
+            None if Instant::now() > deadline => {
+                let _ = process.kill();
+                panic!("it serves with {settings:?}");
+            }
+            None => std::thread::park_timeout(Duration::from_millis(2)),
+        }
+    };
+    (code, stdout.join().unwrap(), stderr.join().unwrap())
+}
+
+fn read_all(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = pipe.expect("it is piped").read_to_string(&mut text);
+        text
+    })
+}
+
+/// The Functions host double that `FUNCTIONS_HOST_DOUBLE` names.
+///
+/// # Panics
+/// In CI, when there is none.
+#[must_use]
+pub fn host_double() -> Option<PathBuf> {
+    let double = std::env::var_os("FUNCTIONS_HOST_DOUBLE").map(PathBuf::from).filter(|path| path.is_file());
+    if double.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "FUNCTIONS_HOST_DOUBLE names no file, and nothing is skipped in CI");
+        println!("skipped: there is no Functions host double (FUNCTIONS_HOST_DOUBLE)");
+    }
+    double
+}
+
+/// The app folder as it is deployed, with these settings.
+fn stage(settings: &[(&str, &str)], origin: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::copy(root.join("host.json"), folder.path().join("host.json")).unwrap();
+    for entry in std::fs::read_dir(&root).unwrap().map(Result::unwrap) {
+        let function = entry.path().join("function.json");
+        if function.is_file() {
+            let target = folder.path().join(entry.file_name());
+            std::fs::create_dir(&target).unwrap();
+            std::fs::copy(function, target.join("function.json")).unwrap();
+        }
+    }
+    std::fs::create_dir(folder.path().join("bin")).unwrap();
+    std::os::unix::fs::symlink(binary(), folder.path().join("bin/oauth-proxy")).unwrap();
+    let mut values = serde_json::json!({ "FUNCTIONS_WORKER_RUNTIME": "custom", "PUBLIC_BASE_URL": origin });
+    for (name, value) in settings {
+        values[*name] = (*value).into();
+    }
+    let local = serde_json::json!({ "IsEncrypted": false, "Values": values });
+    std::fs::write(folder.path().join("local.settings.json"), local.to_string()).unwrap();
+    folder
+}
+
+/// The handler's binary: `OAUTH_PROXY`, or the one that was built beside this test.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("OAUTH_PROXY") {
+        return PathBuf::from(path);
+    }
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let built = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps").join("oauth-proxy");
+    assert!(built.is_file(), "build the handler first: cargo build -p oauth-proxy");
+    built
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}

@@ -1,0 +1,35 @@
+//! What the integration tests are made with: the real handler as a process, real sockets, nothing mocked.
+//!
+//! Everything blocks and every wait has a generous limit, so that a test reads from top to bottom.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a kit for tests says what it expects by unwrapping")]
+
+mod browser;
+mod handler;
+mod http;
+mod provider;
+mod upstream;
+
+pub use browser::Browser;
+pub use handler::{Handler, HandlerOutput, host_double, run_to_end};
+pub use http::{Answer, read_answer};
+pub use provider::{Provider, TokenAnswer};
+pub use upstream::{Received, Upstream};
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take here before it is a failure.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it doesn't within [`LIMIT`].
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited too long: {what}");
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,238 @@
+//! An OpenID Provider over real HTTP with real signatures, whose token endpoint answers refreshes as a test scripts.
+//!
+//! Refresh tokens rotate, and the reuse of an old one ends the grant, as RFC 9700 4.14.2 asks.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::upstream::{Received, Upstream};
+
+/// How one refresh is answered.
+pub enum TokenAnswer {
+    /// As asked, once the test sends or drops the other end.
+    Held(Receiver<()>),
+    /// A status, one header line (or none) and a body.
+    Raw(u16, &'static str, &'static str),
+    /// The connection ends without an answer.
+    Reset,
+    /// As asked, but without a `refresh_token` and an `id_token`.
+    Bare,
+    /// An ID token of this subject.
+    Subject(&'static str),
+}
+
+/// The running Provider.
+#[derive(Clone)]
+pub struct Provider {
+    /// Its issuer.
+    pub issuer: String,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    signing: EncodingKey,
+    jwk: Value,
+    nonces: HashMap<String, String>,
+    is_code_spent: HashMap<String, bool>,
+    newest_refresh_token: String,
+    is_grant_over: bool,
+    issued: u64,
+    expires_in: u64,
+    scripted: VecDeque<TokenAnswer>,
+    refreshes: usize,
+    exchanges: usize,
+    revoked: Vec<String>,
+}
+
+impl Provider {
+    /// A Provider whose access tokens last an hour.
+    #[must_use]
+    pub fn start() -> Self {
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).unwrap();
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let state = Arc::new(Mutex::new(State {
+            signing: EncodingKey::from_ec_der(document.as_ref()),
+            jwk: json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": encode(x), "y": encode(y)}),
+            nonces: HashMap::new(),
+            is_code_spent: HashMap::new(),
+            newest_refresh_token: String::new(),
+            is_grant_over: false,
+            issued: 0,
+            expires_in: 3600,
+            scripted: VecDeque::new(),
+            refreshes: 0,
+            exchanges: 0,
+            revoked: Vec::new(),
+        }));
+        let server = Arc::clone(&state);
+        let upstream = Upstream::answering(move |request, reader, stream| serve(request, reader, stream, &server));
+        Self { issuer: upstream.url, state }
+    }
+
+    /// The settings that name this Provider.
+    #[must_use]
+    pub fn settings(&self) -> [(&str, &str); 3] {
+        [("OIDC_ISSUER_URL", &self.issuer), ("CLIENT_ID", "client"), ("CLIENT_SECRET", "a-client-secret")]
+    }
+
+    /// Signs the person in and sends them back: the URL that the authorization request leads to.
+    #[must_use]
+    pub fn approve(&self, authorization_request: &str) -> String {
+        let request = Url::parse(authorization_request).unwrap();
+        let query: HashMap<_, _> = request.query_pairs().into_owned().collect();
+        let mut state = self.lock();
+        let code = format!("code-{}", state.nonces.len() + 1);
+        state.nonces.insert(code.clone(), query["nonce"].clone());
+        let mut back = Url::parse(&query["redirect_uri"]).unwrap();
+        back.query_pairs_mut().append_pair("code", &code).append_pair("state", &query["state"]);
+        back.into()
+    }
+
+    /// How long the tokens that are issued from now on last, in seconds.
+    pub fn set_expires_in(&self, seconds: u64) {
+        self.lock().expires_in = seconds;
+    }
+
+    /// Scripts the answer to one more refresh, after those already scripted.
+    pub fn script(&self, answer: TokenAnswer) {
+        self.lock().scripted.push_back(answer);
+    }
+
+    /// How many refreshes the token endpoint saw.
+    #[must_use]
+    pub fn refreshes(&self) -> usize {
+        self.lock().refreshes
+    }
+
+    /// How many codes the token endpoint exchanged or refused.
+    #[must_use]
+    pub fn exchanges(&self) -> usize {
+        self.lock().exchanges
+    }
+
+    /// The refresh tokens that were revoked (RFC 7009), in order.
+    #[must_use]
+    pub fn revoked(&self) -> Vec<String> {
+        self.lock().revoked.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut TcpStream, state: &Mutex<State>) -> bool {
+    let issuer = format!("http://{}", request.header("host").unwrap());
+    let body = String::from_utf8(request.read_body(reader)).unwrap();
+    let form: HashMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let answer = match request.request_line.split(' ').nth(1).unwrap_or_default() {
+        "/.well-known/openid-configuration" => ok(&json!({
+            "issuer": issuer,
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "token_endpoint": format!("{issuer}/token"),
+            "jwks_uri": format!("{issuer}/jwks"),
+            "revocation_endpoint": format!("{issuer}/revoke"),
+            "end_session_endpoint": format!("{issuer}/end_session"),
+        })),
+        "/jwks" => ok(&json!({ "keys": [state.lock().unwrap().jwk] })),
+        "/token" if form["grant_type"] == "authorization_code" => exchange(&form, &issuer, &mut state.lock().unwrap()),
+        "/token" => match refresh(&form, &issuer, state) {
+            Some(answer) => answer,
+            None => return false,
+        },
+        "/revoke" => {
+            let mut state = state.lock().unwrap();
+            state.revoked.push(form["token"].clone());
+            state.is_grant_over = true;
+            raw(200, "", "")
+        }
+        _ => raw(404, "", ""),
+    };
+    stream.write_all(answer.as_bytes()).is_ok()
+}
+
+fn exchange(form: &HashMap<String, String>, issuer: &str, state: &mut State) -> String {
+    state.exchanges += 1;
+    let code = &form["code"];
+    // RFC 6749 4.1.2: a code that comes a second time ends what the first one began.
+    if state.is_code_spent.insert(code.clone(), true).is_some() {
+        state.is_grant_over = true;
+        return raw(400, "", r#"{"error":"invalid_grant"}"#);
+    }
+    state.is_grant_over = false;
+    let nonce = state.nonces[code].clone();
+    ok(&tokens(issuer, "ada", Some(&nonce), state))
+}
+
+fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -> Option<String> {
+    let scripted = {
+        let mut state = state.lock().unwrap();
+        state.refreshes += 1;
+        state.scripted.pop_front()
+    };
+    let mut subject = "ada";
+    let mut is_bare = false;
+    match scripted {
+        None => {}
+        Some(TokenAnswer::Held(release)) => drop(release.recv()),
+        Some(TokenAnswer::Raw(status, header, body)) => return Some(raw(status, header, body)),
+        Some(TokenAnswer::Reset) => return None,
+        Some(TokenAnswer::Bare) => is_bare = true,
+        Some(TokenAnswer::Subject(other)) => subject = other,
+    }
+    let mut state = state.lock().unwrap();
+    if state.is_grant_over || form["refresh_token"] != state.newest_refresh_token {
+        state.is_grant_over = true;
+        return Some(raw(400, "", r#"{"error":"invalid_grant"}"#));
+    }
+    let kept = state.newest_refresh_token.clone();
+    let mut answer = tokens(issuer, subject, None, &mut state);
+    if is_bare {
+        answer.as_object_mut().unwrap().retain(|name, _| name != "refresh_token" && name != "id_token");
+        state.newest_refresh_token = kept;
+    }
+    Some(ok(&answer))
+}
+
+fn tokens(issuer: &str, subject: &str, nonce: Option<&str>, state: &mut State) -> Value {
+    state.issued += 1;
+    state.newest_refresh_token = format!("refresh-token-{}", state.issued);
+    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let mut claims = json!({
+        "iss": issuer, "aud": "client", "sub": subject, "iat": now, "exp": now + 3600,
+        "name": "Ada Lovelace", "preferred_username": "ada", "email": "ada@person.example",
+    });
+    if let Some(nonce) = nonce {
+        claims["nonce"] = nonce.into();
+    }
+    let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) };
+    json!({
+        "access_token": format!("access-token-{}", state.issued),
+        "token_type": "Bearer",
+        "expires_in": state.expires_in,
+        "refresh_token": state.newest_refresh_token,
+        "id_token": jsonwebtoken::encode(&header, &claims, &state.signing).unwrap(),
+    })
+}
+
+fn ok(json: &Value) -> String {
+    raw(200, "content-type: application/json\r\n", &json.to_string())
+}
+
+fn raw(status: u16, header: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status} Scripted\r\n{header}content-length: {}\r\n\r\n{body}", body.len())
+}
