@@ -82,7 +82,8 @@ impl Browser {
         if !self.cookies.is_empty() {
             head.push_str(&format!("cookie: {}\r\n", self.cookie_header()));
         }
-        if !body.is_empty() || method == "POST" {
+        let is_framed = headers.iter().any(|(name, _)| matches!(*name, "content-length" | "transfer-encoding"));
+        if !is_framed && (!body.is_empty() || method == "POST") {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).expect("the server reads");

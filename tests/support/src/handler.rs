@@ -50,18 +50,18 @@ impl Handler {
         Self::run(command.envs(settings.iter().copied()), origin, None)
     }
 
-    /// Starts the Functions host double with the handler behind it; `None` where there is no double.
+    /// Starts the Functions host with the handler behind it; `None` where there is no host.
     ///
     /// # Panics
     /// In CI, where there must be one.
     #[must_use]
     pub fn start_behind_the_host(settings: &[(&str, &str)]) -> Option<Self> {
-        let double = host_double()?;
+        let host = functions_host()?;
         let port = free_port();
         let origin = format!("http://127.0.0.1:{port}");
         let folder = stage(settings, &origin);
-        let mut command = Command::new(double);
-        command.arg("start").arg(folder.path()).args(["--port", &port.to_string()]);
+        let mut command = Command::new(host);
+        command.current_dir(folder.path()).args(["start", "--port", &port.to_string()]);
         Some(Self::run(&mut command, origin, Some(folder)))
     }
 
@@ -139,18 +139,22 @@ fn read_all(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle
     })
 }
 
-/// The Functions host double that `FUNCTIONS_HOST_DOUBLE` names.
+/// The Functions host: `func` if it is on the `PATH`, else the double that `FUNCTIONS_HOST_DOUBLE` names.
 ///
 /// # Panics
-/// In CI, when there is none.
+/// In CI, when there is neither.
 #[must_use]
-pub fn host_double() -> Option<PathBuf> {
-    let double = std::env::var_os("FUNCTIONS_HOST_DOUBLE").map(PathBuf::from).filter(|path| path.is_file());
-    if double.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "FUNCTIONS_HOST_DOUBLE names no file, and nothing is skipped in CI");
-        println!("skipped: there is no Functions host double (FUNCTIONS_HOST_DOUBLE)");
+pub fn functions_host() -> Option<PathBuf> {
+    let on_the_path = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|folder| folder.join("func")).find(|program| program.is_file())
+    });
+    let double = || std::env::var_os("FUNCTIONS_HOST_DOUBLE").map(PathBuf::from).filter(|path| path.is_file());
+    let host = on_the_path.or_else(double);
+    if host.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "there is no Functions host, and nothing is skipped in CI");
+        println!("skipped: there is no Functions host (func on the PATH, or FUNCTIONS_HOST_DOUBLE)");
     }
-    double
+    host
 }
 
 /// The app folder as it is deployed, with these settings.

@@ -11,7 +11,7 @@ mod provider;
 mod upstream;
 
 pub use browser::Browser;
-pub use handler::{Handler, HandlerOutput, host_double, run_to_end};
+pub use handler::{Handler, HandlerOutput, functions_host, run_to_end};
 pub use http::{Answer, read_answer};
 pub use provider::{Provider, TokenAnswer};
 pub use upstream::{Received, Upstream};

@@ -1,0 +1,441 @@
+//! Sessions, seen from outside: who gets in, how they are told otherwise, and how they leave.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use serde_json::Value;
+use support::{Answer, Browser, Handler, Provider, Upstream, read_answer, wait_until};
+
+struct Scene {
+    provider: Provider,
+    upstream: Upstream,
+    handler: Handler,
+}
+
+impl Scene {
+    fn with(more: &[(&str, &str)]) -> Self {
+        let (provider, upstream) = (Provider::start(), Upstream::start());
+        let settings = [&[("UPSTREAM_URL", upstream.url.as_str())][..], &provider.settings()[..], more].concat();
+        let handler = Handler::start(&settings);
+        Self { provider, upstream, handler }
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::new(&self.handler.origin)
+    }
+
+    fn signed_in(&self) -> Browser {
+        let mut browser = self.browser();
+        assert_eq!(browser.sign_in("/", &self.provider).status, 200);
+        browser
+    }
+}
+
+const SESSION: &str = "oauth-proxy-session";
+
+fn assert_asks_for_a_session(answer: &Answer, why: &str) {
+    assert_eq!(answer.status, 401, "{why}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{why}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{why}");
+    let problem = answer.json();
+    assert_eq!(problem["code"], "session_required", "{why}");
+    assert!(problem["login_url"].as_str().unwrap().starts_with("/oauth/signin"), "{why}: {problem}");
+    assert!(problem["request_id"].is_string(), "{why}");
+}
+
+#[test]
+fn a_sign_in_leads_to_the_very_page_one_wanted() {
+    let scene = Scene::with(&[]);
+
+    let answer = scene.browser().sign_in("/deep/link?a=1&a=2&b=%20x", &scene.provider);
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(scene.upstream.last().request_line, "GET /deep/link?a=1&a=2&b=%20x");
+    assert_eq!(scene.upstream.last().header("authorization"), Some("Bearer access-token-1"));
+}
+
+#[test]
+fn whatever_is_wrong_with_a_cookie_a_script_gets_401_and_a_person_goes_to_sign_in() {
+    let scene = Scene::with(&[]);
+    let good = scene.signed_in().cookies[SESSION].clone();
+    let mut signed_out = scene.signed_in();
+    let ended = signed_out.cookies[SESSION].clone();
+    signed_out.post("/oauth/signout", b"");
+    let flipped = format!("{}{}", &good[..good.len() - 1], if good.ends_with('A') { 'B' } else { 'A' });
+    let unknown = good.replacen(good.split('.').nth(1).unwrap(), "another", 1);
+    let before = scene.upstream.received().len();
+    let table = [
+        ("", "no cookie"),
+        ("oauth-proxy-session=", "an empty one"),
+        ("oauth-proxy-session=x", "no sealed value"),
+        (&format!("{SESSION}={flipped}"), "one bit flipped"),
+        (&format!("{SESSION}={unknown}"), "a key that isn't there"),
+        (&format!("{SESSION}={ended}"), "signed out"),
+        (&format!("{SESSION}={good}; {SESSION}={good}"), "two of them"),
+        (&format!("Oauth-Proxy-Session={good}"), "another name"),
+        (&format!("oauth%2Dproxy-session={good}"), "an encoded name"),
+        (&format!("oauth-proxy-login-00000000={good}"), "the place of another cookie"),
+    ];
+    for (cookie, why) in table {
+        let mut browser = scene.browser();
+
+        let script = browser.send("GET", "/page", &[("cookie", cookie)], b"");
+        let unsafe_script =
+            browser.send("POST", "/page", &[("cookie", cookie), ("sec-fetch-site", "same-origin")], b"x");
+        let navigation = browser.send("GET", "/page?x=1", &[("cookie", cookie), ("accept", "text/html")], b"");
+
+        assert_asks_for_a_session(&script, why);
+        assert_asks_for_a_session(&unsafe_script, why);
+        assert_eq!(navigation.status, 302, "{why}");
+        assert_eq!(navigation.header("location"), Some("/oauth/signin?redirect=%2Fpage%3Fx%3D1"), "{why}");
+    }
+    assert_eq!(scene.upstream.received().len(), before, "nothing reached the upstream");
+}
+
+#[test]
+fn a_form_sent_without_a_session_is_answered_by_a_page_that_leads_back_to_it() {
+    let scene = Scene::with(&[]);
+    let referer = format!("{}/form?id=7", scene.handler.origin);
+    let headers = [("sec-fetch-mode", "navigate"), ("referer", referer.as_str())];
+
+    let answer = scene.browser().send("POST", "/save", &headers, b"a=1");
+
+    assert_eq!(answer.status, 401);
+    assert!(answer.text().contains("href=\"/oauth/signin?redirect=%2Fform%3Fid%3D7\""), "{}", answer.text());
+}
+
+#[test]
+fn a_session_ends_when_it_is_idle() {
+    let scene = Scene::with(&[("SESSION_IDLE_TIMEOUT", "2s")]);
+    let browser = scene.signed_in();
+
+    wait_until("the session is over", || browser.clone().fetch("/oauth/me?slide=false").status == 401);
+
+    assert_asks_for_a_session(&browser.clone().fetch("/page"), "idle");
+}
+
+#[test]
+fn a_session_that_is_used_slides_but_not_beyond_its_absolute_end() {
+    let scene = Scene::with(&[("SESSION_IDLE_TIMEOUT", "2s"), ("SESSION_MAX_LIFETIME", "4s")]);
+    let mut browser = scene.signed_in();
+    let first = browser.cookies[SESSION].clone();
+
+    wait_until("the cookie is issued again", || {
+        assert_eq!(browser.fetch("/page").status, 200);
+        browser.cookies[SESSION] != first
+    });
+
+    wait_until("the absolute end is reached", || browser.fetch("/page").status == 401);
+}
+
+#[test]
+fn me_tells_the_claims_and_never_a_token() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.signed_in();
+
+    let answer = browser.fetch("/oauth/me");
+
+    let me = answer.json();
+    assert_eq!((me["sub"].as_str(), me["name"].as_str()), (Some("ada"), Some("Ada Lovelace")));
+    assert!(me["session_expires_in"].as_u64().is_some_and(|seconds| (1_790..=1_800).contains(&seconds)), "{me}");
+    assert!(me["logout_url"].as_str().unwrap().starts_with("/oauth/signout?sid="), "{me}");
+    assert!(!answer.text().contains("token") && me["nonce"] == Value::Null, "{me}");
+    assert_asks_for_a_session(&scene.browser().navigate("/oauth/me"), "a script's URL, whoever asks");
+}
+
+#[test]
+fn a_sign_out_ends_the_session_everywhere() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.signed_in();
+    let old = browser.clone();
+    let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
+
+    let answer = browser.navigate(&logout_url);
+
+    assert_eq!(answer.status, 303);
+    let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+    let query: Vec<(String, String)> = location.query_pairs().into_owned().collect();
+    assert!(location.as_str().starts_with(&format!("{}/end_session?", scene.provider.issuer)), "{location}");
+    assert!(query.iter().any(|(name, _)| name == "id_token_hint"), "{query:?}");
+    let own_page = format!("{}/oauth/signedout", scene.handler.origin);
+    assert!(query.contains(&("post_logout_redirect_uri".to_owned(), own_page)), "{query:?}");
+    assert!(!browser.cookies.contains_key(SESSION));
+    assert_asks_for_a_session(&old.clone().fetch("/page"), "the old cookie again");
+    wait_until("the refresh token is revoked", || scene.provider.revoked() == ["refresh-token-1"]);
+}
+
+#[test]
+fn a_link_without_the_sessions_own_sid_signs_nobody_out() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.signed_in();
+
+    for link in ["/oauth/signout", "/oauth/signout?sid=", "/oauth/signout?sid=AAAAAAAAAAAAAAAAAAAAAA", "/oauth/logout"]
+    {
+        let asked = browser.navigate(link);
+        assert_eq!(asked.status, 200, "{link}");
+        assert!(asked.text().contains("action=\"/oauth/signout\""), "{link}");
+    }
+
+    assert_eq!(browser.fetch("/page").status, 200);
+}
+
+#[test]
+fn a_sign_out_may_end_at_a_path_of_this_site_only() {
+    let scene = Scene::with(&[]);
+    let state = |redirect: &str| {
+        let answer = scene.signed_in().post(&format!("/oauth/signout?redirect={redirect}"), b"");
+        let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+        location.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned())
+    };
+
+    assert_eq!(state("%2Fbye%3Fa%3D1"), Some("/bye?a=1".to_owned()));
+    assert_eq!(state("https%3A%2F%2Fevil.example"), None);
+    let after = |query: &str| scene.browser().navigate(&format!("/oauth/signedout{query}"));
+    assert_eq!(after("?state=%2Fbye%3Fa%3D1").header("location"), Some("/bye?a=1"));
+    assert_eq!(after("?state=%2F%2Fevil.example").status, 200);
+    assert_eq!(after("").status, 200);
+}
+
+#[test]
+fn only_pages_of_this_site_change_anything() {
+    let scene = Scene::with(&[]);
+    let browser = scene.signed_in();
+    let origin = scene.handler.origin.as_str();
+    let table: &[(&[(&str, &str)], u16)] = &[
+        (&[("sec-fetch-site", "same-origin")], 200),
+        (&[("sec-fetch-site", "none")], 200),
+        (&[("origin", origin)], 200),
+        (&[("sec-fetch-site", "same-site")], 403),
+        (&[("sec-fetch-site", "cross-site"), ("origin", origin)], 403),
+        (&[("origin", "https://evil.example")], 403),
+        (&[("origin", "null")], 403),
+        (&[], 403),
+    ];
+    for path in ["/save", "/oauth/signout"] {
+        for (headers, expected) in table.iter().filter(|(_, expected)| path == "/save" || *expected == 403) {
+            let answer = browser.clone().send("POST", path, headers, b"");
+            assert_eq!(answer.status, *expected, "{path} {headers:?}");
+        }
+    }
+    let refused = browser.clone().send("POST", "/oauth/refresh", &[("sec-fetch-site", "same-origin")], b"");
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (403, Some("csrf_rejected")));
+}
+
+#[test]
+fn no_return_url_leaves_the_site() {
+    let scene = Scene::with(&[]);
+    let hostile = include_str!("hostile_return_urls.txt");
+    let hostile: Vec<&str> = hostile.lines().filter(|line| !line.starts_with("# ")).collect();
+    assert!(hostile.len() >= 80, "{}", hostile.len());
+    for value in hostile {
+        let mut browser = scene.browser();
+        let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        let to_provider = browser.navigate(&format!("/oauth/signin?redirect={encoded}"));
+
+        let back = browser.navigate(&scene.provider.approve(to_provider.header("location").unwrap()));
+
+        assert_eq!((back.status, back.header("location")), (303, Some("/")), "{value:?}");
+    }
+}
+
+#[test]
+fn ten_abandoned_sign_ins_leave_four_cookies() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+
+    let requests: Vec<String> =
+        (0..10).map(|_| browser.navigate("/oauth/signin").header("location").unwrap().to_owned()).collect();
+
+    assert_eq!(browser.cookies.keys().filter(|name| name.starts_with("oauth-proxy-login-")).count(), 4);
+    let finishes = |request: &String| browser.clone().navigate(&scene.provider.approve(request)).status == 303;
+    assert_eq!(requests.iter().filter(|request| finishes(request)).count(), 4);
+    assert!(finishes(&requests[9]), "the newest is among them");
+}
+
+#[test]
+fn two_tabs_that_sign_in_at_once_both_arrive() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+    let one = browser.navigate("/oauth/signin?redirect=/one").header("location").unwrap().to_owned();
+    let two = browser.navigate("/oauth/signin?redirect=/two").header("location").unwrap().to_owned();
+
+    let first = browser.navigate(&scene.provider.approve(&two));
+    let second = browser.navigate(&scene.provider.approve(&one));
+
+    assert_eq!((first.header("location"), second.header("location")), (Some("/two"), Some("/one")));
+    assert_eq!(browser.fetch("/page").status, 200);
+}
+
+#[test]
+fn a_callback_delivered_twice_spends_its_code_once_and_keeps_its_session() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+    let to_provider = browser.navigate("/oauth/signin?redirect=/page");
+    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let at_once: Vec<_> = (0..8).map(|_| browser.begin("GET", &callback, &[("accept", "text/html")], b"")).collect();
+
+    let answers: Vec<Answer> = at_once.iter().map(|stream| read_answer(stream, "GET").unwrap()).collect();
+    let afterwards = browser.clone().navigate(&callback);
+
+    assert!(answers.iter().chain([&afterwards]).all(|answer| answer.status == 303));
+    assert_eq!(scene.provider.exchanges(), 1);
+    for answer in &answers {
+        let cookie = answer.headers_named("set-cookie").find(|cookie| cookie.starts_with(SESSION)).unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        assert_eq!(scene.browser().send("GET", "/page", &[("cookie", cookie)], b"").status, 200);
+    }
+}
+
+#[test]
+fn a_callback_delivered_again_after_the_sign_out_brings_nothing_back() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+    let to_provider = browser.navigate("/oauth/signin");
+    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let before = browser.clone();
+    browser.navigate(&callback);
+    browser.post("/oauth/signout", b"");
+
+    let again = before.clone().navigate(&callback);
+
+    assert_eq!(again.status, 400);
+    assert!(again.text().contains("login_over"));
+    assert_eq!(scene.provider.exchanges(), 1);
+}
+
+#[test]
+fn a_callback_of_another_browser_is_refused() {
+    let scene = Scene::with(&[]);
+    let to_provider = scene.browser().navigate("/oauth/signin");
+    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+
+    let refused = scene.browser().navigate(&callback);
+
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("login_unknown"));
+    assert_eq!(scene.provider.exchanges(), 0);
+}
+
+#[test]
+fn signing_in_again_ends_the_older_session() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.signed_in();
+    let older = browser.clone();
+    let to_provider = browser.navigate("/oauth/signin");
+
+    browser.navigate(&scene.provider.approve(to_provider.header("location").unwrap()));
+
+    assert_eq!(browser.fetch("/page").status, 200);
+    assert_asks_for_a_session(&older.clone().fetch("/page"), "the older session");
+}
+
+#[test]
+fn a_refusal_of_the_provider_is_told_on_a_page() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+    let to_provider = url::Url::parse(browser.navigate("/oauth/signin").header("location").unwrap()).unwrap();
+    let state = to_provider.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+
+    let answer = browser.navigate(&format!("/oauth/callback?error=access_denied&state={state}"));
+
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("provider_refused"), "{}", answer.text());
+}
+
+#[test]
+fn cookies_of_an_https_site_are_as_strict_as_they_can_be() {
+    let scene = Scene::with(&[("PUBLIC_BASE_URL", "https://app.example")]);
+    let mut browser = scene.browser();
+    let to_provider = browser.navigate("/oauth/signin");
+    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let callback = callback.trim_start_matches("https://app.example");
+
+    let answer = browser.navigate(callback);
+
+    let cookies: Vec<&str> =
+        answer.headers_named("set-cookie").chain(to_provider.headers_named("set-cookie")).collect();
+    assert_eq!(cookies.len(), 3);
+    for cookie in &cookies {
+        assert!(cookie.starts_with("__Host-oauth-proxy-"), "{cookie}");
+        assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{cookie}");
+    }
+    let session = cookies.iter().find(|cookie| cookie.starts_with("__Host-oauth-proxy-session=")).unwrap();
+    assert!(session.len() < 400 && !session.contains("Max-Age"), "{session}");
+    let signed_out = browser.send("POST", "/oauth/signout", &[("sec-fetch-site", "same-origin")], b"");
+    let deletion = signed_out.header("set-cookie").unwrap();
+    assert_eq!(deletion, "__Host-oauth-proxy-session=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+}
+
+#[test]
+fn a_form_post_callback_brings_its_cookie_across_sites() {
+    let scene = Scene::with(&[("PUBLIC_BASE_URL", "https://app.example"), ("RESPONSE_MODE", "form_post")]);
+    let mut browser = scene.browser();
+    let to_provider = browser.navigate("/oauth/signin?redirect=/page");
+    let request = to_provider.header("location").unwrap();
+    assert!(request.contains("response_mode=form_post"));
+    assert!(to_provider.header("set-cookie").unwrap().ends_with("; Path=/; Secure; HttpOnly; SameSite=None"));
+    let callback = scene.provider.approve(request);
+    let form = callback.split_once('?').unwrap().1;
+
+    let headers = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("origin", "null")];
+    let answer = browser.send("POST", "/oauth/callback", &headers, form.as_bytes());
+
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/page")));
+}
+
+#[test]
+fn an_anonymous_route_needs_nobody_and_is_told_of_nobody() {
+    let upstream = Upstream::start();
+    let routes = format!(
+        r#"[{{"path":"/","upstream":"{0}"}},{{"path":"/public","upstream":"{0}","access":"anonymous"}}]"#,
+        upstream.url
+    );
+    let scene = Scene::with(&[("UPSTREAM_URL", ""), ("ROUTES", &routes)]);
+    let mut browser = scene.signed_in();
+
+    assert_eq!(browser.fetch("/public/page").status, 200);
+
+    assert_eq!(upstream.last().header("authorization"), None);
+    assert_eq!(scene.browser().fetch("/public/page").status, 200);
+    assert_asks_for_a_session(&scene.browser().fetch("/publicity"), "another segment");
+}
+
+#[test]
+fn our_urls_answer_their_methods_only() {
+    let scene = Scene::with(&[]);
+
+    let refused = scene.browser().post("/oauth/me", b"");
+    let nothing = scene.browser().fetch("/oauth/nothing");
+
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET")));
+    assert_eq!((nothing.status, nothing.json()["code"].as_str()), (404, Some("route_not_found")));
+}
+
+#[test]
+fn readiness_tells_what_is_missing() {
+    let scene = Scene::with(&[]);
+    let ready = scene.browser().fetch("/oauth/health/ready");
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (200, Some("ready")));
+    let alone = Handler::start(&[
+        ("UPSTREAM_URL", scene.upstream.url.as_str()),
+        ("OIDC_ISSUER_URL", "http://127.0.0.1:1"),
+        ("CLIENT_ID", "client"),
+    ]);
+
+    let mut browser = Browser::new(&alone.origin);
+    let (not_ready, sign_in) = (browser.fetch("/oauth/health/ready"), browser.navigate("/oauth/signin"));
+
+    assert_eq!((not_ready.status, not_ready.json()["provider"].as_str()), (503, Some("down")));
+    assert_eq!(sign_in.status, 503);
+    assert!(sign_in.text().contains("provider_unavailable") && sign_in.header("retry-after").is_some());
+}
+
+#[test]
+fn a_background_request_never_begins_a_sign_in() {
+    let scene = Scene::with(&[]);
+
+    for headers in [[("sec-fetch-mode", "cors")], [("sec-fetch-mode", "no-cors")]] {
+        let answer = scene.browser().send("GET", "/oauth/signin", &headers, b"");
+        assert_asks_for_a_session(&answer, "a script");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+}
