@@ -1,26 +1,35 @@
-//! `cargo run -p demo`: the demo Provider on loopback.
+//! `cargo run -p demo`: a demo Provider, a small legacy application and the real handler, on loopback.
+//!
+//! Provider and application run here. The handler is a process of its own, as it is in production: this
+//! program once more, with the one argument `handler`.
 
-use actix_web::web::Data;
-use actix_web::{App, HttpServer};
+use std::process::ExitCode;
 
-use provider::{Client, Provider};
-
+mod application;
+mod handler;
+mod launcher;
 mod page;
+mod ports;
 mod provider;
+mod terminal;
 
-#[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = Client {
-        id: "demo".to_owned(),
-        secret: oauth_proxy::random::guid_pair(),
-        redirect_uri: "http://127.0.0.1:8080/oauth/callback".to_owned(),
-        post_logout_redirect_uri: "http://127.0.0.1:8080/oauth/signedout".to_owned(),
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == [handler::ARGUMENT] {
+        return handler::serve();
+    }
+    let first_port = match ports::first_port(&arguments) {
+        Ok(port) => port,
+        Err(usage) => {
+            terminal::complain(&usage);
+            return ExitCode::from(2);
+        }
     };
-    let provider = Data::new(Provider::new("http://127.0.0.1:8081".to_owned(), client)?);
-    HttpServer::new(move || App::new().app_data(provider.clone()).configure(provider::configure))
-        .workers(1)
-        .bind(("127.0.0.1", 8081))?
-        .run()
-        .await?;
-    Ok(())
+    match actix_web::rt::System::new().block_on(launcher::run(first_port)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -66,6 +66,7 @@ pub(super) async fn authorize(
     if query.has_prompt("none") {
         return refuse(&query, &Refusal::Redirect("login_required", "nobody is signed in here"), &provider);
     }
+    provider.tell("asked for a sign-in: shows its form");
     pages::sign_in(req.query_string(), query.login_hint.as_deref().unwrap_or(""), None)
 }
 
@@ -80,10 +81,12 @@ pub(super) async fn sign_in(
         return refuse(&query, &refusal, &provider);
     }
     let Some(user) = authenticate(&form.username, &form.password) else {
+        provider.tell("a name and a password that do not match");
         return pages::sign_in(req.query_string(), &form.username, Some("That name and password do not match."));
     };
     let now = provider.now();
     let login = Login { user, auth_time: now };
+    provider.tell(&format!("{} signs in", user.username));
     let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", provider.store.begin_login(login));
     let mut response = answer_code(&query, login, &provider, now);
     if let Ok(cookie) = cookie.parse() {
@@ -131,6 +134,7 @@ fn answer_code(request: &AuthorizationRequest, login: Login, provider: &Provider
         redirect_uri: request.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone().unwrap_or_default(),
     };
+    provider.tell(&format!("sends a code for {}", login.user.username));
     let code = provider.store.issue_code(login, request.scope.clone(), request.nonce.clone(), binding, now);
     respond(request, &[("code", code.as_str())], provider)
 }
@@ -139,6 +143,7 @@ fn refuse(request: &AuthorizationRequest, refusal: &Refusal, provider: &Provider
     match refusal {
         Refusal::Page(reason) => pages::refused(reason),
         Refusal::Redirect(error, description) => {
+            provider.tell(&format!("refuses a sign-in request: {error}, {description}"));
             respond(request, &[("error", error), ("error_description", description)], provider)
         }
     }
@@ -208,8 +213,9 @@ fn end(req: &HttpRequest, logout: &LogoutRequest, provider: &Provider) -> HttpRe
     if target.is_some_and(|target| target != registered) {
         return pages::refused("The address to return to after signing out is not registered.");
     }
-    if let Some(cookie) = login_cookie(req) {
-        provider.store.end_login(cookie);
+    match login_cookie(req).and_then(|cookie| provider.store.end_login(cookie)) {
+        Some(login) => provider.tell(&format!("end_session: {} is signed out here too", login.user.username)),
+        None => provider.tell("end_session: nobody was signed in"),
     }
     let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
     let mut response = target.map_or_else(pages::signed_out, |target| redirect(target, &state));

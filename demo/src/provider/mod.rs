@@ -17,6 +17,8 @@ use serde_json::json;
 use keys::SigningKey;
 use store::Store;
 
+use crate::terminal::{self, Speaker};
+
 const COOKIE: &str = "demo-provider";
 
 /// The one application that may ask for sign-ins.
@@ -47,6 +49,11 @@ impl Provider {
 
     fn now(&self) -> Timestamp {
         SystemClock.now()
+    }
+
+    /// A line in the terminal about what was asked. Names of people, never a code or a token.
+    fn tell(&self, text: &str) {
+        terminal::tell(Speaker::Provider, text);
     }
 }
 

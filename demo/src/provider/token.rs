@@ -43,11 +43,25 @@ pub(super) enum TokenError {
     Server,
 }
 
+impl TokenError {
+    fn code(self) -> &'static str {
+        match self {
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::Server => "server_error",
+        }
+    }
+}
+
 /// Exchanges a code or a refresh token.
 pub(super) async fn token(req: HttpRequest, form: Form<TokenRequest>, provider: Data<Provider>) -> HttpResponse {
     match exchange(&form, authorization(&req), &provider, provider.now()) {
         Ok(tokens) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens),
-        Err(error) => refuse(error),
+        Err(error) => {
+            provider.tell(&format!("refuses a token request: {}", error.code()));
+            refuse(error)
+        }
     }
 }
 
@@ -56,7 +70,10 @@ pub(super) async fn revoke(req: HttpRequest, form: Form<TokenRequest>, provider:
     if let Err(error) = authenticate_client(&form, authorization(&req), &provider) {
         return refuse(error);
     }
-    provider.store.revoke(&form.token);
+    match provider.store.revoke(&form.token) {
+        Some(grant) => provider.tell(&format!("revokes the refresh token of {}", grant.login.user.username)),
+        None => provider.tell("revoke: the refresh token was of no use any more"),
+    }
     HttpResponse::Ok().finish()
 }
 
@@ -94,6 +111,11 @@ pub(super) fn exchange(
         _ => return Err(TokenError::UnsupportedGrantType),
     };
     let grant = grant.ok_or(TokenError::InvalidGrant)?;
+    let (person, seconds) = (grant.login.user.username, TOKEN_LIFETIME.as_secs());
+    match grant.generation {
+        1 => provider.tell(&format!("exchanges the code of {person}: tokens for {seconds} s")),
+        generation => provider.tell(&format!("refresh #{} for {person}: tokens for {seconds} s more", generation - 1)),
+    }
     issue(&grant, provider, now).map_err(|_| TokenError::Server)
 }
 
@@ -150,16 +172,15 @@ fn issue(grant: &Grant, provider: &Provider, now: Timestamp) -> Result<Value, js
 }
 
 fn refuse(error: TokenError) -> HttpResponse {
-    let (mut response, code) = match error {
-        TokenError::InvalidClient => (HttpResponse::Unauthorized(), "invalid_client"),
-        TokenError::InvalidGrant => (HttpResponse::BadRequest(), "invalid_grant"),
-        TokenError::UnsupportedGrantType => (HttpResponse::BadRequest(), "unsupported_grant_type"),
-        TokenError::Server => (HttpResponse::InternalServerError(), "server_error"),
+    let mut response = match error {
+        TokenError::InvalidClient => HttpResponse::Unauthorized(),
+        TokenError::InvalidGrant | TokenError::UnsupportedGrantType => HttpResponse::BadRequest(),
+        TokenError::Server => HttpResponse::InternalServerError(),
     };
     if error == TokenError::InvalidClient {
         response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"demo\""));
     }
-    response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "error": code }))
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "error": error.code() }))
 }
 
 fn authorization(req: &HttpRequest) -> Option<&str> {

@@ -1,0 +1,117 @@
+//! The real handler, in a process of its own: how it is started and what it is told.
+//!
+//! Everything it knows it has from its environment, as in production. It lives no longer than its parent.
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::process::{ExitCode, ExitStatus, Stdio};
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::terminal::{self, Speaker};
+
+/// The one argument that makes this program the handler.
+pub(crate) const ARGUMENT: &str = "handler";
+
+/// The audit trail, what goes wrong, and the line that says where it listens. That sessions and keys live in memory
+/// only, which `cli` warns of, is as it should be here.
+const LOG: &str = "warn,audit=info,oauth_proxy::app=info,oauth_proxy::cli=error";
+
+/// Serves until the parent is gone: stdin is a pipe that ends with it, however it ends.
+pub(crate) fn serve() -> ExitCode {
+    std::thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    oauth_proxy::cli::run(&[])
+}
+
+/// What the handler is told.
+pub(crate) struct Settings {
+    pub(crate) address: SocketAddr,
+    pub(crate) public_base_url: String,
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) application: String,
+}
+
+/// Why there is no handler.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandlerError {
+    /// No process could be started.
+    #[error("the handler could not be started: {0}")]
+    Start(#[from] io::Error),
+    /// It ended while it was still needed; its own words are above.
+    #[error("the handler ended: {0}")]
+    Ended(ExitStatus),
+}
+
+/// A running handler.
+pub(crate) struct Handler {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Handler {
+    /// Starts it and waits until it listens.
+    pub(crate) async fn start(settings: Settings) -> Result<Self, HandlerError> {
+        let mut command = Command::new(std::env::current_exe()?);
+        // Only what we say: a variable of the shell's is no setting here. Windows opens no socket without its root.
+        command.env_clear().envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
+        command.arg(ARGUMENT).envs(settings.variables()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let Some(stdout) = child.stdout.take() else { return Err(io::Error::from(io::ErrorKind::BrokenPipe).into()) };
+
+        let mut handler = Self { child, lines: BufReader::new(stdout).lines() };
+        while let Some(line) = handler.lines.next_line().await? {
+            if line.contains("listening") {
+                return Ok(handler);
+            }
+            tell(&line);
+        }
+        Err(HandlerError::Ended(handler.child.wait().await?))
+    }
+
+    /// Repeats what it logs until it ends, which it should not do by itself.
+    pub(crate) async fn watch(&mut self) -> HandlerError {
+        while let Ok(Some(line)) = self.lines.next_line().await {
+            tell(&line);
+        }
+        self.child.wait().await.map_or_else(HandlerError::Start, HandlerError::Ended)
+    }
+
+    /// Ends it and waits until it is gone.
+    pub(crate) async fn stop(mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.kill().await;
+    }
+}
+
+impl Settings {
+    fn variables(self) -> [(&'static str, String); 9] {
+        let routes = json!([
+            { "path": "/", "upstream": self.application, "access": "session" },
+            { "path": "/public", "upstream": self.application, "access": "anonymous" },
+        ]);
+        [
+            ("LISTEN_ADDR", self.address.to_string()),
+            ("PUBLIC_BASE_URL", self.public_base_url),
+            ("ROUTES", routes.to_string()),
+            ("OIDC_ISSUER_URL", self.issuer),
+            ("CLIENT_ID", self.client_id),
+            ("CLIENT_SECRET", self.client_secret),
+            ("REFRESH_BEFORE_EXPIRY", "15s".to_owned()),
+            ("HEADER_PRESET", "sample".to_owned()),
+            ("LOG", LOG.to_owned()),
+        ]
+    }
+}
+
+/// A line without its time: whoever looks at a terminal knows what time it is.
+fn tell(line: &str) {
+    let text = line.split_once(' ').map_or(line, |(_, text)| text.trim_start());
+    terminal::tell(Speaker::Handler, text);
+}

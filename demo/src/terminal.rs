@@ -1,0 +1,51 @@
+//! What the demo says in the terminal: who speaks, and a sentence. Colours only where a person looks.
+//!
+//! A terminal that is gone is no reason to stop: what can't be written is dropped.
+
+use std::io::{self, IsTerminal, Write};
+
+/// Who says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    Handler,
+    Provider,
+}
+
+impl Speaker {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Provider => "provider",
+        }
+    }
+
+    fn colour(self) -> &'static str {
+        match self {
+            Self::Handler => "36",
+            Self::Provider => "35",
+        }
+    }
+}
+
+/// One line of what happens.
+pub(crate) fn tell(speaker: Speaker, text: &str) {
+    say(&format!("  {}  {text}", paint(speaker.colour(), &format!("{:<9}", speaker.name()))));
+}
+
+/// Writes a text and a line end.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// Says why the demo doesn't run.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// `text` in an ANSI style where stdout is a terminal and `NO_COLOR` isn't set (no-color.org).
+pub(crate) fn paint(style: &str, text: &str) -> String {
+    if !io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        return text.to_owned();
+    }
+    format!("\x1b[{style}m{text}\x1b[0m")
+}
