@@ -10,7 +10,8 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::terminal::{self, Speaker};
+use crate::part::Part;
+use crate::terminal::{self, DIM, paint};
 
 /// The one argument that makes this program the handler.
 pub(crate) const ARGUMENT: &str = "handler";
@@ -110,8 +111,35 @@ impl Settings {
     }
 }
 
-/// A line without its time: whoever looks at a terminal knows what time it is.
+/// A log line for a person who sits before it: without the time, and the long identifiers cut short.
 fn tell(line: &str) {
-    let text = line.split_once(' ').map_or(line, |(_, text)| text.trim_start());
-    terminal::tell(Speaker::Handler, text);
+    terminal::tell(Part::Handler, &readable(line));
+}
+
+fn readable(line: &str) -> String {
+    let text = line.split_once(' ').map_or(line, |(_time, text)| text.trim_start());
+    let text = text.strip_prefix("INFO audit: ").unwrap_or(text);
+    let words: Vec<_> = text
+        .split(' ')
+        .map(|word| match word.split_once('=') {
+            Some((name, value)) if value.len() > 24 && value.starts_with('"') => {
+                paint(DIM, &format!("{name}={}…\"", value.get(..9).unwrap_or(value)))
+            }
+            Some(_) => paint(DIM, word),
+            None => word.to_owned(),
+        })
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn a_log_line_loses_its_time_and_the_length_of_its_identifiers() {
+        let line = r#"2026-01-01T00:00:00.000000Z  INFO audit: someone signed in event="signed_in" session.key="v8evm1UPYkuiAvyvDAJv83Pw_60Ay0hHISTUvpBvm7Q""#;
+
+        assert_eq!(readable(line), r#"someone signed in event="signed_in" session.key="v8evm1UP…""#);
+    }
 }

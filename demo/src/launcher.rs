@@ -8,10 +8,11 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 
+use crate::application::Addresses;
 use crate::handler::{Handler, HandlerError, Settings};
 use crate::ports::{Listeners, PortTaken};
 use crate::provider::{self, Client, Provider};
-use crate::{application, terminal};
+use crate::{application, welcome};
 
 const CLIENT_ID: &str = "demo";
 
@@ -51,17 +52,22 @@ pub(crate) async fn run(first_port: u16) -> Result<(), DemoError> {
         client_secret: client.secret.clone(),
         application: application_url.clone(),
     };
+    let addresses =
+        Addresses { handler: public_base_url.clone(), provider: issuer.clone(), application: application_url.clone() };
     let provider = Data::new(Provider::new(issuer, client).map_err(DemoError::Provider)?);
     let servers = [
         start(server(listeners.provider, move |service| {
             service.app_data(provider.clone());
             provider::configure(service);
         })?),
-        start(server(listeners.application, application::configure)?),
+        start(server(listeners.application, move |service| {
+            service.app_data(Data::new(addresses.clone()));
+            application::configure(service);
+        })?),
     ];
     drop(listeners.handler); // held until now, so that nobody else was given it
     let mut handler = Handler::start(settings).await?;
-    terminal::say(&public_base_url);
+    welcome::welcome(&public_base_url, &application_url);
 
     let ended = tokio::select! {
         () = asked_to_stop() => Ok(()),

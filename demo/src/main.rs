@@ -6,12 +6,15 @@
 use std::process::ExitCode;
 
 mod application;
+mod cookies;
 mod handler;
 mod launcher;
 mod page;
+mod part;
 mod ports;
 mod provider;
 mod terminal;
+mod welcome;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,35 +1,19 @@
-//! What the demo says in the terminal: who speaks, and a sentence. Colours only where a person looks.
+//! What the demo says in the terminal. Colours only where a person looks.
 //!
 //! A terminal that is gone is no reason to stop: what can't be written is dropped.
 
 use std::io::{self, IsTerminal, Write};
 
-/// Who says something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaker {
-    Handler,
-    Provider,
-}
+use crate::part::Part;
 
-impl Speaker {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Handler => "handler",
-            Self::Provider => "provider",
-        }
-    }
+/// Said quietly.
+pub(crate) const DIM: &str = "2";
+/// Said clearly.
+pub(crate) const BOLD: &str = "1";
 
-    fn colour(self) -> &'static str {
-        match self {
-            Self::Handler => "36",
-            Self::Provider => "35",
-        }
-    }
-}
-
-/// One line of what happens.
-pub(crate) fn tell(speaker: Speaker, text: &str) {
-    say(&format!("  {}  {text}", paint(speaker.colour(), &format!("{:<9}", speaker.name()))));
+/// One line of what happens: who, and a sentence.
+pub(crate) fn tell(part: Part, text: &str) {
+    say(&format!("  {}  {text}", paint(part.colour(), &format!("{:<8}", part.name()))));
 }
 
 /// Writes a text and a line end.

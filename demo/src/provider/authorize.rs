@@ -10,7 +10,8 @@ use url::Url;
 
 use super::keys::Expired;
 use super::store::{CodeBinding, Login, authenticate};
-use super::{COOKIE, Provider, login_cookie, pages};
+use super::{COOKIE, Provider, pages};
+use crate::cookies::{cookie, delete_cookie, set_cookie};
 
 /// An authorization request (OIDC Core 3.1.2.1, RFC 7636 section 4.3).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -59,7 +60,7 @@ pub(super) async fn authorize(
         return refuse(&query, &refusal, &provider);
     }
     let now = provider.now();
-    let login = login_cookie(&req).and_then(|cookie| provider.store.login(cookie));
+    let login = cookie(&req, COOKIE).and_then(|cookie| provider.store.login(cookie));
     if let Some(login) = login.filter(|login| query.accepts(*login, now)) {
         return answer_code(&query, login, &provider, now);
     }
@@ -87,11 +88,9 @@ pub(super) async fn sign_in(
     let now = provider.now();
     let login = Login { user, auth_time: now };
     provider.tell(&format!("{} signs in", user.username));
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", provider.store.begin_login(login));
+    let cookie = set_cookie(COOKIE, &provider.store.begin_login(login));
     let mut response = answer_code(&query, login, &provider, now);
-    if let Ok(cookie) = cookie.parse() {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    response.headers_mut().append(header::SET_COOKIE, cookie);
     response
 }
 
@@ -191,7 +190,7 @@ pub(super) async fn end_session(
 ) -> HttpResponse {
     let hint = query.id_token_hint.as_deref();
     let is_proved = hint.is_some_and(|token| provider.keys.verify("JWT", token, Expired::Accepted).is_some());
-    if !is_proved && login_cookie(&req).is_some() {
+    if !is_proved && cookie(&req, COOKIE).is_some() {
         return pages::confirm_sign_out(req.query_string());
     }
     end(&req, &query, &provider)
@@ -213,15 +212,13 @@ fn end(req: &HttpRequest, logout: &LogoutRequest, provider: &Provider) -> HttpRe
     if target.is_some_and(|target| target != registered) {
         return pages::refused("The address to return to after signing out is not registered.");
     }
-    match login_cookie(req).and_then(|cookie| provider.store.end_login(cookie)) {
+    match cookie(req, COOKIE).and_then(|cookie| provider.store.end_login(cookie)) {
         Some(login) => provider.tell(&format!("end_session: {} is signed out here too", login.user.username)),
         None => provider.tell("end_session: nobody was signed in"),
     }
     let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
     let mut response = target.map_or_else(pages::signed_out, |target| redirect(target, &state));
-    if let Ok(cookie) = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax").parse() {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    response.headers_mut().append(header::SET_COOKIE, delete_cookie(COOKIE));
     response
 }
 
