@@ -17,7 +17,7 @@ if (life) {
   const tellCount = () => {
     const times = ["", "once", "twice"][count] ?? `${count} times`;
     by("refreshed").textContent = count
-      ? `Refreshed ${times} since you signed in. You did nothing, and no cookie changed.`
+      ? `Refreshed ${times} since you signed in. Your cookie is still the same.`
       : `The handler refreshes it when ${DUE} seconds are left (the mark), while you read on.`;
   };
   const ask = async () => {
@@ -29,6 +29,7 @@ if (life) {
     } else if (answer.ok && body.refreshed !== count) {
       count = body.refreshed;
       ends = performance.now() + body.seconds_left * 1000;
+      for (const cell of life.querySelectorAll("[data-claim]")) cell.textContent = body.token_claims[cell.dataset.claim];
       tellCount();
     }
   };

@@ -69,7 +69,8 @@ fn shown_token(token: &AccessToken) -> String {
     let (left, lifetime) = (token.seconds_left(SystemClock.now()).to_string(), token.lifetime().to_string());
     let mut claims = String::new();
     for (name, value) in token.claims() {
-        let _ = write!(claims, r#"<tr><th scope="row">{name}</th><td>{}</td></tr>"#, escape(&value));
+        let _ =
+            write!(claims, r#"<tr><th scope="row">{name}</th><td data-claim="{name}">{}</td></tr>"#, escape(&value));
     }
     fill(
         include_str!("token.html"),

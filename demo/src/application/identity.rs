@@ -2,6 +2,8 @@
 //!
 //! The token is read, not verified: the application trusts the one who may reach it, as legacy applications do.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
@@ -19,6 +21,7 @@ pub(super) async fn identity(req: HttpRequest) -> HttpResponse {
         "name": person(&req),
         "seconds_left": token.as_ref().map(|token| token.seconds_left(SystemClock.now())),
         "refreshed": token.as_ref().map(AccessToken::refreshed),
+        "token_claims": token.as_ref().map(|token| token.claims().collect::<BTreeMap<_, _>>()),
     }))
 }
 
@@ -56,7 +59,7 @@ impl AccessToken {
     /// Its claims in the order in which a person would read them.
     pub(super) fn claims(&self) -> impl Iterator<Item = (&str, String)> {
         const ORDER: [&str; 8] = ["sub", "iss", "aud", "client_id", "scope", "iat", "exp", "jti"];
-        ORDER.into_iter().filter_map(|name| Some((name, text(self.0.get(name)?))))
+        ORDER.into_iter().filter_map(|name| Some((name, text(name, self.0.get(name)?))))
     }
 
     fn number(&self, claim: &str) -> i64 {
@@ -64,8 +67,16 @@ impl AccessToken {
     }
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// A claim as a person reads it: a NumericDate (RFC 7519 section 2) as the time of day.
+fn text(name: &str, value: &Value) -> String {
+    match (name, value) {
+        ("iat" | "exp", Value::Number(seconds)) => {
+            let of_day = seconds.as_i64().unwrap_or_default().rem_euclid(86_400);
+            format!("{:02}:{:02}:{:02} UTC", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+        }
+        (_, Value::String(text)) => text.clone(),
+        (_, other) => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +95,9 @@ mod tests {
 
         let token = AccessToken::of(&req).unwrap();
 
-        assert_eq!(token.claims().next(), Some(("sub", "ada".to_owned())));
+        let claims: Vec<_> = token.claims().collect();
+        let expected = [("sub", "ada"), ("iat", "00:01:40 UTC"), ("exp", "00:02:40 UTC")];
+        assert_eq!(claims, expected.map(|(name, text)| (name, text.to_owned())));
         assert_eq!((token.lifetime(), token.refreshed()), (60, 2));
         assert_eq!(token.seconds_left(Timestamp::from_unix(130)), 30);
         assert_eq!(token.seconds_left(Timestamp::from_unix(200)), 0);

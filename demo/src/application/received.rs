@@ -8,33 +8,49 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use crate::page::escape;
 
 /// A longer value is cut: nobody reads a token, and its claims are shown beside the table.
-const SHOWN: usize = 84;
+const SHOWN: usize = 48;
 
-/// Who wrote a header, in the order of the table.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Who wrote a header.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Writer {
+    /// The handler, about the person.
     Identity,
+    /// The handler, about the request.
     Handler,
+    /// The application itself, earlier.
     Application,
     Browser,
 }
 
-/// Every header of the request, those about the person first.
+/// Every header of the request in tables by writer, those about the person first.
 pub(super) fn received(req: &HttpRequest) -> String {
-    let mut rows: Vec<_> = req.headers().iter().map(|(name, value)| (writer(name), name, shown(value))).collect();
-    rows.sort_by(|a, b| (a.0, a.1.as_str()).cmp(&(b.0, b.1.as_str())));
     let mut html = String::new();
-    for (writer, name, value) in rows {
-        let (class, mark) = match writer {
-            Writer::Identity => ("identity", r#"<span class="mark">who you are</span>"#),
-            Writer::Handler => ("handler", ""),
-            Writer::Application => ("app", r#"<span class="mark">its own</span>"#),
-            Writer::Browser => ("browser", ""),
-        };
-        let (name, value) = (escape(name.as_str()), escape(&value));
-        let _ = write!(html, r#"<tr class="{class}"><th scope="row">{name}{mark}</th><td>{value}</td></tr>"#);
+    for (writer, part, title) in [
+        (Writer::Identity, "handler", "Who you are, written by the handler"),
+        (Writer::Handler, "handler", "How you came, written by the handler"),
+        (Writer::Application, "app", "This application's own cookies"),
+    ] {
+        if let Some(table) = table(req, writer, part) {
+            let _ = write!(html, r#"<h3 class="{part}">{title}</h3>{table}"#);
+        }
+    }
+    if let Some(table) = table(req, Writer::Browser, "browser") {
+        let _ = write!(
+            html,
+            r#"<details class="browser"><summary>From your browser, as it was</summary>{table}</details>"#
+        );
     }
     html
+}
+
+fn table(req: &HttpRequest, of: Writer, part: &str) -> Option<String> {
+    let mut rows: Vec<_> = req.headers().iter().filter(|(name, _)| writer(name) == of).collect();
+    rows.sort_by_key(|(name, _)| name.as_str());
+    let mut html = String::new();
+    for (name, value) in &rows {
+        let _ = write!(html, r#"<tr><th scope="row">{name}</th><td>{}</td></tr>"#, shown(value));
+    }
+    (!rows.is_empty()).then(|| format!(r#"<table class="{part}"><tbody>{html}</tbody></table>"#))
 }
 
 /// The handler takes a client's own `Authorization`, `X-Proxy-*` and `X-Forwarded-*` away before it writes them.
@@ -52,10 +68,10 @@ fn shown(value: &HeaderValue) -> String {
     let text = String::from_utf8_lossy(value.as_bytes());
     let length = text.chars().count();
     if length <= SHOWN {
-        return text.into_owned();
+        return escape(&text);
     }
     let start: String = text.chars().take(SHOWN / 2).collect();
-    format!("{start}… ({length} characters)")
+    format!(r#"{}… <span class="soft">{length} characters</span>"#, escape(&start))
 }
 
 #[cfg(test)]
@@ -73,7 +89,7 @@ mod tests {
 
         let html = received(&req);
 
-        assert!(html.starts_with(r#"<tr class="identity"><th scope="row">x-proxy-id-token-name"#), "{html}");
+        assert!(html.starts_with(r#"<h3 class="handler">Who you are"#), "{html}");
         assert!(html.contains("<td>&lt;b&gt;</td>"), "{html}");
     }
 
@@ -81,6 +97,6 @@ mod tests {
     fn a_long_value_is_cut() {
         let req = TestRequest::default().insert_header(("authorization", "x".repeat(600))).to_http_request();
 
-        assert!(received(&req).contains("xx… (600 characters)"));
+        assert!(received(&req).contains("600 characters"));
     }
 }

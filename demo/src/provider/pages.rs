@@ -32,10 +32,19 @@ pub(super) fn sign_in(query: &str, username: &str, problem: Option<&str>) -> Htt
             password = user.password,
         );
     }
+    // The cursor waits in the first field that is empty.
+    let (focus_name, focus_password) = if username.is_empty() { (" autofocus", "") } else { ("", " autofocus") };
     let alert = problem.map_or(String::new(), |text| format!(r#"<p class="alert" role="alert">{}</p>"#, escape(text)));
     let body = fill(
         include_str!("sign_in.html"),
-        &[("action", &action), ("username", &escape(username)), ("alert", &alert), ("people", &people)],
+        &[
+            ("action", &action),
+            ("username", &escape(username)),
+            ("focus_name", focus_name),
+            ("focus_password", focus_password),
+            ("alert", &alert),
+            ("people", &people),
+        ],
     );
     let status = if problem.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     narrow(status, "Sign in", &body)

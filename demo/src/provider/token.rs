@@ -9,9 +9,9 @@ use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use oauth_proxy::clock::Timestamp;
-use oauth_proxy::random;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Provider;
 use super::keys::{Expired, at_hash};
@@ -150,7 +150,7 @@ fn issue(grant: &Grant, provider: &Provider, now: Timestamp) -> Result<Value, js
         "at+jwt", // RFC 9068 section 2.1
         &json!({
             "iss": provider.issuer, "aud": "demo-app", "sub": user.username, "client_id": provider.client.id,
-            "scope": grant.scope, "iat": now.as_unix(), "exp": expires, "jti": random::guid_pair(),
+            "scope": grant.scope, "iat": now.as_unix(), "exp": expires, "jti": Uuid::new_v4().to_string(),
             "generation": grant.generation,
         }),
     )?;
