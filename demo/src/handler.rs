@@ -63,6 +63,9 @@ impl Handler {
         // Only what we say: a variable of the shell's is no setting here. Windows opens no socket without its root.
         command.env_clear().envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
         command.arg(ARGUMENT).envs(settings.variables()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Ctrl-C is for the parent, which then ends this one; else the two would race.
+        #[cfg(unix)]
+        command.process_group(0);
         let mut child = command.kill_on_drop(true).spawn()?;
         let Some(stdout) = child.stdout.take() else { return Err(io::Error::from(io::ErrorKind::BrokenPipe).into()) };
 

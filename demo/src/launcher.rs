@@ -7,14 +7,13 @@ use std::io;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer};
+use oauth_proxy::random;
 
 use crate::application::Addresses;
 use crate::handler::{Handler, HandlerError, Settings};
 use crate::ports::{Listeners, PortTaken};
 use crate::provider::{self, Client, Provider};
 use crate::{application, welcome};
-
-const CLIENT_ID: &str = "demo";
 
 /// Why the demo doesn't run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -32,42 +31,25 @@ pub(crate) enum DemoError {
 /// Runs until Ctrl-C, SIGTERM or the end of the handler.
 pub(crate) async fn run(first_port: u16) -> Result<(), DemoError> {
     let listeners = Listeners::bind(first_port)?;
-    let handler_address = listeners.handler.local_addr()?;
-    // Another host than the Provider's, as in production: ports of one host would share their cookies.
-    let public_base_url = format!("http://localhost:{}", handler_address.port());
-    let issuer = format!("http://{}", listeners.provider.local_addr()?);
-    let application_url = format!("http://{}", listeners.application.local_addr()?);
-
-    let client = Client {
-        id: CLIENT_ID.to_owned(),
-        secret: oauth_proxy::random::guid_pair(),
-        redirect_uri: format!("{public_base_url}/oauth/callback"),
-        post_logout_redirect_uri: format!("{public_base_url}/oauth/signedout"),
-    };
+    let addresses = addresses(&listeners)?;
+    let client = client(&addresses.handler);
     let settings = Settings {
-        address: handler_address,
-        public_base_url: public_base_url.clone(),
-        issuer: issuer.clone(),
+        address: listeners.handler.local_addr()?,
+        public_base_url: addresses.handler.clone(),
+        issuer: addresses.provider.clone(),
         client_id: client.id.clone(),
         client_secret: client.secret.clone(),
-        application: application_url.clone(),
+        application: addresses.application.clone(),
     };
-    let addresses =
-        Addresses { handler: public_base_url.clone(), provider: issuer.clone(), application: application_url.clone() };
-    let provider = Data::new(Provider::new(issuer, client).map_err(DemoError::Provider)?);
+    let provider = Data::new(Provider::new(addresses.provider.clone(), client).map_err(DemoError::Provider)?);
+    let shown = Data::new(addresses.clone());
     let servers = [
-        start(server(listeners.provider, move |service| {
-            service.app_data(provider.clone());
-            provider::configure(service);
-        })?),
-        start(server(listeners.application, move |service| {
-            service.app_data(Data::new(addresses.clone()));
-            application::configure(service);
-        })?),
+        start(server(listeners.provider, move |service| provider::configure(service.app_data(provider.clone())))?),
+        start(server(listeners.application, move |service| application::configure(service.app_data(shown.clone())))?),
     ];
     drop(listeners.handler); // held until now, so that nobody else was given it
     let mut handler = Handler::start(settings).await?;
-    welcome::welcome(&public_base_url, &application_url);
+    welcome::welcome(&addresses.handler, &addresses.application);
 
     let ended = tokio::select! {
         () = asked_to_stop() => Ok(()),
@@ -78,6 +60,25 @@ pub(crate) async fn run(first_port: u16) -> Result<(), DemoError> {
         server.stop(false).await; // an event stream would never end by itself
     }
     ended
+}
+
+/// The handler has another host than the Provider, as in production: ports of one host would share their cookies.
+fn addresses(listeners: &Listeners) -> io::Result<Addresses> {
+    Ok(Addresses {
+        handler: format!("http://localhost:{}", listeners.handler.local_addr()?.port()),
+        provider: format!("http://{}", listeners.provider.local_addr()?),
+        application: format!("http://{}", listeners.application.local_addr()?),
+    })
+}
+
+/// The handler as the Provider knows it.
+fn client(handler: &str) -> Client {
+    Client {
+        id: "demo".to_owned(),
+        secret: random::guid_pair(),
+        redirect_uri: format!("{handler}/oauth/callback"),
+        post_logout_redirect_uri: format!("{handler}/oauth/signedout"),
+    }
 }
 
 fn server(

@@ -2,7 +2,6 @@
 const by = (id) => document.getElementById(id);
 const show = (id, html) => { by(id).innerHTML = html; };
 const text = (value) => String(value).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-const signIn = (problem) => `${problem.login_url}?redirect=${encodeURIComponent(location.pathname)}`;
 
 // The token's life. When a refresh is due we ask like any other request would; the handler does the rest.
 const life = by("life");
@@ -25,7 +24,7 @@ if (life) {
     const body = await answer.json();
     if (answer.status === 401) {
       over = true;
-      by("refreshed").innerHTML = `You are signed out. <a href="${text(signIn(body))}">Sign in again</a>`;
+      by("refreshed").innerHTML = `You are signed out. <a href="${text(body.login_url)}">Sign in again</a>`;
     } else if (answer.ok && body.refreshed !== count) {
       count = body.refreshed;
       ends = performance.now() + body.seconds_left * 1000;
@@ -55,7 +54,7 @@ if (life) {
 by("ask").addEventListener("click", async () => {
   const answer = await fetch("/identity");
   const body = await answer.json();
-  const again = answer.status === 401 ? ` <a href="${text(signIn(body))}">Sign in again</a>` : "";
+  const again = answer.status === 401 ? ` <a href="${text(body.login_url)}">Sign in again</a>` : "";
   const type = answer.headers.get("content-type");
   show("ask-answer", `<strong>${answer.status}</strong> ${text(type)}${again}<pre>${text(JSON.stringify(body, null, 2))}</pre>`);
 });
