@@ -16,7 +16,7 @@ if (life) {
   const tellCount = () => {
     const times = ["", "once", "twice"][count] ?? `${count} times`;
     by("refreshed").textContent = count
-      ? `Refreshed ${times} since you signed in. Your cookie is still the same.`
+      ? `Refreshed ${times} since you signed in. No refresh changes your cookie.`
       : `The handler refreshes it when ${DUE} seconds are left (the mark), while you read on.`;
   };
   const ask = async () => {

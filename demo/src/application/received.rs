@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::HeaderName;
 
+use crate::cookies::cookies;
 use crate::page::escape;
 
 /// A longer value is cut: nobody reads a token, and its claims are shown beside the table.
@@ -28,7 +29,7 @@ pub(super) fn received(req: &HttpRequest) -> String {
     for (writer, part, title) in [
         (Writer::Identity, "handler", "Who you are, written by the handler"),
         (Writer::Handler, "handler", "How you came, written by the handler"),
-        (Writer::Application, "app", "This application's own cookies"),
+        (Writer::Application, "app", "Cookies, without the handler's own"),
     ] {
         if let Some(table) = table(req, writer, part) {
             let _ = write!(html, r#"<h3 class="{part}">{title}</h3>{table}"#);
@@ -44,31 +45,37 @@ pub(super) fn received(req: &HttpRequest) -> String {
 }
 
 fn table(req: &HttpRequest, of: Writer, part: &str) -> Option<String> {
-    let mut rows: Vec<_> = req.headers().iter().filter(|(name, _)| writer(name) == of).collect();
-    rows.sort_by_key(|(name, _)| name.as_str());
+    let mut rows: Vec<(String, String)> = match of {
+        Writer::Application => cookies(req).map(|(name, value)| (escape(name), shown(value))).collect(),
+        Writer::Identity | Writer::Handler | Writer::Browser => {
+            let headers = req.headers().iter().filter(|(name, _)| writer(name, req) == of);
+            headers.map(|(name, value)| (name.to_string(), shown(&String::from_utf8_lossy(value.as_bytes())))).collect()
+        }
+    };
+    rows.sort();
     let mut html = String::new();
     for (name, value) in &rows {
-        let _ = write!(html, r#"<tr><th scope="row">{name}</th><td>{}</td></tr>"#, shown(value));
+        let _ = write!(html, r#"<tr><th scope="row">{name}</th><td>{value}</td></tr>"#);
     }
     (!rows.is_empty()).then(|| format!(r#"<table class="{part}"><tbody>{html}</tbody></table>"#))
 }
 
 /// The handler takes a client's own `Authorization`, `X-Proxy-*` and `X-Forwarded-*` away before it writes them.
-fn writer(name: &HeaderName) -> Writer {
+fn writer(name: &HeaderName, req: &HttpRequest) -> Writer {
     match name.as_str() {
         "authorization" => Writer::Identity,
         name if name.starts_with("x-proxy-") => Writer::Identity,
         name if name.starts_with("x-forwarded-") => Writer::Handler,
+        "host" if req.headers().contains_key("x-forwarded-host") => Writer::Handler,
         "cookie" => Writer::Application,
         _ => Writer::Browser,
     }
 }
 
-fn shown(value: &HeaderValue) -> String {
-    let text = String::from_utf8_lossy(value.as_bytes());
+fn shown(text: &str) -> String {
     let length = text.chars().count();
     if length <= SHOWN {
-        return escape(&text);
+        return escape(text);
     }
     let start: String = text.chars().take(SHOWN / 2).collect();
     format!(r#"{}… <span class="soft">{length} characters</span>"#, escape(&start))
@@ -91,6 +98,15 @@ mod tests {
 
         assert!(html.starts_with(r#"<h3 class="handler">Who you are"#), "{html}");
         assert!(html.contains("<td>&lt;b&gt;</td>"), "{html}");
+    }
+
+    #[test]
+    fn every_cookie_has_its_row() {
+        let req = TestRequest::default().insert_header(("cookie", "b=2; a=1")).to_http_request();
+
+        let html = received(&req);
+
+        assert!(html.contains(r#"<tr><th scope="row">a</th><td>1</td></tr><tr><th scope="row">b</th>"#), "{html}");
     }
 
     #[test]
