@@ -1,92 +1,148 @@
-//! The real handler, in a child process of this same binary.
+//! The real handler, in a process of its own: how it is started and what it is told.
 //!
-//! Its standard input is a pipe that only we hold: when we end, however we end, it ends too.
+//! Everything it knows it has from its environment, as in production. It lives no longer than its parent.
 
-use std::io::Read;
-use std::process::{ExitCode, Stdio};
-use std::time::Duration;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::process::{ExitCode, ExitStatus, Stdio};
 
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
-use crate::arguments::Ports;
-use crate::provider::Client;
+use crate::part::Part;
+use crate::terminal::{self, DIM, paint};
 
-/// What the child does: serve until its parent is gone.
-pub(crate) fn run() -> ExitCode {
+/// The one argument that makes this program the handler.
+pub(crate) const ARGUMENT: &str = "handler";
+
+/// The audit trail, what goes wrong, and the line that says where it listens. That sessions and keys live in memory
+/// only, which `cli` warns of, is as it should be here.
+const LOG: &str = "warn,audit=info,oauth_proxy::app=info,oauth_proxy::cli=error";
+
+/// Serves until the parent is gone: stdin is a pipe that ends with it, however it ends.
+pub(crate) fn serve() -> ExitCode {
     std::thread::spawn(|| {
-        let _ = std::io::stdin().read(&mut [0]); // returns when the other end is closed
+        let _ = io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
     oauth_proxy::cli::run(&[])
 }
 
-/// The running handler, and the pipe that it lives by.
-pub(crate) struct HandlerProcess {
+/// What the handler is told.
+pub(crate) struct Settings {
+    pub(crate) address: SocketAddr,
+    pub(crate) public_base_url: String,
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) application: String,
+}
+
+/// Why there is no handler.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandlerError {
+    /// No process could be started.
+    #[error("the handler could not be started: {0}")]
+    Start(#[from] io::Error),
+    /// It ended while it was still needed; its own words are above.
+    #[error("the handler ended: {0}")]
+    Ended(ExitStatus),
+}
+
+/// A running handler.
+pub(crate) struct Handler {
     child: Child,
-    _lifeline: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
-/// Starts the handler for this Provider and this application. Its environment is these settings and nothing else.
-pub(crate) fn start(ports: &Ports, client: &Client) -> Result<HandlerProcess, String> {
-    let upstream = ports.application();
-    let routes = format!(
-        r#"[{{"path":"/","upstream":"{upstream}"}},{{"path":"/public","upstream":"{upstream}","access":"anonymous"}}]"#
-    );
-    let program = std::env::current_exe().map_err(|cause| format!("the demo cannot find itself: {cause}"))?;
-    let settings = [
-        ("LISTEN_ADDR", ports.handler().trim_start_matches("http://").to_owned()),
-        ("PUBLIC_BASE_URL", ports.handler()),
-        ("ROUTES", routes),
-        ("OIDC_ISSUER_URL", ports.provider()),
-        ("CLIENT_ID", client.id.clone()),
-        ("CLIENT_SECRET", client.secret.clone()),
-        ("HEADER_PRESET", "oauth2-proxy".to_owned()),
-        ("LOG", "error,audit=info".to_owned()),
-    ];
-    let child = Command::new(program).arg("handler").env_clear().envs(settings).stdin(Stdio::piped()).spawn();
-    let mut child = child.map_err(|cause| format!("the handler does not start: {cause}"))?;
-    let _lifeline = child.stdin.take(); // waiting for a child would close it
-    Ok(HandlerProcess { child, _lifeline })
-}
+impl Handler {
+    /// Starts it and waits until it listens.
+    pub(crate) async fn start(settings: Settings) -> Result<Self, HandlerError> {
+        let mut command = Command::new(std::env::current_exe()?);
+        // Only what we say: a variable of the shell's is no setting here. Windows opens no socket without its root.
+        command.env_clear().envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
+        command.arg(ARGUMENT).envs(settings.variables()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Ctrl-C is for the parent, which then ends this one; else the two would race.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let Some(stdout) = child.stdout.take() else { return Err(io::Error::from(io::ErrorKind::BrokenPipe).into()) };
 
-impl HandlerProcess {
-    /// Waits until the handler listens; false when it ended instead.
-    pub(crate) async fn answers(&mut self, ports: &Ports) -> bool {
-        let address = ports.handler().trim_start_matches("http://").to_owned();
-        loop {
-            if TcpStream::connect(&address).await.is_ok() {
-                return true;
+        let mut handler = Self { child, lines: BufReader::new(stdout).lines() };
+        while let Some(line) = handler.lines.next_line().await? {
+            if line.contains("listening") {
+                return Ok(handler);
             }
-            tokio::select! {
-                _ = self.child.wait() => return false,
-                () = tokio::time::sleep(Duration::from_millis(10)) => {}
-            }
+            tell(&line);
         }
+        Err(HandlerError::Ended(handler.child.wait().await?))
     }
 
-    /// Waits until the handler ends by itself, which is a failure.
-    pub(crate) async fn ended(&mut self) -> ExitCode {
-        let _ = self.child.wait().await;
-        eprintln!("the handler ended");
-        ExitCode::FAILURE
+    /// Repeats what it logs until it ends, which it should not do by itself.
+    pub(crate) async fn watch(&mut self) -> HandlerError {
+        while let Ok(Some(line)) = self.lines.next_line().await {
+            tell(&line);
+        }
+        self.child.wait().await.map_or_else(HandlerError::Start, HandlerError::Ended)
     }
 
-    /// Ends the handler and waits for it.
-    pub(crate) async fn stop(&mut self) {
+    /// Ends it and waits until it is gone.
+    pub(crate) async fn stop(mut self) {
+        drop(self.child.stdin.take());
         let _ = self.child.kill().await;
     }
 }
 
-/// Ctrl-C, or a request to end.
-pub(crate) async fn interrupted() {
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+impl Settings {
+    fn variables(self) -> [(&'static str, String); 9] {
+        let routes = json!([
+            { "path": "/", "upstream": self.application, "access": "session" },
+            { "path": "/public", "upstream": self.application, "access": "anonymous" },
+        ]);
+        [
+            ("LISTEN_ADDR", self.address.to_string()),
+            ("PUBLIC_BASE_URL", self.public_base_url),
+            ("ROUTES", routes.to_string()),
+            ("OIDC_ISSUER_URL", self.issuer),
+            ("CLIENT_ID", self.client_id),
+            ("CLIENT_SECRET", self.client_secret),
+            ("REFRESH_BEFORE_EXPIRY", "15s".to_owned()),
+            ("HEADER_PRESET", "sample".to_owned()),
+            ("LOG", LOG.to_owned()),
+        ]
+    }
+}
+
+/// A log line for a person who sits before it: without the time, and the long identifiers cut short.
+fn tell(line: &str) {
+    terminal::tell(Part::Handler, &readable(line));
+}
+
+fn readable(line: &str) -> String {
+    let text = line.split_once(' ').map_or(line, |(_time, text)| text.trim_start());
+    let text = text.strip_prefix("INFO audit: ").unwrap_or(text);
+    let words: Vec<_> = text
+        .split(' ')
+        .map(|word| match word.split_once('=') {
+            Some((name, value)) if value.len() > 24 && value.starts_with('"') => {
+                paint(DIM, &format!("{name}={}…\"", value.get(..9).unwrap_or(value)))
+            }
+            Some(_) => paint(DIM, word),
+            None => word.to_owned(),
+        })
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn a_log_line_loses_its_time_and_the_length_of_its_identifiers() {
+        let line = r#"2026-01-01T00:00:00.000000Z  INFO audit: someone signed in event="signed_in" session.key="v8evm1UPYkuiAvyvDAJv83Pw_60Ay0hHISTUvpBvm7Q""#;
+
+        assert_eq!(readable(line), r#"someone signed in event="signed_in" session.key="v8evm1UP…""#);
     }
 }

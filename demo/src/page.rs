@@ -1,24 +1,45 @@
-//! The frame around every page of the demo: one style sheet inside the page, light and dark.
+//! The frame around every page of the demo: one style sheet inside the page, light and dark, and templates.
 //!
 //! Knows nothing of what a page says.
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 
-/// A whole page: `body` is HTML, `title` is text.
-pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> HttpResponse {
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-         <title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n",
-        escape(title),
-        include_str!("page.css"),
+use crate::part::Part;
+
+/// Nothing from elsewhere: what a page needs is inside it.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                      connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
+
+/// A whole page in the hue of its part: `body` is HTML, `title` is text.
+pub(crate) fn page(status: StatusCode, part: Part, title: &str, body: &str) -> HttpResponse {
+    let html = fill(
+        include_str!("page.html"),
+        &[("title", &escape(title)), ("style", include_str!("page.css")), ("part", part.name()), ("body", body)],
     );
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .body(html)
+}
+
+/// A template with every `{{name}}` replaced by its HTML. A name without a value stays, where it is seen.
+pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut html = String::with_capacity(template.len() * 2);
+    let mut pieces = template.split("{{");
+    html.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let found = piece.split_once("}}").and_then(|(name, rest)| {
+            let (_, value) = values.iter().find(|(given, _)| *given == name)?;
+            Some((value, rest))
+        });
+        match found {
+            Some((value, rest)) => html.extend([value, rest]),
+            None => html.extend(["{{", piece]),
+        }
+    }
+    html
 }
 
 /// Text as HTML, safe between tags and inside a quoted attribute.
@@ -35,4 +56,21 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escape, fill};
+
+    #[test]
+    fn a_value_is_not_read_as_a_template() {
+        let html = fill("<p>{{a}}</p>{{b}}{{c}}", &[("a", "{{b}}"), ("b", "!")]);
+
+        assert_eq!(html, "<p>{{b}}</p>!{{c}}");
+    }
+
+    #[test]
+    fn text_is_no_markup() {
+        assert_eq!(escape("<a href='x' b=\"&\">"), "&lt;a href=&#39;x&#39; b=&quot;&amp;&quot;&gt;");
+    }
 }

@@ -1,69 +1,35 @@
-//! What the demo says in the terminal: what to try, and then what the Provider is asked. Never a token.
+//! What the demo says in the terminal. Colours only where a person looks.
+//!
+//! A terminal that is gone is no reason to stop: what can't be written is dropped.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
-use crate::arguments::Ports;
-use crate::provider::people;
+use crate::part::Part;
 
-/// Writes to the terminal, in colour if it is one.
-#[derive(Clone, Copy)]
-pub(crate) struct Terminal {
-    has_colour: bool,
+/// Said quietly.
+pub(crate) const DIM: &str = "2";
+/// Said clearly.
+pub(crate) const BOLD: &str = "1";
+
+/// One line of what happens: who, and a sentence.
+pub(crate) fn tell(part: Part, text: &str) {
+    say(&format!("  {}  {text}", paint(part.colour(), &format!("{:<8}", part.name()))));
 }
 
-impl Terminal {
-    pub(crate) fn new() -> Self {
-        Self { has_colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
-    }
+/// Writes a text and a line end.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
 
-    /// One thing that the Provider was asked.
-    pub(crate) fn provider_was_asked(self, what: &str) {
-        println!("  {} {what}", self.dim("provider"));
-    }
+/// Says why the demo doesn't run.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
 
-    /// What to open and what to try.
-    pub(crate) fn welcome(self, ports: &Ports) {
-        let url = ports.handler();
-        println!("\n  {}   {}\n", self.bold("apim-oauth-proxy, the demo"), self.link(&url));
-        println!(
-            "  {}",
-            self.dim("handler, provider and a legacy application run on loopback; nothing leaves this machine")
-        );
-        println!("\n  Sign in as");
-        for (username, password) in people() {
-            println!("    {username:<6} with the password {password}");
-        }
-        println!("\n  Try");
-        for (what, how) in [
-            ("refresh", "watch the token's last seconds: it is renewed, and the page never notices".to_owned()),
-            ("two tabs", "open two, sign in in both at once".to_owned()),
-            ("sign out", "in one tab, then press \"Ask as a script\" in the other".to_owned()),
-            ("a script", format!("curl -i {url}/api/time")),
-            ("a route for everyone", format!("curl -i {url}/public")),
-        ] {
-            println!("    {:<21} {how}", self.bold_padded(what, 21));
-        }
-        println!("\n  {}\n", self.dim("Ctrl-C ends everything."));
+/// `text` in an ANSI style where stdout is a terminal and `NO_COLOR` isn't set (no-color.org).
+pub(crate) fn paint(style: &str, text: &str) -> String {
+    if !io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        return text.to_owned();
     }
-
-    fn bold_padded(self, text: &str, width: usize) -> String {
-        let padding = " ".repeat(width.saturating_sub(text.len()));
-        format!("{}{padding}", self.bold(text))
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.styled("1", text)
-    }
-
-    fn dim(self, text: &str) -> String {
-        self.styled("2", text)
-    }
-
-    fn link(self, text: &str) -> String {
-        self.styled("4;36", text)
-    }
-
-    fn styled(self, style: &str, text: &str) -> String {
-        if self.has_colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
-    }
+    format!("\x1b[{style}m{text}\x1b[0m")
 }

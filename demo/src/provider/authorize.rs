@@ -10,7 +10,8 @@ use url::Url;
 
 use super::keys::Expired;
 use super::store::{CodeBinding, Login, authenticate};
-use super::{COOKIE, Provider, login_cookie, pages};
+use super::{COOKIE, Provider, pages};
+use crate::cookies::{cookie, delete_cookie, set_cookie};
 
 /// An authorization request (OIDC Core 3.1.2.1, RFC 7636 section 4.3).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -59,13 +60,14 @@ pub(super) async fn authorize(
         return refuse(&query, &refusal, &provider);
     }
     let now = provider.now();
-    let login = login_cookie(&req).and_then(|cookie| provider.store.login(cookie));
+    let login = cookie(&req, COOKIE).and_then(|cookie| provider.store.login(cookie));
     if let Some(login) = login.filter(|login| query.accepts(*login, now)) {
         return answer_code(&query, login, &provider, now);
     }
     if query.has_prompt("none") {
         return refuse(&query, &Refusal::Redirect("login_required", "nobody is signed in here"), &provider);
     }
+    provider.tell("asked for a sign-in: shows its form");
     pages::sign_in(req.query_string(), query.login_hint.as_deref().unwrap_or(""), None)
 }
 
@@ -80,16 +82,15 @@ pub(super) async fn sign_in(
         return refuse(&query, &refusal, &provider);
     }
     let Some(user) = authenticate(&form.username, &form.password) else {
+        provider.tell("a name and a password that do not match");
         return pages::sign_in(req.query_string(), &form.username, Some("That name and password do not match."));
     };
-    provider.terminal.provider_was_asked(&format!("to sign in {}", user.username));
     let now = provider.now();
     let login = Login { user, auth_time: now };
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", provider.store.begin_login(login));
+    provider.tell(&format!("{} signs in", user.username));
+    let cookie = set_cookie(COOKIE, &provider.store.begin_login(login));
     let mut response = answer_code(&query, login, &provider, now);
-    if let Ok(cookie) = cookie.parse() {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    response.headers_mut().append(header::SET_COOKIE, cookie);
     response
 }
 
@@ -132,6 +133,7 @@ fn answer_code(request: &AuthorizationRequest, login: Login, provider: &Provider
         redirect_uri: request.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone().unwrap_or_default(),
     };
+    provider.tell(&format!("sends a code for {}", login.user.username));
     let code = provider.store.issue_code(login, request.scope.clone(), request.nonce.clone(), binding, now);
     respond(request, &[("code", code.as_str())], provider)
 }
@@ -140,6 +142,7 @@ fn refuse(request: &AuthorizationRequest, refusal: &Refusal, provider: &Provider
     match refusal {
         Refusal::Page(reason) => pages::refused(reason),
         Refusal::Redirect(error, description) => {
+            provider.tell(&format!("refuses a sign-in request: {error}, {description}"));
             respond(request, &[("error", error), ("error_description", description)], provider)
         }
     }
@@ -187,7 +190,7 @@ pub(super) async fn end_session(
 ) -> HttpResponse {
     let hint = query.id_token_hint.as_deref();
     let is_proved = hint.is_some_and(|token| provider.keys.verify("JWT", token, Expired::Accepted).is_some());
-    if !is_proved && login_cookie(&req).is_some() {
+    if !is_proved && cookie(&req, COOKIE).is_some() {
         return pages::confirm_sign_out(req.query_string());
     }
     end(&req, &query, &provider)
@@ -209,66 +212,15 @@ fn end(req: &HttpRequest, logout: &LogoutRequest, provider: &Provider) -> HttpRe
     if target.is_some_and(|target| target != registered) {
         return pages::refused("The address to return to after signing out is not registered.");
     }
-    if let Some(cookie) = login_cookie(req) {
-        provider.store.end_login(cookie);
+    match cookie(req, COOKIE).and_then(|cookie| provider.store.end_login(cookie)) {
+        Some(login) => provider.tell(&format!("end_session: {} is signed out here too", login.user.username)),
+        None => provider.tell("end_session: nobody was signed in"),
     }
-    provider.terminal.provider_was_asked("to sign someone out");
     let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
     let mut response = target.map_or_else(pages::signed_out, |target| redirect(target, &state));
-    if let Ok(cookie) = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax").parse() {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    response.headers_mut().append(header::SET_COOKIE, delete_cookie(COOKIE));
     response
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{AuthorizationRequest, Refusal, check};
-    use crate::provider::token::tests::provider;
-
-    fn request() -> AuthorizationRequest {
-        AuthorizationRequest {
-            client_id: "demo".into(),
-            redirect_uri: "http://127.0.0.1:8080/oauth/callback".into(),
-            response_type: "code".into(),
-            scope: "openid profile".into(),
-            code_challenge: Some("challenge".into()),
-            code_challenge_method: Some("S256".into()),
-            ..AuthorizationRequest::default()
-        }
-    }
-
-    #[test]
-    fn a_complete_request_is_accepted() {
-        assert_eq!(check(&request(), &provider()), Ok(()));
-    }
-
-    #[test]
-    fn an_unknown_client_gets_a_page() {
-        let request = AuthorizationRequest { client_id: "another".into(), ..request() };
-
-        assert!(matches!(check(&request, &provider()), Err(Refusal::Page(_))));
-    }
-
-    #[test]
-    fn an_unknown_redirect_uri_gets_a_page_and_no_redirect() {
-        let request =
-            AuthorizationRequest { redirect_uri: "http://127.0.0.1:8080/oauth/callback/".into(), ..request() };
-
-        assert!(matches!(check(&request, &provider()), Err(Refusal::Page(_))));
-    }
-
-    #[test]
-    fn a_request_without_pkce_is_refused() {
-        let request = AuthorizationRequest { code_challenge: None, ..request() };
-
-        assert!(matches!(check(&request, &provider()), Err(Refusal::Redirect("invalid_request", _))));
-    }
-
-    #[test]
-    fn a_plain_code_challenge_is_refused() {
-        let request = AuthorizationRequest { code_challenge_method: Some("plain".into()), ..request() };
-
-        assert!(matches!(check(&request, &provider()), Err(Refusal::Redirect("invalid_request", _))));
-    }
-}
+mod tests;

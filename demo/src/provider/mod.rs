@@ -9,15 +9,20 @@ mod pages;
 mod store;
 mod token;
 
+use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, http::header};
 use oauth_proxy::clock::{Clock, SystemClock, Timestamp};
 use serde_json::json;
 
-use crate::terminal::Terminal;
 use keys::SigningKey;
 use store::Store;
 
+use crate::part::Part;
+use crate::terminal;
+
+pub(crate) use store::USERS;
+
+/// Its own name, for the ports of one host share their cookies.
 const COOKIE: &str = "demo-provider";
 
 /// The one application that may ask for sign-ins.
@@ -38,22 +43,21 @@ pub(crate) struct Provider {
     client: Client,
     keys: SigningKey,
     store: Store,
-    terminal: Terminal,
-}
-
-/// Names and passwords of everyone who can sign in.
-pub(crate) fn people() -> impl Iterator<Item = (&'static str, &'static str)> {
-    store::USERS.iter().map(|user| (user.username, user.password))
 }
 
 impl Provider {
     /// A Provider with a new key and nobody signed in.
-    pub(crate) fn new(issuer: String, client: Client, terminal: Terminal) -> Result<Self, String> {
-        Ok(Self { issuer, client, keys: SigningKey::generate()?, store: Store::default(), terminal })
+    pub(crate) fn new(issuer: String, client: Client) -> Result<Self, String> {
+        Ok(Self { issuer, client, keys: SigningKey::generate()?, store: Store::default() })
     }
 
     fn now(&self) -> Timestamp {
         SystemClock.now()
+    }
+
+    /// A line in the terminal about what was asked. Names of people, never a code or a token.
+    fn tell(&self, text: &str) {
+        terminal::tell(Part::Provider, text);
     }
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
 
 /// The Provider's metadata (OIDC Discovery 1.0 section 3).
 async fn discovery(provider: Data<Provider>) -> HttpResponse {
+    provider.tell("tells what it offers (discovery)");
     let issuer = &provider.issuer;
     HttpResponse::Ok().json(json!({
         "issuer": issuer,
@@ -99,15 +104,6 @@ async fn discovery(provider: Data<Provider>) -> HttpResponse {
 }
 
 async fn jwks(provider: Data<Provider>) -> HttpResponse {
+    provider.tell("hands out its public key");
     HttpResponse::Ok().json(provider.keys.jwk_set())
-}
-
-/// The value of our own cookie. Loopback ports share cookies, so every part of the demo has its own name.
-fn login_cookie(req: &HttpRequest) -> Option<&str> {
-    req.headers()
-        .get_all(header::COOKIE)
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE).then_some(value))
 }

@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::store::USERS;
-use crate::page::{escape, page};
+use crate::page::{escape, fill, page};
+use crate::part::Part;
 
 /// `GET /`: says what this is.
 pub(super) async fn home() -> HttpResponse {
@@ -17,29 +18,33 @@ pub(super) async fn home() -> HttpResponse {
     )
 }
 
-/// The sign-in form; it posts to the same authorization request.
+/// The sign-in form; it posts to the same authorization request. A person of the demo is one press away.
 pub(super) fn sign_in(query: &str, username: &str, problem: Option<&str>) -> HttpResponse {
+    let action = format!("/authorize?{}", escape(query));
     let mut people = String::new();
     for user in &USERS {
         let _ = write!(
             people,
-            "<li><strong>{}</strong>: <code>{}</code> / <code>{}</code></li>",
-            user.name, user.username, user.password
+            r#"<li><form method="post" action="{action}"><input type="hidden" name="password" value="{password}">
+<button name="username" value="{name}"><strong>{}</strong><code>{name} / {password}</code></button></form></li>"#,
+            user.name,
+            name = user.username,
+            password = user.password,
         );
     }
+    // The cursor waits in the first field that is empty.
+    let (focus_name, focus_password) = if username.is_empty() { (" autofocus", "") } else { ("", " autofocus") };
     let alert = problem.map_or(String::new(), |text| format!(r#"<p class="alert" role="alert">{}</p>"#, escape(text)));
-    let body = format!(
-        r#"<p class="soft">to continue to <strong>the demo application</strong></p>
-<form class="card" method="post" action="/authorize?{}">
-<label for="username" style="margin-top:0">Name</label>
-<input id="username" name="username" value="{}" autocomplete="username" autocapitalize="none" required autofocus>
-<label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
-{alert}<button class="wide">Sign in</button>
-</form>
-<ul class="people" aria-label="People you can sign in as">{people}</ul>"#,
-        escape(query),
-        escape(username),
+    let body = fill(
+        include_str!("sign_in.html"),
+        &[
+            ("action", &action),
+            ("username", &escape(username)),
+            ("focus_name", focus_name),
+            ("focus_password", focus_password),
+            ("alert", &alert),
+            ("people", &people),
+        ],
     );
     let status = if problem.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     narrow(status, "Sign in", &body)
@@ -77,5 +82,5 @@ pub(super) fn form_post(address: &str, parameters: &[(&str, &str)]) -> HttpRespo
 fn narrow(status: StatusCode, title: &str, body: &str) -> HttpResponse {
     let body =
         format!(r#"<main class="narrow"><p class="eyebrow">Demo Provider</p><h1>{}</h1>{body}</main>"#, escape(title));
-    page(status, title, &body)
+    page(status, Part::Provider, title, &body)
 }

@@ -96,9 +96,9 @@ impl Store {
         self.tables().logins.get(cookie).copied()
     }
 
-    /// Forgets a sign-in; an unknown cookie is no error.
-    pub(crate) fn end_login(&self, cookie: &str) {
-        self.tables().logins.remove(cookie);
+    /// Forgets a sign-in and says whose it was; an unknown cookie is no error.
+    pub(crate) fn end_login(&self, cookie: &str) -> Option<Login> {
+        self.tables().logins.remove(cookie)
     }
 
     /// A new code for this login, good for one use within a minute.
@@ -152,11 +152,10 @@ impl Store {
         Some(grant.clone())
     }
 
-    /// Ends the grant of a refresh token; an unknown token is no error (RFC 7009 section 2.2).
-    pub(crate) fn revoke(&self, token: &str) {
-        if let Some((id, _)) = token.split_once('.') {
-            self.tables().grants.remove(id);
-        }
+    /// Ends the grant of a refresh token and returns it; an unknown token is no error (RFC 7009 section 2.2).
+    pub(crate) fn revoke(&self, token: &str) -> Option<Grant> {
+        let (id, _) = token.split_once('.')?;
+        self.tables().grants.remove(id)
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

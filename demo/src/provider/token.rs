@@ -9,9 +9,9 @@ use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use oauth_proxy::clock::Timestamp;
-use oauth_proxy::random;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Provider;
 use super::keys::{Expired, at_hash};
@@ -43,12 +43,23 @@ pub(super) enum TokenError {
     Server,
 }
 
+impl TokenError {
+    fn code(self) -> &'static str {
+        match self {
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::Server => "server_error",
+        }
+    }
+}
+
 /// Exchanges a code or a refresh token.
 pub(super) async fn token(req: HttpRequest, form: Form<TokenRequest>, provider: Data<Provider>) -> HttpResponse {
     match exchange(&form, authorization(&req), &provider, provider.now()) {
         Ok(tokens) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens),
         Err(error) => {
-            provider.terminal.provider_was_asked(&format!("for tokens by {}, and refused: {error:?}", form.grant_type));
+            provider.tell(&format!("refuses a token request: {}", error.code()));
             refuse(error)
         }
     }
@@ -59,8 +70,10 @@ pub(super) async fn revoke(req: HttpRequest, form: Form<TokenRequest>, provider:
     if let Err(error) = authenticate_client(&form, authorization(&req), &provider) {
         return refuse(error);
     }
-    provider.store.revoke(&form.token);
-    provider.terminal.provider_was_asked("to revoke a refresh token");
+    match provider.store.revoke(&form.token) {
+        Some(grant) => provider.tell(&format!("revokes the refresh token of {}", grant.login.user.username)),
+        None => provider.tell("revoke: the refresh token was of no use any more"),
+    }
     HttpResponse::Ok().finish()
 }
 
@@ -98,10 +111,11 @@ pub(super) fn exchange(
         _ => return Err(TokenError::UnsupportedGrantType),
     };
     let grant = grant.ok_or(TokenError::InvalidGrant)?;
-    provider.terminal.provider_was_asked(&match grant.generation {
-        1 => format!("for the tokens of {}, by code", grant.login.user.username),
-        generation => format!("for newer tokens of {}, the {}. time", grant.login.user.username, generation - 1),
-    });
+    let (person, seconds) = (grant.login.user.username, TOKEN_LIFETIME.as_secs());
+    match grant.generation {
+        1 => provider.tell(&format!("exchanges the code of {person}: tokens for {seconds} s")),
+        generation => provider.tell(&format!("refresh #{} for {person}: tokens for {seconds} s more", generation - 1)),
+    }
     issue(&grant, provider, now).map_err(|_| TokenError::Server)
 }
 
@@ -136,7 +150,7 @@ fn issue(grant: &Grant, provider: &Provider, now: Timestamp) -> Result<Value, js
         "at+jwt", // RFC 9068 section 2.1
         &json!({
             "iss": provider.issuer, "aud": "demo-app", "sub": user.username, "client_id": provider.client.id,
-            "scope": grant.scope, "iat": now.as_unix(), "exp": expires, "jti": random::guid_pair(),
+            "scope": grant.scope, "iat": now.as_unix(), "exp": expires, "jti": Uuid::new_v4().to_string(),
             "generation": grant.generation,
         }),
     )?;
@@ -158,16 +172,15 @@ fn issue(grant: &Grant, provider: &Provider, now: Timestamp) -> Result<Value, js
 }
 
 fn refuse(error: TokenError) -> HttpResponse {
-    let (mut response, code) = match error {
-        TokenError::InvalidClient => (HttpResponse::Unauthorized(), "invalid_client"),
-        TokenError::InvalidGrant => (HttpResponse::BadRequest(), "invalid_grant"),
-        TokenError::UnsupportedGrantType => (HttpResponse::BadRequest(), "unsupported_grant_type"),
-        TokenError::Server => (HttpResponse::InternalServerError(), "server_error"),
+    let mut response = match error {
+        TokenError::InvalidClient => HttpResponse::Unauthorized(),
+        TokenError::InvalidGrant | TokenError::UnsupportedGrantType => HttpResponse::BadRequest(),
+        TokenError::Server => HttpResponse::InternalServerError(),
     };
     if error == TokenError::InvalidClient {
         response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"demo\""));
     }
-    response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "error": code }))
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "error": error.code() }))
 }
 
 fn authorization(req: &HttpRequest) -> Option<&str> {
@@ -175,142 +188,4 @@ fn authorization(req: &HttpRequest) -> Option<&str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::time::Duration;
-
-    use oauth_proxy::clock::Timestamp;
-
-    use super::{TokenError, TokenRequest, exchange};
-    use crate::provider::keys::{Expired, at_hash, s256};
-    use crate::provider::store::{CodeBinding, Login, USERS};
-    use crate::provider::{Client, Provider};
-    use crate::terminal::Terminal;
-
-    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-    const CALLBACK: &str = "http://127.0.0.1:8080/oauth/callback";
-
-    pub(in crate::provider) fn provider() -> Provider {
-        let client = Client {
-            id: "demo".into(),
-            secret: "secret".into(),
-            redirect_uri: CALLBACK.into(),
-            post_logout_redirect_uri: "http://127.0.0.1:8080/oauth/signedout".into(),
-        };
-        Provider::new("http://127.0.0.1:8081".into(), client, Terminal::new()).unwrap()
-    }
-
-    fn code(provider: &Provider) -> String {
-        let binding = CodeBinding { redirect_uri: CALLBACK.into(), code_challenge: s256("verifier") };
-        let login = Login { user: &USERS[0], auth_time: NOW };
-        provider.store.issue_code(login, "openid".into(), Some("nonce".into()), binding, NOW)
-    }
-
-    fn code_request(code: &str) -> TokenRequest {
-        TokenRequest {
-            grant_type: "authorization_code".into(),
-            code: code.into(),
-            redirect_uri: CALLBACK.into(),
-            code_verifier: "verifier".into(),
-            client_id: Some("demo".into()),
-            client_secret: Some("secret".into()),
-            ..TokenRequest::default()
-        }
-    }
-
-    fn refresh_request(token: &str) -> TokenRequest {
-        TokenRequest { grant_type: "refresh_token".into(), refresh_token: token.into(), ..code_request("") }
-    }
-
-    #[test]
-    fn a_code_becomes_tokens_that_belong_together() {
-        let provider = provider();
-
-        let tokens = exchange(&code_request(&code(&provider)), None, &provider, NOW).unwrap();
-
-        let claims = provider.keys.verify("JWT", tokens["id_token"].as_str().unwrap(), Expired::Accepted).unwrap();
-        assert_eq!(claims["nonce"], "nonce");
-        assert_eq!(claims["at_hash"], at_hash(tokens["access_token"].as_str().unwrap()));
-    }
-
-    #[test]
-    fn a_wrong_pkce_verifier_is_refused() {
-        let provider = provider();
-        let request = TokenRequest { code_verifier: "another".into(), ..code_request(&code(&provider)) };
-
-        assert_eq!(exchange(&request, None, &provider, NOW), Err(TokenError::InvalidGrant));
-    }
-
-    #[test]
-    fn a_code_is_refused_the_second_time_and_ends_the_first_grant() {
-        let provider = provider();
-        let request = code_request(&code(&provider));
-        let tokens = exchange(&request, None, &provider, NOW).unwrap();
-
-        let reused = exchange(&request, None, &provider, NOW);
-
-        let refresh = refresh_request(tokens["refresh_token"].as_str().unwrap());
-        assert_eq!(reused, Err(TokenError::InvalidGrant));
-        assert_eq!(exchange(&refresh, None, &provider, NOW), Err(TokenError::InvalidGrant));
-    }
-
-    #[test]
-    fn a_code_older_than_a_minute_is_refused() {
-        let provider = provider();
-        let request = code_request(&code(&provider));
-
-        let late = exchange(&request, None, &provider, NOW.plus(Duration::from_secs(61)));
-
-        assert_eq!(late, Err(TokenError::InvalidGrant));
-    }
-
-    #[test]
-    fn a_code_for_another_redirect_uri_is_refused() {
-        let provider = provider();
-        let request = TokenRequest { redirect_uri: "http://127.0.0.1:1/".into(), ..code_request(&code(&provider)) };
-
-        assert_eq!(exchange(&request, None, &provider, NOW), Err(TokenError::InvalidGrant));
-    }
-
-    #[test]
-    fn a_wrong_client_secret_is_refused_and_leaves_the_code_unused() {
-        let provider = provider();
-        let request = code_request(&code(&provider));
-        let wrong = TokenRequest { client_secret: Some("guess".into()), ..request.clone() };
-
-        let refused = exchange(&wrong, None, &provider, NOW);
-
-        assert_eq!(refused, Err(TokenError::InvalidClient));
-        assert!(exchange(&request, None, &provider, NOW).is_ok());
-    }
-
-    #[test]
-    fn a_client_secret_in_the_basic_scheme_is_accepted() {
-        let provider = provider();
-        let request = TokenRequest { client_id: None, client_secret: None, ..code_request(&code(&provider)) };
-
-        let answer = exchange(&request, Some("Basic ZGVtbzpzZWNyZXQ="), &provider, NOW);
-
-        assert!(answer.is_ok());
-    }
-
-    #[test]
-    fn a_refresh_token_that_was_rotated_ends_the_grant() {
-        let provider = provider();
-        let first = exchange(&code_request(&code(&provider)), None, &provider, NOW).unwrap();
-        let old = refresh_request(first["refresh_token"].as_str().unwrap());
-        let second = exchange(&old, None, &provider, NOW).unwrap();
-
-        let reused = exchange(&old, None, &provider, NOW);
-
-        let new = refresh_request(second["refresh_token"].as_str().unwrap());
-        assert_eq!(reused, Err(TokenError::InvalidGrant));
-        assert_eq!(exchange(&new, None, &provider, NOW), Err(TokenError::InvalidGrant));
-    }
-
-    #[test]
-    fn another_grant_type_is_refused() {
-        let request = TokenRequest { grant_type: "password".into(), ..code_request("") };
-
-        assert_eq!(exchange(&request, None, &provider(), NOW), Err(TokenError::UnsupportedGrantType));
-    }
-}
+pub(super) mod tests;

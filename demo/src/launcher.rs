@@ -1,0 +1,112 @@
+//! Starts the three parts, waits, and ends them together.
+//!
+//! Knows addresses and processes; what the parts do is theirs.
+
+use std::io;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{App, HttpServer};
+use oauth_proxy::random;
+
+use crate::application::Addresses;
+use crate::handler::{Handler, HandlerError, Settings};
+use crate::ports::{Listeners, PortTaken};
+use crate::provider::{self, Client, Provider};
+use crate::{application, welcome};
+
+/// Why the demo doesn't run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    #[error(transparent)]
+    Port(#[from] PortTaken),
+    #[error(transparent)]
+    Handler(#[from] HandlerError),
+    #[error("the demo Provider could not be started: {0}")]
+    Provider(String),
+    #[error("the demo could not be started: {0}")]
+    Server(#[from] io::Error),
+}
+
+/// Runs until Ctrl-C, SIGTERM or the end of the handler.
+pub(crate) async fn run(first_port: u16) -> Result<(), DemoError> {
+    let listeners = Listeners::bind(first_port)?;
+    let addresses = addresses(&listeners)?;
+    let client = client(&addresses.handler);
+    let settings = Settings {
+        address: listeners.handler.local_addr()?,
+        public_base_url: addresses.handler.clone(),
+        issuer: addresses.provider.clone(),
+        client_id: client.id.clone(),
+        client_secret: client.secret.clone(),
+        application: addresses.application.clone(),
+    };
+    let provider = Data::new(Provider::new(addresses.provider.clone(), client).map_err(DemoError::Provider)?);
+    let shown = Data::new(addresses.clone());
+    let servers = [
+        start(server(listeners.provider, move |service| provider::configure(service.app_data(provider.clone())))?),
+        start(server(listeners.application, move |service| application::configure(service.app_data(shown.clone())))?),
+    ];
+    drop(listeners.handler); // held until now, so that nobody else was given it
+    let mut handler = Handler::start(settings).await?;
+    welcome::welcome(&addresses.handler, &addresses.application);
+
+    let ended = tokio::select! {
+        () = asked_to_stop() => Ok(()),
+        error = handler.watch() => Err(DemoError::Handler(error)),
+    };
+    handler.stop().await;
+    for server in servers {
+        server.stop(false).await; // an event stream would never end by itself
+    }
+    ended
+}
+
+/// The handler has another host than the Provider, as in production: ports of one host would share their cookies.
+fn addresses(listeners: &Listeners) -> io::Result<Addresses> {
+    Ok(Addresses {
+        handler: format!("http://localhost:{}", listeners.handler.local_addr()?.port()),
+        provider: format!("http://{}", listeners.provider.local_addr()?),
+        application: format!("http://{}", listeners.application.local_addr()?),
+    })
+}
+
+/// The handler as the Provider knows it.
+fn client(handler: &str) -> Client {
+    Client {
+        id: "demo".to_owned(),
+        secret: random::guid_pair(),
+        redirect_uri: format!("{handler}/oauth/callback"),
+        post_logout_redirect_uri: format!("{handler}/oauth/signedout"),
+    }
+}
+
+fn server(
+    listener: std::net::TcpListener,
+    configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let server = HttpServer::new(move || App::new().configure(configure.clone()));
+    Ok(server.workers(1).disable_signals().listen(listener)?.run())
+}
+
+fn start(server: Server) -> ServerHandle {
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    handle
+}
+
+#[cfg(unix)]
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() {
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,32 @@
+//! The three parts of the demo. Each has one name and one hue, in the terminal and on every page.
+
+/// Who speaks, or whose a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The product.
+    Handler,
+    /// The stand-in for an identity provider.
+    Provider,
+    /// The legacy application.
+    Application,
+}
+
+impl Part {
+    /// Its name in the terminal, and its class in the style sheet.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Provider => "provider",
+            Self::Application => "app",
+        }
+    }
+
+    /// Its hue in a terminal (ECMA-48, SGR): the style sheet has the same ones.
+    pub(crate) fn colour(self) -> &'static str {
+        match self {
+            Self::Handler => "34",
+            Self::Provider => "35",
+            Self::Application => "32",
+        }
+    }
+}

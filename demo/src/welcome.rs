@@ -1,0 +1,33 @@
+//! The first thing the demo says: where to go, who to be, what to try, how to stop.
+
+use crate::provider::USERS;
+use crate::terminal::{BOLD, DIM, paint, say};
+
+/// Says it. `url` is the handler's, `application` the one behind it.
+pub(crate) fn welcome(url: &str, application: &str) {
+    let [ada, grace] = USERS.map(|user| format!("{} / {}", user.username, user.password));
+    let head = |text: &str| paint(BOLD, &format!("{text:<6}"));
+    let or = paint(DIM, "or");
+    say(&format!(
+        "
+  {}
+
+  {}  {}
+  {}  {ada}  {or}  {grace}
+
+  {}  1  Sign in, and watch the access token: it lives 60 s and is refreshed while you read
+          2  Send 10 MB through, and see that both ends computed the same hash
+          3  Sign out in a second tab, then use the first: a script gets 401, never a redirect
+          4  {url}/public needs no sign-in
+          5  {application} is the application itself: nobody tells it who you are
+
+  {}
+",
+        paint(DIM, "apim-oauth-proxy, a demo on loopback"),
+        head("Open"),
+        paint("1;4", url),
+        head("Be"),
+        head("Try"),
+        paint(DIM, "Ctrl-C stops everything. What happens is told here:"),
+    ));
+}

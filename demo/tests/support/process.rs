@@ -1,0 +1,90 @@
+//! The demo's binary, and proof that nothing of it is left.
+//!
+//! Every process of the tree holds the pipe that is its stderr: the pipe ends when the last of them is gone.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Far more than anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running demo; it ends with the test.
+pub(crate) struct Demo {
+    pub(crate) url: String,
+    child: Child,
+    lines: Receiver<String>,
+    all_gone: Receiver<()>,
+}
+
+impl Demo {
+    /// Starts it at free ports and waits for the line that says where to go.
+    pub(crate) fn start() -> Self {
+        let mut child = command(&["--port", "0"]).spawn().unwrap();
+        let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (tell, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        });
+        let (end, all_gone) = channel();
+        thread::spawn(move || stderr.read_to_end(&mut Vec::new()).map(|_| end.send(())));
+
+        let mut demo = Self { url: String::new(), child, lines, all_gone };
+        let line = demo.told_until("Open ");
+        demo.url = line[line.find("http://").unwrap()..].trim().to_owned();
+        demo
+    }
+
+    /// What it says until a line with `end` comes.
+    pub(crate) fn told_until(&self, end: &str) -> String {
+        let mut told = String::new();
+        loop {
+            let line = self.lines.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("{end:?} was not said, but {told}"));
+            told.extend([line.as_str(), "\n"]);
+            if line.contains(end) {
+                return told;
+            }
+        }
+    }
+
+    /// Sends SIGTERM and waits for every process of it.
+    #[cfg(unix)]
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.wait()
+    }
+
+    /// Ends it without warning and waits for every process of it.
+    pub(crate) fn kill(mut self) -> ExitStatus {
+        self.child.kill().unwrap();
+        self.wait()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let status = self.child.wait().unwrap();
+        self.all_gone.recv_timeout(LIMIT).expect("a process of the demo is left");
+        status
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs it to its end: the status, and what it complained about.
+pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String) {
+    let output = command(arguments).output().unwrap();
+    (output.status, String::from_utf8(output.stderr).unwrap())
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
