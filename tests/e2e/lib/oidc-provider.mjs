@@ -41,6 +41,10 @@ export async function startProvider(origin, { host = 'localhost', claimsInIdToke
       const answer = await post(`${issuer}/token/introspection`, { ...credentials, token });
       return answer.json().active;
     },
+    /** Makes a token worthless, as an administrator would. */
+    revoke: (token) => post(`${issuer}/token/revocation`, { ...credentials, token }),
+    /** Tries a refresh token. */
+    refresh: (token) => post(`${issuer}/token`, { ...credentials, grant_type: 'refresh_token', refresh_token: token }),
     /** Lets requests to a path fail with this status until `repair()`. */
     fail(pathname, status = 503) {
       kit.overrides.set(pathname, (_req, res) => res.writeHead(status, { 'content-type': 'text/html' }).end('<h1>Not now</h1>'));

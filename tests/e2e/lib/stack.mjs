@@ -13,8 +13,9 @@ import { startTlsFront } from './tls-front.mjs';
 import { startUpstream } from './upstream.mjs';
 
 /**
- * Starts a stack. `settings` are added to the handler's, `provider` are options of `startProvider`; an object with
- * `settings` takes its place. With `https` browsers know the application as https://app.example:PORT.
+ * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
+ * options of `startProvider`, or an object with `settings` that takes its place. With `https` browsers know the
+ * application as https://app.example:PORT.
  */
 export async function startStack({ settings = {}, provider: options = {}, https = false } = {}) {
   const running = [];
@@ -33,7 +34,7 @@ export async function startStack({ settings = {}, provider: options = {}, https 
       UPSTREAM_URL: upstream.url,
       HEADER_PRESET: 'sample',
       ...provider.settings,
-      ...settings,
+      ...(typeof settings === 'function' ? settings(upstream) : settings),
     }));
     const browser = await begin(startBrowser());
     return stack({ origin, port, upstream, provider, host, browser, running });
