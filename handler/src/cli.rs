@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use zeroize::Zeroizing;
 
 use crate::app;
@@ -55,9 +56,10 @@ fn serve() -> ExitCode {
     let environment = Environment::of_this_process();
     let host_port = environment.functions_host_port();
     let format = if host_port.is_some() { Format::Json } else { Format::Text };
-    let _guard = telemetry::start(format, environment.value("LOG").unwrap_or("info,actix_server=warn"));
+    let configuration = Configuration::read(&environment);
+    let _guard = telemetry::start(format, log_filter(&environment));
 
-    let server = match (Configuration::read(&environment), host_port) {
+    let server = match (configuration, host_port) {
         (Ok(configuration), _) => {
             for warning in &configuration.warnings {
                 tracing::warn!("{warning}");
@@ -81,6 +83,14 @@ fn serve() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `LOG`, which `Configuration` checks; the server library's own start is of no interest.
+fn log_filter(environment: &Environment) -> Targets {
+    let filter = environment.value("LOG").and_then(|filter| filter.parse().ok());
+    filter.unwrap_or_else(|| {
+        Targets::new().with_default(LevelFilter::INFO).with_target("actix_server", LevelFilter::WARN)
+    })
 }
 
 fn report(mistakes: &Mistakes) -> ExitCode {

@@ -4,8 +4,13 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How many lines wait for a slow reader before requests do.
+const LINES: usize = 4_096;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +21,17 @@ pub enum Format {
     Text,
 }
 
-/// Starts logging at the levels of `filter`. What is held is written when the guard is dropped.
-pub fn start(format: Format, filter: &str) -> WorkerGuard {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+/// Starts logging what `filter` lets through. Lines that wait are written when the guard is dropped.
+pub fn start(format: Format, filter: Targets) -> WorkerGuard {
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(false).finish(std::io::stdout());
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
-        Format::Text => lines.with_ansi(std::io::stdout().is_terminal()).init(),
+        Format::Json => {
+            registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).init();
+        }
+        Format::Text => registry.with(lines.with_ansi(std::io::stdout().is_terminal())).init(),
     }
     guard
 }

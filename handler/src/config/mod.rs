@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing_subscriber::filter::Targets;
+
 use crate::crypto::KeyRing;
 use crate::oidc::RelyingPartySettings;
 use crate::proxy::{HeaderPreset, RouteTable};
@@ -79,6 +81,11 @@ impl Listener {
 const LISTEN_ADDR: Setting =
     Setting { name: "LISTEN_ADDR", expected: "an address and a port", example: "127.0.0.1:7071" };
 const WORKERS: Setting = Setting { name: "WORKERS", expected: "a number of threads from 1 to 64", example: "2" };
+const LOG: Setting = Setting {
+    name: "LOG",
+    expected: "levels by target: error, warn, info, debug, trace or off, separated by commas",
+    example: "info,request=warn",
+};
 const PUBLIC_BASE_URL: Setting = Setting {
     name: "PUBLIC_BASE_URL",
     expected: "the https origin that browsers see, without a path (http only on loopback)",
@@ -122,6 +129,7 @@ impl Configuration {
             .parse_or(WORKERS, default_workers(), |text| text.parse().ok().filter(|number| (1..=64).contains(number)));
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let header_preset = reader.parse_or(HEADER_PRESET, HeaderPreset::default(), |text| text.parse().ok());
+        let log = reader.parse_or(LOG, (), |text| text.parse::<Targets>().is_ok().then_some(()));
         let proof = reader.parse_or(GATEWAY_PROOF, (), |text| (text == "none").then_some(()));
 
         let mistakes = reader.finish();
@@ -130,8 +138,8 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(())) =
-            (sessions, workers, cookie_prefix, header_preset, proof)
+        let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(()), Some(())) =
+            (sessions, workers, cookie_prefix, header_preset, proof, log)
         else {
             return Err(mistakes);
         };

@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn the_golden_cold_part_never_changes() {
+        let context = PartContext { part: Part::Cold, generation: 258 };
+
+        let sealed = cipher().seal_with_salt(b"frozen", context, &ring(), [8; 32]);
+
+        assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "X4H0mYl0BQRRZoz7u2nz-lU6MgjW1g");
+        assert_eq!(cipher().open(&sealed, context, &ring()).unwrap().as_slice(), b"frozen");
+    }
+
+    #[test]
     fn the_key_and_the_database_without_the_cookie_open_nothing() {
         let sealed = cipher().seal(b"tokens", HOT_1, &ring());
         let without_cookie = RecordCipher { secret: &[0; 32], ..cipher() };

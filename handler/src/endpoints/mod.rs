@@ -101,8 +101,7 @@ impl Destination {
         let found = below.and_then(|below| ROUTES.iter().find(|endpoint| endpoint.names.contains(&below)));
         match found {
             Some(endpoint) => Self::Endpoint(endpoint),
-            None if below.is_some() || path == auth_prefix => Self::Nothing,
-            None if path.parse::<ReturnUrl>().is_ok_and(|path| path.is_under(auth_prefix)) => Self::Nothing,
+            None if is_another_spelling(path, auth_prefix) => Self::Nothing,
             None => Self::Proxy,
         }
     }
@@ -122,6 +121,14 @@ impl Destination {
     pub fn is_api(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Me | Kind::Refresh | Kind::Live | Kind::Ready, .. }))
     }
+}
+
+/// True for a path that some reader could take for one of ours: in other case, encoded, or with parameters.
+fn is_another_spelling(path: &str, auth_prefix: &str) -> bool {
+    let start = path.get(..auth_prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(auth_prefix));
+    let boundary = path.as_bytes().get(auth_prefix.len());
+    (start && matches!(boundary, None | Some(b'/' | b';')))
+        || (path.contains('%') && path.parse::<ReturnUrl>().is_ok_and(|path| path.is_under(auth_prefix)))
 }
 
 /// Answers a request at its destination.
@@ -171,4 +178,38 @@ fn see_other(location: &str, cookies: impl IntoIterator<Item = HeaderValue>) -> 
         answer.headers_mut().append(header::SET_COOKIE, cookie);
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_prefix_ends_at_a_segment_and_has_no_other_spelling() {
+        let lead = |path: &str| match Destination::of(path, "/oauth") {
+            Destination::Endpoint(endpoint) => endpoint.names[0],
+            Destination::Nothing => "nothing",
+            Destination::Proxy => "proxy",
+        };
+        for (path, expected) in [
+            ("/oauth/signin", "signin"),
+            ("/oauth/login", "signin"),
+            ("/oauth/health/live", "health/live"),
+            ("/oauth", "nothing"),
+            ("/oauth/", "nothing"),
+            ("/oauth/signin/", "nothing"),
+            ("/oauth//signin", "nothing"),
+            ("/OAuth/signin", "nothing"),
+            ("/oauth;x/signin", "nothing"),
+            ("/%6fauth/signin", "nothing"),
+            ("/%256fauth/signin", "nothing"),
+            ("/", "proxy"),
+            ("/oauthfoo", "proxy"),
+            ("/oauth-app", "proxy"),
+            ("/a/oauth/signin", "proxy"),
+            ("/100%25", "proxy"),
+        ] {
+            assert_eq!(lead(path), expected, "{path}");
+        }
+    }
 }

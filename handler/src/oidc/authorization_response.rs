@@ -2,6 +2,7 @@
 
 use url::form_urlencoded;
 
+use super::error_code::error_code;
 use super::{PendingLogin, ProviderMetadata};
 use crate::clock::Timestamp;
 
@@ -41,7 +42,7 @@ pub enum AuthorizationResponseError {
     /// The Provider refused, with its `error` (RFC 6749 4.1.2.1).
     #[error("the provider refused the sign-in")]
     Refused {
-        /// The Provider's error code.
+        /// The Provider's error code: at most 64 letters, digits and `_-.`, whatever the browser brought.
         error: String,
     },
 }
@@ -76,7 +77,7 @@ impl AuthorizationResponse {
             }
         };
         let outcome = match (once("error")?, once("code")?) {
-            (Some(error), _) => Outcome::Error(error),
+            (Some(error), _) => Outcome::Error(error_code(&error)),
             (None, Some(code)) => Outcome::Code(code),
             (None, None) => return Err(AuthorizationResponseError::Empty),
         };
@@ -183,6 +184,10 @@ mod tests {
             ("error=access_denied&iss=https://evil.example", false, Issuer),
             ("error=access_denied", false, refused.clone()),
             ("error=access_denied&code=a", false, refused),
+            ("error=a&error=b", false, Repeated("error")),
+            ("error=access_denied", true, Issuer),
+            ("error=%3Cscript%3E", false, Refused { error: "unrecognized_error".to_owned() }),
+            ("error=a%0Alevel%3Derror", false, Refused { error: "unrecognized_error".to_owned() }),
         ];
         for (rest, promises_iss, expected) in table {
             assert_eq!(check(rest, promises_iss, NOW), Err(expected), "{rest}");

@@ -3,8 +3,25 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Claims that belong to the token, not to the person; nothing but a verified ID token sets them.
-const PROTOCOL: [&str; 10] = ["iss", "sub", "aud", "azp", "exp", "iat", "nbf", "nonce", "at_hash", "auth_time"];
+/// Claims that belong to the token or to the act of signing in, not to the person; nothing but a verified ID token
+/// sets them. `sid` above all: it is what the Provider ends our session by.
+const PROTOCOL: [&str; 15] = [
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "auth_time",
+    "acr",
+    "amr",
+    "sid",
+];
 
 /// A verified set of claims (OIDC Core 5.1).
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -79,7 +96,9 @@ mod tests {
     fn userinfo_speaks_of_the_person_and_never_of_the_token() {
         let mut known = claims(serde_json::json!({"sub": "ada", "iss": "https://op.example"}));
 
-        known.merge_userinfo(claims(serde_json::json!({"sub": "eve", "iss": "https://evil.example", "email": "a@b"})));
+        let hostile = PROTOCOL.map(|name| (name.to_owned(), Value::from("evil")));
+        known.merge_userinfo(Claims::new(hostile.into_iter().collect()));
+        known.merge_userinfo(claims(serde_json::json!({"email": "a@b"})));
 
         let expected = serde_json::json!({"sub": "ada", "iss": "https://op.example", "email": "a@b"});
         assert_eq!(known, claims(expected));

@@ -1,5 +1,7 @@
 //! The Provider's metadata (OpenID Connect Discovery 1.0, RFC 8414).
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -26,15 +28,15 @@ pub struct ProviderMetadata {
 }
 
 /// Why a document is not the metadata of our Provider.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DiscoveryError {
     /// Not JSON, or a required member is missing or has another type.
     #[error("the provider's metadata cannot be read")]
-    Malformed(#[source] serde_json::Error),
+    Malformed(#[source] Arc<serde_json::Error>),
     /// OIDC Discovery 4.3: the document speaks for another issuer.
     #[error("the provider's metadata is for issuer {found}, not the configured one")]
     Issuer {
-        /// The issuer that the document names.
+        /// The issuer that the document names, without control characters, at most 200 letters of it.
         found: String,
     },
     /// An endpoint is neither https nor on loopback.
@@ -57,9 +59,11 @@ impl ProviderMetadata {
     /// # Errors
     /// See [`DiscoveryError`].
     pub fn parse(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
-        let metadata: Self = serde_json::from_slice(document).map_err(DiscoveryError::Malformed)?;
+        let metadata: Self =
+            serde_json::from_slice(document).map_err(|error| DiscoveryError::Malformed(Arc::new(error)))?;
         if metadata.issuer != issuer {
-            return Err(DiscoveryError::Issuer { found: metadata.issuer });
+            let printable = metadata.issuer.chars().filter(|letter| !letter.is_control());
+            return Err(DiscoveryError::Issuer { found: printable.take(LONGEST_ISSUER).collect() });
         }
         let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_secure));
         if let Some((endpoint, _)) = insecure {
@@ -79,6 +83,9 @@ impl ProviderMetadata {
         ]
     }
 }
+
+/// So much of a stranger's text fits a log line.
+const LONGEST_ISSUER: usize = 200;
 
 /// RFC 6749 3.1 and 3.2 ask for TLS; loopback is where tests and demos live.
 #[must_use]
@@ -124,6 +131,15 @@ mod tests {
         for issuer in ["https://op.example", "https://evil.example/", "https://OP.example/", ""] {
             assert!(matches!(parse(json!({ "issuer": issuer })), Err(DiscoveryError::Issuer { .. })), "{issuer}");
         }
+    }
+
+    #[test]
+    fn another_issuers_name_is_told_in_a_form_that_a_log_can_hold() {
+        let refused =
+            parse(json!({ "issuer": format!("https://evil.example\n\u{1b}[2J{}", "a".repeat(300)) })).unwrap_err();
+
+        let DiscoveryError::Issuer { found } = refused else { panic!("{refused}") };
+        assert!(found.starts_with("https://evil.example[2Jaaa") && found.len() == 200, "{found}");
     }
 
     #[test]

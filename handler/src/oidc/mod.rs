@@ -1,27 +1,48 @@
 //! The protocol with the Provider: OpenID Connect Core 1.0 over OAuth 2.0, a file per noun of theirs.
 //!
-//! Only `relying_party` does I/O. Knows nothing of cookies, of stores or of a web framework.
+//! Only `http` does I/O, and only `relying_party` and its verbs use it. Knows nothing of cookies, of stores or of a
+//! web framework.
 
 mod authorization_request;
 mod authorization_response;
 mod claims;
+mod client_authentication;
 mod discovery;
+mod error_code;
+mod http;
 mod id_token;
 mod jwks;
+mod jws;
+mod login_error;
+mod logout_request;
 mod pending_login;
 mod pkce;
+mod provider_cache;
+mod provider_error;
+mod refresh;
 mod relying_party;
+mod revocation;
+#[cfg(test)]
+mod scripted_provider;
+mod token_error;
+mod token_request;
 mod token_response;
+mod userinfo;
 
 pub use authorization_request::{AuthorizationRequest, ClientRegistration, LoginHints, ResponseMode};
 pub use authorization_response::{AuthorizationResponse, AuthorizationResponseError};
 pub use claims::Claims;
+pub use client_authentication::ClientAuthentication;
 pub use discovery::{DiscoveryError, ProviderMetadata, is_secure};
 pub use id_token::{IdTokenError, IdTokenVerifier};
 pub use jwks::{JwksError, VerificationKeys};
+pub use login_error::LoginError;
+pub use logout_request::LogoutRequest;
 pub use pending_login::PendingLogin;
-pub use relying_party::{
-    ClientAuthentication, CompletedLogin, CompletedRefresh, LoginError, LogoutRequest, ProviderCache, ProviderError,
-    RefreshError, RelyingParty, RelyingPartySettings,
-};
+pub use provider_cache::ProviderCache;
+pub use provider_error::ProviderError;
+pub use refresh::{CompletedRefresh, RefreshError};
+pub use relying_party::{CompletedLogin, RelyingParty, RelyingPartySettings};
+pub use token_error::TokenError;
 pub use token_response::{AccessToken, RefreshToken, TokenResponse, TokenResponseError};
+pub use userinfo::UserInfoError;

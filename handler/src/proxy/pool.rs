@@ -22,6 +22,9 @@ use super::upstream::Upstream;
 /// How many idle connections to one Upstream a worker keeps.
 const MAX_IDLE: usize = 64;
 
+/// How much of a response is read ahead of the client; hyper would go up to 400 KiB a connection.
+const BUFFER: usize = 32 * 1024;
+
 /// One HTTP/1.1 connection to an Upstream.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
@@ -106,7 +109,8 @@ async fn handshake<T>(io: T, upstream: &Upstream) -> io::Result<Connection>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (sender, driver) = http1::handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    let (sender, driver) =
+        http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
         // Whoever uses the connection sees the same error and reports it.
         let _ = driver.await;

@@ -1,8 +1,12 @@
 //! Small questions to a request: one header's text, and the identifier that its log line and its page share.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use actix_web::HttpRequest;
 use actix_web::http::header::AsHeaderName;
-use uuid::Uuid;
+
+use crate::random;
 
 /// Names one request in logs, pages and problem documents: the host's invocation id, or one of our own.
 #[derive(Clone, Debug)]
@@ -16,7 +20,7 @@ impl RequestId {
             (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         let given = single_header(req, "x-azure-functions-invocationid").filter(is_plain);
-        Self(given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+        Self(given.map_or_else(next_id, str::to_owned))
     }
 
     /// The identifier as text.
@@ -24,6 +28,13 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Unique among this and other processes, and no secret: random once, then counted.
+fn next_id() -> String {
+    static PROCESS: LazyLock<String> = LazyLock::new(|| random::guid_pair()[..16].to_owned());
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The text of a header's first value.

@@ -1,0 +1,83 @@
+//! How we prove to the Provider's endpoints who we are (OIDC Core 9, RFC 6749 2.3.1).
+//!
+//! The one place of it: the code exchange, refreshes and revocations all send what this says.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use url::form_urlencoded::{Serializer, byte_serialize};
+use zeroize::Zeroizing;
+
+/// The method, with the secret that it needs.
+#[derive(Clone)]
+pub enum ClientAuthentication {
+    /// HTTP Basic.
+    ClientSecretBasic(Zeroizing<String>),
+    /// In the form.
+    ClientSecretPost(Zeroizing<String>),
+    /// A public client.
+    None,
+}
+
+/// A form of ours, authenticated: the body, and the `Authorization` header if the method has one.
+pub(super) struct AuthenticatedForm {
+    pub(super) body: String,
+    pub(super) authorization: Option<Zeroizing<String>>,
+}
+
+impl ClientAuthentication {
+    /// Encodes `form` and adds what the method asks for.
+    pub(super) fn authenticate(&self, client_id: &str, form: &[(&str, &str)]) -> AuthenticatedForm {
+        let mut body = Serializer::new(String::new());
+        body.extend_pairs(form);
+        let mut authorization = None;
+        match self {
+            Self::ClientSecretBasic(secret) => authorization = Some(basic(client_id, secret)),
+            Self::ClientSecretPost(secret) => {
+                body.append_pair("client_id", client_id).append_pair("client_secret", secret);
+            }
+            Self::None => {
+                body.append_pair("client_id", client_id);
+            }
+        }
+        AuthenticatedForm { body: body.finish(), authorization }
+    }
+}
+
+/// RFC 6749 2.3.1: both are form-urlencoded before they go into the header.
+fn basic(client_id: &str, secret: &str) -> Zeroizing<String> {
+    let encode = |text: &str| Zeroizing::new(byte_serialize(text.as_bytes()).collect::<String>());
+    let pair = Zeroizing::new(format!("{}:{}", *encode(client_id), *encode(secret)));
+    Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientAuthentication(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let method = ClientAuthentication::ClientSecretBasic("hunter2".to_owned().into());
+
+        assert_eq!(format!("{method:?}"), "ClientAuthentication(..)");
+    }
+
+    #[test]
+    fn basic_encodes_before_it_joins() {
+        let method = ClientAuthentication::ClientSecretBasic("s:e c%".to_owned().into());
+
+        let form = method.authenticate("https://app", &[("a", "b c")]);
+
+        let header = form.authorization.unwrap();
+        let decoded = STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap();
+        assert_eq!(decoded, b"https%3A%2F%2Fapp:s%3Ae+c%25");
+        assert_eq!(form.body, "a=b+c");
+    }
+}

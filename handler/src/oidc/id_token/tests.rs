@@ -1,0 +1,265 @@
+//! Tokens that keep every rule and tokens that break one, signed by real keys.
+
+use serde_json::json;
+
+use super::*;
+use crate::oidc::scripted_provider::SigningKey;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn keys(keys: &[&SigningKey]) -> VerificationKeys {
+    let mut set = vec![json!({"kty": "quantum", "kid": "k"})];
+    set.extend(keys.iter().map(|key| key.jwk.clone()));
+    VerificationKeys::parse(json!({ "keys": set }).to_string().as_bytes()).unwrap()
+}
+
+fn verifier(keys: &VerificationKeys) -> IdTokenVerifier<'_> {
+    IdTokenVerifier { keys, issuer: "https://op.example", client_id: "client" }
+}
+
+fn claims(pending: &PendingLogin, change: &Value) -> Value {
+    let now = NOW.as_unix();
+    let mut claims = json!({
+        "iss": "https://op.example", "sub": "ada", "aud": "client",
+        "exp": now + 300, "iat": now, "nonce": pending.nonce(),
+    });
+    claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    claims
+}
+
+fn verdict(change: &Value, max_age: Option<u64>) -> Result<(), &'static str> {
+    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", max_age, NOW));
+    let token = key.sign(&claims(&pending, change));
+    verifier(&keys(&[&key])).verify(&token, "access", &pending, NOW).map(drop).map_err(|error| error.code())
+}
+
+/// The verdict over a token with this header, signed by the key named `k`.
+fn header_verdict(header: &str) -> Result<(), &'static str> {
+    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
+    let token = key.sign_raw(header, &claims(&pending, &json!({})).to_string());
+    verifier(&keys(&[&key])).verify(&token, "access", &pending, NOW).map(drop).map_err(|error| error.code())
+}
+
+#[test]
+fn an_id_token_that_keeps_every_rule_is_accepted() {
+    let now = NOW.as_unix();
+    let at_hash = base64url(&Sha256::digest(b"access")[..16]);
+    let accepted = [
+        json!({}),
+        json!({"aud": ["client"]}),
+        json!({"aud": ["client", "api"], "azp": "client"}),
+        json!({"exp": now - 59, "iat": now - 300}),
+        json!({"iat": now + 60}),
+        json!({"exp": 1_800_000_300.5}),
+        json!({"nbf": now + 60}),
+        json!({ "at_hash": at_hash }),
+        json!({"sub": "a".repeat(255)}),
+        json!({"anything": {"else": [1]}}),
+    ];
+    for change in accepted {
+        assert_eq!(verdict(&change, None), Ok(()), "{change}");
+    }
+    assert_eq!(verdict(&json!({"auth_time": now - 60}), Some(60)), Ok(()));
+}
+
+#[test]
+fn an_id_token_that_breaks_a_rule_is_refused_by_its_name() {
+    let now = NOW.as_unix();
+    let table = [
+        (json!({"iss": "https://evil.example"}), "id_token_issuer"),
+        (json!({"iss": "https://op.example/"}), "id_token_issuer"),
+        (json!({"iss": null}), "id_token_issuer"),
+        (json!({"iss": ["https://op.example"]}), "id_token_issuer"),
+        (json!({"sub": null}), "id_token_subject"),
+        (json!({"sub": ""}), "id_token_subject"),
+        (json!({"sub": 7}), "id_token_subject"),
+        (json!({"sub": "a".repeat(256)}), "id_token_subject"),
+        (json!({"aud": "another-client"}), "id_token_audience"),
+        (json!({"aud": "client "}), "id_token_audience"),
+        (json!({"aud": null}), "id_token_audience"),
+        (json!({"aud": []}), "id_token_audience"),
+        (json!({"aud": [["client"]]}), "id_token_audience"),
+        (json!({"aud": {"client": true}}), "id_token_audience"),
+        (json!({"aud": ["client", "api"]}), "id_token_audience"),
+        (json!({"aud": ["client", 5]}), "id_token_audience"),
+        (json!({"aud": ["client", "api"], "azp": "api"}), "id_token_audience"),
+        (json!({"aud": "api", "azp": "client"}), "id_token_audience"),
+        (json!({"azp": "another-client"}), "id_token_audience"),
+        (json!({"azp": 1}), "id_token_audience"),
+        (json!({"exp": now - 60}), "id_token_expired"),
+        (json!({"exp": null}), "id_token_expired"),
+        (json!({"exp": "never"}), "id_token_expired"),
+        (json!({"exp": (now + 300).to_string()}), "id_token_expired"),
+        (json!({"exp": -1}), "id_token_expired"),
+        (json!({"exp": [now + 300]}), "id_token_expired"),
+        (json!({"iat": now + 61}), "id_token_not_yet_valid"),
+        (json!({"iat": 1e300}), "id_token_not_yet_valid"),
+        (json!({"iat": null}), "id_token_not_yet_valid"),
+        (json!({"nbf": now + 61}), "id_token_not_yet_valid"),
+        (json!({"nbf": "tomorrow"}), "id_token_not_yet_valid"),
+        (json!({"nonce": "another"}), "id_token_nonce"),
+        (json!({"nonce": ""}), "id_token_nonce"),
+        (json!({"nonce": null}), "id_token_nonce"),
+        (json!({"nonce": 5}), "id_token_nonce"),
+        (json!({"at_hash": "another"}), "id_token_at_hash"),
+        (json!({"at_hash": ""}), "id_token_at_hash"),
+        (json!({"at_hash": 5}), "id_token_at_hash"),
+    ];
+    for (change, code) in table {
+        assert_eq!(verdict(&change, None), Err(code), "{change}");
+    }
+}
+
+#[test]
+fn a_sign_in_older_than_the_asked_max_age_is_refused() {
+    let too_old = json!({"auth_time": NOW.as_unix() - 121});
+
+    assert_eq!(verdict(&too_old, Some(60)), Err("id_token_auth_time"));
+    assert_eq!(verdict(&json!({}), Some(60)), Err("id_token_auth_time"));
+}
+
+#[test]
+fn every_kind_of_key_verifies_its_own_and_its_own_at_hash() {
+    let pending = PendingLogin::begin("/", None, NOW);
+    let sha256 = base64url(&Sha256::digest(b"access")[..16]);
+    let sha512 = base64url(&Sha512::digest(b"access")[..32]);
+    let table =
+        [(SigningKey::es256("k"), &sha256), (SigningKey::rs256("k"), &sha256), (SigningKey::ed25519("k"), &sha512)];
+    for (key, at_hash) in table {
+        let token = key.sign(&claims(&pending, &json!({ "at_hash": at_hash })));
+        let verified = verifier(&keys(&[&key])).verify(&token, "access", &pending, NOW);
+        assert!(verified.is_ok(), "{:?}: {verified:?}", key.jwk["kty"]);
+    }
+}
+
+#[test]
+fn a_token_signed_by_another_key_is_refused() {
+    let (ours, theirs, unknown) = (SigningKey::es256("k"), SigningKey::es256("k"), SigningKey::es256("k2"));
+    let pending = PendingLogin::begin("/", None, NOW);
+
+    let code = |key: &SigningKey| {
+        let token = key.sign(&claims(&pending, &json!({})));
+        verifier(&keys(&[&ours])).verify(&token, "access", &pending, NOW).unwrap_err().code()
+    };
+
+    assert_eq!((code(&theirs), code(&unknown)), ("id_token_signature", "id_token_key"));
+}
+
+#[test]
+fn two_keys_of_one_name_both_verify() {
+    let (older, newer) = (SigningKey::es256("k"), SigningKey::es256("k"));
+    let (set, pending) = (keys(&[&older, &newer]), PendingLogin::begin("/", None, NOW));
+
+    for key in [&older, &newer] {
+        let token = key.sign(&claims(&pending, &json!({})));
+        assert!(verifier(&set).verify(&token, "access", &pending, NOW).is_ok());
+    }
+}
+
+#[test]
+fn a_token_without_a_key_identifier_is_verified_by_whichever_key_signed_it() {
+    let (older, newer, stranger) = (SigningKey::es256("a"), SigningKey::es256("b"), SigningKey::es256("c"));
+    let (set, pending) = (keys(&[&older, &newer]), PendingLogin::begin("/", None, NOW));
+    let sign = |key: &SigningKey| key.sign_raw(r#"{"alg":"ES256"}"#, &claims(&pending, &json!({})).to_string());
+    let verify = |key: &SigningKey| verifier(&set).verify(&sign(key), "access", &pending, NOW);
+
+    assert!(verify(&older).is_ok() && verify(&newer).is_ok());
+    assert_eq!(verify(&stranger).unwrap_err().code(), "id_token_signature");
+}
+
+#[test]
+fn a_token_of_an_algorithm_we_never_accept_is_refused() {
+    for alg in ["none", "None", "NONE", "HS256", "HS512", "ES256K", "es256", "ES256 ", ""] {
+        assert_eq!(header_verdict(&json!({"alg": alg, "kid": "k"}).to_string()), Err("id_token_algorithm"), "{alg}");
+    }
+}
+
+#[test]
+fn a_public_key_is_no_shared_secret() {
+    let (key, pending) = (SigningKey::rs256("k"), PendingLogin::begin("/", None, NOW));
+    let modulus = jsonwebtoken::EncodingKey::from_secret(key.jwk["n"].as_str().unwrap().as_bytes());
+    let header = jsonwebtoken::Header { kid: Some("k".to_owned()), ..jsonwebtoken::Header::default() };
+    let token = jsonwebtoken::encode(&header, &claims(&pending, &json!({})), &modulus).unwrap();
+
+    let refused = verifier(&keys(&[&key])).verify(&token, "access", &pending, NOW).unwrap_err();
+
+    assert_eq!(refused.code(), "id_token_algorithm");
+}
+
+#[test]
+fn a_header_decides_nothing_but_the_key_and_its_algorithm() {
+    let stranger = SigningKey::es256("k").jwk;
+    let table = [
+        (r#"{"alg":"ES256","kid":"k"}"#.to_owned(), Ok(()), "as usual"),
+        (r#"{"alg":"ES256","kid":"k","typ":"JWT"}"#.to_owned(), Ok(()), "with its type"),
+        (r#"{"alg":"ES256","kid":"k","typ":"jwt","x5t":5}"#.to_owned(), Ok(()), "another case, and a strange hint"),
+        (format!(r#"{{"alg":"ES256","kid":"k","jwk":{stranger}}}"#), Ok(()), "a key that is not looked at"),
+        (r#"{"alg":"ES256","kid":"k","jku":"http://evil.example"}"#.to_owned(), Ok(()), "nor is an address of one"),
+        (r#"{"kid":"k"}"#.to_owned(), Err("id_token_algorithm"), "no algorithm"),
+        (r#"{"alg":["ES256"],"kid":"k"}"#.to_owned(), Err("id_token_algorithm"), "several algorithms"),
+        (r#"{"alg":"RS256","kid":"k"}"#.to_owned(), Err("id_token_key"), "an algorithm of another type of key"),
+        (r#"{"alg":"ES384","kid":"k"}"#.to_owned(), Err("id_token_key"), "an algorithm of another curve"),
+        (r#"{"alg":"EdDSA","kid":"k"}"#.to_owned(), Err("id_token_key"), "an algorithm of another kind of curve"),
+        (r#"{"alg":"ES256","kid":5}"#.to_owned(), Err("id_token_malformed"), "a name that is a number"),
+        (r#"{"alg":"ES256","kid":null}"#.to_owned(), Err("id_token_malformed"), "a name that is null"),
+        (r#"{"alg":"ES256","kid":"K"}"#.to_owned(), Err("id_token_key"), "a name in another case"),
+        (r#"{"alg":"ES256","kid":"../../k"}"#.to_owned(), Err("id_token_key"), "a name that is a path"),
+        (r#"{"alg":"ES256","kid":"k","kid":"k"}"#.to_owned(), Err("id_token_malformed"), "two names"),
+        (r#"{"alg":"none","alg":"ES256","kid":"k"}"#.to_owned(), Err("id_token_malformed"), "two algorithms"),
+        (r#"{"alg":"ES256","kid":"k","crit":["b64"]}"#.to_owned(), Err("id_token_malformed"), "an extension"),
+        (r#"{"alg":"ES256","kid":"k","typ":"logout+jwt"}"#.to_owned(), Err("id_token_malformed"), "a logout token"),
+        (r#"{"alg":"ES256","kid":"k","typ":"application/at+JWT"}"#.to_owned(), Err("id_token_malformed"), "access"),
+        (r#"{"alg":"ES256","kid":"k","typ":5}"#.to_owned(), Err("id_token_malformed"), "a type that is a number"),
+    ];
+    for (header, expected, reason) in table {
+        assert_eq!(header_verdict(&header), expected, "{reason}");
+    }
+}
+
+#[test]
+fn a_payload_that_says_two_things_is_refused_though_it_is_signed() {
+    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
+    let once = claims(&pending, &json!({})).to_string();
+    let twice = once.replacen('{', r#"{"sub":"eve","#, 1);
+    let token = key.sign_raw(r#"{"alg":"ES256","kid":"k"}"#, &twice);
+
+    let refused = verifier(&keys(&[&key])).verify(&token, "access", &pending, NOW).unwrap_err();
+
+    assert_eq!(refused.code(), "id_token_malformed");
+}
+
+#[test]
+fn a_signature_of_another_form_is_refused() {
+    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
+    let token = key.sign(&claims(&pending, &json!({})));
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let zero = base64url(&[0; 64]);
+    let table =
+        ["", "AA", &zero, &signature[..signature.len() - 2], &format!("{signature}="), &format!("{signature}AA")];
+    for changed in table {
+        let refused = verifier(&keys(&[&key])).verify(&format!("{signed}.{changed}"), "access", &pending, NOW);
+        assert_eq!(refused.unwrap_err().code(), "id_token_signature", "{changed}");
+    }
+}
+
+#[test]
+fn what_is_no_signed_token_is_refused() {
+    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
+    let (set, good) = (keys(&[&key]), key.sign(&claims(&pending, &json!({}))));
+    let long = key.sign(&claims(&pending, &json!({"groups": "g".repeat(64 * 1024)})));
+    for token in ["", ".", "..", "a.b.c", "e30", &format!("{good}.a.b"), &format!(" {good}"), &long] {
+        let refused = verifier(&set).verify(token, "access", &pending, NOW).unwrap_err();
+        assert_eq!(refused.code(), "id_token_malformed", "{token:.40}");
+    }
+}
+
+#[test]
+fn a_refreshed_id_token_needs_no_nonce_but_the_same_subject() {
+    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
+    let (set, token) = (keys(&[&key]), key.sign(&claims(&pending, &json!({"nonce": null}))));
+
+    assert!(verifier(&set).verify_refreshed(&token, "access", "ada", NOW).is_ok());
+    let refused = verifier(&set).verify_refreshed(&token, "access", "eve", NOW).unwrap_err();
+    assert_eq!(refused.code(), "id_token_subject");
+}

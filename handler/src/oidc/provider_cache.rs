@@ -1,0 +1,146 @@
+//! The Provider's metadata and keys, fetched once per process however many workers ask at once.
+//!
+//! Knows no HTTP: what to fetch is handed in. Time is an argument.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{ProviderError, ProviderMetadata, VerificationKeys};
+use crate::clock::Timestamp;
+
+/// How long a document is taken as it is: Providers announce a change longer before.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// How long the last good document serves a Provider that is down. A key that was withdrawn lives no longer here.
+const USABLE: Duration = Duration::from_secs(24 * 3600);
+
+/// After a failure with nothing at hand, when the next attempt may be made.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The same while the last good document serves, and between two searches for an unknown key.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
+
+/// What all workers know of the Provider.
+#[derive(Debug, Default)]
+pub struct ProviderCache {
+    pub(super) metadata: Cached<ProviderMetadata>,
+    pub(super) keys: Cached<VerificationKeys>,
+}
+
+/// One document, and the single flight that fetches it.
+#[derive(Debug)]
+pub(super) struct Cached<T> {
+    state: Mutex<State<T>>,
+    flight: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    document: Option<(Arc<T>, Timestamp)>,
+    failure: Option<(ProviderError, Timestamp)>,
+    sought_at: Option<Timestamp>,
+    landings: u64,
+}
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        let state = State { document: None, failure: None, sought_at: None, landings: 0 };
+        Self { state: Mutex::new(state), flight: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<T> Cached<T> {
+    /// The document if no fetch is due; it may be none, after a failure a moment ago.
+    pub(super) fn at_hand(&self, now: Timestamp) -> Option<Result<Arc<T>, ProviderError>> {
+        let state = self.state();
+        let pause = if state.usable(now).is_some() { LONG_PAUSE } else { PAUSE };
+        let is_fresh = state.document.as_ref().is_some_and(|(_, fetched_at)| is_within(FRESH, *fetched_at, now));
+        let has_just_failed = state.failure.as_ref().is_some_and(|(_, failed_at)| is_within(pause, *failed_at, now));
+        (is_fresh || has_just_failed).then(|| state.outcome(now))
+    }
+
+    /// Fetches the document, or waits for the fetch under way. While the last good one serves, nobody waits for
+    /// another's fetch.
+    pub(super) async fn load(
+        &self,
+        now: Timestamp,
+        fetch: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<Arc<T>, ProviderError> {
+        let (landings, usable) = {
+            let state = self.state();
+            (state.landings, state.usable(now))
+        };
+        let _flight = match (self.flight.try_lock(), usable) {
+            (Ok(flight), _) => flight,
+            (Err(_), Some(document)) => return Ok(document),
+            (Err(_), None) => self.flight.lock().await,
+        };
+        if self.state().landings != landings {
+            return self.state().outcome(now); // the flight we waited for brought it, or its failure
+        }
+        if let Some(outcome) = self.at_hand(now) {
+            return outcome;
+        }
+        self.land(fetch.await, now)
+    }
+
+    /// Fetches the document because `known` lacks a key, at most once a minute, and returns a newer one if there is.
+    pub(super) async fn seek(
+        &self,
+        known: &Arc<T>,
+        now: Timestamp,
+        fetch: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Option<Arc<T>> {
+        let _flight = self.flight.lock().await;
+        {
+            let mut state = self.state();
+            let newer = state.document.as_ref().filter(|(document, _)| !Arc::ptr_eq(document, known));
+            if let Some((document, _)) = newer {
+                return Some(Arc::clone(document));
+            }
+            if state.sought_at.is_some_and(|sought_at| is_within(LONG_PAUSE, sought_at, now)) {
+                return None;
+            }
+            state.sought_at = Some(now);
+        }
+        self.land(Ok(fetch.await.ok()?), now).ok()
+    }
+
+    fn land(&self, fetched: Result<T, ProviderError>, now: Timestamp) -> Result<Arc<T>, ProviderError> {
+        let mut state = self.state();
+        state.landings += 1;
+        match fetched {
+            Ok(document) => {
+                state.document = Some((Arc::new(document), now));
+                state.failure = None;
+            }
+            Err(error) => state.failure = Some((error, now)),
+        }
+        state.outcome(now)
+    }
+
+    /// Every change under this lock is a plain assignment, so a panic leaves nothing half done.
+    fn state(&self) -> std::sync::MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> State<T> {
+    fn usable(&self, now: Timestamp) -> Option<Arc<T>> {
+        let (document, fetched_at) = self.document.as_ref()?;
+        is_within(USABLE, *fetched_at, now).then(|| Arc::clone(document))
+    }
+
+    fn outcome(&self, now: Timestamp) -> Result<Arc<T>, ProviderError> {
+        let failure = || self.failure.as_ref().map_or(ProviderError::Unreachable, |(error, _)| error.clone());
+        self.usable(now).ok_or_else(failure)
+    }
+}
+
+/// True from `since` for `span`. A `since` that lies ahead by more is a clock that was set back, and counts as past.
+fn is_within(span: Duration, since: Timestamp, now: Timestamp) -> bool {
+    now < since.plus(span) && since <= now.plus(span)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Tests of the cache alone; `relying_party/tests.rs` has them on the wire.
+
+use std::cell::Cell;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn after(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+/// What a load at `now` yields, and whether it fetched; a fetch would answer `answer`.
+async fn load(
+    cached: &Cached<u32>,
+    answer: Result<u32, ProviderError>,
+    now: Timestamp,
+) -> (Result<u32, ProviderError>, bool) {
+    let has_fetched = Cell::new(false);
+    let fetch = async {
+        has_fetched.set(true);
+        answer
+    };
+    let document = match cached.at_hand(now) {
+        Some(outcome) => outcome,
+        None => cached.load(now, fetch).await,
+    };
+    (document.map(|document| *document), has_fetched.get())
+}
+
+fn down() -> Result<u32, ProviderError> {
+    Err(ProviderError::Status(503))
+}
+
+fn is_down(outcome: &Result<u32, ProviderError>) -> bool {
+    matches!(outcome, Err(ProviderError::Status(503)))
+}
+
+#[actix_web::test]
+async fn a_document_serves_for_an_hour() {
+    let cached = Cached::default();
+
+    assert!(matches!(load(&cached, Ok(1), NOW).await, (Ok(1), true)));
+    assert!(matches!(load(&cached, Ok(2), after(3599)).await, (Ok(1), false)));
+    assert!(matches!(load(&cached, Ok(2), after(3600)).await, (Ok(2), true)));
+}
+
+#[actix_web::test]
+async fn the_last_good_document_serves_for_a_day_and_is_asked_for_once_a_minute() {
+    let cached = Cached::default();
+    load(&cached, Ok(1), NOW).await.0.unwrap();
+
+    assert!(matches!(load(&cached, down(), after(3600)).await, (Ok(1), true)));
+    assert!(matches!(load(&cached, down(), after(3659)).await, (Ok(1), false)));
+    assert!(matches!(load(&cached, down(), after(3660)).await, (Ok(1), true)));
+    assert!(matches!(load(&cached, down(), after(86_399)).await, (Ok(1), true)));
+    let (outcome, has_fetched) = load(&cached, down(), after(86_460)).await;
+    assert!(is_down(&outcome) && has_fetched);
+}
+
+#[actix_web::test]
+async fn a_first_fetch_that_failed_is_tried_again_after_five_seconds() {
+    let cached = Cached::default();
+
+    let (first, has_fetched) = load(&cached, down(), NOW).await;
+    assert!(is_down(&first) && has_fetched);
+    let (second, has_fetched) = load(&cached, Ok(1), after(4)).await;
+    assert!(is_down(&second) && !has_fetched);
+    assert!(matches!(load(&cached, Ok(1), after(5)).await, (Ok(1), true)));
+}
+
+#[actix_web::test]
+async fn a_clock_that_is_set_back_by_a_day_delays_nothing() {
+    let cached = Cached::default();
+    assert!(is_down(&load(&cached, down(), after(86_400)).await.0));
+
+    assert!(matches!(load(&cached, Ok(1), NOW).await, (Ok(1), true)));
+}
+
+#[actix_web::test]
+async fn whoever_waits_for_a_flight_takes_its_outcome() {
+    let cached = Cached::default();
+    let fetches = Cell::new(0);
+    let fetch = || async {
+        fetches.set(fetches.get() + 1);
+        tokio::task::yield_now().await;
+        down()
+    };
+
+    // The second asks so late that the first one's failure would not bind it, had it not waited for it.
+    let (one, two) = tokio::join!(cached.load(NOW, fetch()), cached.load(after(8), fetch()));
+
+    assert!(one.is_err() && two.is_err());
+    assert_eq!(fetches.get(), 1);
+}
+
+#[actix_web::test]
+async fn nobody_waits_for_a_flight_while_the_last_good_document_serves() {
+    let cached = Cached::default();
+    load(&cached, Ok(1), NOW).await.0.unwrap();
+    let never = std::future::pending();
+
+    let one = cached.load(after(3600), never);
+    let two = async { load(&cached, down(), after(3600)).await };
+    let two = tokio::select! { biased; _ = one => None, two = two => Some(two) };
+
+    assert!(matches!(two, Some((Ok(1), false))));
+}
+
+#[actix_web::test]
+async fn an_unknown_key_is_sought_once_a_minute() {
+    let cached = Cached::default();
+    load(&cached, Ok(1), NOW).await.0.unwrap();
+    let known = cached.at_hand(NOW).unwrap().unwrap();
+
+    assert_eq!(cached.seek(&known, NOW, async { down() }).await, None);
+    assert_eq!(cached.seek(&known, after(59), async { Ok(2) }).await, None);
+    assert_eq!(cached.seek(&known, after(60), async { Ok(3) }).await, Some(Arc::new(3)));
+    // Who still holds the older one is given the newer at once.
+    assert_eq!(cached.seek(&known, after(61), async { Ok(4) }).await, Some(Arc::new(3)));
+}

@@ -1,0 +1,49 @@
+//! Why the Provider gave no answer that can be used.
+
+use super::{DiscoveryError, JwksError, TokenError, TokenResponseError};
+
+/// What went wrong between us and the Provider. Holds nothing of a body, and can be kept and told again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// No connection: the request was not sent.
+    #[error("the provider cannot be reached")]
+    Unreachable,
+    /// The request was sent, but no whole answer came in time, or one of more than 256 KiB.
+    #[error("the provider does not answer")]
+    NoAnswer,
+    /// A status that means no success here.
+    #[error("the provider answered with status {0}")]
+    Status(u16),
+    /// An error of OAuth's own.
+    #[error(transparent)]
+    Refused(#[from] TokenError),
+    /// A success of the token endpoint that cannot be used.
+    #[error(transparent)]
+    TokenResponse(#[from] TokenResponseError),
+    /// Not its metadata.
+    #[error(transparent)]
+    Metadata(#[from] DiscoveryError),
+    /// Not its keys.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// The configuration asks for an endpoint that the Provider does not have.
+    #[error("the provider has no {0}")]
+    EndpointMissing(&'static str),
+}
+
+impl ProviderError {
+    /// True if the Provider may have acted on the request: spent a code, rotated a refresh token. 502 and 504 are a
+    /// gateway's, and say nothing of what is behind it.
+    #[must_use]
+    pub const fn may_have_acted(&self) -> bool {
+        match self {
+            Self::NoAnswer | Self::TokenResponse(_) | Self::Status(502 | 504) => true,
+            Self::Unreachable
+            | Self::Status(_)
+            | Self::Refused(_)
+            | Self::Metadata(_)
+            | Self::Keys(_)
+            | Self::EndpointMissing(_) => false,
+        }
+    }
+}

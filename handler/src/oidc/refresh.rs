@@ -1,0 +1,146 @@
+//! The refresh (RFC 6749 6, OIDC Core 12): a refresh token for the next access token.
+//!
+//! Says of every failure whether the session is over, lives on, or may have lost its refresh token.
+
+use std::time::Duration;
+
+use super::token_request::TokenRequestError;
+use super::{
+    Claims, IdTokenError, JwksError, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
+    TokenResponse, TokenResponseError, UserInfoError,
+};
+use crate::clock::Timestamp;
+
+/// What a refresh yields.
+#[derive(Debug)]
+pub struct CompletedRefresh {
+    /// The tokens; only the access token is sure to be among them. An ID token here has been verified.
+    pub tokens: TokenResponse,
+    /// What was known of the person, with what the ID token and UserInfo newly say.
+    pub claims: Claims,
+}
+
+/// Why a refresh yields nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The Provider refuses the refresh token for good: the session is over.
+    #[error("the provider refuses the refresh token")]
+    Refused {
+        /// The Provider's error code.
+        error: String,
+    },
+    /// The answer breaks a rule: the session is over.
+    #[error("the provider's answer to a refresh breaks a rule ({code})")]
+    Invalid {
+        /// Which rule.
+        code: &'static str,
+        /// The token to revoke: the new one, or the old one if there is none.
+        refresh_token: Option<RefreshToken>,
+    },
+    /// No usable answer: the session lives on.
+    #[error("the provider does not refresh now")]
+    Unavailable {
+        /// True if the Provider may have spent the refresh token all the same.
+        is_ambiguous: bool,
+        /// When the Provider wants to be asked again, at most an hour.
+        retry_after: Option<Duration>,
+        /// What went wrong.
+        #[source]
+        source: ProviderError,
+    },
+}
+
+impl RefreshError {
+    /// A stable name for pages and logs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refresh_refused",
+            Self::Invalid { code, .. } => code,
+            Self::Unavailable { .. } => "refresh_unavailable",
+        }
+    }
+}
+
+impl RelyingParty {
+    /// Exchanges a refresh token of the person that `known` describes.
+    ///
+    /// # Errors
+    /// See [`RefreshError`].
+    pub async fn refresh(
+        &self,
+        refresh_token: &RefreshToken,
+        known: &Claims,
+        now: Timestamp,
+    ) -> Result<CompletedRefresh, RefreshError> {
+        let metadata = self.metadata(now).await.map_err(|error| unavailable(error, None))?;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        let mut tokens =
+            self.request_tokens(&form, &metadata, now).await.map_err(|error| failure(error, refresh_token))?;
+
+        let invalid = |code, tokens: &TokenResponse| {
+            let newest = tokens.refresh_token.as_ref().unwrap_or(refresh_token);
+            RefreshError::Invalid { code, refresh_token: Some(newest.clone()) }
+        };
+        let mut claims = known.clone();
+        match self.verify_refreshed(&tokens, known, &metadata, now).await {
+            Ok(Some(newer)) => claims.merge(newer),
+            Ok(None) => tokens.id_token = None,
+            Err(error) => return Err(invalid(error.code(), &tokens)),
+        }
+        if self.settings().userinfo {
+            match self.add_userinfo(&mut claims, &tokens.access_token, &metadata).await {
+                Err(error @ UserInfoError::Subject) => return Err(invalid(error.code(), &tokens)),
+                // What is known of the person is still true, and the access token is good.
+                Ok(()) | Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+            }
+        }
+        Ok(CompletedRefresh { tokens, claims })
+    }
+
+    /// The claims of the newer ID token. `None` if there is none, which OIDC Core 12.2 allows, or if the keys to judge
+    /// it cannot be had: the refresh token is spent by now, so the session goes on as if none had come.
+    async fn verify_refreshed(
+        &self,
+        tokens: &TokenResponse,
+        known: &Claims,
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Result<Option<Claims>, IdTokenError> {
+        let Some(id_token) = tokens.id_token.as_deref() else { return Ok(None) };
+        let Ok(keys) = self.keys(metadata, now).await else { return Ok(None) };
+        let access_token = tokens.access_token.expose();
+        let verify = |keys: &_| self.verifier(keys).verify_refreshed(id_token, access_token, known.subject(), now);
+        match verify(&keys) {
+            Ok(newer) => Ok(Some(newer)),
+            Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, metadata, now).await {
+                Some(newer_keys) => verify(&newer_keys).map(Some),
+                None if matches!(error, IdTokenError::Key(JwksError::UnknownKey)) => Ok(None),
+                None => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn failure(error: TokenRequestError, refresh_token: &RefreshToken) -> RefreshError {
+    match error {
+        TokenRequestError::Refused(TokenError::Grant { error }) => RefreshError::Refused { error },
+        TokenRequestError::Refused(error) => unavailable(ProviderError::Refused(error), None),
+        TokenRequestError::Response(TokenResponseError::TokenType { refresh_token: newer }) => {
+            let newest = newer.unwrap_or_else(|| refresh_token.clone());
+            RefreshError::Invalid { code: "token_type", refresh_token: Some(newest) }
+        }
+        TokenRequestError::Response(error @ TokenResponseError::Malformed) => {
+            unavailable(ProviderError::TokenResponse(error), None)
+        }
+        TokenRequestError::Provider { error, retry_after } => unavailable(error, retry_after),
+    }
+}
+
+fn unavailable(source: ProviderError, retry_after: Option<Duration>) -> RefreshError {
+    RefreshError::Unavailable { is_ambiguous: source.may_have_acted(), retry_after, source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Refreshing against a scripted Provider over real HTTP: what ends a session, what doesn't, what is ambiguous.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::oidc::relying_party::tests::party;
+use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey};
+use crate::oidc::{ClientAuthentication, ProviderCache};
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+struct Scene {
+    provider: ScriptedProvider,
+    key: SigningKey,
+    party: RelyingParty,
+    known: Claims,
+}
+
+fn scene(userinfo: bool) -> Scene {
+    let (provider, key) = ScriptedProvider::start();
+    let cache: Arc<ProviderCache> = Arc::default();
+    let party = party(&provider.origin, ClientAuthentication::None, userinfo, &cache);
+    let known = json!({"iss": provider.origin, "sub": "ada", "name": "Ada", "exp": 1});
+    Scene { party, key, known: serde_json::from_value(known).unwrap(), provider }
+}
+
+impl Scene {
+    async fn refresh_to(&self, reply: Reply) -> Result<CompletedRefresh, RefreshError> {
+        self.provider.reply("/token_endpoint", reply);
+        self.party.refresh(&RefreshToken::new("old".to_owned()), &self.known, NOW).await
+    }
+
+    fn id_token(&self, key: &SigningKey, change: &Value) -> String {
+        let now = NOW.as_unix();
+        let mut claims = json!({
+            "iss": self.provider.origin, "sub": "ada", "aud": "client:1", "exp": now + 300, "iat": now, "email": "a@b",
+        });
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        key.sign(&claims)
+    }
+
+    fn tokens(&self, key: &SigningKey, change: &Value) -> Reply {
+        let id_token = self.id_token(key, change);
+        let tokens =
+            json!({"access_token": "new", "token_type": "Bearer", "refresh_token": "next", "id_token": id_token});
+        Reply::Json(tokens)
+    }
+}
+
+/// Code and token to revoke of an answer that ends the session.
+fn invalid(outcome: Result<CompletedRefresh, RefreshError>) -> (&'static str, String) {
+    match outcome.unwrap_err() {
+        RefreshError::Invalid { code, refresh_token } => (code, refresh_token.unwrap().expose().to_owned()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[actix_web::test]
+async fn a_refresh_yields_tokens_and_merged_claims() {
+    let scene = scene(false);
+
+    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({"nonce": "any"}))).await.unwrap();
+
+    assert_eq!(refresh.tokens.access_token.expose(), "new");
+    assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
+    assert_eq!((refresh.claims.text("name"), refresh.claims.text("email")), (Some("Ada"), Some("a@b")));
+    let sent = scene.provider.received("/token_endpoint")[0].form();
+    assert_eq!((sent["grant_type"].as_str(), sent["refresh_token"].as_str()), ("refresh_token", "old"));
+}
+
+#[actix_web::test]
+async fn an_answer_of_an_access_token_alone_is_normal() {
+    let scene = scene(false);
+
+    let refresh = scene.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
+
+    assert!(refresh.tokens.refresh_token.is_none() && refresh.tokens.id_token.is_none());
+    assert_eq!(refresh.claims, scene.known);
+    assert!(scene.provider.received("/jwks_uri").is_empty());
+}
+
+#[actix_web::test]
+async fn a_refresh_token_that_is_refused_ends_the_session() {
+    let scene = scene(false);
+    for (status, error) in [(400, "invalid_grant"), (401, "invalid_grant"), (400, "interaction_required")] {
+        let refused =
+            scene.refresh_to(Reply::Raw(status, "", json!({ "error": error }).to_string())).await.unwrap_err();
+
+        assert_eq!(refused.code(), "refresh_refused");
+        assert!(matches!(refused, RefreshError::Refused { error: told } if told == error), "{status} {error}");
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_that_breaks_a_rule_ends_the_session_and_names_the_token_to_revoke() {
+    let scene = scene(false);
+    let (stranger, unknown) = (SigningKey::es256("k1"), SigningKey::es256("unknown"));
+    let dpop = |rest: &str| Reply::Raw(200, "", format!(r#"{{"access_token":"a","token_type":"DPoP"{rest}}}"#));
+    let table = [
+        (scene.tokens(&scene.key, &json!({"sub": "eve"})), "id_token_subject", "next"),
+        (scene.tokens(&scene.key, &json!({"iss": "https://evil.example"})), "id_token_issuer", "next"),
+        (scene.tokens(&scene.key, &json!({"aud": "another"})), "id_token_audience", "next"),
+        (scene.tokens(&scene.key, &json!({"exp": 1})), "id_token_expired", "next"),
+        (scene.tokens(&unknown, &json!({})), "id_token_key", "next"), // sought, and the Provider has no such key
+        (scene.tokens(&stranger, &json!({})), "id_token_signature", "next"),
+        (dpop(r#","refresh_token":"next""#), "token_type", "next"),
+        (dpop(""), "token_type", "old"),
+    ];
+    for (reply, code, to_revoke) in table {
+        assert_eq!(invalid(scene.refresh_to(reply).await), (code, to_revoke.to_owned()));
+    }
+}
+
+#[actix_web::test]
+async fn an_id_token_that_nobody_can_judge_now_is_as_if_none_had_come() {
+    let scene = scene(false);
+    scene.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
+
+    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+
+    assert_eq!(refresh.claims, scene.known);
+    assert!(refresh.tokens.id_token.is_none());
+    assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
+}
+
+#[actix_web::test]
+async fn a_key_that_was_rotated_is_sought_and_if_that_must_wait_the_id_token_is_left_out() {
+    let scene = scene(false);
+    scene.party.is_ready(NOW).await.unwrap();
+    let (second, third) = (SigningKey::es256("k2"), SigningKey::es256("k3"));
+
+    scene.provider.publish(&[&second.jwk]);
+    let sought = scene.refresh_to(scene.tokens(&second, &json!({}))).await.unwrap();
+    scene.provider.publish(&[&third.jwk]);
+    let waiting = scene.refresh_to(scene.tokens(&third, &json!({}))).await.unwrap();
+
+    assert!(sought.tokens.id_token.is_some());
+    assert!(waiting.tokens.id_token.is_none());
+}
+
+#[actix_web::test]
+async fn a_provider_in_trouble_ends_no_session() {
+    let scene = scene(false);
+    let error = |error: &str| json!({ "error": error }).to_string();
+    let table = [
+        (Reply::Raw(429, "retry-after: 7\r\n", String::new()), false, Some(7)),
+        (Reply::Raw(503, "retry-after: 99999\r\n", String::new()), false, Some(3600)),
+        (Reply::Raw(503, "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n", String::new()), false, None),
+        (Reply::Raw(500, "", error("invalid_grant")), false, None),
+        (Reply::Raw(502, "", "<html>".to_owned()), true, None),
+        (Reply::Raw(504, "", String::new()), true, None),
+        (Reply::Raw(400, "", "<html>".to_owned()), false, None),
+        (Reply::Raw(401, "", error("invalid_client")), false, None),
+        (Reply::Raw(400, "", error("temporarily_unavailable")), false, None),
+        (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), false, None),
+        (Reply::Raw(200, "", "<html>sign in</html>".to_owned()), true, None),
+        (Reply::Raw(200, "", String::new()), true, None),
+        (Reply::Silence, true, None),
+        (Reply::Reset, true, None),
+        (Reply::Torn, true, None),
+    ];
+    for (number, (reply, expected, seconds)) in table.into_iter().enumerate() {
+        let unavailable = scene.refresh_to(reply).await.unwrap_err();
+
+        assert_eq!(unavailable.code(), "refresh_unavailable", "row {number}");
+        let RefreshError::Unavailable { is_ambiguous, retry_after, .. } = unavailable else { panic!("row {number}") };
+        assert_eq!((is_ambiguous, retry_after), (expected, seconds.map(Duration::from_secs)), "row {number}");
+    }
+    assert_eq!(scene.provider.received("/token_endpoint").len(), 15, "a refresh token is never sent twice");
+}
+
+#[actix_web::test]
+async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
+    let known = serde_json::from_value(json!({"sub": "ada"})).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let party = party(&format!("http://127.0.0.1:{port}"), ClientAuthentication::None, false, &Arc::default());
+
+    let error = party.refresh(&RefreshToken::new("old".to_owned()), &known, NOW).await.unwrap_err();
+
+    assert!(matches!(error, RefreshError::Unavailable { is_ambiguous: false, .. }), "{error:?}");
+}
+
+#[actix_web::test]
+async fn userinfo_after_a_refresh_adds_or_changes_nothing() {
+    let scene = scene(true);
+    let table = [
+        (Reply::Json(json!({"sub": "ada", "email": "new@b"})), Some("new@b")),
+        (Reply::Raw(401, "", String::new()), Some("a@b")),
+        (Reply::Raw(500, "", String::new()), Some("a@b")),
+        (Reply::Json(json!({"email": "nobody@b"})), Some("a@b")),
+        (Reply::Raw(200, "", "<html>".to_owned()), Some("a@b")),
+        (Reply::Silence, Some("a@b")),
+    ];
+    for (userinfo, email) in table {
+        scene.provider.reply("/userinfo_endpoint", userinfo);
+        let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+        assert_eq!((refresh.claims.text("email"), refresh.claims.text("name")), (email, Some("Ada")));
+    }
+    assert_eq!(scene.provider.received("/userinfo_endpoint")[0].headers["authorization"], "Bearer new");
+}
+
+#[actix_web::test]
+async fn userinfo_of_someone_else_after_a_refresh_ends_the_session() {
+    let scene = scene(true);
+    scene.provider.reply("/userinfo_endpoint", Reply::Json(json!({"sub": "eve"})));
+
+    let outcome = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await;
+
+    assert_eq!(invalid(outcome), ("userinfo_subject", "next".to_owned()));
+}

@@ -1,0 +1,425 @@
+//! Signing in, readiness, revocation and logout against a scripted Provider over real HTTP.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::oidc::http::LARGEST;
+use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey};
+use crate::oidc::{RefreshToken, ResponseMode};
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn after(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+/// A relying party at `issuer`; it waits half a second at most.
+pub(in crate::oidc) fn party(
+    issuer: &str,
+    authentication: ClientAuthentication,
+    userinfo: bool,
+    cache: &Arc<ProviderCache>,
+) -> RelyingParty {
+    let registration = ClientRegistration {
+        client_id: "client:1".to_owned(),
+        redirect_uri: "https://app.example/oauth/callback".to_owned(),
+        scopes: vec!["openid".to_owned()],
+        response_mode: ResponseMode::Query,
+    };
+    let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
+    let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+    let party = RelyingParty::new(Arc::new(settings), Arc::clone(cache), Arc::new(tls.with_no_client_auth()));
+    let http = party.http.clone().with_patience(Duration::from_millis(500));
+    RelyingParty { http, ..party }
+}
+
+fn public(provider: &ScriptedProvider) -> RelyingParty {
+    party(&provider.origin, ClientAuthentication::None, false, &Arc::default())
+}
+
+fn with_userinfo(provider: &ScriptedProvider) -> RelyingParty {
+    party(&provider.origin, ClientAuthentication::None, true, &Arc::default())
+}
+
+fn token_response(provider: &ScriptedProvider, key: &SigningKey, pending: &PendingLogin, now: Timestamp) -> Value {
+    let now = now.as_unix();
+    let claims = json!({
+        "iss": provider.origin, "sub": "ada", "aud": "client:1", "exp": now + 300, "iat": now, "nonce": pending.nonce(),
+    });
+    json!({
+        "access_token": "access", "token_type": "BEARER", "expires_in": "60", "refresh_token": "refresh",
+        "id_token": key.sign(&claims), "ext_expires_in": 0, "not-before-policy": [],
+    })
+}
+
+/// A sign-in from its begin to its end, in which the token endpoint answers with an ID token of `key`.
+async fn sign_in(
+    party: &RelyingParty,
+    provider: &ScriptedProvider,
+    key: &SigningKey,
+    now: Timestamp,
+) -> Result<CompletedLogin, LoginError> {
+    let (_, pending) = party.begin_login("/", &LoginHints::default(), now).await?;
+    let tokens = token_response(provider, key, &pending, now);
+    provider.reply("/token_endpoint", Reply::Json(tokens));
+    complete(party, &pending, now).await
+}
+
+/// A sign-in in which the token endpoint answers `reply`.
+async fn sign_in_to(party: &RelyingParty, provider: &ScriptedProvider, reply: Reply) -> &'static str {
+    let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
+    provider.reply("/token_endpoint", reply);
+    complete(party, &pending, NOW).await.unwrap_err().code()
+}
+
+async fn complete(party: &RelyingParty, pending: &PendingLogin, now: Timestamp) -> Result<CompletedLogin, LoginError> {
+    let response = AuthorizationResponse::parse(&format!("code=the+code&state={}", pending.state())).unwrap();
+    party.complete_login(response, pending, now).await
+}
+
+#[actix_web::test]
+async fn a_sign_in_begins_at_the_endpoint_of_the_metadata() {
+    let (provider, _) = ScriptedProvider::start();
+
+    let (request, _) = public(&provider).begin_login("/", &LoginHints::default(), NOW).await.unwrap();
+
+    assert!(request.url().starts_with(&format!("{}/authorization_endpoint?", provider.origin)));
+}
+
+#[actix_web::test]
+async fn a_sign_in_ends_with_tokens_and_claims() {
+    let (provider, key) = ScriptedProvider::start();
+
+    let login = sign_in(&public(&provider), &provider, &key, NOW).await.unwrap();
+
+    assert_eq!((login.claims.subject(), login.tokens.access_token.expose()), ("ada", "access"));
+    assert_eq!(login.tokens.expires_at, Some(after(60)));
+    let sent = provider.received("/token_endpoint")[0].form();
+    assert_eq!((sent["grant_type"].as_str(), sent["code"].as_str()), ("authorization_code", "the code"));
+    assert_eq!(sent["redirect_uri"], "https://app.example/oauth/callback");
+    assert_eq!(sent["code_verifier"].len(), 64);
+}
+
+#[actix_web::test]
+async fn metadata_that_cannot_be_had_is_told_apart() {
+    let big = " ".repeat(LARGEST + 1);
+    let table = [
+        (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), "Status(302)", "a redirect"),
+        (Reply::Raw(503, "", String::new()), "Status(503)", "maintenance"),
+        (Reply::Raw(200, "", "<html>maintenance</html>".to_owned()), "Metadata(Malformed(", "a page"),
+        (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
+        (Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)), "Metadata(Malformed(", "compressed"),
+        (Reply::Raw(200, "", big), "NoAnswer", "too much"),
+        (Reply::Silence, "NoAnswer", "no answer in time"),
+        (Reply::Reset, "NoAnswer", "a closed connection"),
+        (Reply::Torn, "NoAnswer", "half an answer"),
+    ];
+    for (reply, expected, reason) in table {
+        let (provider, _) = ScriptedProvider::start();
+        provider.reply("/.well-known/openid-configuration", reply);
+
+        let error = public(&provider).begin_login("/", &LoginHints::default(), NOW).await.unwrap_err();
+
+        assert!(format!("{error:?}").starts_with(expected), "{reason}: {error:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_provider_that_is_down_is_unreachable() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let party = party(&format!("http://127.0.0.1:{port}"), ClientAuthentication::None, false, &Arc::default());
+
+    let error = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap_err();
+
+    assert!(matches!(error, ProviderError::Unreachable) && !error.may_have_acted());
+}
+
+#[actix_web::test]
+async fn workers_that_start_at_once_fetch_once() {
+    let (provider, _) = ScriptedProvider::start();
+    let cache = Arc::default();
+
+    let worker = |_| {
+        let (origin, cache) = (provider.origin.clone(), Arc::clone(&cache));
+        std::thread::spawn(move || {
+            let ready = async { party(&origin, ClientAuthentication::None, false, &cache).is_ready(NOW).await };
+            actix_web::rt::System::new().block_on(ready)
+        })
+    };
+    let workers: Vec<_> = (0..8).map(worker).collect();
+    let outcomes = workers.into_iter().map(|worker| worker.join().unwrap());
+
+    assert!(outcomes.into_iter().all(|outcome| outcome.is_ok()));
+    assert_eq!(provider.received("/.well-known/openid-configuration").len(), 1);
+    assert_eq!(provider.received("/jwks_uri").len(), 1);
+}
+
+#[actix_web::test]
+async fn a_browser_that_goes_away_does_not_start_the_fetch_again() {
+    let (provider, _) = ScriptedProvider::start();
+    provider.reply("/.well-known/openid-configuration", Reply::Silence);
+    let party = public(&provider);
+
+    for _ in 0..3 {
+        let hints = LoginHints::default();
+        let impatient = tokio::time::timeout(Duration::from_millis(20), party.begin_login("/", &hints, NOW));
+        assert!(impatient.await.is_err());
+    }
+    party.begin_login("/", &LoginHints::default(), NOW).await.unwrap_err();
+
+    assert_eq!(provider.received("/.well-known/openid-configuration").len(), 1);
+}
+
+#[actix_web::test]
+async fn the_last_good_documents_serve_while_the_provider_is_half_down() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = public(&provider);
+    sign_in(&party, &provider, &key, NOW).await.unwrap();
+    provider.reply("/.well-known/openid-configuration", Reply::Raw(500, "", String::new()));
+    provider.reply("/jwks_uri", Reply::Raw(500, "", String::new()));
+
+    assert!(sign_in(&party, &provider, &key, after(7200)).await.is_ok());
+    let a_day_later = sign_in(&party, &provider, &key, after(90_000)).await.unwrap_err();
+    assert_eq!(a_day_later.code(), "provider_unavailable");
+}
+
+#[actix_web::test]
+async fn a_key_that_was_rotated_in_between_is_fetched() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = public(&provider);
+    sign_in(&party, &provider, &key, NOW).await.unwrap();
+
+    let newer = SigningKey::es256("k2");
+    provider.publish(&[&key.jwk, &newer.jwk]);
+    assert!(sign_in(&party, &provider, &newer, after(1)).await.is_ok());
+    assert!(sign_in(&party, &provider, &key, after(2)).await.is_ok());
+
+    let renamed = SigningKey::es256("k2"); // a new key under the old name, a minute later
+    provider.publish(&[&renamed.jwk]);
+    assert!(sign_in(&party, &provider, &renamed, after(61)).await.is_ok());
+    assert_eq!(provider.received("/jwks_uri").len(), 3);
+}
+
+#[actix_web::test]
+async fn a_flood_of_unknown_keys_costs_one_fetch_a_minute() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = public(&provider);
+    sign_in(&party, &provider, &key, NOW).await.unwrap();
+    let unknown = SigningKey::es256("unknown");
+
+    for second in 0..120 {
+        let refused = sign_in(&party, &provider, &unknown, after(second)).await.unwrap_err();
+        assert_eq!(refused.code(), "id_token_key");
+    }
+
+    assert_eq!(provider.received("/jwks_uri").len(), 1 + 2);
+}
+
+#[actix_web::test]
+async fn keys_that_cannot_be_had_are_the_providers_trouble() {
+    let (provider, key) = ScriptedProvider::start();
+    provider.reply("/jwks_uri", Reply::Raw(200, "", "<html>".to_owned()));
+    let party = public(&provider);
+
+    assert_eq!(sign_in(&party, &provider, &key, NOW).await.unwrap_err().code(), "provider_unavailable");
+    assert!(matches!(party.is_ready(NOW).await, Err(ProviderError::Keys(_))));
+}
+
+#[actix_web::test]
+async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
+    let json = |status, error: &str| Reply::Raw(status, "", json!({ "error": error }).to_string());
+    let table = [
+        (json(400, "invalid_grant"), "code_refused"),
+        (json(403, "invalid_grant"), "code_refused"),
+        (json(200, "invalid_grant"), "code_refused"),
+        (json(401, "invalid_client"), "client_refused"),
+        (json(400, "unauthorized_client"), "client_refused"),
+        (json(400, "invalid_request"), "token_request_refused"),
+        (json(400, "<script>"), "token_request_refused"),
+        (Reply::Raw(400, "", "<html>".to_owned()), "provider_unavailable"),
+        (Reply::Raw(401, "", String::new()), "provider_unavailable"),
+        (json(429, "invalid_grant"), "provider_unavailable"),
+        (json(500, "invalid_grant"), "provider_unavailable"),
+        (Reply::Raw(307, "location: http://127.0.0.1:1/\r\n", String::new()), "provider_unavailable"),
+        (Reply::Silence, "provider_unavailable"),
+        (Reply::Reset, "provider_unavailable"),
+        (Reply::Torn, "provider_unavailable"),
+        (Reply::Raw(200, "", "<html>".to_owned()), "token_response_invalid"),
+        (Reply::Json(json!({"access_token": "a", "token_type": "DPoP"})), "token_response_invalid"),
+        (Reply::Json(json!({"access_token": "a", "token_type": "bearer"})), "id_token_malformed"),
+    ];
+    let (provider, _) = ScriptedProvider::start();
+    let party = public(&provider);
+    for (number, (reply, code)) in table.into_iter().enumerate() {
+        assert_eq!(sign_in_to(&party, &provider, reply).await, code, "row {number}");
+    }
+    let sent = provider.received("/token_endpoint").len();
+    assert_eq!(sent, 18, "a code is never sent twice");
+}
+
+#[actix_web::test]
+async fn no_error_says_what_the_provider_sent() {
+    let (provider, _) = ScriptedProvider::start();
+    let party = public(&provider);
+    let bodies = [
+        json!({"error": "leaked secret", "error_description": "leaked"}).to_string(),
+        "\"leaked\"".to_owned(),
+        json!({"access_token": ["leaked"], "token_type": "leaked"}).to_string(),
+    ];
+    for status in [200, 400, 401, 500] {
+        for body in &bodies {
+            let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
+            provider.reply("/token_endpoint", Reply::Raw(status, "", body.clone()));
+
+            let error = complete(&party, &pending, NOW).await.unwrap_err();
+
+            let printed = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+            assert!(!printed.contains("leaked"), "{status} {body}: {printed}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn each_method_of_client_authentication_looks_as_its_specification_says() {
+    let secret = || "p+s:w d%é".to_owned().into();
+    let basic = format!("Basic {}", STANDARD.encode("client%3A1:p%2Bs%3Aw+d%25%C3%A9"));
+    let table = [
+        (ClientAuthentication::ClientSecretBasic(secret()), Some(&basic), None, None),
+        (ClientAuthentication::ClientSecretPost(secret()), None, Some("client:1"), Some("p+s:w d%é")),
+        (ClientAuthentication::None, None, Some("client:1"), None),
+    ];
+    for (method, header, client_id, client_secret) in table {
+        let (provider, key) = ScriptedProvider::start();
+        let party = party(&provider.origin, method, false, &Arc::default());
+        provider.reply("/revocation_endpoint", Reply::Raw(200, "", String::new()));
+
+        let login = sign_in(&party, &provider, &key, NOW).await.unwrap();
+        let refresh_token = login.tokens.refresh_token.unwrap();
+        party.refresh(&refresh_token, &login.claims, NOW).await.unwrap();
+        party.revoke(&refresh_token, NOW).await.unwrap();
+
+        let mut sent = provider.received("/token_endpoint");
+        sent.extend(provider.received("/revocation_endpoint"));
+        assert_eq!(sent.len(), 3);
+        for request in sent {
+            let form = request.form();
+            assert_eq!(request.headers.get("authorization"), header);
+            assert_eq!(form.get("client_id").map(String::as_str), client_id);
+            assert_eq!(form.get("client_secret").map(String::as_str), client_secret);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn userinfo_adds_to_the_claims_and_never_to_the_protocols() {
+    let (provider, key) = ScriptedProvider::start();
+    let userinfo = json!({"sub": "ada", "email": "ada@op.example", "iss": "https://evil.example", "sid": "evil"});
+    provider.reply("/userinfo_endpoint", Reply::Json(userinfo));
+
+    let login = sign_in(&with_userinfo(&provider), &provider, &key, NOW).await.unwrap();
+
+    assert_eq!(login.claims.text("email"), Some("ada@op.example"));
+    assert_eq!((login.claims.text("iss"), login.claims.text("sid")), (Some(provider.origin.as_str()), None));
+    assert_eq!(provider.received("/userinfo_endpoint")[0].headers["authorization"], "Bearer access");
+}
+
+#[actix_web::test]
+async fn userinfo_that_cannot_be_used_ends_the_sign_in() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = with_userinfo(&provider);
+    let table = [
+        (Reply::Json(json!({"sub": "eve"})), "userinfo_subject"),
+        (Reply::Json(json!({"email": "a@b"})), "userinfo_malformed"),
+        (Reply::Raw(200, "content-type: application/jwt\r\n", "e30.e30.AA".to_owned()), "userinfo_malformed"),
+        (Reply::Raw(401, "www-authenticate: Bearer\r\n", String::new()), "userinfo_unavailable"),
+        (Reply::Raw(500, "", String::new()), "userinfo_unavailable"),
+        (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), "userinfo_unavailable"),
+        (Reply::Silence, "userinfo_unavailable"),
+    ];
+    for (reply, code) in table {
+        provider.reply("/userinfo_endpoint", reply);
+        assert_eq!(sign_in(&party, &provider, &key, NOW).await.unwrap_err().code(), code);
+    }
+}
+
+#[actix_web::test]
+async fn userinfo_is_not_asked_unless_configured() {
+    let (provider, key) = ScriptedProvider::start();
+
+    sign_in(&public(&provider), &provider, &key, NOW).await.unwrap();
+
+    assert!(provider.received("/userinfo_endpoint").is_empty());
+}
+
+#[actix_web::test]
+async fn a_provider_without_the_userinfo_that_is_configured_is_not_ready() {
+    let (provider, key) = ScriptedProvider::start();
+    let mut metadata = provider.metadata();
+    metadata.as_object_mut().unwrap().remove("userinfo_endpoint");
+    provider.reply("/.well-known/openid-configuration", Reply::Json(metadata));
+    let party = with_userinfo(&provider);
+
+    assert!(matches!(party.is_ready(NOW).await, Err(ProviderError::EndpointMissing("userinfo_endpoint"))));
+    assert_eq!(sign_in(&party, &provider, &key, NOW).await.unwrap_err().code(), "userinfo_unavailable");
+    assert!(public(&provider).is_ready(NOW).await.is_ok());
+}
+
+#[actix_web::test]
+async fn a_revocation_names_the_token_and_its_kind() {
+    let (provider, _) = ScriptedProvider::start();
+    provider.reply("/revocation_endpoint", Reply::Raw(200, "", String::new()));
+
+    public(&provider).revoke(&RefreshToken::new("a b".to_owned()), NOW).await.unwrap();
+
+    let form = provider.received("/revocation_endpoint")[0].form();
+    assert_eq!((form["token"].as_str(), form["token_type_hint"].as_str()), ("a b", "refresh_token"));
+}
+
+#[actix_web::test]
+async fn a_revocation_that_fails_says_so() {
+    let (provider, _) = ScriptedProvider::start();
+    let party = public(&provider);
+    let unsupported = json!({"error": "unsupported_token_type"}).to_string();
+    let table = [
+        (Reply::Raw(503, "", String::new()), "Status(503)"),
+        (Reply::Raw(400, "", unsupported), "Refused(Other { error: \"unsupported_token_type\" })"),
+        (Reply::Reset, "NoAnswer"),
+    ];
+    for (reply, expected) in table {
+        provider.reply("/revocation_endpoint", reply);
+        let error = party.revoke(&RefreshToken::new("r".to_owned()), NOW).await.unwrap_err();
+        assert_eq!(format!("{error:?}"), expected);
+    }
+}
+
+#[actix_web::test]
+async fn a_provider_without_revocation_and_logout_is_no_failure() {
+    let (provider, _) = ScriptedProvider::start();
+    let mut metadata = provider.metadata();
+    metadata.as_object_mut().unwrap().retain(|name, _| name != "revocation_endpoint" && name != "end_session_endpoint");
+    provider.reply("/.well-known/openid-configuration", Reply::Json(metadata));
+    let party = public(&provider);
+
+    assert!(party.revoke(&RefreshToken::new("r".to_owned()), NOW).await.is_ok());
+    assert!(party.logout_request(None, "https://app.example/out", None, NOW).await.is_none());
+}
+
+#[actix_web::test]
+async fn a_logout_request_goes_to_the_end_session_endpoint_or_nowhere() {
+    let (provider, _) = ScriptedProvider::start();
+
+    let request = public(&provider).logout_request(Some("e.e.s"), "https://app.example/out", Some("/a"), NOW).await;
+    provider.reply("/.well-known/openid-configuration", Reply::Raw(500, "", String::new()));
+    let none = public(&provider).logout_request(Some("e.e.s"), "https://app.example/out", Some("/a"), NOW).await;
+
+    let url = request.unwrap().url().to_owned();
+    assert!(
+        url.starts_with(&format!("{}/end_session_endpoint?id_token_hint=e.e.s&client_id=client%3A1&", provider.origin))
+    );
+    assert!(none.is_none());
+}

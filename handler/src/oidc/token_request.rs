@@ -1,0 +1,60 @@
+//! The token request (RFC 6749 4.1.3 and 6): a form to the token endpoint, and what its answer means.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::http::Answer;
+use super::{ProviderError, ProviderMetadata, RelyingParty, TokenError, TokenResponse, TokenResponseError};
+use crate::clock::Timestamp;
+
+/// Why a token request yields no tokens.
+#[derive(Debug)]
+pub(super) enum TokenRequestError {
+    /// The endpoint says no.
+    Refused(TokenError),
+    /// A success that cannot be used.
+    Response(TokenResponseError),
+    /// No answer to speak of.
+    Provider { error: ProviderError, retry_after: Option<Duration> },
+}
+
+impl From<ProviderError> for TokenRequestError {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider { error, retry_after: None }
+    }
+}
+
+impl RelyingParty {
+    pub(super) async fn request_tokens(
+        &self,
+        form: &[(&str, &str)],
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Result<TokenResponse, TokenRequestError> {
+        let answer = self.post(&metadata.token_endpoint, form).await?;
+        tokens(&answer, now)
+    }
+
+    /// Posts a form in our name.
+    pub(super) async fn post(&self, endpoint: &Url, form: &[(&str, &str)]) -> Result<Answer, ProviderError> {
+        let settings = self.settings();
+        let form = settings.authentication.authenticate(&settings.registration.client_id, form);
+        self.http.post(endpoint.as_str(), form).await
+    }
+}
+
+fn tokens(answer: &Answer, now: Timestamp) -> Result<TokenResponse, TokenRequestError> {
+    match answer.status {
+        // Some Providers send their errors with status 200.
+        200 => TokenResponse::parse(&answer.body, now).map_err(|error| {
+            TokenError::parse(&answer.body).map_or(TokenRequestError::Response(error), TokenRequestError::Refused)
+        }),
+        429 | 500.. => Err(unavailable(answer)),
+        _ => Err(TokenError::parse(&answer.body).map_or_else(|| unavailable(answer), TokenRequestError::Refused)),
+    }
+}
+
+fn unavailable(answer: &Answer) -> TokenRequestError {
+    TokenRequestError::Provider { error: ProviderError::Status(answer.status), retry_after: answer.retry_after }
+}

@@ -1,0 +1,51 @@
+//! Every setting that the code reads is documented and in the sample, and nothing else is.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Read where no `Setting` is declared: by the host's name for it, or before the configuration.
+const ELSEWHERE: [&str; 1] = ["FUNCTIONS_CUSTOMHANDLER_PORT"];
+
+/// Settings of a process without the host; the sample is for the host.
+const NOT_IN_THE_SAMPLE: [&str; 5] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "LISTEN_ADDR", "WORKERS", "LOG", "ROUTES"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The names of every `Setting` in `handler/src/config`.
+fn in_the_code() -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = ELSEWHERE.into_iter().map(str::to_owned).collect();
+    for entry in fs::read_dir(root().join("handler/src/config")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let declared = text.match_indices("name: \"").map(|(at, found)| &text[at + found.len()..]);
+        names.extend(declared.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    assert!(names.len() > 20, "the settings were not found: {names:?}");
+    names
+}
+
+#[test]
+fn the_documentation_has_a_row_for_every_setting() {
+    let text = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let is_setting = |name: &&str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+
+    let documented: BTreeSet<String> = rows.filter(is_setting).map(str::to_owned).collect();
+
+    assert_eq!(documented, in_the_code());
+}
+
+#[test]
+fn the_sample_has_every_setting_that_makes_sense_under_the_host() {
+    let text = fs::read_to_string(root().join("local.settings.sample.json")).unwrap();
+    let sample: serde_json::Value = serde_json::from_str(&text).unwrap();
+
+    let expected = in_the_code().into_iter().filter(|name| !NOT_IN_THE_SAMPLE.contains(&name.as_str()));
+    let missing: Vec<String> = expected.filter(|name| sample["Values"].get(name).is_none()).collect();
+
+    assert_eq!(missing, Vec::<String>::new());
+}

@@ -1,0 +1,38 @@
+// nginx, as the upstream and as the plain proxy that everything is compared with.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { Process } from './measure.mjs'
+
+/** Serves the files of `folder`/www. */
+export function nginxUpstream(folder, port) {
+    return nginx(folder, 'upstream', 1, `server { listen 127.0.0.1:${port}; root ${join(folder, 'www')}; }`)
+}
+
+/** Passes everything on, over kept connections, with as many workers as the handler has threads. */
+export function nginxProxy(folder, port, upstreamPort) {
+    return nginx(
+        folder,
+        'proxy',
+        2,
+        `upstream app { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests 1000000; }
+         server { listen 127.0.0.1:${port}; location / {
+             proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_pass http://app; } }`,
+    )
+}
+
+function nginx(folder, name, workers, servers) {
+    const own = join(folder, name)
+    mkdirSync(own)
+    const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    const temporary = kinds.map((kind) => `${kind}_temp_path ${join(own, kind)};`).join(' ')
+    const file = join(own, 'nginx.conf')
+    writeFileSync(
+        file,
+        `daemon off; worker_processes ${workers}; pid ${join(own, 'pid')}; error_log ${join(own, 'error.log')};
+         events { worker_connections 1024; }
+         http { access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000; ${temporary} ${servers} }`,
+    )
+    return new Process('nginx', ['-c', file, '-e', join(own, 'error.log')], {})
+}
