@@ -32,8 +32,11 @@ export async function startProvider(origin, { host = 'localhost', claimsInIdToke
   return Object.assign(kit, {
     issuer,
     settings: { OIDC_ISSUER_URL: issuer, CLIENT_ID, CLIENT_SECRET },
-    /** How many times tokens were asked for by this grant. */
-    count: (grant) => kit.grants.filter((given) => given === grant).length,
+    /** Counts from now on how many times tokens were given for this grant. */
+    counter(grant) {
+      const { length } = kit.grants;
+      return () => kit.grants.slice(length).filter((given) => given === grant).length;
+    },
     /** The newest token of a kind that was issued: AccessToken, RefreshToken, AuthorizationCode, IdToken. */
     newest: (kind) => kit.issued.findLast((issued) => issued.kind === kind),
     /** Whether the provider itself still honours a token (RFC 7662). */
@@ -105,7 +108,8 @@ function claimsOf({ sub, name, login, email }) {
 async function loadExistingGrant(ctx) {
   const { client, session, provider, params } = ctx.oidc;
   const known = session.grantIdFor(client.clientId);
-  if (known) return provider.Grant.find(known);
+  const living = known && (await provider.Grant.find(known));
+  if (living) return living;
   const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
   grant.addOIDCScope(params.scope);
   await grant.save();
@@ -113,16 +117,16 @@ async function loadExistingGrant(ctx) {
 }
 
 function observe(provider, kit) {
-  const keep = (kind, value, expiresAt) => value && kit.issued.push({ kind, value, expiresAt });
+  const keep = (kind, value, seconds) => value && kit.issued.push({ kind, value, expiresAt: Date.now() / 1_000 + seconds });
   provider.on('grant.success', (ctx) => {
     kit.grants.push(ctx.oidc.params.grant_type);
-    keep('IdToken', ctx.body.id_token);
+    keep('IdToken', ctx.body.id_token, FAR_SECONDS);
   });
-  provider.on('authorization_code.saved', (code) => keep('AuthorizationCode', code.jti, code.exp));
-  provider.on('access_token.saved', (token) => keep('AccessToken', token.jti, token.exp));
-  provider.on('refresh_token.saved', (token) => keep('RefreshToken', token.jti, token.exp));
+  provider.on('authorization_code.saved', (code) => keep('AuthorizationCode', code.jti, code.expiration));
+  provider.on('access_token.saved', (token) => keep('AccessToken', token.jti, token.expiration));
+  provider.on('refresh_token.saved', (token) => keep('RefreshToken', token.jti, token.expiration));
   provider.on('authorization.success', (ctx) => {
-    for (const name of ['state', 'nonce', 'code_challenge']) keep(name, ctx.oidc.params[name]);
+    for (const name of ['state', 'nonce', 'code_challenge']) keep(name, ctx.oidc.params[name], FAR_SECONDS);
   });
 }
 

@@ -46,7 +46,11 @@ const PAGES = {
   'GET /events': (_req, res, streams) => {
     res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
     res.write(': open\n\n');
-    streams.push(res);
+    const stream = { isOpen: true, write: (text) => res.write(text) };
+    res.on('close', () => {
+      stream.isOpen = false;
+    });
+    streams.push(stream);
   },
   'GET /live': (_req, res) => html(res, 200, `<h1>Live</h1><ul></ul><script>
     new EventSource('/events').onmessage = ({ data }) => {

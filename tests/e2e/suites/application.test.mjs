@@ -60,7 +60,7 @@ test('a stream that the browser leaves is closed at the application too', async 
 
   await person.page.goto(`${stack.origin}/elsewhere`);
 
-  await until('the application sees the end', () => stream.closed);
+  await until('the application sees the end', () => !stream.isOpen);
 });
 
 test('the application sets several cookies and none of ours', async (t) => {

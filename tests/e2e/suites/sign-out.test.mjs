@@ -101,7 +101,8 @@ test('without its own `sid` a link only asks, and the button signs out', async (
 
   await person.page.goto(`${stack.origin}/oauth/logout`);
   const asked = await person.page.locator('h1').textContent();
-  const meanwhile = await person.fetch('/oauth/me');
+  const cookie = await person.cookieHeader(stack.origin);
+  const meanwhile = await request(`${stack.origin}/oauth/me`, { headers: { ...FETCH, cookie } });
   await person.page.getByRole('button', { name: 'Sign out' }).click();
   await confirmAtProvider(person);
   await person.page.waitForURL(`${stack.origin}/oauth/signedout`);
