@@ -56,7 +56,8 @@ export async function until(what, condition, limitMs = LIMIT_MS) {
 export function request(url, { method = 'GET', headers = {}, body } = {}) {
   const { request: send } = url.startsWith('https:') ? https : http;
   return new Promise((resolve, reject) => {
-    const outgoing = send(url, { method, headers, agent: false, rejectUnauthorized: false }, (answer) => {
+    const options = { method, headers, agent: false, lookup: onLoopback, rejectUnauthorized: false };
+    const outgoing = send(url, options, (answer) => {
       const chunks = [];
       answer.on('data', (chunk) => chunks.push(chunk));
       answer.on('error', reject);
@@ -74,6 +75,11 @@ export function request(url, { method = 'GET', headers = {}, body } = {}) {
     outgoing.on('error', reject);
     outgoing.end(body);
   });
+}
+
+/** Every name is this machine, as it is for the browser. */
+function onLoopback(_name, { all }, callback) {
+  return all ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4);
 }
 
 /** The headers of a browser that opens a page. */

@@ -52,7 +52,7 @@ test('a stream arrives event by event, while it is open', async (t) => {
   assert.deepEqual(await person.page.getByRole('listitem').allTextContents(), ['one', 'two', 'three']);
 });
 
-test('a stream that the browser leaves is closed at the application too', async (t) => {
+test('a stream that the browser leaves is closed at the application when it writes on', async (t) => {
   const person = await stack.person(t);
   const known = stack.upstream.streams.length;
   await person.signIn(ALICE, `${stack.origin}/live`);
@@ -60,7 +60,10 @@ test('a stream that the browser leaves is closed at the application too', async 
 
   await person.page.goto(`${stack.origin}/elsewhere`);
 
-  await until('the application sees the end', () => !stream.isOpen);
+  await until('the application sees the end', () => {
+    stream.write(': anyone there?\n\n');
+    return !stream.isOpen;
+  });
 });
 
 test('the application sets several cookies and none of ours', async (t) => {
