@@ -17,6 +17,7 @@ export async function checkPage(page, name) {
   assert.ok(structure.title, 'it has a title');
   assert.deepEqual(structure.headings, [structure.title], 'one h1, which says what the window says');
   assert.equal(structure.mains, 1);
+  assert.equal(structure.emptyParagraphs, 0, 'the markup nests as it was meant to');
   assert.deepEqual(structure.fetched, [], 'it needs nothing from anywhere');
 
   for (const colorScheme of ['light', 'dark']) {
@@ -51,6 +52,7 @@ function readStructure() {
     title: document.title,
     headings: [...document.querySelectorAll('h1')].map((heading) => heading.textContent),
     mains: document.querySelectorAll('main').length,
+    emptyParagraphs: document.querySelectorAll('p:empty').length, // what a parser leaves of a <form> inside a <p>
     fetched: performance.getEntriesByType('resource').map((entry) => entry.name),
   };
 }

@@ -14,7 +14,7 @@ import { startUpstream } from './upstream.mjs';
 
 /**
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
- * options of `startProvider`, or an object with `settings` that takes its place. With `https` browsers know the
+ * options of `startProvider`, or a function of the origin that gives another provider's `settings`. With `https` browsers know the
  * application as https://app.example:PORT.
  */
 export async function startStack({ settings = {}, provider: options = {}, https = false } = {}) {
@@ -28,7 +28,7 @@ export async function startStack({ settings = {}, provider: options = {}, https 
     const front = https ? await begin(startTlsFront(port)) : { origin: `http://127.0.0.1:${port}` };
     const { origin } = front;
     const upstream = await begin(startUpstream());
-    const provider = options.settings ? options : await begin(startProvider(origin, options));
+    const provider = await begin(typeof options === 'function' ? options(origin) : startProvider(origin, options));
     const host = await begin(startHost(port, {
       PUBLIC_BASE_URL: origin,
       UPSTREAM_URL: upstream.url,

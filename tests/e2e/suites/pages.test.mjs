@@ -154,7 +154,7 @@ describe('pages of an application whose provider is away', () => {
   let stack;
   before(async () => {
     const settings = { OIDC_ISSUER_URL: 'http://127.0.0.1:9', CLIENT_ID: 'legacy-app', CLIENT_SECRET: 'e2e-client-secret-7c1f' };
-    stack = await startStack({ provider: { settings } });
+    stack = await startStack({ provider: () => ({ settings, stop() {} }) });
   });
   after(() => stack?.stop());
 
@@ -174,7 +174,7 @@ describe('pages of a service that is not set up', { skip: isAlone }, () => {
   let stack;
   before(async () => {
     const settings = { OIDC_ISSUER_URL: '', CLIENT_ID: '', CLIENT_SECRET: 'e2e-client-secret-7c1f' };
-    stack = await startStack({ provider: { settings }, settings: { SESSION_IDLE_TIMEOUT: 'soon' } });
+    stack = await startStack({ provider: () => ({ settings, stop() {} }), settings: { SESSION_IDLE_TIMEOUT: 'soon' } });
   });
   after(() => stack?.stop());
 
