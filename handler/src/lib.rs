@@ -18,4 +18,5 @@ pub mod sessions;
 pub mod state;
 pub mod telemetry;
 pub mod tls;
+pub mod transport_security;
 pub mod web;

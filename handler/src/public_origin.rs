@@ -4,7 +4,9 @@
 
 use std::str::FromStr;
 
-use url::{Host, Url};
+use url::Url;
+
+use crate::transport_security::is_https_or_loopback;
 
 /// Scheme and authority of `PUBLIC_BASE_URL`, without a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,20 +73,10 @@ impl FromStr for PublicOrigin {
         if has_user || url.path() != "/" || text.contains(['?', '#', '@']) {
             return Err(PublicOriginError::Excess);
         }
-        if url.scheme() == "http" && !is_loopback(&url) {
+        if !is_https_or_loopback(&url) {
             return Err(PublicOriginError::Insecure);
         }
         Ok(Self { origin: url.origin().ascii_serialization(), scheme_end: url.scheme().len() })
-    }
-}
-
-/// True for `localhost` and the loopback addresses of RFC 1122 3.2.1.3 and RFC 4291 2.5.3.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -82,6 +82,7 @@ pub(super) async fn sign_in(
     let Some(user) = authenticate(&form.username, &form.password) else {
         return pages::sign_in(req.query_string(), &form.username, Some("That name and password do not match."));
     };
+    provider.terminal.provider_was_asked(&format!("to sign in {}", user.username));
     let now = provider.now();
     let login = Login { user, auth_time: now };
     let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", provider.store.begin_login(login));
@@ -211,6 +212,7 @@ fn end(req: &HttpRequest, logout: &LogoutRequest, provider: &Provider) -> HttpRe
     if let Some(cookie) = login_cookie(req) {
         provider.store.end_login(cookie);
     }
+    provider.terminal.provider_was_asked("to sign someone out");
     let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
     let mut response = target.map_or_else(pages::signed_out, |target| redirect(target, &state));
     if let Ok(cookie) = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax").parse() {

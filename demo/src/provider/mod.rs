@@ -14,6 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header};
 use oauth_proxy::clock::{Clock, SystemClock, Timestamp};
 use serde_json::json;
 
+use crate::terminal::Terminal;
 use keys::SigningKey;
 use store::Store;
 
@@ -37,12 +38,18 @@ pub(crate) struct Provider {
     client: Client,
     keys: SigningKey,
     store: Store,
+    terminal: Terminal,
+}
+
+/// Names and passwords of everyone who can sign in.
+pub(crate) fn people() -> impl Iterator<Item = (&'static str, &'static str)> {
+    store::USERS.iter().map(|user| (user.username, user.password))
 }
 
 impl Provider {
     /// A Provider with a new key and nobody signed in.
-    pub(crate) fn new(issuer: String, client: Client) -> Result<Self, String> {
-        Ok(Self { issuer, client, keys: SigningKey::generate()?, store: Store::default() })
+    pub(crate) fn new(issuer: String, client: Client, terminal: Terminal) -> Result<Self, String> {
+        Ok(Self { issuer, client, keys: SigningKey::generate()?, store: Store::default(), terminal })
     }
 
     fn now(&self) -> Timestamp {

@@ -47,7 +47,10 @@ pub(super) enum TokenError {
 pub(super) async fn token(req: HttpRequest, form: Form<TokenRequest>, provider: Data<Provider>) -> HttpResponse {
     match exchange(&form, authorization(&req), &provider, provider.now()) {
         Ok(tokens) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens),
-        Err(error) => refuse(error),
+        Err(error) => {
+            provider.terminal.provider_was_asked(&format!("for tokens by {}, and refused: {error:?}", form.grant_type));
+            refuse(error)
+        }
     }
 }
 
@@ -57,6 +60,7 @@ pub(super) async fn revoke(req: HttpRequest, form: Form<TokenRequest>, provider:
         return refuse(error);
     }
     provider.store.revoke(&form.token);
+    provider.terminal.provider_was_asked("to revoke a refresh token");
     HttpResponse::Ok().finish()
 }
 
@@ -94,6 +98,10 @@ pub(super) fn exchange(
         _ => return Err(TokenError::UnsupportedGrantType),
     };
     let grant = grant.ok_or(TokenError::InvalidGrant)?;
+    provider.terminal.provider_was_asked(&match grant.generation {
+        1 => format!("for the tokens of {}, by code", grant.login.user.username),
+        generation => format!("for newer tokens of {}, the {}. time", grant.login.user.username, generation - 1),
+    });
     issue(&grant, provider, now).map_err(|_| TokenError::Server)
 }
 
@@ -176,6 +184,7 @@ pub(super) mod tests {
     use crate::provider::keys::{Expired, at_hash, s256};
     use crate::provider::store::{CodeBinding, Login, USERS};
     use crate::provider::{Client, Provider};
+    use crate::terminal::Terminal;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
     const CALLBACK: &str = "http://127.0.0.1:8080/oauth/callback";
@@ -187,7 +196,7 @@ pub(super) mod tests {
             redirect_uri: CALLBACK.into(),
             post_logout_redirect_uri: "http://127.0.0.1:8080/oauth/signedout".into(),
         };
-        Provider::new("http://127.0.0.1:8081".into(), client).unwrap()
+        Provider::new("http://127.0.0.1:8081".into(), client, Terminal::new()).unwrap()
     }
 
     fn code(provider: &Provider) -> String {

@@ -78,6 +78,8 @@ impl Listener {
     }
 }
 
+const FUNCTIONS_CUSTOMHANDLER_PORT: Setting =
+    Setting { name: "FUNCTIONS_CUSTOMHANDLER_PORT", expected: "a port", example: "40123" };
 const LISTEN_ADDR: Setting =
     Setting { name: "LISTEN_ADDR", expected: "an address and a port", example: "127.0.0.1:7071" };
 const WORKERS: Setting = Setting { name: "WORKERS", expected: "a number of threads from 1 to 64", example: "2" };
@@ -166,8 +168,9 @@ impl Configuration {
 }
 
 fn listener(reader: &mut Reader<'_>) -> Option<Listener> {
-    if let Some(port) = reader.environment().functions_host_port() {
-        return Some(Listener::FunctionsHost(port));
+    if reader.optional(FUNCTIONS_CUSTOMHANDLER_PORT).is_some() {
+        let port = reader.parse_or(FUNCTIONS_CUSTOMHANDLER_PORT, 0, |text| text.parse().ok());
+        return port.map(Listener::FunctionsHost);
     }
     let default = SocketAddr::from(([127, 0, 0, 1], 7071));
     reader.parse_or(LISTEN_ADDR, default, |text| text.parse().ok()).map(Listener::Address)

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::reader::{Reader, Setting};
 use crate::oidc::{ClientAuthentication, ClientRegistration, RelyingPartySettings, ResponseMode};
 use crate::public_origin::PublicOrigin;
+use crate::transport_security::is_https_or_loopback;
 
 const OIDC_ISSUER_URL: Setting = Setting {
     name: "OIDC_ISSUER_URL",
@@ -71,7 +72,7 @@ pub(super) fn read(
 fn issuer(reader: &mut Reader<'_>) -> Option<String> {
     let text = reader.required(OIDC_ISSUER_URL)?;
     let is_usable = Url::parse(text).is_ok_and(|url| {
-        crate::oidc::is_secure(&url) && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+        is_https_or_loopback(&url) && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
     });
     if !is_usable {
         reader.mistake(OIDC_ISSUER_URL, "its value is not an https URL without query and fragment".to_owned());

@@ -21,10 +21,6 @@ impl<'a> Reader<'a> {
         Self { environment, mistakes: Mistakes::default() }
     }
 
-    pub(super) fn environment(&self) -> &'a Environment {
-        self.environment
-    }
-
     /// The value, if it is set.
     pub(super) fn optional(&self, setting: Setting) -> Option<&'a str> {
         self.environment.value(setting.name)

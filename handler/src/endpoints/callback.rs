@@ -18,7 +18,9 @@ const LARGEST_FORM: usize = 64 * 1024;
 pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
     let response = AuthorizationResponse::parse(&parameters(request, payload).await?)?;
     let state_parameter = response.state().to_owned();
-    let remembered = state.login_cookies.find(request.http, &state_parameter).await.ok_or(Error::LoginUnknown)?;
+    let Some(remembered) = state.login_cookies.find(request.http, &state_parameter).await else {
+        return login_unknown(request, state).await;
+    };
     let (replaced, pending) = (remembered.replaces(), remembered.pending);
     let return_url = return_url(Some(pending.return_url()), state);
 
@@ -33,13 +35,25 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
         }
     };
     let older = state.session_cookie.read(request.http).await.or(replaced).filter(|older| older.sid != ticket.sid);
-    if let Some(older) = older {
-        state.sign_out(&older, request.now).await?; // the browser has one session, and it is the new one
+    // The browser has one session, and it is the new one; an older one that can't be ended now ends by itself.
+    if let Some(older) = older
+        && let Err(error) = state.sign_out(&older, request.now).await
+    {
+        tracing::warn!(session.key = older.sid.key().as_str(), %error, "an older session could not be ended");
     }
     tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed in");
     let cookies = [state.session_cookie.set(&ticket), state.login_cookies.forget(&state_parameter)];
     Ok(see_other(return_url.as_str(), cookies))
+}
+
+/// Someone who is signed in went back to a callback that is over: there is nothing to be told.
+async fn login_unknown(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
+    let Some(ticket) = state.session_cookie.read(request.http).await else { return Err(Error::LoginUnknown) };
+    match state.sessions.load(&ticket, request.now).await? {
+        Some(_) => Ok(see_other("/", [])),
+        None => Err(Error::LoginUnknown),
+    }
 }
 
 async fn parameters(request: &Request<'_>, payload: Payload) -> Result<String, Error> {

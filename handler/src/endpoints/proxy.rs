@@ -1,8 +1,9 @@
 //! Everything else: a request with a live session goes on to its Upstream, with the person's token.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header;
 use actix_web::web::Payload;
+use hyper::header::{HeaderName, HeaderValue};
 
 use super::Request;
 use crate::proxy::{Access, ForwardRequest, Route, identity_headers};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
+
+use crate::transport_security::is_https_or_loopback;
 
 /// What we read of `/.well-known/openid-configuration`; unknown members are ignored.
 #[derive(Clone, Debug, Deserialize)]
@@ -65,7 +67,7 @@ impl ProviderMetadata {
             let printable = metadata.issuer.chars().filter(|letter| !letter.is_control());
             return Err(DiscoveryError::Issuer { found: printable.take(LONGEST_ISSUER).collect() });
         }
-        let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_secure));
+        let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_https_or_loopback));
         if let Some((endpoint, _)) = insecure {
             return Err(DiscoveryError::Insecure { endpoint });
         }
@@ -86,18 +88,6 @@ impl ProviderMetadata {
 
 /// So much of a stranger's text fits a log line.
 const LONGEST_ISSUER: usize = 200;
-
-/// RFC 6749 3.1 and 3.2 ask for TLS; loopback is where tests and demos live.
-#[must_use]
-pub fn is_secure(url: &Url) -> bool {
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
-}
 
 #[cfg(test)]
 mod tests {

@@ -33,7 +33,7 @@ pub use authorization_request::{AuthorizationRequest, ClientRegistration, LoginH
 pub use authorization_response::{AuthorizationResponse, AuthorizationResponseError};
 pub use claims::Claims;
 pub use client_authentication::ClientAuthentication;
-pub use discovery::{DiscoveryError, ProviderMetadata, is_secure};
+pub use discovery::{DiscoveryError, ProviderMetadata};
 pub use id_token::{IdTokenError, IdTokenVerifier};
 pub use jwks::{JwksError, VerificationKeys};
 pub use login_error::LoginError;

@@ -37,7 +37,7 @@ pub struct ForwardRequest<'a> {
     /// The client's headers.
     pub headers: &'a HeaderMap,
     /// Our own headers: set last, each replaces what the client said.
-    pub injected: Vec<(HeaderName, HeaderValue)>,
+    pub injected: Vec<(up::HeaderName, up::HeaderValue)>,
     /// The cookies no Upstream may see or set.
     pub own_cookies: &'a OwnCookies,
     /// The client's body.
@@ -91,7 +91,7 @@ struct Head<'a> {
     method: &'a Method,
     target: RequestTarget<'a>,
     headers: &'a HeaderMap,
-    injected: Vec<(HeaderName, HeaderValue)>,
+    injected: Vec<(up::HeaderName, up::HeaderValue)>,
     own_cookies: &'a OwnCookies,
     public_host: &'a str,
     public_scheme: &'a str,
@@ -351,7 +351,7 @@ fn request_headers(upstream: &Upstream, request: &Head<'_>) -> Result<up::Header
         headers.insert("x-forwarded-for", up_value(address.as_bytes())?);
     }
     for (name, value) in &request.injected {
-        headers.insert(up_name(name)?, up_value(value.as_bytes())?);
+        headers.insert(name.clone(), value.clone());
     }
     Ok(headers)
 }

@@ -4,9 +4,10 @@
 
 use std::str::FromStr;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 /// Which headers speak for the person, besides `Authorization`.
@@ -71,7 +72,7 @@ pub fn identity_headers(
 ) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(8);
     let bearer = [b"Bearer ", access_token.as_bytes()].concat();
-    if let Ok(value) = HeaderValue::from_bytes(&bearer) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(bearer)) {
         headers.push((AUTHORIZATION, value));
     }
     let mut add = |name: &'static str, text: Option<&str>| {

@@ -112,8 +112,8 @@ impl Error {
         let (status, title, detail) = match self {
             Self::SessionRequired => (
                 StatusCode::UNAUTHORIZED,
-                "You are not signed in",
-                "Your session has ended, so what you sent was not passed on. Go back to keep what you typed, or sign in again.",
+                "Your session has ended",
+                "Nothing of what you sent was passed on. Go back first if you want to keep what you typed, then sign in.",
             ),
             Self::Csrf(_) => (
                 StatusCode::FORBIDDEN,

@@ -28,7 +28,7 @@ impl Failure<'_> {
     #[must_use]
     pub fn respond(&self, error: &Error) -> HttpResponse {
         let mut answer = match (self.is_page(), error) {
-            (true, Error::SessionRequired) if *self.req.method() == Method::GET => self.redirect_to_signin(),
+            (true, Error::SessionRequired) if is_safe(self.req.method()) => self.redirect_to_signin(),
             (true, _) => self.page(error),
             (false, Error::SessionRequired) => problem(error, Some(&self.login_url(self.referrer())), self.id),
             (false, _) => problem(error, None, self.id),
@@ -65,7 +65,8 @@ impl Failure<'_> {
             Error::SignIn { return_url, .. } => self.login_url(Some(return_url.as_str())),
             _ => self.login_url(self.referrer()),
         };
-        let signin = Link::To { href: &login_url, label: "Sign in again" };
+        let label = if matches!(error, Error::SessionRequired) { "Sign in" } else { "Try again" };
+        let signin = Link::To { href: &login_url, label };
         let start = Link::To { href: "/", label: "Go to the start page" };
         let links = match error {
             Error::SessionRequired | Error::LoginUnknown | Error::SignIn { .. } | Error::AuthorizationResponse(_) => {
@@ -93,4 +94,9 @@ impl Failure<'_> {
             None => self.signin.to_owned(),
         }
     }
+}
+
+/// RFC 9110 9.2.1, of the methods that a navigation can have.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }

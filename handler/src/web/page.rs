@@ -59,7 +59,7 @@ impl Page<'_> {
     #[must_use]
     pub fn respond(&self, request_id: &RequestId) -> HttpResponse {
         let links: String = self.links.iter().map(link).collect();
-        let actions = if links.is_empty() { links } else { format!("<p class=\"actions\">{links}</p>\n") };
+        let actions = if links.is_empty() { links } else { format!("<div class=\"actions\">{links}</div>\n") };
         let reason = self.code.map(|code| format!("Reason <code>{}</code> · ", escape(code))).unwrap_or_default();
         let (title, text, id) = (escape(self.title), escape(self.text), escape(request_id.as_str()));
         let html = format!(

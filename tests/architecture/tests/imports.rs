@@ -10,15 +10,16 @@ const TABLE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("random", &[]),
     ("return_url", &[]),
-    ("public_origin", &[]),
+    ("transport_security", &[]),
+    ("public_origin", &["transport_security"]),
     ("telemetry", &[]),
     ("tls", &[]),
     ("crypto", &["random"]),
-    ("oidc", &["random", "clock"]),
+    ("oidc", &["random", "clock", "transport_security"]),
     ("proxy", &[]),
     ("sessions", &["crypto", "oidc", "clock", "random"]),
     ("azure", &["crypto", "sessions", "oidc", "clock"]),
-    ("config", &["crypto", "oidc", "proxy", "sessions", "azure", "clock", "public_origin"]),
+    ("config", &["crypto", "oidc", "proxy", "sessions", "azure", "clock", "public_origin", "transport_security"]),
 ];
 
 /// Crates that only some modules may name: the crate's prefix, and the modules that may.

@@ -6,9 +6,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Read where no `Setting` is declared: by the host's name for it, or before the configuration.
-const ELSEWHERE: [&str; 1] = ["FUNCTIONS_CUSTOMHANDLER_PORT"];
-
 /// Settings of a process without the host; the sample is for the host.
 const NOT_IN_THE_SAMPLE: [&str; 5] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "LISTEN_ADDR", "WORKERS", "LOG", "ROUTES"];
 
@@ -18,7 +15,7 @@ fn root() -> PathBuf {
 
 /// The names of every `Setting` in `handler/src/config`.
 fn in_the_code() -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = ELSEWHERE.into_iter().map(str::to_owned).collect();
+    let mut names = BTreeSet::new();
     for entry in fs::read_dir(root().join("handler/src/config")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let declared = text.match_indices("name: \"").map(|(at, found)| &text[at + found.len()..]);

@@ -5,6 +5,11 @@ import { join } from 'node:path'
 
 import { Process } from './measure.mjs'
 
+/** Started by root, nginx would change to a user who can't read our folder. */
+function asOurselves() {
+    return process.getuid() === 0 ? 'user root root;' : ''
+}
+
 /** Serves the files of `folder`/www. */
 export function nginxUpstream(folder, port) {
     return nginx(folder, 'upstream', 1, `server { listen 127.0.0.1:${port}; root ${join(folder, 'www')}; }`)
@@ -30,7 +35,7 @@ function nginx(folder, name, workers, servers) {
     const file = join(own, 'nginx.conf')
     writeFileSync(
         file,
-        `daemon off; worker_processes ${workers}; pid ${join(own, 'pid')}; error_log ${join(own, 'error.log')};
+        `${asOurselves()} daemon off; worker_processes ${workers}; pid ${join(own, 'pid')}; error_log ${join(own, 'error.log')};
          events { worker_connections 1024; }
          http { access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000; ${temporary} ${servers} }`,
     )
