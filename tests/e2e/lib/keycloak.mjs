@@ -39,10 +39,6 @@ export async function startKeycloak() {
         async count(type) {
           return (await administer(base, 'GET', `/admin/realms/${REALM}/events?type=${type}&client=${clientId}`)).json().length;
         },
-        /** Tries a refresh token. */
-        refresh: (token) => post(`${issuer}/protocol/openid-connect/token`, {
-          grant_type: 'refresh_token', refresh_token: token, client_id: clientId, client_secret: CLIENT_SECRET,
-        }),
       };
     },
     stop: server.stop,
@@ -60,12 +56,13 @@ function run(port) {
   const { PATH, HOME, JAVA_HOME, KEYCLOAK_HOME } = process.env;
   const env = {
     PATH, HOME, JAVA_HOME,
-    JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx512m',
+    JAVA_OPTS_KC_HEAP: '-Xms128m -Xmx512m',
+    JAVA_OPTS_APPEND: '-XX:TieredStopAtLevel=1', // it lives a minute: start soon rather than run fast
     KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN.username,
     KC_BOOTSTRAP_ADMIN_PASSWORD: ADMIN.password,
   };
   const options = ['start-dev', '--http-host=127.0.0.1', `--http-port=${port}`, '--cache=local', '--db=dev-mem', '--log-level=warn'];
-  return start(path.join(KEYCLOAK_HOME, 'bin', 'kc.sh'), options, { env });
+  return start('bash', [path.join(KEYCLOAK_HOME, 'bin', 'kc.sh'), ...options], { env });
 }
 
 async function isAnswering(base) {
@@ -93,6 +90,7 @@ function realm() {
     revokeRefreshToken: true,
     refreshTokenMaxReuse: 0,
     eventsEnabled: true,
+    enabledEventTypes: ['LOGIN', 'LOGOUT', 'CODE_TO_TOKEN', 'REFRESH_TOKEN', 'REFRESH_TOKEN_ERROR', 'REVOKE_GRANT'],
     users: PEOPLE.map(({ login, password, name, email }) => {
       const [firstName, lastName] = name.split(' ');
       const credentials = [{ type: 'password', value: password }];

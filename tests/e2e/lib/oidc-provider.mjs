@@ -14,8 +14,11 @@ const FAR_SECONDS = 3_600;
 const CLIENT_ID = 'legacy-app';
 const CLIENT_SECRET = 'e2e-client-secret-7c1f';
 
-/** Starts a provider for the application at `origin`. With `host` localhost it is another site than 127.0.0.1. */
-export async function startProvider(origin, { host = 'localhost', claimsInIdToken = true } = {}) {
+/**
+ * Starts a provider for the application at `origin`. On `host` localhost it is another site than 127.0.0.1; `client` is
+ * added to what it knows of the application.
+ */
+export async function startProvider(origin, { host = 'localhost', claimsInIdToken = true, client = {} } = {}) {
   const kit = { grants: [], issued: [], accessTokenSeconds: FAR_SECONDS, overrides: new Map() };
   let listener;
   const server = http.createServer((req, res) => {
@@ -24,7 +27,7 @@ export async function startProvider(origin, { host = 'localhost', claimsInIdToke
   });
   const port = await listen(server);
   const issuer = `http://${host}:${port}`;
-  const provider = new Provider(issuer, configuration(origin, kit, claimsInIdToken));
+  const provider = new Provider(issuer, configuration(origin, kit, { claimsInIdToken, client }));
   listener = withSignInForm(provider, provider.callback());
   observe(provider, kit);
 
@@ -58,7 +61,7 @@ export async function startProvider(origin, { host = 'localhost', claimsInIdToke
   });
 }
 
-function configuration(origin, kit, claimsInIdToken) {
+function configuration(origin, kit, { claimsInIdToken, client }) {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return {
     clients: [{
@@ -68,6 +71,7 @@ function configuration(origin, kit, claimsInIdToken) {
       response_types: ['code'],
       redirect_uris: [`${origin}/oauth/callback`],
       post_logout_redirect_uris: [`${origin}/oauth/signedout`],
+      ...client,
     }],
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'e2e' }] },
     cookies: { keys: ['e2e cookies are signed with this'] },

@@ -8,9 +8,15 @@ import { until } from './network.mjs';
 
 const PATIENCE_MS = 10_000;
 
+// A suite that is ended early (the runner's time limit sends SIGTERM) takes its programs with it.
+const living = new Set();
+process.once('SIGTERM', () => process.exit(1));
+process.once('exit', () => living.forEach((child) => child.kill('SIGTERM')));
+
 /** Starts a program. Its output is `output()`; `stop()` ends it and waits. */
 export function start(program, args, { cwd, env } = {}) {
   const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  living.add(child);
   const pieces = [];
   let failure;
   let isOver = false;
@@ -21,6 +27,7 @@ export function start(program, args, { cwd, env } = {}) {
     isOver = true;
   });
   child.on('exit', () => {
+    living.delete(child);
     isOver = true;
   });
 

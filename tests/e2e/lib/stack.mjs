@@ -14,7 +14,7 @@ import { startUpstream } from './upstream.mjs';
 
 /**
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
- * options of `startProvider`, or a function of the origin that gives another provider's `settings`. With `https` browsers know the
+ * options of `startProvider`, or a function of the origin that gives another provider. With `https` browsers know the
  * application as https://app.example:PORT.
  */
 export async function startStack({ settings = {}, provider: options = {}, https = false } = {}) {
