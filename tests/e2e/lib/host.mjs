@@ -1,0 +1,73 @@
+// The Functions host with the handler behind it, in a staged copy of the app folder.
+//
+// Which host it is comes from FUNCTIONS_HOST: `func` (Azure's own), `double` (FUNCTIONS_HOST_DOUBLE names it) or `none`,
+// where the handler listens by itself.
+
+import { copyFile, cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { request } from './network.mjs';
+import { start } from './process.mjs';
+
+const REPOSITORY = path.resolve(import.meta.dirname, '../../..');
+const START_LIMIT_MS = 60_000;
+
+/** Starts the host on `port` with these app settings; resolves when the handler answers through it. */
+export async function startHost(port, settings) {
+  const folder = await stage(settings);
+  const host = run(port, folder, settings);
+  const stop = async () => {
+    await host.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await host.until('the handler answers', () => isAnswering(port), START_LIMIT_MS);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { log: host.output, stop };
+}
+
+function run(port, folder, settings) {
+  const { PATH, HOME } = process.env;
+  switch (process.env.FUNCTIONS_HOST) {
+    case 'func':
+      return start('func', ['start', '--port', `${port}`], { cwd: folder, env: { PATH, HOME } });
+    case 'double':
+      return start(process.env.FUNCTIONS_HOST_DOUBLE, ['start', folder, '--port', `${port}`], { env: { PATH, HOME } });
+    case 'none':
+      return start(handler(), [], { env: { PATH, HOME, LISTEN_ADDR: `127.0.0.1:${port}`, ...settings } });
+    default:
+      throw new Error('FUNCTIONS_HOST must be func, double or none; tests/e2e/run sets it');
+  }
+}
+
+/** The app folder as it is deployed: host.json, a folder a function, the binary; and the settings of `func start`. */
+async function stage(settings) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'oauth-proxy-app-'));
+  await copyFile(path.join(REPOSITORY, 'host.json'), path.join(folder, 'host.json'));
+  for (const name of await readdir(REPOSITORY)) {
+    const source = path.join(REPOSITORY, name);
+    if (existsSync(path.join(source, 'function.json'))) await cp(source, path.join(folder, name), { recursive: true });
+  }
+  await mkdir(path.join(folder, 'bin'));
+  await symlink(handler(), path.join(folder, 'bin', 'oauth-proxy'));
+  const Values = { FUNCTIONS_WORKER_RUNTIME: 'custom', AzureWebJobsStorage: '', ...settings };
+  await writeFile(path.join(folder, 'local.settings.json'), JSON.stringify({ IsEncrypted: false, Values }));
+  return folder;
+}
+
+function handler() {
+  return path.resolve(process.env.OAUTH_PROXY ?? path.join(REPOSITORY, 'target/debug/oauth-proxy'));
+}
+
+async function isAnswering(port) {
+  try {
+    return (await request(`http://127.0.0.1:${port}/oauth/health/live`)).status === 200;
+  } catch {
+    return false; // nobody listens yet
+  }
+}

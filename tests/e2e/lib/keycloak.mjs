@@ -1,0 +1,132 @@
+// Keycloak, what most enterprises run: started once for a suite, in memory, with a realm and a client for each application.
+//
+// KEYCLOAK_HOME and JAVA_HOME say where it is; tests/e2e/run fetches it.
+
+import path from 'node:path';
+
+import { freePort, request } from './network.mjs';
+import { PEOPLE } from './people.mjs';
+import { start } from './process.mjs';
+
+const START_LIMIT_MS = 150_000; // the first start builds its own image
+const REALM = 'legacy';
+const CLIENT_SECRET = 'e2e-keycloak-secret-41ab';
+const ADMIN = { username: 'operator', password: 'e2e-operator-5d0c' };
+
+/** Starts it. `register(origin)` gives an application its client: the object that `startStack` takes for a provider. */
+export async function startKeycloak() {
+  const port = await freePort();
+  const base = `http://localhost:${port}`;
+  const server = run(port);
+  try {
+    await server.until('Keycloak answers', () => isAnswering(base), START_LIMIT_MS);
+    await administer(base, 'POST', '/admin/realms', realm());
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  const issuer = `${base}/realms/${REALM}`;
+  return {
+    issuer,
+    async register(origin, { accessTokenSeconds }) {
+      const clientId = `app-${new URL(origin).port}`;
+      await administer(base, 'POST', `/admin/realms/${REALM}/clients`, client(clientId, origin, accessTokenSeconds));
+      return {
+        issuer,
+        settings: { OIDC_ISSUER_URL: issuer, CLIENT_ID: clientId, CLIENT_SECRET },
+        stop: async () => {},
+        /** How many events of a type it recorded for this client. */
+        async count(type) {
+          return (await administer(base, 'GET', `/admin/realms/${REALM}/events?type=${type}&client=${clientId}`)).json().length;
+        },
+      };
+    },
+    stop: server.stop,
+  };
+}
+
+/** Fills in Keycloak's own form, which must be what the tab shows. */
+export async function giveCredentials(page, { login, password }) {
+  await page.locator('#username').fill(login);
+  await page.locator('#password').fill(password);
+  await page.locator('#kc-login').click();
+}
+
+function run(port) {
+  const { PATH, HOME, JAVA_HOME, KEYCLOAK_HOME } = process.env;
+  const env = {
+    PATH, HOME, JAVA_HOME,
+    JAVA_OPTS_KC_HEAP: '-Xms128m -Xmx512m',
+    JAVA_OPTS_APPEND: '-XX:TieredStopAtLevel=1', // it lives a minute: start soon rather than run fast
+    KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN.username,
+    KC_BOOTSTRAP_ADMIN_PASSWORD: ADMIN.password,
+  };
+  const options = ['start-dev', '--http-host=127.0.0.1', `--http-port=${port}`, '--cache=local', '--db=dev-mem', '--log-level=warn'];
+  return start('bash', [path.join(KEYCLOAK_HOME, 'bin', 'kc.sh'), ...options], { env });
+}
+
+async function isAnswering(base) {
+  try {
+    return (await request(`${base}/realms/master`)).status === 200;
+  } catch {
+    return false; // nobody listens yet
+  }
+}
+
+async function administer(base, method, pathname, body) {
+  const form = { grant_type: 'password', client_id: 'admin-cli', ...ADMIN };
+  const { access_token: token } = (await post(`${base}/realms/master/protocol/openid-connect/token`, form)).json();
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const answer = await request(base + pathname, { method, headers, body: body && JSON.stringify(body) });
+  if (answer.status >= 300) throw new Error(`Keycloak answered ${answer.status} to ${method} ${pathname}: ${answer.text}`);
+  return answer;
+}
+
+function realm() {
+  return {
+    realm: REALM,
+    enabled: true,
+    sslRequired: 'none',
+    revokeRefreshToken: true,
+    refreshTokenMaxReuse: 0,
+    eventsEnabled: true,
+    enabledEventTypes: ['LOGIN', 'LOGOUT', 'CODE_TO_TOKEN', 'REFRESH_TOKEN', 'REFRESH_TOKEN_ERROR', 'REVOKE_GRANT'],
+    users: PEOPLE.map(({ login, password, name, email }) => {
+      const [firstName, lastName] = name.split(' ');
+      const credentials = [{ type: 'password', value: password }];
+      const realmRoles = [`default-roles-${REALM}`]; // they bring offline_access
+      return { username: login, enabled: true, emailVerified: true, email, firstName, lastName, credentials, realmRoles };
+    }),
+  };
+}
+
+function client(clientId, origin, accessTokenSeconds) {
+  return {
+    clientId,
+    secret: CLIENT_SECRET,
+    protocol: 'openid-connect',
+    redirectUris: [`${origin}/oauth/callback`],
+    attributes: {
+      'post.logout.redirect.uris': `${origin}/oauth/signedout`,
+      'pkce.code.challenge.method': 'S256',
+      'access.token.lifespan': `${accessTokenSeconds}`,
+    },
+    protocolMappers: [{
+      name: 'department',
+      protocol: 'openid-connect',
+      protocolMapper: 'oidc-hardcoded-claim-mapper',
+      config: { // told by UserInfo only
+        'claim.name': 'department', 'claim.value': 'Archives', 'jsonType.label': 'String',
+        'userinfo.token.claim': 'true', 'id.token.claim': 'false', 'access.token.claim': 'false',
+      },
+    }],
+  };
+}
+
+function post(url, form) {
+  return request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(form).toString(),
+  });
+}

@@ -1,0 +1,52 @@
+// What stands before the application in real life: https under a name of its own, here with a certificate made on the spot.
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import tls from 'node:tls';
+import { promisify } from 'node:util';
+
+import { close, listen } from './network.mjs';
+
+const NAME = 'app.example';
+
+/** Ends TLS and hands the bytes on to `port`. The browser finds NAME on loopback by its flags. */
+export async function startTlsFront(port) {
+  const sockets = new Set();
+  const server = tls.createServer(await certificate(), (socket) => {
+    const inner = net.connect(port, '127.0.0.1');
+    for (const [side, other] of [[socket, inner], [inner, socket]]) {
+      sockets.add(side);
+      side.pipe(other);
+      side.on('error', () => other.destroy());
+      side.on('close', () => {
+        sockets.delete(side);
+        other.destroy();
+      });
+    }
+  });
+  const outerPort = await listen(server);
+  return {
+    origin: `https://${NAME}:${outerPort}`,
+    stop() {
+      sockets.forEach((socket) => socket.destroy());
+      return close(server);
+    },
+  };
+}
+
+async function certificate() {
+  const folder = await mkdtemp(path.join(tmpdir(), 'oauth-proxy-tls-'));
+  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => path.join(folder, name));
+  try {
+    await promisify(execFile)('openssl', [
+      'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', `/CN=${NAME}`, '-addext', `subjectAltName=DNS:${NAME}`, '-keyout', key, '-out', cert,
+    ]);
+    return { key: await readFile(key), cert: await readFile(cert) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
