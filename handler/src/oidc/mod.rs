@@ -23,7 +23,7 @@ mod refresh;
 mod relying_party;
 mod revocation;
 #[cfg(test)]
-mod scripted_provider;
+pub(crate) mod scripted_provider;
 mod token_error;
 mod token_request;
 mod token_response;

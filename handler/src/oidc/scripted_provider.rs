@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use super::pkce::base64url;
 
 /// A private key of the Provider, and the public one as its JWK Set has it.
-pub(super) struct SigningKey {
+pub(crate) struct SigningKey {
     algorithm: Algorithm,
     private: EncodingKey,
-    pub(super) jwk: Value,
+    pub(crate) jwk: Value,
 }
 
 impl SigningKey {
-    pub(super) fn es256(kid: &str) -> Self {
+    pub(crate) fn es256(kid: &str) -> Self {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).unwrap();
         let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
@@ -32,7 +32,7 @@ impl SigningKey {
         Self { algorithm: Algorithm::ES256, private: EncodingKey::from_ec_der(document.as_ref()), jwk }
     }
 
-    pub(super) fn rs256(kid: &str) -> Self {
+    pub(crate) fn rs256(kid: &str) -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let public = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
         let jwk = json!({"kty": "RSA", "kid": kid, "n": base64url(&public.n), "e": base64url(&public.e)});
@@ -41,7 +41,7 @@ impl SigningKey {
         Self { algorithm: Algorithm::RS256, private, jwk }
     }
 
-    pub(super) fn ed25519(kid: &str) -> Self {
+    pub(crate) fn ed25519(kid: &str) -> Self {
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": base64url(pair.public_key().as_ref())});
@@ -49,13 +49,13 @@ impl SigningKey {
     }
 
     /// Signs with the header that a Provider would write.
-    pub(super) fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = json!({"alg": format!("{:?}", self.algorithm), "typ": "JWT", "kid": self.jwk["kid"]});
         self.sign_raw(&header.to_string(), &claims.to_string())
     }
 
     /// Signs whatever the header and the payload are.
-    pub(super) fn sign_raw(&self, header: &str, payload: &str) -> String {
+    pub(crate) fn sign_raw(&self, header: &str, payload: &str) -> String {
         let signed = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
         let signature = crypto::sign(signed.as_bytes(), &self.private, self.algorithm).unwrap();
         format!("{signed}.{signature}")
@@ -64,7 +64,7 @@ impl SigningKey {
 
 /// What a path answers.
 #[derive(Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// 200 and JSON.
     Json(Value),
     /// Any status, one more header line (or none), any body.
@@ -79,14 +79,14 @@ pub(super) enum Reply {
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Received {
-    pub(super) path: String,
-    pub(super) headers: HashMap<String, String>,
-    pub(super) body: String,
+pub(crate) struct Received {
+    pub(crate) path: String,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Received {
-    pub(super) fn form(&self) -> HashMap<String, String> {
+    pub(crate) fn form(&self) -> HashMap<String, String> {
         url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
     }
 }
@@ -100,14 +100,14 @@ struct Script {
 
 /// The server; it answers until the process ends.
 #[derive(Clone)]
-pub(super) struct ScriptedProvider {
-    pub(super) origin: String,
+pub(crate) struct ScriptedProvider {
+    pub(crate) origin: String,
     script: Arc<Mutex<Script>>,
 }
 
 impl ScriptedProvider {
     /// A Provider with every endpoint in its metadata, and one key named `k1` that it signs with.
-    pub(super) fn start() -> (Self, SigningKey) {
+    pub(crate) fn start() -> (Self, SigningKey) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let provider = Self { origin, script: Arc::default() };
@@ -124,7 +124,7 @@ impl ScriptedProvider {
         (provider, key)
     }
 
-    pub(super) fn metadata(&self) -> Value {
+    pub(crate) fn metadata(&self) -> Value {
         let mut metadata = json!({"issuer": self.origin});
         let endpoints = ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"];
         for name in endpoints.into_iter().chain(["revocation_endpoint", "end_session_endpoint"]) {
@@ -133,15 +133,15 @@ impl ScriptedProvider {
         metadata
     }
 
-    pub(super) fn reply(&self, path: &str, reply: Reply) {
+    pub(crate) fn reply(&self, path: &str, reply: Reply) {
         self.script.lock().unwrap().replies.insert(path.to_owned(), reply);
     }
 
-    pub(super) fn publish(&self, keys: &[&Value]) {
+    pub(crate) fn publish(&self, keys: &[&Value]) {
         self.reply("/jwks_uri", Reply::Json(json!({ "keys": keys })));
     }
 
-    pub(super) fn received(&self, path: &str) -> Vec<Received> {
+    pub(crate) fn received(&self, path: &str) -> Vec<Received> {
         self.script.lock().unwrap().received.iter().filter(|received| received.path == path).cloned().collect()
     }
 

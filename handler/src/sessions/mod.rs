@@ -11,6 +11,8 @@ mod parts;
 mod record;
 mod record_cache;
 mod refresh;
+#[cfg(test)]
+mod scene;
 mod service;
 mod sign_in;
 mod store;

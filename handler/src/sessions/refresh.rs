@@ -6,17 +6,19 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
+
+use super::flights::Flight;
 use super::parts::Parts;
-use super::service::ATTEMPTS;
 use super::{
-    ColdPart, Etag, Freshness, LeasePurpose, LiveSession, RefreshLease, SessionTicket, Sessions, StoreError,
-    StoredRecord,
+    ColdPart, Etag, Freshness, LeasePurpose, LiveSession, RefreshLease, SessionRecord, SessionTicket, Sessions,
+    StoreError, StoredRecord,
 };
 use crate::clock::Timestamp;
 use crate::oidc::{CompletedRefresh, RefreshError, RefreshToken, RelyingParty};
 use crate::random;
 
-/// Longer than everything a refresh asks of the Provider (token, keys, UserInfo at 8 s each) and its write.
+/// Longer than everything a refresh asks of the Provider (token, keys, UserInfo at 8 s each) and its write (12 s).
 const LEASE: Duration = Duration::from_secs(40);
 
 /// A refresh token is sent at most so often; a Provider that saw it may have spent it.
@@ -26,10 +28,13 @@ const MOST_ATTEMPTS: u8 = 2;
 const REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
-/// How long another instance's refresh is waited for, and how often the record is read meanwhile.
+/// How long a request waits for a refresh, its own instance's or another's, before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(12);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long what the Provider gave is tried to be written. The lease that protects it is still held then.
+const WRITE_BUDGET: Duration = Duration::from_secs(12);
 
 /// How a refresh ended, for everyone who waited for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,19 +96,28 @@ impl Sessions {
             Freshness::Lapsed => {}
         }
         drop(session);
-        let flight = self.launch_refresh(ticket, relying_party, Freshness::Due);
-        match flight.land().await {
-            Some(RefreshOutcome::Refreshed) => Ok(self.load(ticket, self.now()).await?),
-            Some(RefreshOutcome::Ended) => Ok(None),
-            Some(RefreshOutcome::Unavailable { retry_after }) => Err(NoFreshToken { retry_after }.into()),
-            None => Err(NoFreshToken { retry_after: REST }.into()),
+        match self.await_refresh(ticket, relying_party, Freshness::Due).await {
+            RefreshOutcome::Refreshed => Ok(self.load(ticket, self.now()).await?),
+            RefreshOutcome::Ended => Ok(None),
+            RefreshOutcome::Unavailable { retry_after } => Err(NoFreshToken { retry_after }.into()),
         }
     }
 
     /// Refreshes now, due or not.
     pub async fn refresh(&self, ticket: &SessionTicket, relying_party: &RelyingParty) -> RefreshOutcome {
-        let flight = self.launch_refresh(ticket, relying_party, Freshness::Fresh);
-        flight.land().await.unwrap_or(RefreshOutcome::Unavailable { retry_after: REST })
+        self.await_refresh(ticket, relying_party, Freshness::Fresh).await
+    }
+
+    /// Waits for the refresh, but not for ever: it goes on without us.
+    async fn await_refresh(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        from: Freshness,
+    ) -> RefreshOutcome {
+        let flight = self.launch_refresh(ticket, relying_party, from);
+        let landed = timeout(PATIENCE, flight.land()).await;
+        landed.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: REST })
     }
 
     /// `from` is how fresh a token may be and still be refreshed.
@@ -112,7 +126,7 @@ impl Sessions {
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
         from: Freshness,
-    ) -> super::flights::Flight<RefreshOutcome> {
+    ) -> Flight<RefreshOutcome> {
         let (sessions, owned, relying_party) = (self.clone(), ticket.clone(), relying_party.clone());
         self.0.refreshes.launch(ticket.sid.key(), move || async move {
             sessions.run_refresh(&owned, &relying_party, from).await.unwrap_or_else(|error| {
@@ -159,11 +173,11 @@ impl Sessions {
 
     /// Takes the lease of the record's generation, or finds that there is nothing to do or nobody to do it for.
     async fn claim(&self, ticket: &SessionTicket, from: Freshness) -> Result<Claim, StoreError> {
-        let started_at = self.now();
+        let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         loop {
             let now = self.now();
-            let Some(stored) = self.store().load(&ticket.sid.key(), now).await? else {
+            let Some(stored) = self.read(&ticket.sid.key(), now).await? else {
                 return Ok(Claim::Over(RefreshOutcome::Ended));
             };
             if stored.record.is_ended() {
@@ -175,11 +189,11 @@ impl Sessions {
             }
             match stored.record.lease.clone().filter(|lease| now < lease.lapses_at) {
                 None => {
-                    if let Some(claim) = self.take(stored, ticket, freshness, now).await? {
+                    if let Some(claim) = self.take((*stored).clone(), ticket, freshness, now).await? {
                         return Ok(claim);
                     }
                 }
-                Some(lease) if lease.purpose == LeasePurpose::Resting || now.since(started_at) >= PATIENCE => {
+                Some(lease) if lease.purpose == LeasePurpose::Resting || Instant::now() >= deadline => {
                     let retry_after = lease.lapses_at.since(now).max(Duration::from_secs(1));
                     return Ok(Claim::Over(RefreshOutcome::Unavailable { retry_after }));
                 }
@@ -212,7 +226,7 @@ impl Sessions {
             attempt,
             purpose: LeasePurpose::Refreshing,
         };
-        let claimed = super::SessionRecord { lease: Some(lease), ..stored.record };
+        let claimed = SessionRecord { lease: Some(lease), ..stored.record };
         match self.replace(claimed, &stored.etag, now).await {
             Ok(record) => Ok(Some(Claim::Taken { record: Box::new(record), cold })),
             Err(StoreError::Conflict | StoreError::Missing) => Ok(None),
@@ -252,29 +266,43 @@ impl Sessions {
         let parts = Parts::divide(tokens, claims, Some(cold), settings.header_needs, settings.refresh_before, now);
         let mut renewed = self.record(&parts, claimed.record.generation + 1, ticket);
         renewed.expires_at = claimed.record.expires_at;
-        let mut etag = claimed.etag;
-        for _ in 0..ATTEMPTS {
-            match self.replace(renewed.clone(), &etag, now).await {
-                Ok(_) => return Ok(RefreshOutcome::Refreshed),
-                Err(StoreError::Conflict | StoreError::Missing) => {}
-                // The write may have happened all the same: only another read can tell.
-                Err(StoreError::Unavailable(_)) => tokio::time::sleep(FIRST_PAUSE).await,
+        let Some(outcome) = self.write(&renewed, claimed.etag, now).await else {
+            return Ok(RefreshOutcome::Unavailable { retry_after: REST });
+        };
+        if outcome == RefreshOutcome::Ended {
+            revoke(parts.cold.refresh_token.as_ref(), relying_party, now).await;
+        }
+        Ok(outcome)
+    }
+
+    /// Writes `renewed` over what was claimed; `None` when the store can't be reached for too long.
+    async fn write(&self, renewed: &SessionRecord, claimed: Etag, now: Timestamp) -> Option<RefreshOutcome> {
+        let deadline = Instant::now() + WRITE_BUDGET;
+        let (mut etag, mut pause) = (claimed, FIRST_PAUSE);
+        loop {
+            let written = self.replace(renewed.clone(), &etag, now).await;
+            if written.is_ok() {
+                return Some(RefreshOutcome::Refreshed);
             }
-            match self.store().load(&renewed.key, now).await {
-                Ok(Some(found)) if found.record.is_ended() => break,
-                Ok(None) => break,
+            // Another write came first, or this one happened and its reply was lost: only another read can tell.
+            match self.read(&renewed.key, now).await {
+                Ok(None) => return Some(RefreshOutcome::Ended),
+                Ok(Some(found)) if found.record.is_ended() => return Some(RefreshOutcome::Ended),
                 Ok(Some(found)) if found.record.generation >= renewed.generation => {
-                    return Ok(RefreshOutcome::Refreshed);
+                    return Some(RefreshOutcome::Refreshed);
                 }
-                Ok(Some(found)) => etag = found.etag, // our lease lapsed and was taken: ours is newer all the same
+                // Our lease lapsed and was taken: ours is newer all the same.
+                Ok(Some(found)) => etag = found.etag.clone(),
                 Err(_) => {}
             }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            if matches!(written, Err(StoreError::Unavailable(_))) {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         }
-        if self.is_ended(ticket, now).await? {
-            revoke(parts.cold.refresh_token.as_ref(), relying_party, now).await;
-            return Ok(RefreshOutcome::Ended);
-        }
-        Ok(RefreshOutcome::Unavailable { retry_after: REST })
     }
 
     /// After a refusal: another instance may have won meanwhile; if not, the session is over.
@@ -284,7 +312,7 @@ impl Sessions {
         claimed: &StoredRecord,
     ) -> Result<RefreshOutcome, StoreError> {
         let now = self.now();
-        let found = self.store().load(&claimed.record.key, now).await?;
+        let found = self.read(&claimed.record.key, now).await?;
         if found.is_some_and(|found| !found.record.is_ended() && found.record.generation > claimed.record.generation) {
             return Ok(RefreshOutcome::Refreshed);
         }
@@ -302,22 +330,17 @@ impl Sessions {
     }
 
     async fn give_back(&self, claimed: StoredRecord, lease: Option<RefreshLease>) -> Result<(), StoreError> {
-        let StoredRecord { record, etag }: StoredRecord = claimed;
-        let etag: Etag = etag;
-        let record = super::SessionRecord { lease, ..record };
+        let StoredRecord { record, etag } = claimed;
+        let record = SessionRecord { lease, ..record };
         match self.replace(record, &etag, self.now()).await {
             // Whoever wrote meanwhile ended the session or took the lapsed lease; both are theirs to say.
             Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(()),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
     }
-
-    async fn is_ended(&self, ticket: &SessionTicket, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.store().load(&ticket.sid.key(), now).await?.is_none_or(|found| found.record.is_ended()))
-    }
 }
 
-async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
+pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
     let Some(refresh_token) = refresh_token else { return };
     if let Err(error) = relying_party.revoke(refresh_token, now).await {
         tracing::warn!(%error, "a refresh token could not be revoked");
@@ -335,3 +358,6 @@ fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Err
         "a session could not be refreshed"
     );
 }
+
+#[cfg(test)]
+mod tests;

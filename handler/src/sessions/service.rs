@@ -15,7 +15,7 @@ use super::record_cache::RecordCache;
 use super::refresh::RefreshOutcome;
 use super::sign_in::SignInOutcome;
 use super::{
-    ColdPart, Freshness, HeaderNeeds, HotPart, RecordState, RefreshBefore, SessionLifetime, SessionRecord,
+    ColdPart, Freshness, HeaderNeeds, HotPart, RecordState, RefreshBefore, SessionKey, SessionLifetime, SessionRecord,
     SessionStore, SessionTicket, StoreError, StoredRecord,
 };
 use crate::clock::{Clock, Timestamp};
@@ -25,7 +25,7 @@ use crate::crypto::{KeySource, OpenError, Part, PartContext, RecordCipher, Seale
 const TOMBSTONE: Duration = Duration::from_secs(300);
 
 /// How often a write is tried again when another came first.
-pub(super) const ATTEMPTS: usize = 8;
+const ATTEMPTS: usize = 8;
 
 /// What the sessions of one Provider and client are made with.
 pub struct SessionsSettings {
@@ -153,9 +153,16 @@ impl Sessions {
         if let Some(cached) = self.0.cache.find(&key, now) {
             return Ok(Some(cached));
         }
-        let Some(stored) = self.store().load(&key, now).await?.map(Arc::new) else { return Ok(None) };
-        self.0.cache.keep(&stored, now);
-        Ok(Some(stored))
+        self.read(&key, now).await
+    }
+
+    /// The record as the store has it now; this process's requests see it from here on.
+    pub(super) async fn read(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
+        let stored = self.store().load(key, now).await?.map(Arc::new);
+        if let Some(stored) = &stored {
+            self.0.cache.keep(stored, now);
+        }
+        Ok(stored)
     }
 
     /// Writes a record that must not exist yet.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::parts::Parts;
+use super::refresh::revoke;
 use super::{SessionTicket, Sessions, StoreError};
 use crate::oidc::{AuthorizationResponse, LoginError, PendingLogin, RelyingParty};
 
@@ -70,8 +71,14 @@ impl Sessions {
         let settings = &self.0.settings;
         let parts =
             Parts::divide(login.tokens, login.claims, None, settings.header_needs, settings.refresh_before, now);
-        self.create(self.record(&parts, 1, ticket), now).await?;
-        Ok(())
+        let Err(error) = self.create(self.record(&parts, 1, ticket), now).await else { return Ok(()) };
+        // The write may have happened and its reply been lost, or another delivery may have come first.
+        let found = self.store().load(&ticket.sid.key(), now).await;
+        if found.is_ok_and(|found| found.is_some_and(|found| !found.record.is_ended())) {
+            return Ok(());
+        }
+        revoke(parts.cold.refresh_token.as_ref(), relying_party, now).await;
+        Err(error.into())
     }
 }
 
@@ -86,3 +93,6 @@ impl From<StoreError> for SignInError {
         Self::Store(Arc::new(error))
     }
 }
+
+#[cfg(test)]
+mod tests;
