@@ -19,7 +19,8 @@ pub(super) async fn signin(request: &Request<'_>, state: &AppState) -> Result<Ht
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let return_url = return_url(request.query("redirect").as_deref(), state);
     let hints = LoginHints::from_query(&pairs);
-    let (authorization, pending) = state.relying_party.begin_login(return_url.as_str(), &hints, request.now).await?;
+    let begun = state.relying_party.begin_login(return_url.as_str(), &hints, request.now).await;
+    let (authorization, pending) = begun.map_err(|error| Error::Provider { error, return_url })?;
 
     let session = state.session_cookie.read(request.http).await;
     let login = RememberedLogin::new(pending, session.as_ref());

@@ -39,9 +39,15 @@ pub enum Error {
     /// The Upstream gave no answer.
     #[error(transparent)]
     Forward(#[from] ForwardError),
-    /// The Provider can't be asked now.
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
+    /// A sign-in can't begin: the Provider can't be asked now.
+    #[error("a sign-in cannot begin")]
+    Provider {
+        /// Why.
+        #[source]
+        error: ProviderError,
+        /// Where the person was going.
+        return_url: ReturnUrl,
+    },
     /// A sign-in did not finish.
     #[error("the sign-in did not finish")]
     SignIn {
@@ -87,7 +93,7 @@ impl Error {
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Forward(error) => error.code(),
-            Self::Provider(_) => "provider_unavailable",
+            Self::Provider { .. } => "provider_unavailable",
             Self::SignIn { error, .. } => sign_in_code(error),
             Self::AuthorizationResponse(error) => error.code(),
             Self::LoginUnknown => "login_unknown",
@@ -101,7 +107,7 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
-            Self::Provider(_) | Self::Store(_) | Self::SignIn { error: SignInError::Store(_), .. } => {
+            Self::Provider { .. } | Self::Store(_) | Self::SignIn { error: SignInError::Store(_), .. } => {
                 Some(Duration::from_secs(5))
             }
             _ => None,
@@ -132,7 +138,7 @@ impl Error {
                 (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "The address exists, for other methods.")
             }
             Self::Forward(error) => forward(error),
-            Self::Provider(_) => PROVIDER_DOWN,
+            Self::Provider { .. } => PROVIDER_DOWN,
             Self::SignIn { error, .. } => sign_in(error),
             Self::AuthorizationResponse(error) => authorization_response(error),
             Self::LoginUnknown => (

@@ -62,7 +62,9 @@ impl Failure<'_> {
     fn page(&self, error: &Error) -> HttpResponse {
         let telling = error.telling();
         let login_url = match error {
-            Error::SignIn { return_url, .. } => self.login_url(Some(return_url.as_str())),
+            Error::SignIn { return_url, .. } | Error::Provider { return_url, .. } => {
+                self.login_url(Some(return_url.as_str()))
+            }
             _ => self.login_url(self.referrer()),
         };
         let label = if matches!(error, Error::SessionRequired) { "Sign in" } else { "Try again" };
@@ -72,7 +74,7 @@ impl Failure<'_> {
             Error::SessionRequired | Error::LoginUnknown | Error::SignIn { .. } | Error::AuthorizationResponse(_) => {
                 vec![signin]
             }
-            Error::Provider(_) => vec![signin, start],
+            Error::Provider { .. } => vec![signin, start],
             Error::ConfigurationIncomplete => vec![],
             _ => vec![start],
         };
