@@ -2,7 +2,9 @@
 //!
 //! stdout, because the host takes every line on stderr for an error. Knows nothing of what is logged.
 
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
@@ -11,6 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How many lines wait for a slow reader before requests do.
 const LINES: usize = 4_096;
+
+/// How many bytes of lines are written at once.
+const BUFFER: usize = 64 * 1024;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +28,7 @@ pub enum Format {
 
 /// Starts logging what `filter` lets through. Lines that wait are written when the guard is dropped.
 pub fn start(format: Format, filter: Targets) -> WorkerGuard {
-    let (writer, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(false).finish(std::io::stdout());
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(false).finish(stdout());
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
@@ -34,4 +38,14 @@ pub fn start(format: Format, filter: Targets) -> WorkerGuard {
         Format::Text => registry.with(lines.with_ansi(std::io::stdout().is_terminal())).init(),
     }
     guard
+}
+
+/// Standard output without the library's own buffer, which would write every line by itself: lines that come
+/// together are written together, and none waits for another.
+fn stdout() -> Box<dyn Write + Send> {
+    let stdout = std::io::stdout();
+    match stdout.as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(BufWriter::with_capacity(BUFFER, File::from(descriptor))),
+        Err(_) => Box::new(stdout),
+    }
 }

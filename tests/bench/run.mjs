@@ -122,15 +122,16 @@ function load(target, body) {
     if (/Non-2xx|Socket errors/.test(output)) throw new Error(`${target.name}: ${output}`)
     return {
         requests: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)[1]),
-        p50: milliseconds(/50%\s+(\S+)/.exec(output)[1]),
-        p99: milliseconds(/99%\s+(\S+)/.exec(output)[1]),
+        p50: percentile(50, output),
+        p99: percentile(99, output),
         cpu: (cpu * 1e6) / requests,
         busy: machine(),
     }
 }
 
-function milliseconds(text) {
-    const [, number, unit] = /([\d.]+)(us|ms|s)/.exec(text)
+/** Milliseconds, from wrk's latency distribution. */
+function percentile(percent, output) {
+    const [, number, unit] = new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s)$`, 'm').exec(output)
     return Number(number) * { us: 0.001, ms: 1, s: 1000 }[unit]
 }
 
