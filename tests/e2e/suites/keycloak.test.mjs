@@ -68,7 +68,7 @@ for (const { title, settings, https, method } of MODES) {
       await person.page.goto(stack.origin + logoutUrl);
       await person.page.waitForURL(`${stack.origin}/oauth/signedout`);
       const replayed = await request(`${stack.origin}/api`, { headers: { ...FETCH, cookie } });
-      await person.page.getByRole('link', { name: 'Sign in again' }).click();
+      await person.page.getByRole('link').click();
       await person.page.locator('#password').waitFor();
 
       assert.equal(replayed.status, 401);

@@ -52,7 +52,7 @@ test('under the host every line is one JSON object, and every request has one', 
   await person.signIn(ALICE, `${stack.origin}/`);
 
   const lines = await until('the request is logged', () => {
-    const found = stack.host.log().split('\n').filter((line) => / handler /.test(line));
+    const found = stack.host.log().split('\n').filter((line) => /^\S+ \w+ +handler /.test(line));
     return found.some((line) => line.includes('"callback"')) && found;
   });
 
