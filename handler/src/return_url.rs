@@ -48,14 +48,19 @@ impl ReturnUrl {
     /// True when the path is `prefix` or lies below it: returning there after a sign-in would loop.
     #[must_use]
     pub fn is_under(&self, prefix: &str) -> bool {
-        let path = self.0.split('?').next().unwrap_or_default();
-        let mut decoded = path.as_bytes().to_vec();
-        (0..=DECODINGS).any(|_| {
-            let is_under = is_segment_prefix(prefix.as_bytes(), &decoded);
-            decoded = percent_decode(&decoded);
-            is_under
-        })
+        is_under(self.0.split('?').next().unwrap_or_default(), prefix)
     }
+}
+
+/// True when some reader could take `path` for `prefix` or a path below it: in other case, or encoded.
+#[must_use]
+pub fn is_under(path: &str, prefix: &str) -> bool {
+    let mut decoded = path.as_bytes().to_vec();
+    (0..=DECODINGS).any(|_| {
+        let is_under = is_segment_prefix(prefix.as_bytes(), &decoded);
+        decoded = percent_decode(&decoded);
+        is_under
+    })
 }
 
 impl FromStr for ReturnUrl {

@@ -6,13 +6,14 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use oauth_proxy::clock::{Clock, SystemClock};
+use oauth_proxy::web::escape;
 
 use super::Addresses;
 use super::flash::take_note;
 use super::identity::{AccessToken, person};
 use super::received::received;
 use crate::cookies::{cookie, set_cookie};
-use crate::page::{escape, fill, page};
+use crate::page::{fill, page};
 use crate::part::Part;
 
 const VISITS: &str = "ledger-visits";

@@ -4,10 +4,9 @@ use std::fmt::Write;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
+use oauth_proxy::web::escape;
 
 use crate::cookies::cookies;
-use crate::page::escape;
-
 /// A longer value is cut: nobody reads a token, and its claims are shown beside the table.
 const SHOWN: usize = 48;
 

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use oauth_proxy::web::escape;
 
 use super::store::USERS;
-use crate::page::{escape, fill, page};
+use crate::page::{fill, page};
 use crate::part::Part;
 
 /// `GET /`: says what this is.

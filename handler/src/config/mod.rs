@@ -195,8 +195,9 @@ fn auth_prefix(reader: &mut Reader<'_>) -> Option<String> {
             let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             !segment.is_empty() && !segment.starts_with('.') && segment.bytes().all(is_allowed)
         };
-        // The platform answers below these itself.
-        let is_taken = ["admin", "runtime"].iter().any(|taken| inner.starts_with(taken));
+        // The platform answers below these itself, whatever their case.
+        let first = inner.split('/').next().unwrap_or_default();
+        let is_taken = ["admin", "runtime"].iter().any(|taken| first.eq_ignore_ascii_case(taken));
         (inner.split('/').all(is_plain) && !is_taken).then(|| text.to_owned())
     })
 }

@@ -3,17 +3,15 @@
 //! A fresh 16-byte salt makes a fresh key for every cookie, so a ring may seal any number of them.
 //! The cookie's name and the public origin are authenticated: a value fits no other place.
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
-use hkdf::Hkdf;
-use sha2::Sha256;
+use aes_gcm::aead::{Aead, Payload};
 use zeroize::Zeroizing;
 
 use super::encoding::length_prefixed;
-use super::{Key, KeyRing, OpenError, base64url, base64url_decode};
+use super::{KeyRing, OpenError, base64url, base64url_decode, cipher};
 use crate::random;
 
 const VERSION: &str = "1";
+const INFO: &[u8] = b"cookie/v1";
 const SALT: usize = 16;
 /// No cookie of ours is longer; anything that is costs no decoding.
 const LONGEST: usize = 4096;
@@ -51,7 +49,7 @@ pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> R
 
     let aad = associated_data(kid.as_str(), context);
     let payload = Payload { msg: ciphertext, aad: &aad };
-    let (cipher, iv) = cipher(key, salt);
+    let (cipher, iv) = cipher::derive(salt, key.as_bytes(), INFO);
     cipher.decrypt(&iv, payload).map(Zeroizing::new).map_err(|_| OpenError::Invalid)
 }
 
@@ -59,7 +57,7 @@ fn seal_with_salt(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing, 
     let (kid, key) = ring.newest();
     let aad = associated_data(kid.as_str(), context);
     let payload = Payload { msg: plaintext, aad: &aad };
-    let (cipher, iv) = cipher(key, &salt);
+    let (cipher, iv) = cipher::derive(&salt, key.as_bytes(), INFO);
     let ciphertext = cipher.encrypt(&iv, payload).expect("a cookie is far below the 64 GiB that GCM seals");
 
     let mut body = Vec::with_capacity(SALT + ciphertext.len());
@@ -72,20 +70,10 @@ fn associated_data(kid: &str, context: CookieContext<'_>) -> Vec<u8> {
     length_prefixed(&[VERSION.as_bytes(), kid.as_bytes(), context.name.as_bytes(), context.origin.as_bytes()])
 }
 
-fn cipher(key: &Key, salt: &[u8; SALT]) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
-    let mut derived = Zeroizing::new([0_u8; 44]);
-    Hkdf::<Sha256>::new(Some(salt), key.as_bytes())
-        .expand(b"cookie/v1", derived.as_mut_slice())
-        .expect("44 bytes are within HKDF's reach");
-    let (key, iv) = derived.split_at(32);
-    let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are an AES-256 key");
-    (cipher, Nonce::try_from(iv).expect("12 bytes are a GCM nonce"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::KeyId;
+    use crate::crypto::{Key, KeyId};
 
     const HERE: CookieContext<'_> = CookieContext { name: "__Host-session", origin: "https://app.example" };
 

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of HTTP, of stores or of what it seals. Every failure to open looks the same.
 
+mod cipher;
 mod encoding;
 mod envelope;
 mod keys;

@@ -3,15 +3,14 @@
 //! `W = HKDF-SHA256(ikm = token key || S, salt, info)` gives key and IV. Only the salt is stored,
 //! fresh for every part written, so neither key nor IV repeats and neither is at rest anywhere.
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
-use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::encoding::length_prefixed;
-use super::{Key, KeyId, KeyRing, OpenError};
+use super::{Key, KeyId, KeyRing, OpenError, cipher};
 use crate::random;
 
 const VERSION: &[u8] = b"1";
@@ -113,18 +112,12 @@ impl RecordCipher<'_> {
         length_prefixed(&fields)
     }
 
-    fn cipher(&self, kid: &KeyId, key: &Key, salt: &[u8; 32]) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
+    fn cipher(&self, kid: &KeyId, key: &Key, salt: &[u8; 32]) -> (Aes256Gcm, Nonce<U12>) {
         let mut material = Zeroizing::new([0_u8; 64]);
         material[..32].copy_from_slice(key.as_bytes());
         material[32..].copy_from_slice(self.secret);
         let info = length_prefixed(&[b"record/v1", self.sid, kid.as_str().as_bytes()]);
-        let mut derived = Zeroizing::new([0_u8; 44]);
-        Hkdf::<Sha256>::new(Some(salt), material.as_slice())
-            .expand(&info, derived.as_mut_slice())
-            .expect("44 bytes are within HKDF's reach");
-        let (key, iv) = derived.split_at(32);
-        let cipher = Aes256Gcm::new_from_slice(key).expect("32 bytes are an AES-256 key");
-        (cipher, Nonce::try_from(iv).expect("12 bytes are a GCM nonce"))
+        cipher::derive(salt, material.as_slice(), &info)
     }
 }
 

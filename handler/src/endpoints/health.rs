@@ -12,7 +12,7 @@ pub(super) fn live() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "live" }))
 }
 
-/// Keys are loaded, the store answers and the Provider's metadata is there; 503 names what is missing.
+/// The store answers and the Provider's metadata is there; 503 names what is missing.
 pub(super) async fn ready(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let provider = state.relying_party.is_ready(request.now).await;
     let store = state.sessions.is_ready(request.now).await;
@@ -23,6 +23,5 @@ pub(super) async fn ready(request: &Request<'_>, state: &AppState) -> HttpRespon
         "status": if is_ready { "ready" } else { "not_ready" },
         "provider": word(provider.is_ok()),
         "store": word(store.is_ok()),
-        "keys": "up",
     }))
 }

@@ -16,7 +16,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::clock::Timestamp;
 use crate::proxy::{RequestTarget, Route};
-use crate::return_url::ReturnUrl;
+use crate::return_url::{self, ReturnUrl};
 use crate::state::AppState;
 use crate::web::{Error, RequestId};
 
@@ -101,7 +101,7 @@ impl Destination {
         let found = below.and_then(|below| ROUTES.iter().find(|endpoint| endpoint.names.contains(&below)));
         match found {
             Some(endpoint) => Self::Endpoint(endpoint),
-            None if is_another_spelling(path, auth_prefix) => Self::Nothing,
+            None if return_url::is_under(path, auth_prefix) => Self::Nothing,
             None => Self::Proxy,
         }
     }
@@ -121,14 +121,6 @@ impl Destination {
     pub fn is_api(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Me | Kind::Refresh | Kind::Live | Kind::Ready, .. }))
     }
-}
-
-/// True for a path that some reader could take for one of ours: in other case, encoded, or with parameters.
-fn is_another_spelling(path: &str, auth_prefix: &str) -> bool {
-    let start = path.get(..auth_prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(auth_prefix));
-    let boundary = path.as_bytes().get(auth_prefix.len());
-    (start && matches!(boundary, None | Some(b'/' | b';')))
-        || (path.contains('%') && path.parse::<ReturnUrl>().is_ok_and(|path| path.is_under(auth_prefix)))
 }
 
 /// Answers a request at its destination.
@@ -161,10 +153,9 @@ pub async fn answer(
     }
 }
 
-/// `value` as a return URL that doesn't lead back to our own URLs; the site's root for anything else.
-fn return_url(value: Option<&str>, state: &AppState) -> ReturnUrl {
-    let parsed = value.and_then(|value| value.parse::<ReturnUrl>().ok());
-    parsed.filter(|url| !url.is_under(&state.auth_prefix)).unwrap_or_else(ReturnUrl::root)
+/// `value` as a return URL that doesn't lead back to our own URLs.
+fn return_url(value: Option<&str>, state: &AppState) -> Option<ReturnUrl> {
+    value?.parse::<ReturnUrl>().ok().filter(|url| !url.is_under(&state.auth_prefix))
 }
 
 /// RFC 9110 15.4.4: go there with `GET`.
@@ -203,6 +194,7 @@ mod tests {
             ("/oauth;x/signin", "nothing"),
             ("/%6fauth/signin", "nothing"),
             ("/%256fauth/signin", "nothing"),
+            ("/%6fauth//signin", "nothing"),
             ("/", "proxy"),
             ("/oauthfoo", "proxy"),
             ("/oauth-app", "proxy"),

@@ -3,15 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::{Request, see_other};
-use crate::return_url::ReturnUrl;
+use super::{Request, return_url, see_other};
 use crate::state::AppState;
 use crate::web::{Link, Page};
 
 /// The page, or the path that the sign-out was asked to end at (it travels as `state`, and is checked again).
 pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse {
-    let return_url = request.query("state").and_then(|value| value.parse::<ReturnUrl>().ok());
-    if let Some(return_url) = return_url.filter(|url| !url.is_under(&state.auth_prefix)) {
+    if let Some(return_url) = return_url(request.query("state").as_deref(), state) {
         return see_other(return_url.as_str(), []);
     }
     let signin = state.path("signin");

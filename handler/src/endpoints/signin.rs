@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 
 use super::{Request, return_url, see_other};
 use crate::oidc::LoginHints;
+use crate::return_url::ReturnUrl;
 use crate::state::AppState;
 use crate::web::{Error, RememberedLogin, is_background};
 
@@ -17,7 +18,7 @@ pub(super) async fn signin(request: &Request<'_>, state: &AppState) -> Result<Ht
     }
     let query = request.target.query().unwrap_or_default();
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let return_url = return_url(request.query("redirect").as_deref(), state);
+    let return_url = return_url(request.query("redirect").as_deref(), state).unwrap_or_else(ReturnUrl::root);
     let hints = LoginHints::from_query(&pairs);
     let begun = state.relying_party.begin_login(return_url.as_str(), &hints, request.now).await;
     let (authorization, pending) = begun.map_err(|error| Error::Provider { error, return_url })?;

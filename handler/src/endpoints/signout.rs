@@ -7,7 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode, header};
 use serde_json::json;
 
-use super::{Request, see_other};
+use super::{Request, return_url, see_other};
 use crate::return_url::ReturnUrl;
 use crate::state::AppState;
 use crate::web::{Error, Link, Page, check_csrf, is_background, is_navigation};
@@ -28,7 +28,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     tracing::info!(target: "audit", event = "signed_out", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed out");
 
-    let return_url = request.query("redirect").and_then(|value| value.parse::<ReturnUrl>().ok());
+    let return_url = return_url(request.query("redirect").as_deref(), state);
     let id_token = cold.and_then(|cold| cold.id_token);
     let location = after_sign_out(id_token.as_deref().map(String::as_str), return_url.as_ref(), request, state).await;
     if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {

@@ -11,11 +11,9 @@ use tokio::sync::watch;
 
 use super::SessionKey;
 
-type Result<T> = watch::Receiver<Option<T>>;
-
 /// The work under way, by session. A clone shares it.
 #[derive(Clone)]
-pub(super) struct Flights<T>(Arc<Mutex<HashMap<SessionKey, Result<T>>>>);
+pub(super) struct Flights<T>(Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>);
 
 /// Takes the session off the list even when its work panics.
 struct Landing<T> {
@@ -57,7 +55,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
 }
 
 impl<T> Flights<T> {
-    fn flights(&self) -> MutexGuard<'_, HashMap<SessionKey, Result<T>>> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<SessionKey, watch::Receiver<Option<T>>>> {
         // No code panics while the map is locked, so a poisoned one is still whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +68,7 @@ impl<T> Drop for Landing<T> {
 }
 
 /// Work under way.
-pub(super) struct Flight<T>(Result<T>);
+pub(super) struct Flight<T>(watch::Receiver<Option<T>>);
 
 impl<T: Clone> Flight<T> {
     /// The result; `None` when the work ended without one.

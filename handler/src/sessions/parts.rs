@@ -67,10 +67,8 @@ impl Parts {
         let (old_refresh_token, old_id_token) = before.map_or((None, None), |cold| (cold.refresh_token, cold.id_token));
         let refresh_token = tokens.refresh_token.or(old_refresh_token);
         let id_token = tokens.id_token.map(Zeroizing::new).or(old_id_token);
-        let refresh_at = match (&refresh_token, tokens.expires_at) {
-            (Some(_), Some(expires_at)) => Some(refresh_before.refresh_at(expires_at, now)),
-            (Some(_) | None, _) => None,
-        };
+        let expiry = refresh_token.as_ref().and(tokens.expires_at);
+        let refresh_at = expiry.map(|expires_at| refresh_before.refresh_at(expires_at, now));
         let hot_claims = match needs.claims {
             Some(names) => claims.only(names),
             None => claims.clone(),

@@ -42,8 +42,6 @@ pub enum RecordState {
 /// A claim on the one refresh of a generation, good until it lapses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshLease {
-    /// A random name of the one who refreshes.
-    pub owner: String,
     /// After this moment another may try.
     pub lapses_at: Timestamp,
     /// How many calls of this generation the Provider may have seen, this one included; never above two.

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::oidc::{CompletedRefresh, RefreshError, RefreshToken, RelyingParty};
-use crate::random;
 
 /// Longer than everything a refresh asks of the Provider (token, keys, UserInfo at 8 s each) and its write (12 s).
 const LEASE: Duration = Duration::from_secs(40);
@@ -70,7 +69,7 @@ pub enum SessionError {
 }
 
 enum Claim {
-    Taken { record: Box<StoredRecord>, cold: ColdPart },
+    Taken { record: Box<StoredRecord>, cold: ColdPart, refresh_token: RefreshToken },
     Over(RefreshOutcome),
 }
 
@@ -142,19 +141,15 @@ impl Sessions {
         relying_party: &RelyingParty,
         from: Freshness,
     ) -> Result<RefreshOutcome, StoreError> {
-        let (record, cold) = match self.claim(ticket, from).await? {
-            Claim::Taken { record, cold } => (*record, cold),
+        let (record, cold, refresh_token) = match self.claim(ticket, from).await? {
+            Claim::Taken { record, cold, refresh_token } => (*record, cold, refresh_token),
             Claim::Over(outcome) => return Ok(outcome),
         };
-        let Some(refresh_token) = &cold.refresh_token else {
-            self.give_back(record, None).await?;
-            return Ok(RefreshOutcome::Refreshed); // there is nothing newer to be had
-        };
-        match relying_party.refresh(refresh_token, &cold.claims, self.now()).await {
+        match relying_party.refresh(&refresh_token, &cold.claims, self.now()).await {
             Ok(refreshed) => self.commit(refreshed, record, cold, ticket, relying_party).await,
             Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
                 let retry_after = retry_after.unwrap_or(REST).clamp(REST, LONGEST_REST);
-                audit(ticket, "provider_unavailable", Some(&source));
+                audit(ticket, "refresh_unavailable", Some(&source));
                 self.rest(record, is_ambiguous, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
@@ -164,8 +159,8 @@ impl Sessions {
             }
             Err(RefreshError::Invalid { code, refresh_token }) => {
                 audit(ticket, code, None);
-                self.end(ticket, self.now()).await?;
                 revoke(refresh_token.as_ref(), relying_party, self.now()).await;
+                self.end(ticket, self.now()).await?;
                 Ok(RefreshOutcome::Ended)
             }
         }
@@ -220,15 +215,13 @@ impl Sessions {
         let Some(cold) = self.open_cold(&stored, ticket).await else {
             return Ok(Some(Claim::Over(RefreshOutcome::Ended))); // sealed under a key that is gone
         };
-        let lease = RefreshLease {
-            owner: random::guid_pair(),
-            lapses_at: now.plus(LEASE),
-            attempt,
-            purpose: LeasePurpose::Refreshing,
+        let Some(refresh_token) = cold.refresh_token.clone() else {
+            return Ok(Some(Claim::Over(RefreshOutcome::Unavailable { retry_after: LONGEST_REST })));
         };
+        let lease = RefreshLease { lapses_at: now.plus(LEASE), attempt, purpose: LeasePurpose::Refreshing };
         let claimed = SessionRecord { lease: Some(lease), ..stored.record };
         match self.replace(claimed, &stored.etag, now).await {
-            Ok(record) => Ok(Some(Claim::Taken { record: Box::new(record), cold })),
+            Ok(record) => Ok(Some(Claim::Taken { record: Box::new(record), cold, refresh_token })),
             Err(StoreError::Conflict | StoreError::Missing) => Ok(None),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
@@ -325,13 +318,13 @@ impl Sessions {
         let attempt = claimed.record.lease.as_ref().map_or(0, |lease| lease.attempt);
         let attempt = if is_ambiguous { attempt } else { attempt.saturating_sub(1) };
         let lapses_at = self.now().plus(rest);
-        let lease = RefreshLease { owner: String::new(), lapses_at, attempt, purpose: LeasePurpose::Resting };
-        self.give_back(claimed, Some(lease)).await
+        let lease = RefreshLease { lapses_at, attempt, purpose: LeasePurpose::Resting };
+        self.give_back(claimed, lease).await
     }
 
-    async fn give_back(&self, claimed: StoredRecord, lease: Option<RefreshLease>) -> Result<(), StoreError> {
+    async fn give_back(&self, claimed: StoredRecord, lease: RefreshLease) -> Result<(), StoreError> {
         let StoredRecord { record, etag } = claimed;
-        let record = SessionRecord { lease, ..record };
+        let record = SessionRecord { lease: Some(lease), ..record };
         match self.replace(record, &etag, self.now()).await {
             // Whoever wrote meanwhile ended the session or took the lapsed lease; both are theirs to say.
             Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(()),

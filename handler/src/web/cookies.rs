@@ -151,7 +151,36 @@ impl SessionCookie {
 }
 
 /// Every `name=value` of every `Cookie` header, split at `;` only (RFC 6265 4.2.1), nothing decoded.
+///
+/// Split as bytes: old applications set cookies that are no ASCII, and one of those must not hide ours.
 pub(super) fn cookies(req: &HttpRequest) -> impl Iterator<Item = (&str, &str)> {
-    let headers = req.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-    headers.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim_ascii().split_once('='))
+    let pairs = req.headers().get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim_ascii().split_once('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn cookies_are_read_byte_for_byte() {
+        let table: [(&[u8], Vec<(&str, &str)>); 9] = [
+            (b"a=1; b=2", vec![("a", "1"), ("b", "2")]),
+            (b"a=1;b=2;", vec![("a", "1"), ("b", "2")]),
+            (b"a=b=c", vec![("a", "b=c")]),
+            (b"a=\"x; b=y\"", vec![("a", "\"x"), ("b", "y\"")]),
+            (b"a%2Db=1", vec![("a%2Db", "1")]),
+            (b"no-value; a=1", vec![("a", "1")]),
+            (b"theirs=\xfc; a=1", vec![("a", "1")]),
+            ("theirs=ü; a=1".as_bytes(), vec![("theirs", "ü"), ("a", "1")]),
+            (b"", vec![]),
+        ];
+        for (value, expected) in table {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            let req = TestRequest::default().insert_header((header::COOKIE, value)).to_http_request();
+            assert_eq!(cookies(&req).collect::<Vec<_>>(), expected);
+        }
+    }
 }

@@ -107,10 +107,22 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
-            Self::Provider { .. } | Self::Store(_) | Self::SignIn { error: SignInError::Store(_), .. } => {
-                Some(Duration::from_secs(5))
-            }
-            _ => None,
+            Self::Provider { .. } | Self::Store(_) => Some(SOON),
+            Self::SignIn { error, .. } => match error {
+                SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
+                SignInError::Login(error) => matches!(**error, LoginError::Provider(_)).then_some(SOON),
+                SignInError::Over => None,
+            },
+            Self::SessionRequired
+            | Self::Csrf(_)
+            | Self::Target(_)
+            | Self::Request(_)
+            | Self::RouteNotFound
+            | Self::MethodNotAllowed { .. }
+            | Self::Forward(_)
+            | Self::AuthorizationResponse(_)
+            | Self::LoginUnknown
+            | Self::ConfigurationIncomplete => None,
         }
     }
 
@@ -163,6 +175,9 @@ impl Error {
 }
 
 type Row = (StatusCode, &'static str, &'static str);
+
+/// When to try again what nobody knows the end of.
+const SOON: Duration = Duration::from_secs(5);
 
 const STORE_DOWN: &str = "store_unavailable";
 

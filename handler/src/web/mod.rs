@@ -20,5 +20,5 @@ pub use failure::Failure;
 pub use functions_host::is_host_ping;
 pub use login_cookies::{LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
-pub use page::{Link, Page};
+pub use page::{Link, Page, escape};
 pub use request::{RequestId, header_text, single_header};

@@ -91,7 +91,8 @@ fn link(link: &Link<'_>) -> String {
 }
 
 /// Text as HTML, safe between tags and inside a quoted attribute.
-fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

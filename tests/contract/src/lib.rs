@@ -29,7 +29,6 @@ pub fn record() -> SessionRecord {
         refresh_at: Some(NOW.plus(Duration::from_secs(48))),
         expires_at: END,
         lease: Some(RefreshLease {
-            owner: "someone".to_owned(),
             lapses_at: NOW.plus(Duration::from_secs(40)),
             attempt: 1,
             purpose: LeasePurpose::Refreshing,

@@ -81,7 +81,7 @@ fn a_client_that_hangs_up_during_a_refresh_loses_nothing() {
 }
 
 #[test]
-fn a_sign_out_during_a_refresh_wins_and_revokes_what_the_refresh_got() {
+fn a_sign_out_during_a_refresh_wins() {
     let mut scene = lapsed();
     let before = scene.provider.refreshes();
     let (release, held) = mpsc::channel();
@@ -171,13 +171,15 @@ fn a_refresh_that_speaks_of_someone_else_ends_the_session_and_is_revoked() {
 }
 
 #[test]
-fn a_token_that_is_due_but_valid_is_used_meanwhile() {
+fn a_forced_refresh_tells_how_it_ended() {
     let mut scene = lapsed();
-    scene.provider.set_expires_in(1_000_000);
-    assert_eq!(scene.browser.fetch("/page").status, 200);
-    let token = bearer(&scene.upstream);
+    scene.provider.script(TokenAnswer::Raw(503, "", ""));
+    let unavailable = refresh(&mut scene.browser);
+    let mut other = lapsed();
+    other.provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
 
-    assert_eq!(scene.browser.fetch("/page").status, 200);
+    let ended = refresh(&mut other.browser);
 
-    assert_eq!(bearer(&scene.upstream), token);
+    assert_eq!((unavailable.status, unavailable.json()["code"].as_str()), (503, Some("refresh_unavailable")));
+    assert_eq!((ended.status, ended.json()["code"].as_str()), (401, Some("session_required")));
 }

@@ -114,6 +114,17 @@ fn a_session_ends_when_it_is_idle() {
 }
 
 #[test]
+fn a_cookie_of_the_application_that_is_no_text_hides_no_session() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.signed_in();
+    browser.cookies.insert("legacy".to_owned(), "J\u{f6}rg".to_owned());
+
+    assert_eq!(browser.fetch("/page").status, 200);
+
+    assert_eq!(scene.upstream.last().header("cookie"), Some("legacy=J\u{f6}rg"));
+}
+
+#[test]
 fn a_session_that_is_used_slides_but_not_beyond_its_absolute_end() {
     let scene = Scene::with(&[("SESSION_IDLE_TIMEOUT", "2s"), ("SESSION_MAX_LIFETIME", "4s")]);
     let mut browser = scene.signed_in();
