@@ -8,7 +8,7 @@ use crate::crypto::{KeySource, StaticKeys};
 use crate::oidc::{ProviderCache, RelyingParty, RelyingPartySettings};
 use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
-use crate::sessions::{ColdPart, HeaderNeeds, MemoryStore, SessionTicket, Sessions, SessionsSettings, StoreError};
+use crate::sessions::{HeaderNeeds, MemoryStore, Sessions, SessionsSettings};
 use crate::tls;
 use crate::web::{CookieNames, LoginCookies, SessionCookie};
 
@@ -108,25 +108,6 @@ impl AppState {
         let relying_party = RelyingParty::new(settings, provider, Arc::clone(&shared.tls));
         let forwarder = Forwarder::new(Arc::clone(&shared.tls), ForwarderSettings::default());
         Self { shared, relying_party, forwarder }
-    }
-}
-
-impl AppState {
-    /// Ends a session: the tombstone first, then, in the background, the revocation of its refresh token (RFC 7009).
-    ///
-    /// # Errors
-    /// When the store cannot write: the session then still lives.
-    pub async fn sign_out(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
-        let cold = self.sessions.end(ticket, now).await?;
-        if let Some(refresh_token) = cold.as_ref().and_then(|cold| cold.refresh_token.clone()) {
-            let relying_party = self.relying_party.clone();
-            actix_web::rt::spawn(async move {
-                if let Err(error) = relying_party.revoke(&refresh_token, now).await {
-                    tracing::warn!(%error, "a refresh token could not be revoked");
-                }
-            });
-        }
-        Ok(cold)
     }
 }
 

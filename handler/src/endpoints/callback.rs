@@ -38,7 +38,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     let older = state.session_cookie.read(request.http).await.or(replaced).filter(|older| older.sid != ticket.sid);
     // The browser has one session, and it is the new one; an older one that can't be ended now ends by itself.
     if let Some(older) = older
-        && let Err(error) = state.sign_out(&older, request.now).await
+        && let Err(error) = state.sessions.sign_out(&older, &state.relying_party, request.now).await
     {
         tracing::warn!(session.key = older.sid.key().as_str(), %error, "an older session could not be ended");
     }

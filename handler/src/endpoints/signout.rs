@@ -24,7 +24,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
             return Ok(confirmation(request, state));
         }
     }
-    let cold = state.sign_out(&ticket, request.now).await?;
+    let cold = state.sessions.sign_out(&ticket, &state.relying_party, request.now).await?;
     tracing::info!(target: "audit", event = "signed_out", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed out");
 

@@ -16,6 +16,12 @@ use serde_json::{Value, json};
 
 use super::pkce::base64url;
 
+/// For a client that trusts no certificate: a scripted Provider speaks plain HTTP.
+pub(crate) fn no_trust() -> Arc<rustls::ClientConfig> {
+    let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+    Arc::new(tls.with_no_client_auth())
+}
+
 /// A private key of the Provider, and the public one as its JWK Set has it.
 pub(crate) struct SigningKey {
     algorithm: Algorithm,

@@ -5,6 +5,7 @@
 
 mod body;
 mod cookies;
+mod early_answer;
 mod error;
 mod forward;
 mod headers;

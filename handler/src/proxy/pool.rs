@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::body::RequestBody;
+use super::early_answer::EarlyAnswer;
 use super::upstream::Upstream;
 
 /// How many idle connections to one Upstream a worker keeps.
@@ -99,6 +100,7 @@ impl Pool {
 pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Result<Connection> {
     let tcp = TcpStream::connect(upstream.address()).await?;
     tcp.set_nodelay(true)?;
+    let tcp = EarlyAnswer::new(tcp);
     match upstream.tls() {
         None => handshake(tcp, upstream).await,
         Some(name) => handshake(tls.connect(name.clone(), tcp).await?, upstream).await,

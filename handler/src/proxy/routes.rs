@@ -128,12 +128,6 @@ impl RouteTable {
         Some(stricter.unwrap_or(found))
     }
 
-    /// The routes, the longest path first.
-    #[must_use]
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
-    }
-
     fn longest(&self, path: &str) -> Option<&Route> {
         self.routes.iter().find(|route| covers(&route.path, path))
     }

@@ -15,6 +15,7 @@ mod refresh;
 mod scene;
 mod service;
 mod sign_in;
+mod sign_out;
 mod store;
 mod ticket;
 

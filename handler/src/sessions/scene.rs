@@ -15,7 +15,7 @@ use super::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
-use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey};
+use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::oidc::{
     AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, RefreshToken, RelyingParty,
     RelyingPartySettings, ResponseMode,
@@ -135,7 +135,7 @@ impl Scene {
             userinfo: false,
         };
         let provider_cache: Arc<ProviderCache> = Arc::default();
-        let party = RelyingParty::new(Arc::new(settings), provider_cache, Arc::new(crate::tls::client_config()));
+        let party = RelyingParty::new(Arc::new(settings), provider_cache, no_trust());
         let sessions = instance(&provider, &store, &clock, &keys);
         Self { provider, key, store, clock, sessions, party, keys }
     }

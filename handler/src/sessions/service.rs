@@ -119,7 +119,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store cannot write the tombstone: the session then still lives.
-    pub async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
+    pub(super) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
         for _ in 0..ATTEMPTS {
             let Some(stored) = self.store().load(&ticket.sid.key(), now).await? else { return Ok(None) };
             if stored.record.is_ended() {

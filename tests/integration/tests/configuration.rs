@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use support::{Browser, Handler, Provider, Upstream, run_to_end};
+use support::{Browser, Handler, Provider, Upstream, run_to_end, wait_until};
 
 const GOOD: [(&str, &str); 4] = [
     ("PUBLIC_BASE_URL", "https://app.example"),
@@ -10,6 +10,9 @@ const GOOD: [(&str, &str); 4] = [
     ("OIDC_ISSUER_URL", "https://op.example"),
     ("CLIENT_ID", "client"),
 ];
+
+const THREE_KEYS: &str = "a:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,\
+    b:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,c:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The good settings with these in their place; an empty value is a setting that isn't there.
 fn with(changes: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
@@ -47,6 +50,7 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("AUTH_PREFIX", "/")],
         &[("AUTH_PREFIX", "/.auth")],
         &[("AUTH_PREFIX", "/admin")],
+        &[("AUTH_PREFIX", "/Runtime/x")],
         &[("AUTH_PREFIX", "/a/../b")],
         &[("SESSION_IDLE_TIMEOUT", "30")],
         &[("SESSION_IDLE_TIMEOUT", "9h")],
@@ -63,6 +67,7 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
             "TOKEN_KEYS",
             "k:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,k:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         )],
+        &[("TOKEN_KEYS", THREE_KEYS)],
         &[("GATEWAY_PROOF", "mtls")],
         &[("HEADER_PRESET", "EasyAuth")],
         &[("LISTEN_ADDR", "7071")],
@@ -135,6 +140,44 @@ fn a_check_tries_the_provider_for_real() {
 }
 
 #[test]
+fn a_method_that_needs_a_secret_asks_for_it() {
+    let (code, _, stderr) = run_to_end(&[], &with(&[("CLIENT_AUTH_METHOD", "client_secret_post")]));
+
+    assert_eq!(code, 2);
+    assert!(stderr.contains("\n  CLIENT_SECRET: it is not set"), "{stderr}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let settings = [&[("LISTEN_ADDR", address.as_str())][..], &GOOD[..]].concat();
+
+    let (code, stdout, _) = run_to_end(&[], &settings);
+
+    assert_eq!(code, 1);
+    assert!(stdout.contains("the listener cannot be opened"), "{stdout}");
+}
+
+#[test]
+fn a_port_of_the_host_that_is_none_is_a_mistake() {
+    let (code, _, stderr) = run_to_end(&[], &with(&[("FUNCTIONS_CUSTOMHANDLER_PORT", "none")]));
+
+    assert_eq!(code, 2);
+    assert!(stderr.contains("\n  FUNCTIONS_CUSTOMHANDLER_PORT: "), "{stderr}");
+}
+
+#[test]
+fn a_prefix_that_only_begins_like_the_platforms_is_usable() {
+    let settings = with(&[("AUTH_PREFIX", "/administration"), ("OIDC_ISSUER_URL", "http://127.0.0.1:1")]);
+
+    let (code, stdout, _) = run_to_end(&["check"], &settings);
+
+    assert_eq!(code, 1);
+    assert!(stdout.contains("ok      configuration"), "{stdout}");
+}
+
+#[test]
 fn a_wrong_command_line_gets_the_usage() {
     let (code, _, stderr) = run_to_end(&["serve"], &[]);
 
@@ -155,6 +198,6 @@ fn under_the_host_an_incomplete_configuration_says_so_to_everyone() {
     assert_eq!((script.status, script.json()["code"].as_str()), (503, Some("configuration_incomplete")));
     assert_eq!(page.status, 503);
     assert!(page.text().contains("configuration_incomplete") && !page.text().contains("UPSTREAM_URL"));
-    let log = handler.output().text();
-    assert!(log.contains("UPSTREAM_URL") && !log.contains("THE-SECRET"), "{log}");
+    wait_until("the log names what is missing", || handler.output().text().contains("UPSTREAM_URL"));
+    assert!(!handler.output().text().contains("THE-SECRET"), "{}", handler.output().text());
 }

@@ -80,6 +80,7 @@ fn nothing_secret_is_written_down_at_any_level() {
     let me = browser.fetch("/oauth/me").json();
     browser.post("/oauth/signout", b"");
     wait_until("the refresh token is revoked", || !provider.revoked().is_empty());
+    wait_until("the log tells of it all", || handler.output().text().contains("signed_out"));
 
     let log = handler.output().text();
 

@@ -157,7 +157,7 @@ fn a_refused_refresh_token_ends_the_session() {
 
     assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("session_required")));
     assert_eq!(scene.browser.navigate("/page").status, 302);
-    assert!(scene.handler.output().text().contains("refresh_refused"));
+    wait_until("the log tells of it", || scene.handler.output().text().contains("refresh_refused"));
 }
 
 #[test]

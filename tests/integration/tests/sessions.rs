@@ -353,6 +353,41 @@ fn a_refusal_of_the_provider_is_told_on_a_page() {
 }
 
 #[test]
+fn a_callback_that_is_no_authorization_response_is_refused() {
+    let scene = Scene::with(&[]);
+    let too_large = vec![b'a'; 65 * 1024];
+    let table: [(&[u8], &str); 4] = [
+        (b"code=a", "state_missing"),
+        (b"state=a", "code_missing"),
+        (b"code=\xff\xfe&state=a", "bad_request"),
+        (&too_large, "bad_request"),
+    ];
+    for (form, code) in table {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = scene.browser().send("POST", "/oauth/callback", &headers, form);
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some(code)));
+    }
+    let repeated = scene.browser().fetch("/oauth/callback?code=a&code=b&state=c");
+    assert_eq!(repeated.json()["code"].as_str(), Some("parameter_repeated"));
+}
+
+#[test]
+fn someone_who_is_signed_in_and_goes_back_to_a_callback_is_told_nothing() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+    let to_provider = browser.navigate("/oauth/signin");
+    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    browser.navigate(&callback);
+
+    let again = browser.navigate(&callback);
+    browser.cookies.insert(SESSION.to_owned(), "stale".to_owned());
+    let stale = browser.navigate(&callback);
+
+    assert_eq!((again.status, again.header("location")), (303, Some("/")));
+    assert!(stale.status == 400 && stale.text().contains("login_unknown"));
+}
+
+#[test]
 fn cookies_of_an_https_site_are_as_strict_as_they_can_be() {
     let scene = Scene::with(&[("PUBLIC_BASE_URL", "https://app.example")]);
     let mut browser = scene.browser();

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_answer, wait_until};
+use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_answer};
 
 const MEGABYTE: usize = 1024 * 1024;
 
@@ -191,28 +191,21 @@ fn answers_keep_their_status_and_their_framing() {
     everywhere(
         || {
             upstream(|request, _, stream| {
-                let answer = match request.request_line.as_str() {
-                    "HEAD /page" => "HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n",
-                    "GET /empty" => "HTTP/1.1 204 No Content\r\n\r\n",
-                    "GET /same" => "HTTP/1.1 304 Not Modified\r\netag: \"e\"\r\n\r\n",
+                let answer: &[u8] = match request.request_line.as_str() {
+                    "HEAD /page" => b"HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n",
+                    "GET /empty" => b"HTTP/1.1 204 No Content\r\n\r\n",
+                    "GET /same" => b"HTTP/1.1 304 Not Modified\r\netag: \"e\"\r\n\r\n",
                     "GET /range" => {
-                        "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-3/9\r\ncontent-length: 4\r\n\r\nabcd"
+                        b"HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-3/9\r\ncontent-length: 4\r\n\r\nabcd"
                     }
-                    "GET /gzip" => "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\u{8b}",
-                    "GET /teapot" => "HTTP/1.1 418 I'm a teapot\r\ncontent-length: 0\r\n\r\n",
+                    "GET /gzip" => b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\0\0",
+                    "GET /teapot" => b"HTTP/1.1 418 I'm a teapot\r\ncontent-length: 0\r\n\r\n",
                     "GET /early" => {
-                        "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+                        b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
                     }
-                    _ => "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
+                    _ => b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
                 };
-                // `\u{8b}` is two bytes in UTF-8; with the one before and the two after it, four of no meaning.
-                stream
-                    .write_all(answer.as_bytes())
-                    .and_then(|()| match request.request_line.as_str() {
-                        "GET /gzip" => stream.write_all(b"\0"),
-                        _ => Ok(()),
-                    })
-                    .is_ok()
+                stream.write_all(answer).is_ok()
             })
         },
         |scene| {
@@ -365,7 +358,7 @@ fn an_upstream_that_refuses_early_is_heard() {
     );
     let length = (50 * MEGABYTE).to_string();
     let headers = [("sec-fetch-site", "same-origin"), ("content-length", length.as_str())];
-    let mut stream = scene.browser.begin("POST", "/upload", &headers, b"");
+    let stream = scene.browser.begin("POST", "/upload", &headers, b"");
     let mut sender = stream.try_clone().unwrap();
     std::thread::spawn(move || {
         let piece = vec![0; MEGABYTE];
@@ -375,7 +368,6 @@ fn an_upstream_that_refuses_early_is_heard() {
     let answer = read_answer(&stream, "POST").unwrap();
 
     assert_eq!((answer.status, answer.text().as_str()), (413, "big"));
-    let _ = stream.flush();
     assert_eq!(scene.browser.fetch("/sign-in-done").status, 200, "others are served");
 }
 
@@ -482,7 +474,7 @@ fn answers_to_signed_in_people_stay_out_of_shared_caches() {
 }
 
 #[test]
-fn the_hosts_ping_costs_nothing_and_a_persons_root_page_is_no_ping() {
+fn a_persons_root_page_is_no_ping_of_the_hosts() {
     let Some(handler) = Handler::start_behind_the_host(&[
         ("UPSTREAM_URL", "http://127.0.0.1:1"),
         ("OIDC_ISSUER_URL", "http://127.0.0.1:1"),
@@ -494,7 +486,35 @@ fn the_hosts_ping_costs_nothing_and_a_persons_root_page_is_no_ping() {
     let answer = Browser::new(&handler.origin).navigate("/");
 
     assert_eq!((answer.status, answer.header("location")), (302, Some("/oauth/signin?redirect=%2F")));
-    wait_until("the request is logged", || handler.output().text().contains("session_required"));
+}
+
+#[test]
+fn methods_that_are_not_forwarded_and_bodies_that_break_off_are_told() {
+    let scene = scene(Upstream::start(), Handler::start);
+    let session = [("sec-fetch-site", "same-origin")];
+
+    let trace = read_answer(&scene.browser.begin("TRACE", "/page", &session, b""), "TRACE").unwrap();
+    assert_eq!((trace.status, trace.json()["code"].as_str()), (400, Some("bad_request")));
+
+    let headers = [("sec-fetch-site", "same-origin"), ("content-length", "100")];
+    let stream = scene.browser.begin("PUT", "/page", &headers, b"only this");
+    stream.shutdown(Shutdown::Write).unwrap();
+    let broken = read_answer(&stream, "PUT");
+    assert!(broken.is_err() || broken.is_ok_and(|broken| broken.status >= 400));
+}
+
+#[test]
+fn an_upstream_that_switches_protocols_unasked_is_broken() {
+    let mut scene = scene(
+        upstream(|_, _, stream| {
+            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").is_ok()
+        }),
+        Handler::start,
+    );
+
+    let answer = scene.browser.fetch("/page");
+
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (502, Some("upstream_broken")));
 }
 
 #[test]

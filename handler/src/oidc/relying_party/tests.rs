@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::http::LARGEST;
-use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey};
+use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::oidc::{RefreshToken, ResponseMode};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -32,8 +32,7 @@ pub(in crate::oidc) fn party(
         response_mode: ResponseMode::Query,
     };
     let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
-    let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
-    let party = RelyingParty::new(Arc::new(settings), Arc::clone(cache), Arc::new(tls.with_no_client_auth()));
+    let party = RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust());
     let http = party.http.clone().with_patience(Duration::from_millis(500));
     RelyingParty { http, ..party }
 }

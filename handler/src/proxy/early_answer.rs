@@ -1,0 +1,124 @@
+//! A socket that goes on listening after the other end stopped reading.
+//!
+//! An Upstream may refuse a body it hasn't read, by 413 say, and close (RFC 9112 9.6). Writing on then fails, while its
+//! answer lies in our receive buffer. Such a failure isn't told: what is written goes nowhere, and reading finds the
+//! answer, or the end of the stream, which is told.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The socket, and whether its other end stopped reading.
+pub(super) struct EarlyAnswer<T> {
+    io: T,
+    is_refused: bool,
+}
+
+impl<T> EarlyAnswer<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self { io, is_refused: false }
+    }
+
+    /// What writing `length` bytes came to.
+    fn told(&mut self, written: io::Result<usize>, length: usize) -> io::Result<usize> {
+        match written {
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                self.is_refused = true;
+                Ok(length)
+            }
+            written => written,
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for EarlyAnswer<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for EarlyAnswer<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_refused {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.io).poll_write(cx, bytes).map(|written| self.told(written, bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        if self.is_refused {
+            return Poll::Ready(Ok(length));
+        }
+        Pin::new(&mut self.io).poll_write_vectored(cx, pieces).map(|written| self.told(written, length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Its writes fail; an answer lies ready.
+    struct Closed(ErrorKind, &'static [u8]);
+
+    impl AsyncRead for Closed {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.1).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Closed {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(self.0.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[actix_web::test]
+    async fn an_answer_is_read_after_the_other_end_stopped_reading() {
+        for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset] {
+            let mut socket = EarlyAnswer::new(Closed(kind, b"413"));
+            let mut answer = String::new();
+
+            socket.write_all(b"a body").await.unwrap();
+            socket.write_all(b"and more").await.unwrap();
+            socket.read_to_string(&mut answer).await.unwrap();
+
+            assert_eq!(answer, "413", "{kind}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn any_other_failure_to_write_is_told() {
+        let mut socket = EarlyAnswer::new(Closed(ErrorKind::TimedOut, b""));
+
+        assert_eq!(socket.write_all(b"a body").await.unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+}
