@@ -30,9 +30,9 @@ export function plot(results) {
     })
     return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 ${height}" width="960" height="${height}" role="img" aria-label="Requests per second and CPU of the handler, as ratios to nginx">
 <style>
-text { font: 14px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #1b2430; } .small { font-size: 12px; fill: #46525f; }
+text { font: 14px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #1b2430; } .small { font-size: 12px; fill: #46525f; paint-order: stroke; stroke: #fff; stroke-width: 4px; }
 .ground { fill: #fff; } .requests { fill: #0b5cad; } .cpu { fill: #b26a00; } .one { stroke: #46525f; stroke-dasharray: 4 4; }
-@media (prefers-color-scheme: dark) { text { fill: #e9edf2; } .small { fill: #a7b1bd; } .ground { fill: #12161b; } .requests { fill: #8cc2f5; } .cpu { fill: #f0b35a; } .one { stroke: #a7b1bd; } }
+@media (prefers-color-scheme: dark) { text { fill: #e9edf2; } .small { fill: #a7b1bd; stroke: #12161b; } .ground { fill: #12161b; } .requests { fill: #8cc2f5; } .cpu { fill: #f0b35a; } .one { stroke: #a7b1bd; } }
 </style>
 <rect class="ground" width="960" height="${height}"/>
 <text class="small" x="${left + unit}" y="28" text-anchor="middle">nginx, no authentication = 1</text>
