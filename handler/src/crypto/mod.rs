@@ -6,6 +6,8 @@ mod cipher;
 mod encoding;
 mod envelope;
 mod keys;
+#[cfg(test)]
+pub(crate) mod keys_on_reload;
 mod part;
 mod session_seed;
 mod static_keys;

@@ -53,12 +53,8 @@ async fn forward(
         authenticated: identity.is_some(),
         injected: identity.unwrap_or_default(),
         own_cookies: &state.own_cookies,
-        payload,
         public_host: state.public_origin.authority(),
         public_scheme: state.public_origin.scheme(),
-        client_address: None, // only a gateway that proved itself may tell it
-        pass_authorization: false,
-        extra_stripped: &[],
     };
-    Ok(state.forwarder.forward(route.upstream(), outgoing).await?)
+    Ok(state.forwarder.forward(route.upstream(), &outgoing, payload).await?)
 }

@@ -28,7 +28,7 @@ use super::pool::{self, Connection, Pool};
 use super::target::RequestTarget;
 use super::upstream::Upstream;
 
-/// A request to forward, and what is said about it besides what the client said.
+/// A request to forward without its body, and what is said about it besides what the client said.
 pub struct ForwardRequest<'a> {
     /// The method, passed as it is.
     pub method: &'a Method,
@@ -40,20 +40,12 @@ pub struct ForwardRequest<'a> {
     pub injected: Vec<(up::HeaderName, up::HeaderValue)>,
     /// The cookies no Upstream may see or set.
     pub own_cookies: &'a OwnCookies,
-    /// The client's body.
-    pub payload: Payload,
     /// The authority the client knows us by, for `X-Forwarded-Host`.
     pub public_host: &'a str,
     /// The scheme the client knows us by, for `X-Forwarded-Proto`.
     pub public_scheme: &'a str,
-    /// The client's address when a trusted gateway told it, for `X-Forwarded-For`.
-    pub client_address: Option<&'a str>,
     /// Whether the answer belongs to a signed-in person and must stay out of shared caches.
     pub authenticated: bool,
-    /// Whether the client's own `Authorization` may pass.
-    pub pass_authorization: bool,
-    /// More header names to take out, in lower case.
-    pub extra_stripped: &'a [String],
 }
 
 /// How long a forwarder waits, for what.
@@ -86,45 +78,9 @@ pub struct Forwarder {
     settings: ForwarderSettings,
 }
 
-/// The request without its body: what a second sending needs as well.
-struct Head<'a> {
-    method: &'a Method,
-    target: RequestTarget<'a>,
-    headers: &'a HeaderMap,
-    injected: Vec<(up::HeaderName, up::HeaderValue)>,
-    own_cookies: &'a OwnCookies,
-    public_host: &'a str,
-    public_scheme: &'a str,
-    client_address: Option<&'a str>,
-    authenticated: bool,
-    pass_authorization: bool,
-    extra_stripped: &'a [String],
-}
-
-impl<'a> ForwardRequest<'a> {
-    fn split(self) -> (Head<'a>, Payload) {
-        let head = Head {
-            method: self.method,
-            target: self.target,
-            headers: self.headers,
-            injected: self.injected,
-            own_cookies: self.own_cookies,
-            public_host: self.public_host,
-            public_scheme: self.public_scheme,
-            client_address: self.client_address,
-            authenticated: self.authenticated,
-            pass_authorization: self.pass_authorization,
-            extra_stripped: self.extra_stripped,
-        };
-        (head, self.payload)
-    }
-}
-
-type Message = hyper::Request<RequestBody>;
-
 /// Why an exchange ended without a response head.
 enum Lost {
-    Unsent(Box<Message>),
+    Unsent(Box<hyper::Request<RequestBody>>),
     Sent(hyper::Error),
     Late,
 }
@@ -145,11 +101,11 @@ impl Forwarder {
     pub async fn forward(
         &self,
         upstream: &Upstream,
-        request: ForwardRequest<'_>,
+        request: &ForwardRequest<'_>,
+        payload: Payload,
     ) -> Result<HttpResponse, ForwardError> {
-        let (request, payload) = request.split();
         let (mut body, upload) = request_body(request.headers, payload)?;
-        let mut message = head(upstream, &request, &mut body)?;
+        let mut message = head(upstream, request, &mut body)?;
         // RFC 9110 9.2.2: only what is safe to repeat, and only when there is no body to repeat.
         let mut may_resend =
             upload.is_none() && matches!(*request.method, Method::GET | Method::HEAD | Method::OPTIONS);
@@ -162,14 +118,14 @@ impl Forwarder {
                 None => self.connect(upstream).await?,
             };
             match self.exchange(&mut connection, message, upload.as_deref()).await {
-                Ok(response) => return self.answer(response, connection, upload, &request),
+                Ok(response) => return self.answer(response, connection, upload, request),
                 Err(Lost::Unsent(unsent)) if was_pooled => {
                     message = *unsent;
                     pooled = self.pool.take(upstream);
                 }
                 Err(Lost::Sent(error)) if was_pooled && may_resend && !error.is_parse() => {
                     may_resend = false;
-                    message = head(upstream, &request, &mut RequestBody::Empty)?;
+                    message = head(upstream, request, &mut RequestBody::Empty)?;
                 }
                 Err(lost) => return Err(failure(lost, upload.as_deref())),
             }
@@ -186,7 +142,7 @@ impl Forwarder {
     async fn exchange(
         &self,
         connection: &mut Connection,
-        message: Message,
+        message: hyper::Request<RequestBody>,
         upload: Option<&Upload>,
     ) -> Result<hyper::Response<Incoming>, Lost> {
         let sent = connection.sender.try_send_request(message);
@@ -205,7 +161,7 @@ impl Forwarder {
         response: hyper::Response<Incoming>,
         connection: Connection,
         upload: Option<Rc<Upload>>,
-        request: &Head<'_>,
+        request: &ForwardRequest<'_>,
     ) -> Result<HttpResponse, ForwardError> {
         let (head, incoming) = response.into_parts();
         let status = StatusCode::from_u16(head.status.as_u16());
@@ -296,7 +252,11 @@ fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, O
 }
 
 /// The request as the Upstream will read it. Takes the body out of `body`.
-fn head(upstream: &Upstream, request: &Head<'_>, body: &mut RequestBody) -> Result<Message, ForwardError> {
+fn head(
+    upstream: &Upstream,
+    request: &ForwardRequest<'_>,
+    body: &mut RequestBody,
+) -> Result<hyper::Request<RequestBody>, ForwardError> {
     use ForwardError::BadRequest;
     if matches!(*request.method, Method::CONNECT | Method::TRACE) {
         return Err(BadRequest("the method is not forwarded"));
@@ -314,7 +274,7 @@ fn head(upstream: &Upstream, request: &Head<'_>, body: &mut RequestBody) -> Resu
     Ok(message)
 }
 
-fn request_headers(upstream: &Upstream, request: &Head<'_>) -> Result<up::HeaderMap, ForwardError> {
+fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<up::HeaderMap, ForwardError> {
     use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
     let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 4);
     let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
@@ -323,11 +283,10 @@ fn request_headers(upstream: &Upstream, request: &Head<'_>) -> Result<up::Header
     for (name, value) in request.headers {
         let text = name.as_str();
         let is_stripped = *name == HOST
-            || (*name == AUTHORIZATION && !request.pass_authorization)
+            || *name == AUTHORIZATION
             || headers::is_hop_by_hop(text)
             || headers::is_forgeable(text)
-            || named.iter().any(|other| other == text)
-            || request.extra_stripped.iter().any(|other| other == text);
+            || named.iter().any(|other| other == text);
         if is_stripped {
             continue;
         }
@@ -346,9 +305,6 @@ fn request_headers(upstream: &Upstream, request: &Head<'_>) -> Result<up::Header
     let forwarded = [("x-forwarded-proto", request.public_scheme), ("x-forwarded-host", request.public_host)];
     for (name, value) in forwarded {
         headers.insert(name, up_value(value.as_bytes())?);
-    }
-    if let Some(address) = request.client_address {
-        headers.insert("x-forwarded-for", up_value(address.as_bytes())?);
     }
     for (name, value) in &request.injected {
         headers.insert(name.clone(), value.clone());

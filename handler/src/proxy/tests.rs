@@ -1,6 +1,7 @@
 //! How forwarding behaves on the wire: a real server, raw Upstreams, all on loopback.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt, web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,15 +22,11 @@ async fn relay(
         headers: req.headers(),
         injected: Vec::new(),
         own_cookies: &own_cookies,
-        payload,
         public_host: "public",
         public_scheme: "https",
-        client_address: None,
         authenticated: false,
-        pass_authorization: false,
-        extra_stripped: &[],
     };
-    match by.forward(&to, request).await {
+    match by.forward(&to, &request, payload).await {
         Ok(answer) => answer,
         Err(error) => HttpResponse::BadGateway().body(error.code()),
     }
@@ -37,6 +34,10 @@ async fn relay(
 
 /// A proxy before an Upstream that gives each connection's requests the next of `answers`, then hangs up.
 async fn proxy(connections: Vec<Vec<&'static str>>) -> TcpStream {
+    patient_proxy(connections, ForwarderSettings::default()).await
+}
+
+async fn patient_proxy(connections: Vec<Vec<&'static str>>, settings: ForwarderSettings) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     rt::spawn(async move {
@@ -61,7 +62,7 @@ async fn proxy(connections: Vec<Vec<&'static str>>) -> TcpStream {
             .with_no_client_auth();
         App::new()
             .app_data(web::Data::new(Upstream::parse(&url).unwrap()))
-            .app_data(web::Data::new(Forwarder::new(Arc::new(tls), ForwarderSettings::default())))
+            .app_data(web::Data::new(Forwarder::new(Arc::new(tls), settings)))
             .default_service(web::to(relay))
     });
     let server = server.workers(1).bind("127.0.0.1:0").unwrap();
@@ -126,4 +127,14 @@ async fn an_early_413_reaches_the_client() {
     let answer = ask(&mut client, "POST / HTTP/1.1\r\nHost: p\r\nContent-Length: 99\r\n\r\nx").await;
 
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[actix_web::test]
+async fn an_upstream_that_says_nothing_is_given_up() {
+    let settings = ForwarderSettings { response_timeout: Duration::from_millis(1), ..ForwarderSettings::default() };
+    let mut client = patient_proxy(vec![vec!["", OK]], settings).await;
+
+    let answer = ask(&mut client, LAST).await;
+
+    assert!(answer.ends_with("upstream_timeout"), "{answer}");
 }

@@ -121,7 +121,7 @@ impl Sessions {
     /// When the store cannot write the tombstone: the session then still lives.
     pub(super) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let Some(stored) = self.store().load(&ticket.sid.key(), now).await? else { return Ok(None) };
+            let Some(stored) = self.read(&ticket.sid.key(), now).await? else { return Ok(None) };
             if stored.record.is_ended() {
                 return Ok(None);
             }
@@ -129,7 +129,12 @@ impl Sessions {
             match self.replace(tombstone, &stored.etag, now).await {
                 Ok(_) => return Ok(self.open_cold(&stored, ticket).await),
                 Err(StoreError::Conflict | StoreError::Missing) => {} // a refresh came first: read again
-                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                Err(error @ StoreError::Unavailable(_)) => {
+                    // The tombstone may be written, and its reply be lost.
+                    let found = self.read(&ticket.sid.key(), now).await;
+                    let is_ended = found.is_ok_and(|found| found.is_some_and(|found| found.record.is_ended()));
+                    return if is_ended { Ok(self.open_cold(&stored, ticket).await) } else { Err(error) };
+                }
             }
         }
         Err(StoreError::Conflict)

@@ -25,3 +25,33 @@ impl Sessions {
         Ok(cold)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sessions::scene::{Fate, START, Scene};
+
+    #[actix_web::test]
+    async fn a_store_that_is_down_ends_no_session_and_revokes_nothing() {
+        let scene = Scene::new();
+        let ticket = scene.signed_in().await;
+        scene.store.script([Fate::Failed]);
+
+        let refused = scene.sessions.sign_out(&ticket, &scene.party, START).await;
+
+        assert!(matches!(refused, Err(crate::sessions::StoreError::Unavailable(_))));
+        assert!(scene.sessions.load(&ticket, START).await.unwrap().is_some());
+        assert_eq!(scene.revoked(), Vec::<String>::new());
+    }
+
+    #[actix_web::test]
+    async fn a_tombstone_whose_reply_is_lost_is_a_sign_out_all_the_same() {
+        let scene = Scene::new();
+        let ticket = scene.signed_in().await;
+        scene.store.script([Fate::ReplyLost]);
+
+        let cold = scene.sessions.sign_out(&ticket, &scene.party, START).await.unwrap().unwrap();
+
+        assert_eq!(cold.refresh_token.unwrap().expose(), "refresh-1", "it is there to be revoked");
+        assert!(scene.sessions.load(&ticket, START).await.unwrap().is_none());
+    }
+}

@@ -163,6 +163,8 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::crypto::KeyRing;
+    use crate::crypto::keys_on_reload::KeysOnReload;
 
     #[test]
     fn cookies_are_read_byte_for_byte() {
@@ -183,5 +185,33 @@ mod tests {
             let req = TestRequest::default().insert_header((header::COOKIE, value)).to_http_request();
             assert_eq!(cookies(&req).collect::<Vec<_>>(), expected);
         }
+    }
+
+    fn names() -> CookieNames {
+        CookieNames::new("app", &"https://app.example".parse().unwrap())
+    }
+
+    #[actix_web::test]
+    async fn a_cookie_under_a_key_that_is_not_in_hand_opens_after_one_reload() {
+        let newest = Arc::new(KeyRing::generate());
+        let (theirs, ours) = (KeysOnReload::new(&newest), KeysOnReload::new(&newest));
+        theirs.reload().await;
+        let names = names();
+        let value = names.seal("__Host-app-session", b"ticket", &theirs);
+
+        let opened = names.open("__Host-app-session", &value, &ours).await.unwrap();
+
+        assert_eq!((&opened[..], ours.reloads()), (b"ticket".as_slice(), 1));
+    }
+
+    #[actix_web::test]
+    async fn a_cookie_that_no_key_opens_costs_one_reload_at_most() {
+        let keys = KeysOnReload::new(&Arc::new(KeyRing::generate()));
+        let names = names();
+
+        for forged in ["1.unknown.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "not one of ours"] {
+            assert!(names.open("__Host-app-session", forged, &keys).await.is_none());
+        }
+        assert!(keys.reloads() <= 1, "only a key's name that is not in hand asks for keys");
     }
 }

@@ -198,7 +198,7 @@ fn forward(error: &ForwardError) -> Row {
         ForwardError::Connect(_) | ForwardError::Broken(_) => (
             StatusCode::BAD_GATEWAY,
             "The application does not answer",
-            "You are signed in, but the application behind this address could not be reached. Try again in a moment.",
+            "The application behind this address could not be reached. Try again in a moment.",
         ),
         ForwardError::Timeout => (
             StatusCode::GATEWAY_TIMEOUT,
@@ -266,6 +266,27 @@ impl From<SessionError> for Error {
         match error {
             SessionError::Store(error) => Self::Store(error),
             SessionError::NoFreshToken(error) => Self::NoFreshToken(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_a_store_leaves_open_asks_for_patience_and_names_its_code() {
+        let down = || StoreError::Unavailable("down".into());
+        let sign_in = |error| Error::SignIn { error, return_url: ReturnUrl::root() };
+        for (error, code) in [
+            (Error::Store(down()), "store_unavailable"),
+            (sign_in(SignInError::Store(Arc::new(down()))), "store_unavailable"),
+            (sign_in(SignInError::Interrupted), "login_interrupted"),
+        ] {
+            let (status, told) = (error.telling().status, error.code());
+            assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(SOON)));
         }
     }
 }

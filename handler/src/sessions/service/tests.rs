@@ -1,18 +1,25 @@
+//! A session's life in the store, without a Provider.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::crypto::{KeyRing, StaticKeys};
+use crate::crypto::keys_on_reload::KeysOnReload;
+use crate::crypto::{KeyRing, KeySource, StaticKeys};
 use crate::oidc::{AccessToken, Claims, RefreshToken};
 use crate::sessions::MemoryStore;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
 fn sessions() -> Sessions {
+    sessions_of(Arc::default(), Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate())))
+}
+
+fn sessions_of(store: Arc<MemoryStore>, keys: Arc<dyn KeySource>) -> Sessions {
     Sessions::new(SessionsSettings {
-        store: Arc::new(MemoryStore::default()),
-        keys: Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate())),
+        store,
+        keys,
         clock: Arc::new(SystemClock),
         lifetime: SessionLifetime { idle: Duration::from_secs(1_800), absolute: Duration::from_secs(28_800) },
         cache_ttl: Duration::from_secs(5),
@@ -85,4 +92,17 @@ async fn a_write_that_began_before_the_sign_out_does_not_bring_the_session_back(
 
     assert!(matches!(late, Err(StoreError::Conflict)));
     assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn a_record_under_a_key_that_is_not_in_hand_opens_after_one_reload() {
+    let (store, newest) = (Arc::<MemoryStore>::default(), Arc::new(KeyRing::generate()));
+    let (theirs, ours) = (Arc::new(KeysOnReload::new(&newest)), Arc::new(KeysOnReload::new(&newest)));
+    theirs.reload().await;
+    let ticket = start(&sessions_of(Arc::clone(&store), theirs), 1).await;
+
+    let loaded = sessions_of(store, Arc::clone(&ours) as Arc<dyn KeySource>).load(&ticket, NOW).await.unwrap();
+
+    assert!(loaded.is_some());
+    assert_eq!(ours.reloads(), 1);
 }
