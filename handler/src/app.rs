@@ -14,6 +14,7 @@ use crate::endpoints::{self, Destination, Request};
 use crate::proxy::RequestTarget;
 use crate::public_origin::PublicOrigin;
 use crate::state::{AppState, SharedState};
+use crate::telemetry::Causes;
 use crate::web::{Error, Failure, RequestId, is_host_ping};
 
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
@@ -25,7 +26,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(180);
 /// When the address can't be bound.
 pub fn serve(configuration: Configuration) -> io::Result<Server> {
     let (address, workers) = (configuration.listener.address(), configuration.workers);
-    let shared = Arc::new(SharedState::new(configuration));
+    let shared = Arc::new(SharedState::new(configuration).map_err(io::Error::other)?);
+    let followed = Arc::clone(&shared);
     let server = HttpServer::new(move || {
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
@@ -33,6 +35,7 @@ pub fn serve(configuration: Configuration) -> io::Result<Server> {
     for address in server.addrs() {
         tracing::info!(%address, "listening");
     }
+    actix_web::rt::spawn(async move { followed.follow().await });
     Ok(server.run())
 }
 
@@ -99,21 +102,6 @@ fn request_target(req: &HttpRequest) -> Result<RequestTarget<'_>, Error> {
 fn log_cause(error: &Error, id: &RequestId) {
     let Some(cause) = std::error::Error::source(error) else { return };
     tracing::warn!(request.id = id.as_str(), code = error.code(), %error, cause = %Causes(cause), "a request failed");
-}
-
-/// An error and the errors behind it.
-struct Causes<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
 }
 
 async fn handle_incomplete(req: HttpRequest) -> HttpResponse {

@@ -13,14 +13,14 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Configuration, Environment, Listener, Mistakes};
 use crate::random;
 use crate::state::{AppState, SharedState};
-use crate::telemetry::{self, Format};
+use crate::telemetry::{self, Causes, Format};
 
 const USAGE: &str = "\
 Usage: oauth-proxy [COMMAND]
 
 Commands:
   (none)        serve, configured by environment variables
-  check         check the configuration, then try provider and store; exit code 0 when all is well
+  check         check the configuration, then try keys, store and provider; exit code 0 when all is well
   generate-key  print a new key for COOKIE_KEYS or TOKEN_KEYS
   help          print this
   version       print the version
@@ -110,11 +110,17 @@ fn check() -> ExitCode {
         println!("note    {warning}");
     }
     let is_ready = actix_web::rt::System::new().block_on(async {
-        let state = AppState::new(Arc::new(SharedState::new(configuration)));
+        let shared = match SharedState::new(configuration) {
+            Ok(shared) => Arc::new(shared),
+            Err(error) => return tell("identity", Err(error)),
+        };
+        let (state, followed) = (AppState::new(Arc::clone(&shared)), shared);
+        actix_web::rt::spawn(async move { followed.follow().await });
         let now = SystemClock.now();
+        let keys = tell("keys", state.keys_in_hand().await);
         let provider = tell("provider", state.relying_party.is_ready(now).await);
         let store = tell("store", state.sessions.is_ready(now).await);
-        provider && store
+        keys && provider && store
     });
     if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -123,8 +129,7 @@ fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
     match &result {
         Ok(()) => println!("ok      {name}"),
         Err(error) => {
-            let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-            println!("failed  {name}: {error}{cause}");
+            println!("failed  {name}: {}", Causes(error));
         }
     }
     result.is_ok()

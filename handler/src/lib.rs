@@ -4,6 +4,7 @@
 //! remembered, `crypto` how it is sealed, `proxy` how everything else passes through.
 
 pub mod app;
+pub mod azure;
 pub mod cli;
 pub mod clock;
 pub mod config;

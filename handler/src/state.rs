@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::azure::{AccessError, AzureCredential, CosmosAuthorization, CosmosStore, KeyVault, KeyVaultKeys};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::Configuration;
-use crate::crypto::{KeySource, StaticKeys};
+use crate::config::{Configuration, KeySettings, StoreSettings};
+use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::oidc::{ProviderCache, RelyingParty, RelyingPartySettings};
 use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
-use crate::sessions::{HeaderNeeds, MemoryStore, Sessions, SessionsSettings};
+use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
 use crate::web::{CookieNames, LoginCookies, SessionCookie};
 
@@ -32,6 +33,7 @@ pub struct SharedState {
     pub sessions: Sessions,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
+    keys: Arc<dyn KeySource>,
     clock: Arc<dyn Clock>,
     relying_party: Arc<RelyingPartySettings>,
     provider: Arc<ProviderCache>,
@@ -50,16 +52,21 @@ pub struct AppState {
 
 impl SharedState {
     /// Composes everything that the configuration asks for. Opens no connection.
-    #[must_use]
-    pub fn new(configuration: Configuration) -> Self {
+    ///
+    /// # Errors
+    /// When this machine can't have the identity that the configuration asks for.
+    pub fn new(configuration: Configuration) -> Result<Self, AccessError> {
         let is_under_functions_host = configuration.is_under_functions_host();
         let names = CookieNames::new(&configuration.cookie_prefix, &configuration.public_origin);
-        let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(configuration.cookie_keys, configuration.token_keys));
+        let tls = Arc::new(tls::client_config());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let credential = || AzureCredential::new(&configuration.identity, &tls);
+        let keys = key_source(configuration.keys, credential, &clock)?;
+        let store = session_store(configuration.store, credential)?;
         let relying_party = configuration.relying_party;
         let preset = configuration.header_preset;
         let sessions = Sessions::new(SessionsSettings {
-            store: Arc::new(MemoryStore::default()),
+            store,
             keys: Arc::clone(&keys),
             clock: Arc::clone(&clock),
             lifetime: configuration.lifetime,
@@ -70,21 +77,38 @@ impl SharedState {
             client_id: relying_party.registration.client_id.clone(),
         });
         let response_mode = relying_party.registration.response_mode;
-        Self {
+        Ok(Self {
             public_origin: configuration.public_origin,
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
             header_preset: preset,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
-            login_cookies: LoginCookies::new(names, keys, response_mode),
+            login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),
             sessions,
             is_under_functions_host,
+            keys,
             clock,
             relying_party,
             provider: Arc::default(),
-            tls: Arc::new(tls::client_config()),
+            tls,
+        })
+    }
+
+    /// What must run beside the server: following the keys as they rotate.
+    pub async fn follow(&self) {
+        self.keys.follow().await;
+    }
+
+    /// Waits for keys to be in hand, which they are but for the first moments and a vault that is down.
+    ///
+    /// # Errors
+    /// When they are not: then nobody can be told from nobody.
+    pub async fn keys_in_hand(&self) -> Result<(), KeysUnavailable> {
+        if self.keys.is_ready().is_err() {
+            self.keys.reload().await;
         }
+        self.keys.is_ready()
     }
 
     /// The present moment; an endpoint asks once.
@@ -98,6 +122,34 @@ impl SharedState {
     pub fn path(&self, endpoint: &str) -> String {
         format!("{}/{endpoint}", self.auth_prefix)
     }
+}
+
+fn key_source(
+    settings: KeySettings,
+    credential: impl Fn() -> Result<AzureCredential, AccessError>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn KeySource>, AccessError> {
+    Ok(match settings {
+        KeySettings::Static { cookie, token } => Arc::new(StaticKeys::new(cookie, token)),
+        KeySettings::KeyVault { url, settings } => {
+            Arc::new(KeyVaultKeys::new(KeyVault::new(&url, &credential()?)?, settings, Arc::clone(clock)))
+        }
+    })
+}
+
+fn session_store(
+    settings: StoreSettings,
+    credential: impl Fn() -> Result<AzureCredential, AccessError>,
+) -> Result<Arc<dyn SessionStore>, AccessError> {
+    Ok(match settings {
+        StoreSettings::Memory => Arc::new(MemoryStore::default()),
+        StoreSettings::Cosmos { settings, key: Some(key) } => {
+            Arc::new(CosmosStore::new(settings, CosmosAuthorization::Key(key.0)))
+        }
+        StoreSettings::Cosmos { settings, key: None } => {
+            Arc::new(CosmosStore::new(settings, CosmosAuthorization::Identity(credential()?)))
+        }
+    })
 }
 
 impl AppState {

@@ -11,7 +11,8 @@ pub fn is_https_or_loopback(url: &Url) -> bool {
 }
 
 /// True for `localhost` and the loopback addresses of RFC 1122 3.2.1.3 and RFC 4291 2.5.3.
-fn is_loopback(url: &Url) -> bool {
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

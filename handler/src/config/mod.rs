@@ -3,11 +3,14 @@
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
 mod environment;
+mod identity;
+mod keys;
 mod mistake;
 mod provider;
 mod reader;
 mod routes;
 mod sessions;
+mod store;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,15 +18,17 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::crypto::KeyRing;
+use crate::azure::Identity;
 use crate::oidc::RelyingPartySettings;
 use crate::proxy::{HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 
 pub use environment::Environment;
+pub use keys::KeySettings;
 pub use mistake::{Mistake, Mistakes};
 use reader::{Reader, Setting};
+pub use store::{CosmosKey, StoreSettings};
 
 /// Everything the handler needs to know, checked.
 #[derive(Debug)]
@@ -50,10 +55,12 @@ pub struct Configuration {
     pub session_cache_ttl: Duration,
     /// How long before its expiry an access token is refreshed.
     pub refresh_before: RefreshBefore,
-    /// What seals cookies.
-    pub cookie_keys: KeyRing,
-    /// What seals records.
-    pub token_keys: KeyRing,
+    /// Where sessions are kept.
+    pub store: StoreSettings,
+    /// What seals cookies and records.
+    pub keys: KeySettings,
+    /// Who we are to Azure's services.
+    pub identity: Identity,
     /// What an operator should know at every start.
     pub warnings: Vec<&'static str>,
 }
@@ -126,7 +133,11 @@ impl Configuration {
         let auth_prefix = auth_prefix(&mut reader);
         let routes = routes::read(&mut reader);
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
-        let sessions = sessions::read(&mut reader, environment);
+        let sessions = sessions::read(&mut reader);
+        let mut warnings = Vec::new();
+        let store = store::read(&mut reader, environment, &mut warnings);
+        let keys = keys::read(&mut reader, environment, &mut warnings);
+        let identity = identity::read(&mut reader, environment);
         let workers = reader
             .parse_or(WORKERS, default_workers(), |text| text.parse().ok().filter(|number| (1..=64).contains(number)));
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
@@ -140,6 +151,7 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
+        let (Some(store), Some(keys), Some(identity)) = (store, keys, identity) else { return Err(mistakes) };
         let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(()), Some(())) =
             (sessions, workers, cookie_prefix, header_preset, proof, log)
         else {
@@ -160,9 +172,10 @@ impl Configuration {
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,
             refresh_before: sessions.refresh_before,
-            cookie_keys: sessions.cookie_keys,
-            token_keys: sessions.token_keys,
-            warnings: sessions.warnings,
+            store,
+            keys,
+            identity,
+            warnings,
         })
     }
 }

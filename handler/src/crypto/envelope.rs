@@ -25,7 +25,7 @@ pub struct CookieContext<'a> {
     pub origin: &'a str,
 }
 
-/// Seals `plaintext` for one cookie under the ring's newest key.
+/// Seals `plaintext` for one cookie under the ring's first key.
 #[must_use]
 pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing) -> String {
     seal_with_salt(plaintext, context, ring, random::bytes())
@@ -54,7 +54,7 @@ pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> R
 }
 
 fn seal_with_salt(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing, salt: [u8; SALT]) -> String {
-    let (kid, key) = ring.newest();
+    let (kid, key) = ring.sealing();
     let aad = associated_data(kid.as_str(), context);
     let payload = Payload { msg: plaintext, aad: &aad };
     let (cipher, iv) = cipher::derive(&salt, key.as_bytes(), INFO);

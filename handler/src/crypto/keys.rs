@@ -1,6 +1,7 @@
 //! Keys, their identifiers, and the ring of the two in use for one purpose.
 //!
-//! The newest seals, both open, chosen by [`KeyId`] and never by trial.
+//! The first seals, both open, chosen by [`KeyId`] and never by trial. The first is the newest, unless the newest
+//! is too young for every instance to have seen it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ pub enum KeyError {
         found: usize,
     },
     /// The ring would hold none or more than two keys.
-    #[error("one or two keys are kept, newest first, not {found}")]
+    #[error("one or two keys are kept, not {found}")]
     Count {
         /// How many keys were given.
         found: usize,
@@ -88,34 +89,34 @@ pub enum KeyError {
     Duplicate,
 }
 
-/// The one or two keys in use for one purpose, newest first.
+/// The one or two keys in use for one purpose; the first seals.
 #[derive(Clone, Debug)]
 pub struct KeyRing(Vec<(KeyId, Key)>);
 
 impl KeyRing {
-    /// A ring of the given keys, newest first.
+    /// A ring of the given keys, the one that seals first.
     ///
     /// # Errors
     /// When there are none or more than two, or two of the same identifier.
-    pub fn new(newest_first: Vec<(KeyId, Key)>) -> Result<Self, KeyError> {
-        match newest_first.as_slice() {
-            [_] => Ok(Self(newest_first)),
+    pub fn new(sealing_first: Vec<(KeyId, Key)>) -> Result<Self, KeyError> {
+        match sealing_first.as_slice() {
+            [_] => Ok(Self(sealing_first)),
             [(first, _), (second, _)] if first == second => Err(KeyError::Duplicate),
-            [_, _] => Ok(Self(newest_first)),
+            [_, _] => Ok(Self(sealing_first)),
             other => Err(KeyError::Count { found: other.len() }),
         }
     }
 
-    /// A ring of one new random key under a random identifier.
+    /// A ring of one new random key under a random identifier: it opens nothing that was sealed before.
     #[must_use]
     pub fn generate() -> Self {
         let id = KeyId(base64url(&random::bytes::<6>()).into());
         Self(vec![(id, Key::generate())])
     }
 
-    /// The key that seals: the newest.
+    /// The key that seals.
     #[must_use]
-    pub fn newest(&self) -> (&KeyId, &Key) {
+    pub fn sealing(&self) -> (&KeyId, &Key) {
         let (id, key) = &self.0[0];
         (id, key)
     }
@@ -127,18 +128,33 @@ impl KeyRing {
     }
 }
 
-/// Where the keys come from. One of the three traits chosen at start-up.
+/// Where the keys come from. One of the traits chosen at start-up.
 #[async_trait]
 pub trait KeySource: Send + Sync {
-    /// The keys that seal cookies.
+    /// The keys that seal cookies. While the source isn't ready, they open nothing.
     fn cookie_keys(&self) -> Arc<KeyRing>;
 
-    /// The keys that seal records.
+    /// The keys that seal records. While the source isn't ready, they open nothing.
     fn token_keys(&self) -> Arc<KeyRing>;
 
-    /// Asks for the newest keys because one was met that is not here; the source limits the rate.
+    /// Whether there are keys to open and seal with.
+    ///
+    /// # Errors
+    /// When there are none yet, or none any more: then nobody can be told from nobody, and no request is answered.
+    fn is_ready(&self) -> Result<(), KeysUnavailable>;
+
+    /// Asks for the newest keys because one was met that is not here, or because there are none; the source limits
+    /// the rate. Returns when the newest keys are in hand, or cannot be had now.
     async fn reload(&self);
+
+    /// Follows the rotation of the keys for as long as the process lives. Returns at once if they never change.
+    async fn follow(&self);
 }
+
+/// There are no keys to open or seal with.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the keys are not in hand")]
+pub struct KeysUnavailable(#[source] pub Arc<dyn std::error::Error + Send + Sync>);
 
 /// Why something sealed stays shut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

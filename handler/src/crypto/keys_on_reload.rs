@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
-use super::{KeyRing, KeySource};
+use super::{KeyRing, KeySource, KeysUnavailable};
 
 pub(crate) struct KeysOnReload {
     before: Arc<KeyRing>,
@@ -37,7 +37,13 @@ impl KeySource for KeysOnReload {
         self.in_hand()
     }
 
+    fn is_ready(&self) -> Result<(), KeysUnavailable> {
+        Ok(())
+    }
+
     async fn reload(&self) {
         self.reloads.fetch_add(1, Ordering::SeqCst);
     }
+
+    async fn follow(&self) {}
 }

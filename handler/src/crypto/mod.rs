@@ -14,7 +14,7 @@ mod static_keys;
 
 pub use encoding::{base64url, base64url_decode};
 pub use envelope::{CookieContext, open_cookie, seal_cookie};
-pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, OpenError};
+pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, KeysUnavailable, OpenError};
 pub use part::{Part, PartContext, RecordCipher, SealedPart};
 pub use session_seed::derive_session;
 pub use static_keys::StaticKeys;

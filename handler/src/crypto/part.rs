@@ -66,7 +66,7 @@ pub struct RecordCipher<'a> {
 }
 
 impl RecordCipher<'_> {
-    /// Seals one part under the ring's newest key.
+    /// Seals one part under the ring's first key.
     #[must_use]
     pub fn seal(&self, plaintext: &[u8], context: PartContext, ring: &KeyRing) -> SealedPart {
         self.seal_with_salt(plaintext, context, ring, random::bytes())
@@ -90,7 +90,7 @@ impl RecordCipher<'_> {
     }
 
     fn seal_with_salt(&self, plaintext: &[u8], context: PartContext, ring: &KeyRing, salt: [u8; 32]) -> SealedPart {
-        let (kid, key) = ring.newest();
+        let (kid, key) = ring.sealing();
         let aad = self.associated_data(kid, context);
         let payload = Payload { msg: plaintext, aad: &aad };
         let (cipher, iv) = self.cipher(kid, key, &salt);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{KeyRing, KeySource};
+use super::{KeyRing, KeySource, KeysUnavailable};
 
 /// The keys of `COOKIE_KEYS` and `TOKEN_KEYS`, or generated ones.
 #[derive(Debug)]
@@ -31,5 +31,11 @@ impl KeySource for StaticKeys {
         Arc::clone(&self.token)
     }
 
+    fn is_ready(&self) -> Result<(), KeysUnavailable> {
+        Ok(())
+    }
+
     async fn reload(&self) {}
+
+    async fn follow(&self) {}
 }

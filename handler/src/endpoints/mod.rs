@@ -44,6 +44,13 @@ enum Kind {
     Ready,
 }
 
+impl Endpoint {
+    /// True where no cookie is read or written.
+    fn is_open(&self) -> bool {
+        matches!(self.kind, Kind::SignedOut | Kind::Live | Kind::Ready)
+    }
+}
+
 /// Every URL of ours. Everything else is the proxy's, whose folder is `proxy`.
 pub const ROUTES: &[Endpoint] = &[
     Endpoint { folder: "signin", names: &["signin", "login"], methods: &[Method::GET], kind: Kind::Signin },
@@ -140,6 +147,9 @@ pub async fn answer(
     };
     if !endpoint.methods.contains(request.http.method()) {
         return Err(Error::MethodNotAllowed { allowed: endpoint.methods });
+    }
+    if !endpoint.is_open() {
+        state.keys_in_hand().await?;
     }
     match endpoint.kind {
         Kind::Signin => signin::signin(request, state).await,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 
 use super::CsrfRejection;
+use crate::crypto::KeysUnavailable;
 use crate::oidc::{AuthorizationResponseError, LoginError, ProviderError};
 use crate::proxy::{ForwardError, TargetError};
 use crate::return_url::ReturnUrl;
@@ -66,6 +67,9 @@ pub enum Error {
     /// The session store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There are no keys to open a cookie with.
+    #[error(transparent)]
+    Keys(#[from] KeysUnavailable),
     /// The access token has lapsed, and the Provider gives no other now.
     #[error(transparent)]
     NoFreshToken(#[from] NoFreshToken),
@@ -98,6 +102,7 @@ impl Error {
             Self::AuthorizationResponse(error) => error.code(),
             Self::LoginUnknown => "login_unknown",
             Self::Store(_) => STORE_DOWN,
+            Self::Keys(_) => "keys_unavailable",
             Self::NoFreshToken(_) => "refresh_unavailable",
             Self::ConfigurationIncomplete => "configuration_incomplete",
         }
@@ -107,7 +112,7 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
-            Self::Provider { .. } | Self::Store(_) => Some(SOON),
+            Self::Provider { .. } | Self::Store(_) | Self::Keys(_) => Some(SOON),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => matches!(**error, LoginError::Provider(_)).then_some(SOON),
@@ -158,7 +163,7 @@ impl Error {
                 "This sign-in cannot be finished",
                 "It was begun in another browser, more than ten minutes ago, or was finished already. Start again.",
             ),
-            Self::Store(_) => SESSIONS_UNREADABLE,
+            Self::Store(_) | Self::Keys(_) => SESSIONS_UNREADABLE,
             Self::NoFreshToken(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The sign-in service does not answer",

@@ -18,7 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("oidc", &["random", "clock", "transport_security"]),
     ("proxy", &[]),
     ("sessions", &["crypto", "oidc", "clock", "random"]),
-    ("azure", &["crypto", "sessions", "oidc", "clock"]),
+    ("azure", &["crypto", "sessions", "oidc", "clock", "transport_security"]),
     ("config", &["crypto", "oidc", "proxy", "sessions", "azure", "clock", "public_origin", "transport_security"]),
 ];
 

@@ -1,0 +1,96 @@
+//! A session's record as a Cosmos DB item: one JSON object, its sealed parts in base64url.
+//!
+//! The item's `id` is its partition key. `ttl` lets Cosmos DB delete it; whether it has expired is said by `expires_at`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::crypto::{SealedPart, base64url, base64url_decode};
+use crate::sessions::{RecordState, RefreshLease, SessionKey, SessionRecord};
+
+const VERSION: u8 = 1;
+
+/// The item of one session.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SessionItem {
+    id: String,
+    v: u8,
+    generation: u64,
+    access_token_expires_at: Option<Timestamp>,
+    refresh_at: Option<Timestamp>,
+    expires_at: Timestamp,
+    lease: Option<RefreshLease>,
+    parts: Option<PartItems>,
+    /// Seconds from the write until Cosmos DB deletes the item.
+    ttl: i64,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PartItems {
+    hot: PartItem,
+    cold: PartItem,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PartItem {
+    kid: String,
+    salt: String,
+    ciphertext: String,
+}
+
+impl SessionItem {
+    /// The item of a record that is written at `now`.
+    pub(super) fn of(record: &SessionRecord, now: Timestamp) -> Self {
+        let parts = match &record.state {
+            RecordState::Active { hot, cold } => Some(PartItems { hot: PartItem::of(hot), cold: PartItem::of(cold) }),
+            RecordState::Ended => None,
+        };
+        Self {
+            id: record.key.as_str().to_owned(),
+            v: VERSION,
+            generation: record.generation,
+            access_token_expires_at: record.access_token_expires_at,
+            refresh_at: record.refresh_at,
+            expires_at: record.expires_at,
+            lease: record.lease.clone(),
+            parts,
+            ttl: time_to_live(record.expires_at, now),
+        }
+    }
+
+    /// The record of `key`, if this is one of this version.
+    pub(super) fn record(self, key: &SessionKey) -> Option<SessionRecord> {
+        if self.v != VERSION || self.id != key.as_str() {
+            return None;
+        }
+        let state = match self.parts {
+            Some(parts) => RecordState::Active { hot: parts.hot.part()?, cold: parts.cold.part()? },
+            None => RecordState::Ended,
+        };
+        Some(SessionRecord {
+            key: key.clone(),
+            generation: self.generation,
+            access_token_expires_at: self.access_token_expires_at,
+            refresh_at: self.refresh_at,
+            expires_at: self.expires_at,
+            lease: self.lease,
+            state,
+        })
+    }
+}
+
+impl PartItem {
+    fn of(part: &SealedPart) -> Self {
+        Self { kid: part.kid.clone(), salt: base64url(&part.salt), ciphertext: base64url(&part.ciphertext) }
+    }
+
+    fn part(self) -> Option<SealedPart> {
+        let salt = base64url_decode(&self.salt)?.try_into().ok()?;
+        Some(SealedPart { kid: self.kid, salt, ciphertext: base64url_decode(&self.ciphertext)? })
+    }
+}
+
+/// At least a second: Cosmos DB refuses zero, and takes -1 for never.
+pub(super) fn time_to_live(expires_at: Timestamp, now: Timestamp) -> i64 {
+    i64::try_from(expires_at.since(now).as_secs()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX))
+}

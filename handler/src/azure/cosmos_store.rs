@@ -1,0 +1,208 @@
+//! Sessions in Cosmos DB: point reads, creates, and replacements under the version that was read. No query, no upsert.
+//!
+//! Every call has a time budget. The container is looked up with the first call, so that nothing waits for it at start.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::credentials::Secret;
+use azure_data_cosmos::models::ItemResponse;
+use azure_data_cosmos::options::{
+    EndToEndOperationLatencyPolicy, ItemReadOptions, ItemWriteOptions, OperationOptions, Precondition, Region,
+    ThrottlingRetryOptionsBuilder,
+};
+use azure_data_cosmos::{AccountReference, ContainerClient, CosmosClient, CosmosError, CosmosStatus, RoutingStrategy};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::access_error::Source;
+use super::cosmos_item::SessionItem;
+use super::{AccessError, AzureCredential};
+use crate::clock::Timestamp;
+use crate::sessions::{Etag, SessionKey, SessionRecord, SessionStore, StoreError, StoredRecord};
+
+const ROLE: &str = "Cosmos DB Built-in Data Contributor";
+const CONTAINER: &str = "database or container";
+
+/// For one operation, its retries after 429 and lost connections included. A browser waits behind it.
+const BUDGET: Duration = Duration::from_secs(3);
+
+/// For the first call, which looks up the account and the container.
+const CONNECT_BUDGET: Duration = Duration::from_secs(5);
+
+/// Of the budget, how much may go to waiting as 429 asks (`x-ms-retry-after-ms`).
+const THROTTLE_BUDGET: Duration = Duration::from_secs(2);
+
+/// Which container, and as whom.
+#[derive(Clone, Debug)]
+pub struct CosmosSettings {
+    /// The account's endpoint (`COSMOS_ENDPOINT`).
+    pub endpoint: Url,
+    /// The database's name (`COSMOS_DATABASE`).
+    pub database: String,
+    /// The container's name (`COSMOS_CONTAINER`).
+    pub container: String,
+    /// The region we run in, if known; the account's own order otherwise.
+    pub region: Option<String>,
+}
+
+/// How we prove to the account who we are.
+pub enum CosmosAuthorization {
+    /// By an identity that has the account's data role.
+    Identity(AzureCredential),
+    /// By the account's key: for emulators.
+    Key(Zeroizing<String>),
+}
+
+/// Sessions in one container whose partition key is `/id`.
+pub struct CosmosStore {
+    settings: CosmosSettings,
+    authorization: CosmosAuthorization,
+    container: OnceCell<ContainerClient>,
+    options: OperationOptions,
+}
+
+/// What is asked of the container, as metrics call it.
+#[derive(Clone, Copy)]
+enum Operation {
+    Create,
+    Read,
+    Replace,
+}
+
+impl CosmosStore {
+    /// The store in that container. Opens no connection yet.
+    #[must_use]
+    pub fn new(settings: CosmosSettings, authorization: CosmosAuthorization) -> Self {
+        let mut options = OperationOptions::default();
+        options.end_to_end_latency_policy = Some(EndToEndOperationLatencyPolicy::new(BUDGET));
+        let throttling = ThrottlingRetryOptionsBuilder::new().with_max_retry_wait_time(THROTTLE_BUDGET).build();
+        options.throttling_retry_options = Some(throttling);
+        Self { settings, authorization, container: OnceCell::new(), options }
+    }
+
+    async fn container(&self) -> Result<&ContainerClient, StoreError> {
+        let connected = timeout(CONNECT_BUDGET, self.container.get_or_try_init(|| self.connect())).await;
+        connected.map_err(|_| unavailable(AccessError::Timeout))?.map_err(unavailable)
+    }
+
+    async fn connect(&self) -> Result<ContainerClient, AccessError> {
+        let endpoint = self.settings.endpoint.clone().into();
+        let account = match &self.authorization {
+            CosmosAuthorization::Identity(credential) => {
+                AccountReference::with_credential(endpoint, credential.token.clone())
+            }
+            CosmosAuthorization::Key(key) => {
+                AccountReference::with_authentication_key(endpoint, Secret::new(key.to_string()))
+            }
+        };
+        let region = self.settings.region.clone().map(Region::new);
+        let routing = region.map_or(RoutingStrategy::PreferredRegions(vec![]), RoutingStrategy::ProximityTo);
+        let client = CosmosClient::builder().with_default_operation_options(self.options.clone());
+        let client = client.build(account, routing).await.map_err(access_error)?;
+        let database = client.database_client(&self.settings.database);
+        database.container_client(&self.settings.container, None).await.map_err(access_error)
+    }
+
+    fn write_options(&self) -> ItemWriteOptions {
+        ItemWriteOptions::default().with_operation_options(self.options.clone())
+    }
+}
+
+#[async_trait]
+impl SessionStore for CosmosStore {
+    async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
+        let (container, id, item) = (self.container().await?, record.key.as_str(), SessionItem::of(record, now));
+        let created = container.create_item(id.to_owned(), id, &item, Some(self.write_options())).await;
+        written(Operation::Create, created)
+    }
+
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
+        let (container, id) = (self.container().await?, key.as_str());
+        let options = ItemReadOptions::default().with_operation_options(self.options.clone());
+        let response = match container.read_item(id.to_owned(), id, Some(options)).await {
+            Ok(response) => response,
+            Err(error) if is_absent(error.status()) => return Ok(None),
+            Err(error) => return Err(unavailable(access_error(error))),
+        };
+        let etag = etag(Operation::Read, &response)?;
+        let item: SessionItem = response.into_model().map_err(|error| unavailable(access_error(error)))?;
+        let record = item.record(key).ok_or_else(|| unavailable(AccessError::Answer("an item of another version")))?;
+        Ok((now < record.expires_at).then_some(StoredRecord { record, etag }))
+    }
+
+    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
+        let (container, id, item) = (self.container().await?, record.key.as_str(), SessionItem::of(record, now));
+        let options = self.write_options().with_precondition(Precondition::if_match(read.0.clone()));
+        written(Operation::Replace, container.replace_item(id.to_owned(), id, &item, Some(options)).await)
+    }
+}
+
+fn written(operation: Operation, outcome: Result<ItemResponse, CosmosError>) -> Result<Etag, StoreError> {
+    match outcome {
+        Ok(response) => etag(operation, &response),
+        Err(error) if error.status().is_conflict() || error.status().is_precondition_failed() => {
+            Err(StoreError::Conflict)
+        }
+        Err(error) if is_absent(error.status()) => Err(StoreError::Missing),
+        Err(error) => Err(unavailable(access_error(error))),
+    }
+}
+
+fn etag(operation: Operation, response: &ItemResponse) -> Result<Etag, StoreError> {
+    charge(operation, response);
+    let etag = response.headers().etag().map(|etag| Etag(etag.to_string()));
+    etag.ok_or_else(|| unavailable(AccessError::Answer("an item without an ETag")))
+}
+
+/// A missing item. A missing container is another thing: nobody is signed out by it.
+fn is_absent(status: CosmosStatus) -> bool {
+    status.is_not_found()
+}
+
+fn charge(operation: Operation, response: &ItemResponse) {
+    let Some(charge) = response.headers().request_charge() else { return };
+    tracing::trace!(operation = operation.name(), request_charge = charge.value(), "the store was asked");
+}
+
+impl Operation {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+fn unavailable(error: AccessError) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+fn access_error(error: CosmosError) -> AccessError {
+    let (status, said) = (error.status(), error.to_string());
+    let is_firewall = said.contains("blocked by your Cosmos DB account firewall");
+    let source = Source::new(error);
+    if status.is_timeout() {
+        AccessError::Timeout
+    } else if status.is_throttled() {
+        AccessError::Throttled(source)
+    } else if is_firewall {
+        AccessError::Network(source)
+    } else if status.is_unauthorized() || status.is_forbidden() {
+        AccessError::Role { role: ROLE, source }
+    } else if u16::from(status.status_code()) == 404 {
+        AccessError::Name { what: CONTAINER, source }
+    } else {
+        AccessError::Unreachable(source)
+    }
+}
+
+impl fmt::Debug for CosmosStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CosmosStore").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

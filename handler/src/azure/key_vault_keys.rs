@@ -1,0 +1,212 @@
+//! The keys of Key Vault: two versions of one secret for cookies, two of another for records, followed as they rotate.
+//!
+//! One task loads; requests that miss a key ask it and wait. A vault that is down takes no key away, a version that is
+//! disabled opens nothing after the next load.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+
+use super::key_versions::choose;
+use super::{AccessError, KeyVault};
+use crate::clock::Clock;
+use crate::crypto::{KeyRing, KeySource, KeysUnavailable};
+
+/// How long a request waits for a load.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A key that nobody has asks for a load at most so often: anyone can make up a name.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// While there are no keys, the vault is asked again after a second, then after twice as long each time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// What the keys are called in the vault, and how fast a rotation spreads.
+#[derive(Clone, Debug)]
+pub struct KeyVaultKeysSettings {
+    /// The secret whose versions seal cookies (`COOKIE_KEY_NAME`).
+    pub cookie_key_name: String,
+    /// The secret whose versions seal records (`TOKEN_KEY_NAME`).
+    pub token_key_name: String,
+    /// How often the versions are looked at (`KEY_RELOAD_INTERVAL`).
+    pub reload_interval: Duration,
+    /// How old a version is before it seals (`KEY_ACTIVATION_DELAY`); longer than the interval.
+    pub activation_delay: Duration,
+}
+
+/// Keys that follow their vault. [`KeySource::follow`] must run for any of it to work.
+pub struct KeyVaultKeys {
+    vault: KeyVault,
+    settings: KeyVaultKeysSettings,
+    clock: Arc<dyn Clock>,
+    cookie: Held,
+    token: Held,
+    progress: watch::Sender<Progress>,
+    wanted: Notify,
+    asked_at: Mutex<Option<Instant>>,
+}
+
+/// The keys in hand for one purpose.
+struct Held(RwLock<(Arc<KeyRing>, Result<(), KeysUnavailable>)>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    is_loading: bool,
+    finished: u64,
+}
+
+/// Why there are no keys although the vault answered, or never was asked.
+#[derive(Debug, thiserror::Error)]
+enum NoKeys {
+    #[error("the vault was not asked yet")]
+    NotYet,
+    #[error("the vault's secret {0}")]
+    Access(String, #[source] AccessError),
+    #[error("the vault's secret {0} has no version that is enabled and active")]
+    NoActiveVersion(String),
+}
+
+impl KeyVaultKeys {
+    /// The keys of these names in `vault`. Asks for nothing yet.
+    #[must_use]
+    pub fn new(vault: KeyVault, settings: KeyVaultKeysSettings, clock: Arc<dyn Clock>) -> Self {
+        let (progress, _) = watch::channel(Progress { is_loading: true, finished: 0 });
+        Self {
+            vault,
+            settings,
+            clock,
+            cookie: Held::none(),
+            token: Held::none(),
+            progress,
+            wanted: Notify::new(),
+            asked_at: Mutex::new(None),
+        }
+    }
+
+    async fn load(&self) {
+        self.progress.send_modify(|progress| progress.is_loading = true);
+        for (name, held) in
+            [(&self.settings.cookie_key_name, &self.cookie), (&self.settings.token_key_name, &self.token)]
+        {
+            held.take(self.fetch(name, &held.ring()).await, name);
+        }
+        self.progress.send_modify(|progress| {
+            progress.is_loading = false;
+            progress.finished += 1;
+        });
+    }
+
+    async fn fetch(&self, name: &str, in_hand: &KeyRing) -> Result<KeyRing, NoKeys> {
+        let failed = |error| NoKeys::Access(name.to_owned(), error);
+        let versions = self.vault.versions(name).await.map_err(failed)?;
+        let mut keys = Vec::new();
+        for version in choose(versions, self.settings.activation_delay, self.clock.now()) {
+            let key = match in_hand.find(version.kid.as_str()) {
+                Some((_, key)) => key.clone(),
+                None => self.vault.key(name, &version.kid).await.map_err(failed)?,
+            };
+            keys.push((version.kid, key));
+        }
+        KeyRing::new(keys).map_err(|_| NoKeys::NoActiveVersion(name.to_owned()))
+    }
+
+    /// True if a request may ask for a load now.
+    fn may_ask(&self) -> bool {
+        let pause = if self.is_ready().is_ok() { PAUSE } else { FIRST_RETRY };
+        let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = asked_at.is_none_or(|asked_at| asked_at.elapsed() >= pause);
+        if is_due {
+            *asked_at = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+#[async_trait]
+impl KeySource for KeyVaultKeys {
+    fn cookie_keys(&self) -> Arc<KeyRing> {
+        self.cookie.ring()
+    }
+
+    fn token_keys(&self) -> Arc<KeyRing> {
+        self.token.ring()
+    }
+
+    fn is_ready(&self) -> Result<(), KeysUnavailable> {
+        self.cookie.state().and_then(|()| self.token.state())
+    }
+
+    async fn reload(&self) {
+        let mut progress = self.progress.subscribe();
+        let before = *progress.borrow_and_update();
+        if !before.is_loading {
+            if !self.may_ask() {
+                return;
+            }
+            self.wanted.notify_one();
+        }
+        let landed = progress.wait_for(|progress| progress.finished > before.finished);
+        let _ = timeout(PATIENCE, landed).await; // who waited in vain finds the keys as they were
+    }
+
+    async fn follow(&self) {
+        let mut retry = FIRST_RETRY;
+        loop {
+            self.load().await;
+            let pause = if self.is_ready().is_ok() { self.settings.reload_interval } else { retry };
+            retry = if self.is_ready().is_ok() { FIRST_RETRY } else { (retry * 2).min(LONGEST_RETRY) };
+            let _ = timeout(pause, self.wanted.notified()).await; // whichever comes first
+        }
+    }
+}
+
+impl Held {
+    fn none() -> Self {
+        Self(RwLock::new((Arc::new(KeyRing::generate()), Err(KeysUnavailable(Arc::new(NoKeys::NotYet))))))
+    }
+
+    fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn state(&self) -> Result<(), KeysUnavailable> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// What the vault said becomes what is in hand, unless it said nothing.
+    fn take(&self, fetched: Result<KeyRing, NoKeys>, name: &str) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match fetched {
+            Ok(ring) => {
+                if held.1.is_err() || held.0.sealing().0 != ring.sealing().0 {
+                    tracing::info!(key.name = name, key.id = ring.sealing().0.as_str(), "a key seals from now on");
+                }
+                *held = (Arc::new(ring), Ok(()));
+            }
+            // The operator pulled every version: what was sealed stays shut, as was meant.
+            Err(error @ NoKeys::NoActiveVersion(_)) => {
+                tracing::error!(key.name = name, %error, "there is no key any more");
+                *held = (Arc::new(KeyRing::generate()), Err(KeysUnavailable(Arc::new(error))));
+            }
+            Err(error @ (NoKeys::Access(..) | NoKeys::NotYet)) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let are_kept = held.1.is_ok();
+                tracing::warn!(key.name = name, %error, cause, are_kept, "keys could not be loaded");
+                if !are_kept {
+                    held.1 = Err(KeysUnavailable(Arc::new(error)));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for KeyVaultKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyVaultKeys").field("vault", &self.vault).field("settings", &self.settings).finish()
+    }
+}
