@@ -33,7 +33,7 @@ pub enum Identity {
 #[derive(Clone)]
 pub struct AzureCredential {
     pub(super) token: Arc<dyn TokenCredential>,
-    pub(super) client_options: ClientOptions,
+    pub(super) client_options: Arc<ClientOptions>,
 }
 
 impl AzureCredential {
@@ -53,7 +53,7 @@ impl AzureCredential {
             }
             Identity::DeveloperTools => DeveloperToolsCredential::new(None).map_err(identity_error)?,
         };
-        Ok(Self { token, client_options })
+        Ok(Self { token, client_options: Arc::new(client_options) })
     }
 }
 

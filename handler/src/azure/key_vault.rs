@@ -36,7 +36,7 @@ impl KeyVault {
     /// When the address can't be one of a vault.
     pub fn new(url: &Url, credential: &AzureCredential) -> Result<Self, AccessError> {
         let options = SecretClientOptions {
-            client_options: credential.client_options.clone(),
+            client_options: (*credential.client_options).clone(),
             // An emulator on this machine can't have the vault's own name.
             verify_challenge_resource: Some(!is_loopback(url)),
             ..SecretClientOptions::default()
