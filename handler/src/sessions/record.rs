@@ -48,6 +48,8 @@ pub struct RefreshLease {
     pub attempt: u8,
     /// Whether a call is under way, or everyone waits until the Provider has recovered.
     pub purpose: LeasePurpose,
+    /// Random for each claim: whoever doesn't know whether its claim was written finds out by this.
+    pub holder: String,
 }
 
 /// What a lease is held for.

@@ -15,10 +15,14 @@ use super::{
     StoreError, StoredRecord,
 };
 use crate::clock::Timestamp;
-use crate::oidc::{CompletedRefresh, RefreshError, RefreshToken, RelyingParty};
+use crate::oidc::{CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
+use crate::random;
 
-/// Longer than everything a refresh asks of the Provider (token, keys, UserInfo at 8 s each) and its write (12 s).
-const LEASE: Duration = Duration::from_secs(40);
+/// Longer than a claim's own write (5 s), what the Provider is given, and the write of what it gave (15 s).
+const LEASE: Duration = Duration::from_secs(45);
+
+/// For everything a refresh asks of the Provider: assertion, metadata, tokens, keys, UserInfo.
+const PROVIDER_BUDGET: Duration = Duration::from_secs(25);
 
 /// A refresh token is sent at most so often; a Provider that saw it may have spent it.
 const MOST_ATTEMPTS: u8 = 2;
@@ -145,7 +149,10 @@ impl Sessions {
             Claim::Taken { record, cold, refresh_token } => (*record, cold, refresh_token),
             Claim::Over(outcome) => return Ok(outcome),
         };
-        match relying_party.refresh(&refresh_token, &cold.claims, self.now()).await {
+        let asked = timeout(PROVIDER_BUDGET, relying_party.refresh(&refresh_token, &cold.claims, self.now())).await;
+        let no_answer =
+            RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoAnswer };
+        match asked.unwrap_or(Err(no_answer)) {
             Ok(refreshed) => self.commit(refreshed, record, cold, ticket, relying_party).await,
             Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
                 let retry_after = retry_after.unwrap_or(REST).clamp(REST, LONGEST_REST);
@@ -218,13 +225,25 @@ impl Sessions {
         let Some(refresh_token) = cold.refresh_token.clone() else {
             return Ok(Some(Claim::Over(RefreshOutcome::Unavailable { retry_after: LONGEST_REST })));
         };
-        let lease = RefreshLease { lapses_at: now.plus(LEASE), attempt, purpose: LeasePurpose::Refreshing };
+        let holder = random::guid_pair();
+        let purpose = LeasePurpose::Refreshing;
+        let lease = RefreshLease { lapses_at: now.plus(LEASE), attempt, purpose, holder: holder.clone() };
         let claimed = SessionRecord { lease: Some(lease), ..stored.record };
-        match self.replace(claimed, &stored.etag, now).await {
-            Ok(record) => Ok(Some(Claim::Taken { record: Box::new(record), cold, refresh_token })),
-            Err(StoreError::Conflict | StoreError::Missing) => Ok(None),
-            Err(error @ StoreError::Unavailable(_)) => Err(error),
-        }
+        let taken = match self.replace(claimed, &stored.etag, now).await {
+            Ok(record) => Some(record),
+            // Another write came first, or this one happened and its reply was lost: only another read can tell.
+            Err(error) => {
+                let found = self.read(&ticket.sid.key(), now).await?;
+                let is_ours = |lease: &RefreshLease| lease.holder == holder;
+                let found = found.filter(|found| found.record.lease.as_ref().is_some_and(is_ours));
+                match (found, error) {
+                    (Some(found), _) => Some((*found).clone()),
+                    (None, StoreError::Conflict | StoreError::Missing) => None,
+                    (None, error @ StoreError::Unavailable(_)) => return Err(error),
+                }
+            }
+        };
+        Ok(taken.map(|record| Claim::Taken { record: Box::new(record), cold, refresh_token }))
     }
 
     /// The Provider may have seen the token twice and told nothing: it is not sent a third time.
@@ -318,7 +337,7 @@ impl Sessions {
         let attempt = claimed.record.lease.as_ref().map_or(0, |lease| lease.attempt);
         let attempt = if is_ambiguous { attempt } else { attempt.saturating_sub(1) };
         let lapses_at = self.now().plus(rest);
-        let lease = RefreshLease { lapses_at, attempt, purpose: LeasePurpose::Resting };
+        let lease = RefreshLease { lapses_at, attempt, purpose: LeasePurpose::Resting, holder: String::new() };
         self.give_back(claimed, lease).await
     }
 

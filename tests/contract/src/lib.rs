@@ -32,6 +32,7 @@ pub fn record() -> SessionRecord {
             lapses_at: NOW.plus(Duration::from_secs(40)),
             attempt: 1,
             purpose: LeasePurpose::Refreshing,
+            holder: "one".to_owned(),
         }),
         state: RecordState::Active { hot: part(1), cold: part(2) },
     }

@@ -27,6 +27,12 @@ impl Browser {
         Self { origin: origin.to_owned(), cookies: BTreeMap::new() }
     }
 
+    /// The same person at another instance of the site.
+    #[must_use]
+    pub fn at(&self, origin: &str) -> Self {
+        Self { origin: origin.to_owned(), cookies: self.cookies.clone() }
+    }
+
     /// Signs in on the way to `path`; the answer of the page it leads to.
     pub fn sign_in(&mut self, path: &str, provider: &Provider) -> Answer {
         let to_signin = self.navigate(path);

@@ -76,6 +76,15 @@ impl Handler {
         handler
     }
 
+    /// Ends it at once, as the platform ends an instance (SIGKILL).
+    ///
+    /// # Panics
+    /// When it can't be ended.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the process is ours");
+        self.process.wait().expect("the process ends");
+    }
+
     /// What it wrote.
     #[must_use]
     pub fn output(&self) -> HandlerOutput {
@@ -101,6 +110,9 @@ impl Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
+        if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
+        }
         // The host double ends its handler when it is asked to end, not when it is killed.
         let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
         let _ = self.process.wait();

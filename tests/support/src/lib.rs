@@ -13,7 +13,7 @@ mod upstream;
 pub use browser::Browser;
 pub use handler::{Handler, HandlerOutput, functions_host, run_to_end};
 pub use http::{Answer, read_answer};
-pub use provider::{Provider, TokenAnswer};
+pub use provider::{Provider, Reuse, TokenAnswer};
 pub use upstream::{Received, Upstream};
 
 use std::time::{Duration, Instant};

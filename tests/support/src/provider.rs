@@ -33,6 +33,17 @@ pub enum TokenAnswer {
     Subject(&'static str),
 }
 
+/// What the Provider makes of a refresh token that was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// It ends the grant, as RFC 9700 4.14.2 asks.
+    EndsTheGrant,
+    /// The last one but one still works, as within a grace period.
+    HasGrace,
+    /// Every one works for ever.
+    IsAllowed,
+}
+
 /// The running Provider.
 #[derive(Clone)]
 pub struct Provider {
@@ -47,6 +58,8 @@ struct State {
     nonces: HashMap<String, String>,
     is_code_spent: HashMap<String, bool>,
     newest_refresh_token: String,
+    previous_refresh_token: String,
+    reuse: Reuse,
     is_grant_over: bool,
     issued: u64,
     expires_in: u64,
@@ -70,6 +83,8 @@ impl Provider {
             nonces: HashMap::new(),
             is_code_spent: HashMap::new(),
             newest_refresh_token: String::new(),
+            previous_refresh_token: String::new(),
+            reuse: Reuse::EndsTheGrant,
             is_grant_over: false,
             issued: 0,
             expires_in: 3600,
@@ -107,6 +122,11 @@ impl Provider {
         self.lock().expires_in = seconds;
     }
 
+    /// What it makes of a refresh token that was used before.
+    pub fn set_reuse(&self, reuse: Reuse) {
+        self.lock().reuse = reuse;
+    }
+
     /// Scripts the answer to one more refresh, after those already scripted.
     pub fn script(&self, answer: TokenAnswer) {
         self.lock().scripted.push_back(answer);
@@ -116,6 +136,12 @@ impl Provider {
     #[must_use]
     pub fn refreshes(&self) -> usize {
         self.lock().refreshes
+    }
+
+    /// How many times it issued tokens.
+    #[must_use]
+    pub fn issued(&self) -> u64 {
+        self.lock().issued
     }
 
     /// How many codes the token endpoint exchanged or refused.
@@ -195,7 +221,13 @@ fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -
         Some(TokenAnswer::Subject(other)) => subject = other,
     }
     let mut state = state.lock().unwrap();
-    if state.is_grant_over || form["refresh_token"] != state.newest_refresh_token {
+    let given = &form["refresh_token"];
+    let is_accepted = match state.reuse {
+        Reuse::EndsTheGrant => *given == state.newest_refresh_token,
+        Reuse::HasGrace => [&state.newest_refresh_token, &state.previous_refresh_token].contains(&given),
+        Reuse::IsAllowed => given.starts_with("refresh-token-"),
+    };
+    if state.is_grant_over || !is_accepted {
         state.is_grant_over = true;
         return Some(raw(400, "", r#"{"error":"invalid_grant"}"#));
     }
@@ -210,7 +242,8 @@ fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -
 
 fn tokens(issuer: &str, subject: &str, nonce: Option<&str>, state: &mut State) -> Value {
     state.issued += 1;
-    state.newest_refresh_token = format!("refresh-token-{}", state.issued);
+    let newest = format!("refresh-token-{}", state.issued);
+    state.previous_refresh_token = std::mem::replace(&mut state.newest_refresh_token, newest);
     let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
     let mut claims = json!({
         "iss": issuer, "aud": "client", "sub": subject, "iat": now, "exp": now + 3600,

@@ -18,7 +18,7 @@ async fn access_token(scene: &Scene, ticket: &SessionTicket) -> String {
 }
 
 fn lease(purpose: LeasePurpose, attempt: u8, lapses_at: Timestamp) -> Option<RefreshLease> {
-    Some(RefreshLease { lapses_at, attempt, purpose })
+    Some(RefreshLease { lapses_at, attempt, purpose, holder: "another".to_owned() })
 }
 
 async fn write_lease(scene: &Scene, ticket: &SessionTicket, lease: Option<RefreshLease>) {
@@ -37,6 +37,18 @@ async fn a_lapsed_token_is_refreshed_once_however_many_ask() {
     let tokens = futures_util::future::join_all(asking).await;
 
     assert!(tokens.iter().all(|token| token == "access-2"));
+    assert_eq!(scene.calls(), 1);
+}
+
+#[actix_web::test]
+async fn a_claim_whose_reply_is_lost_is_a_claim_all_the_same() {
+    let scene = Scene::new();
+    let ticket = scene.signed_in().await;
+    scene.answers(scene.tokens(&json!({})));
+    scene.clock.advance(LAPSED);
+    scene.store.script([Fate::ReplyLost]);
+
+    assert_eq!(access_token(&scene, &ticket).await, "access-2");
     assert_eq!(scene.calls(), 1);
 }
 

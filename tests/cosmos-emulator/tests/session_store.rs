@@ -1,0 +1,55 @@
+//! The contract of `SessionStore`, held by the Cosmos DB store through Azure's own library.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use async_trait::async_trait;
+use contract::NOW;
+use cosmos_emulator::{CONTAINER, CosmosEmulator, DATABASE, KEY};
+use oauth_proxy::azure::{CosmosAuthorization, CosmosSettings, CosmosStore};
+use oauth_proxy::clock::Timestamp;
+use oauth_proxy::sessions::{Etag, SessionKey, SessionRecord, SessionStore, StoreError, StoredRecord};
+use zeroize::Zeroizing;
+
+/// The store of a Cosmos DB whose clock is the one that the store is told.
+struct InTime {
+    emulator: CosmosEmulator,
+    store: CosmosStore,
+}
+
+impl InTime {
+    fn set(&self, now: Timestamp) {
+        self.emulator.control.set_ahead(now.since(NOW));
+    }
+}
+
+#[async_trait]
+impl SessionStore for InTime {
+    async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
+        self.set(now);
+        self.store.create(record, now).await
+    }
+
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
+        self.set(now);
+        self.store.load(key, now).await
+    }
+
+    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
+        self.set(now);
+        self.store.replace(record, read, now).await
+    }
+}
+
+async fn cosmos() -> InTime {
+    let emulator = CosmosEmulator::start();
+    let settings = CosmosSettings {
+        endpoint: emulator.endpoint.parse().unwrap(),
+        database: DATABASE.to_owned(),
+        container: CONTAINER.to_owned(),
+        region: None,
+    };
+    let store = CosmosStore::new(settings, CosmosAuthorization::Key(Zeroizing::new(KEY.to_owned())));
+    InTime { emulator, store }
+}
+
+contract::session_store_contract!(cosmos);

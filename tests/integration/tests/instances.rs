@@ -1,0 +1,260 @@
+//! Four instances that share nothing but Cosmos DB: one refresh for all, whoever dies, and a store that fails.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use std::sync::mpsc;
+
+use cosmos_emulator::{CosmosEmulator, Fault, Operation};
+use serde_json::json;
+use support::{Answer, Browser, Handler, Provider, Reuse, TokenAnswer, Upstream, read_answer, wait_until};
+
+/// 32 bytes each, the same for every instance.
+const COOKIE_KEYS: &str = "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const TOKEN_KEYS: &str = "t1:HxwdHhsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+
+struct Scene {
+    cosmos: CosmosEmulator,
+    provider: Provider,
+    upstream: Upstream,
+    instances: Vec<Handler>,
+    /// One person, at each of the instances.
+    browsers: Vec<Browser>,
+}
+
+impl Scene {
+    fn start(number: usize, changes: &[(&str, &str)]) -> Self {
+        let (cosmos, provider, upstream) = (CosmosEmulator::start(), Provider::start(), Upstream::start());
+        let own = [("UPSTREAM_URL", upstream.url.as_str()), ("COOKIE_KEYS", COOKIE_KEYS), ("TOKEN_KEYS", TOKEN_KEYS)];
+        let settings = [&own[..], &cosmos.settings()[..], &provider.settings()[..], changes].concat();
+        let mut instances = vec![Handler::start(&settings)];
+        let origin = instances[0].origin.clone();
+        let settings = [&settings[..], &[("PUBLIC_BASE_URL", origin.as_str())]].concat();
+        instances.extend((1..number).map(|_| Handler::start(&settings)));
+        let mut browser = Browser::new(&origin);
+        browser.sign_in("/", &provider);
+        let browsers = instances.iter().map(|instance| browser.at(&instance.origin)).collect();
+        Self { cosmos, provider, upstream, instances, browsers }
+    }
+
+    /// Four instances, and a token that has lapsed for all of them.
+    fn lapsed(reuse: Reuse) -> Self {
+        let mut scene = Self::start(4, &[("SESSION_CACHE_TTL", "0s")]);
+        scene.provider.set_reuse(reuse);
+        scene.provider.set_expires_in(0);
+        assert_eq!(refresh(&mut scene.browsers[0]).status, 200);
+        scene.provider.set_expires_in(3600);
+        scene
+    }
+
+    /// The lease that a dead instance holds is over, as it would be in a minute.
+    fn lease_lapses(&self) {
+        for id in self.cosmos.control.created() {
+            self.cosmos.control.set(&id, "/lease/lapses_at", json!(0));
+        }
+    }
+}
+
+fn refresh(browser: &mut Browser) -> Answer {
+    browser.send("POST", "/oauth/refresh", &[("x-csrf", "1"), ("sec-fetch-site", "same-origin")], b"")
+}
+
+#[test]
+fn two_hundred_requests_at_four_instances_cost_one_refresh_and_sign_nobody_out() {
+    for reuse in [Reuse::EndsTheGrant, Reuse::HasGrace, Reuse::IsAllowed] {
+        let scene = Scene::lapsed(reuse);
+        let before = scene.provider.refreshes();
+        let (release, held) = mpsc::channel();
+        scene.provider.script(TokenAnswer::Held(held));
+
+        let pending: Vec<_> = (0..200).map(|at| scene.browsers[at % 4].begin("GET", "/page", &[], b"")).collect();
+        wait_until("the provider is asked", || scene.provider.refreshes() > before);
+        release.send(()).unwrap();
+        let statuses: Vec<u16> = pending.iter().map(|stream| read_answer(stream, "GET").unwrap().status).collect();
+
+        assert_eq!(statuses, vec![200; 200], "{reuse:?}");
+        assert_eq!(scene.provider.refreshes(), before + 1, "{reuse:?}");
+    }
+}
+
+/// Where in its refresh an instance dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    AfterTheClaim,
+    DuringTheCall,
+    BeforeTheWrite,
+    AfterTheWrite,
+}
+
+#[test]
+fn an_instance_that_dies_in_its_refresh_costs_no_more_than_the_provider_makes_it_cost() {
+    for death in [Death::AfterTheClaim, Death::DuringTheCall, Death::BeforeTheWrite, Death::AfterTheWrite] {
+        for reuse in [Reuse::EndsTheGrant, Reuse::HasGrace, Reuse::IsAllowed] {
+            let mut scene = Scene::lapsed(reuse);
+            let before = scene.provider.refreshes();
+            die(&mut scene, death);
+            scene.lease_lapses();
+
+            let answer = scene.browsers[1].fetch("/page");
+
+            let calls = scene.provider.refreshes() - before;
+            let is_token_lost = matches!(death, Death::DuringTheCall | Death::BeforeTheWrite);
+            let expected = if is_token_lost && reuse == Reuse::EndsTheGrant { 401 } else { 200 };
+            assert_eq!(answer.status, expected, "{death:?} {reuse:?}");
+            assert_eq!(calls, if is_token_lost { 2 } else { 1 }, "{death:?} {reuse:?}");
+        }
+    }
+}
+
+fn die(scene: &mut Scene, death: Death) {
+    let (control, before) = (&scene.cosmos.control, scene.provider.refreshes());
+    let written = control.count(Operation::Replace).calls;
+    let (release, held) = mpsc::channel();
+    match death {
+        Death::AfterTheClaim => control.script(Operation::Replace, Fault::HangAfter),
+        Death::DuringTheCall => scene.provider.script(TokenAnswer::Held(held)),
+        Death::BeforeTheWrite | Death::AfterTheWrite => {
+            control.script(Operation::Replace, Fault::Slow(std::time::Duration::ZERO));
+            let fault = if death == Death::AfterTheWrite { Fault::HangAfter } else { Fault::Hang };
+            control.script(Operation::Replace, fault);
+        }
+    }
+
+    let _waiting = scene.browsers[0].begin("GET", "/page", &[], b"");
+    let writes = if matches!(death, Death::BeforeTheWrite | Death::AfterTheWrite) { 2 } else { 1 };
+    wait_until("it is there", || control.count(Operation::Replace).calls >= written + writes);
+    if death == Death::DuringTheCall {
+        wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    }
+    if death == Death::AfterTheWrite {
+        // The count goes up when the request comes; what it did shows in another instance's read.
+        wait_until("it is written", || scene.browsers[2].clone().fetch("/page").status == 200);
+    }
+    scene.instances[0].kill();
+    drop(release);
+    if death == Death::DuringTheCall {
+        // The provider goes on when its client is gone: it has spent the token.
+        wait_until("the provider has answered", || scene.provider.issued() > 2);
+    }
+}
+
+#[test]
+fn a_sign_out_at_one_instance_is_one_at_all_of_them() {
+    let mut scene = Scene::start(4, &[("SESSION_CACHE_TTL", "0s")]);
+
+    assert_eq!(scene.browsers[3].post("/oauth/signout", b"").status, 303);
+
+    let statuses: Vec<u16> = scene.browsers[..3].iter_mut().map(|browser| browser.fetch("/page").status).collect();
+    assert_eq!(statuses, [401, 401, 401]);
+    wait_until("the token is revoked", || scene.provider.revoked().len() == 1);
+}
+
+#[test]
+fn a_sign_out_elsewhere_wins_over_a_refresh_that_is_under_way() {
+    let mut scene = Scene::lapsed(Reuse::EndsTheGrant);
+    let before = scene.provider.refreshes();
+    let (release, held) = mpsc::channel();
+    scene.provider.script(TokenAnswer::Held(held));
+    let waiting = scene.browsers[0].begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+
+    assert_eq!(scene.browsers[1].post("/oauth/signout", b"").status, 303);
+    release.send(()).unwrap();
+
+    assert_eq!(read_answer(&waiting, "GET").unwrap().status, 401);
+    assert_eq!(scene.browsers[2].fetch("/page").status, 401);
+}
+
+#[test]
+fn a_burst_on_one_session_reads_once_and_writes_nothing() {
+    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "60s")]);
+    scene.cosmos.control.forget();
+
+    for _ in 0..30 {
+        assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+    }
+
+    let count = |operation| scene.cosmos.control.count(operation).calls;
+    assert!(count(Operation::Read) <= 1, "{} reads", count(Operation::Read));
+    assert_eq!((count(Operation::Create), count(Operation::Replace)), (0, 0));
+}
+
+#[test]
+fn sliding_a_session_writes_nothing() {
+    let mut scene = Scene::start(1, &[("SESSION_IDLE_TIMEOUT", "10s")]);
+    scene.cosmos.control.forget();
+    let before = scene.browsers[0].cookies.clone();
+
+    wait_until("the cookie slides", || {
+        assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+        scene.browsers[0].cookies != before
+    });
+
+    let count = |operation| scene.cosmos.control.count(operation).calls;
+    assert_eq!((count(Operation::Create), count(Operation::Replace)), (0, 0));
+}
+
+#[test]
+fn a_store_in_trouble_is_told_of_and_signs_nobody_out() {
+    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "0s")]);
+    let troubles = [
+        Fault::Throttled(std::time::Duration::from_secs(30)),
+        Fault::Status(503),
+        Fault::Status(401),
+        Fault::Status(403),
+        Fault::Reset,
+        Fault::Hang,
+    ];
+    for trouble in troubles {
+        scene.cosmos.control.break_down(Operation::Read, trouble);
+
+        let answer = scene.browsers[0].fetch("/page");
+
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("store_unavailable")), "{trouble:?}");
+        assert!(answer.header("retry-after").is_some());
+        scene.cosmos.control.mend();
+        wait_until("it recovers alone", || scene.browsers[0].fetch("/page").status == 200);
+    }
+}
+
+#[test]
+fn sessions_in_the_cache_flow_while_the_store_is_down() {
+    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "60s")]);
+    assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+    scene.cosmos.control.go_down();
+
+    assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+
+    let ready = scene.browsers[0].fetch("/oauth/health/ready");
+    assert_eq!((ready.status, ready.json()["store"].as_str()), (503, Some("down")));
+    scene.cosmos.control.mend();
+    wait_until("it recovers alone", || scene.browsers[0].fetch("/oauth/health/ready").status == 200);
+}
+
+#[test]
+fn a_moments_throttling_is_waited_for() {
+    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "0s")]);
+    scene.cosmos.control.script(Operation::Read, Fault::Throttled(std::time::Duration::from_millis(50)));
+
+    assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+}
+
+#[test]
+fn a_write_whose_reply_is_lost_is_a_sign_in_a_refresh_and_a_sign_out_all_the_same() {
+    let mut scene = Scene::start(2, &[("SESSION_CACHE_TTL", "0s")]);
+    let control = &scene.cosmos.control;
+    for fault in [Fault::ReplyLost, Fault::CloseAfter] {
+        control.script(Operation::Create, fault);
+        let mut browser = Browser::new(&scene.instances[0].origin);
+        assert_eq!(browser.sign_in("/", &scene.provider).status, 200, "{fault:?}");
+
+        control.script(Operation::Replace, fault);
+        assert_eq!(refresh(&mut browser).status, 200, "{fault:?}");
+
+        control.script(Operation::Replace, fault);
+        let old = browser.clone();
+        assert_eq!(browser.post("/oauth/signout", b"").status, 303, "{fault:?}");
+        assert_eq!(old.clone().fetch("/page").status, 401, "{fault:?}");
+    }
+    assert_eq!(scene.browsers[1].fetch("/page").status, 200, "another's session lives");
+    assert!(!scene.upstream.received().is_empty());
+}
