@@ -15,7 +15,7 @@ use crate::proxy::RequestTarget;
 use crate::public_origin::PublicOrigin;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::Causes;
-use crate::web::{Error, Failure, RequestId, is_host_ping};
+use crate::web::{Error, Failure, Passed, RequestId, is_host_ping};
 
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
@@ -60,10 +60,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     };
     let route = destination.route(target.as_ref().ok(), &state);
     let answered = match target {
-        Ok(target) => {
-            let request = Request { http: &req, target, now: state.now(), id: &id };
-            endpoints::answer(destination, &request, payload, &state).await
-        }
+        Ok(target) => answer(&req, target, destination, &id, payload, &state).await,
         Err(error) => Err(error),
     };
     let code = answered.as_ref().err().map(Error::code);
@@ -84,6 +81,20 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         "answered"
     );
     answer
+}
+
+/// Nothing is done for a request that came around the gateway, but for the probe that tells only that we live.
+async fn answer(
+    req: &HttpRequest,
+    target: RequestTarget<'_>,
+    destination: Destination,
+    id: &RequestId,
+    payload: Payload,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let now = state.now();
+    let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(req, now).await? };
+    endpoints::answer(destination, &Request { http: req, target, now, id, passed }, payload, state).await
 }
 
 /// The target in the bytes that arrived. Anything but one `Host` is refused (RFC 9112 3.2).

@@ -120,7 +120,8 @@ fn check() -> ExitCode {
         let keys = tell("keys", state.keys_in_hand().await);
         let provider = tell("provider", state.relying_party.is_ready(now).await);
         let store = tell("store", state.sessions.is_ready(now).await);
-        keys && provider && store
+        let gateway = tell("gateway's issuer", state.gateway.is_ready(now).await);
+        keys && provider && store && gateway
     });
     if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

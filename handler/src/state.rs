@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::azure::{AccessError, AzureCredential, CosmosAuthorization, CosmosStore, KeyVault, KeyVaultKeys};
+use crate::azure::{
+    AccessError, AzureCredential, CosmosAuthorization, CosmosStore, KeyVault, KeyVaultAssertion, KeyVaultKeys,
+    ManagedIdentityAssertion,
+};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{Configuration, KeySettings, StoreSettings};
+use crate::config::{AzureAssertion, Configuration, KeySettings, StoreSettings};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
-use crate::oidc::{ProviderCache, RelyingParty, RelyingPartySettings};
+use crate::oidc::{ClientAssertion, ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
 use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{CookieNames, LoginCookies, SessionCookie};
+use crate::web::{CookieNames, GatewayDoor, GatewayProof, LoginCookies, SessionCookie};
 
 /// What all workers share.
 pub struct SharedState {
@@ -37,6 +40,8 @@ pub struct SharedState {
     clock: Arc<dyn Clock>,
     relying_party: Arc<RelyingPartySettings>,
     provider: Arc<ProviderCache>,
+    gateway_proof: GatewayProof,
+    gateway_issuer: Arc<ProviderCache>,
     tls: Arc<rustls::ClientConfig>,
 }
 
@@ -46,6 +51,8 @@ pub struct AppState {
     pub shared: Arc<SharedState>,
     /// Speaks to the Provider.
     pub relying_party: RelyingParty,
+    /// Lets requests of the gateway in.
+    pub gateway: GatewayDoor,
     /// Speaks to the Upstreams.
     pub forwarder: Forwarder,
 }
@@ -61,9 +68,14 @@ impl SharedState {
         let tls = Arc::new(tls::client_config());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let credential = || AzureCredential::new(&configuration.identity, &tls);
+        let mut relying_party = configuration.relying_party;
+        if let Some(assertion) = &configuration.azure_assertion {
+            let assertion = client_assertion(assertion, &configuration.keys, &credential()?)?;
+            relying_party.authentication = ClientAuthentication::Assertion(assertion);
+        }
         let keys = key_source(configuration.keys, credential, &clock)?;
         let store = session_store(configuration.store, credential)?;
-        let relying_party = configuration.relying_party;
+        let relying_party = Arc::new(relying_party);
         let preset = configuration.header_preset;
         let sessions = Sessions::new(SessionsSettings {
             store,
@@ -91,6 +103,8 @@ impl SharedState {
             clock,
             relying_party,
             provider: Arc::default(),
+            gateway_proof: configuration.gateway_proof,
+            gateway_issuer: Arc::default(),
             tls,
         })
     }
@@ -137,6 +151,21 @@ fn key_source(
     })
 }
 
+fn client_assertion(
+    assertion: &AzureAssertion,
+    keys: &KeySettings,
+    credential: &AzureCredential,
+) -> Result<Arc<dyn ClientAssertion>, AccessError> {
+    Ok(match (assertion, keys) {
+        (AzureAssertion::KeyVaultKey { name, key_id }, KeySettings::KeyVault { url, .. }) => {
+            Arc::new(KeyVaultAssertion::new(url, name.clone(), key_id.clone(), credential)?)
+        }
+        (AzureAssertion::KeyVaultKey { .. }, KeySettings::Static { .. }) | (AzureAssertion::ManagedIdentity, _) => {
+            Arc::new(ManagedIdentityAssertion::new(credential.clone()))
+        }
+    })
+}
+
 fn session_store(
     settings: StoreSettings,
     credential: impl Fn() -> Result<AzureCredential, AccessError>,
@@ -158,8 +187,9 @@ impl AppState {
     pub fn new(shared: Arc<SharedState>) -> Self {
         let (settings, provider) = (Arc::clone(&shared.relying_party), Arc::clone(&shared.provider));
         let relying_party = RelyingParty::new(settings, provider, Arc::clone(&shared.tls));
+        let gateway = GatewayDoor::new(shared.gateway_proof.clone(), Arc::clone(&shared.gateway_issuer), &shared.tls);
         let forwarder = Forwarder::new(Arc::clone(&shared.tls), ForwarderSettings::default());
-        Self { shared, relying_party, forwarder }
+        Self { shared, relying_party, gateway, forwarder }
     }
 }
 

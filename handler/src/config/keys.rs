@@ -94,8 +94,8 @@ fn vault(reader: &mut Reader<'_>, text: &str) -> Option<Url> {
 }
 
 fn vault_keys(reader: &mut Reader<'_>) -> Option<KeyVaultKeysSettings> {
-    let cookie_key_name = reader.parse_or(COOKIE_KEY_NAME, COOKIE_KEY_NAME.example.to_owned(), secret_name);
-    let token_key_name = reader.parse_or(TOKEN_KEY_NAME, TOKEN_KEY_NAME.example.to_owned(), secret_name);
+    let cookie_key_name = reader.parse_or(COOKIE_KEY_NAME, COOKIE_KEY_NAME.example.to_owned(), key_vault_name);
+    let token_key_name = reader.parse_or(TOKEN_KEY_NAME, TOKEN_KEY_NAME.example.to_owned(), key_vault_name);
     let reload_interval = reader.parse_or(KEY_RELOAD_INTERVAL, Duration::from_secs(5 * 60), |text| {
         let allowed = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
         humantime::parse_duration(text).ok().filter(|interval| allowed.contains(interval))
@@ -117,7 +117,8 @@ fn vault_keys(reader: &mut Reader<'_>) -> Option<KeyVaultKeysSettings> {
     Some(KeyVaultKeysSettings { cookie_key_name, token_key_name, reload_interval, activation_delay })
 }
 
-fn secret_name(text: &str) -> Option<String> {
+/// Names of secrets and keys (Key Vault, object identifiers).
+pub(super) fn key_vault_name(text: &str) -> Option<String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     ((1..=127).contains(&text.len()) && text.bytes().all(is_allowed)).then(|| text.to_owned())
 }

@@ -3,6 +3,7 @@
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
 mod environment;
+mod gateway;
 mod identity;
 mod keys;
 mod mistake;
@@ -13,7 +14,6 @@ mod sessions;
 mod store;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -23,10 +23,12 @@ use crate::oidc::RelyingPartySettings;
 use crate::proxy::{HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
+use crate::web::GatewayProof;
 
 pub use environment::Environment;
 pub use keys::KeySettings;
 pub use mistake::{Mistake, Mistakes};
+pub use provider::AzureAssertion;
 use reader::{Reader, Setting};
 pub use store::{CosmosKey, StoreSettings};
 
@@ -45,10 +47,14 @@ pub struct Configuration {
     pub cookie_prefix: String,
     /// Which path goes to which Upstream.
     pub routes: RouteTable,
+    /// How the gateway in front of us proves itself.
+    pub gateway_proof: GatewayProof,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
     /// The Provider, and us there.
-    pub relying_party: Arc<RelyingPartySettings>,
+    pub relying_party: RelyingPartySettings,
+    /// The client authentication that takes the place of that in `relying_party`.
+    pub azure_assertion: Option<AzureAssertion>,
     /// How long sessions live.
     pub lifetime: SessionLifetime,
     /// How long a record read from the store is believed.
@@ -112,9 +118,6 @@ const COOKIE_PREFIX: Setting = Setting {
 };
 const HEADER_PRESET: Setting =
     Setting { name: "HEADER_PRESET", expected: "one of none, sample, oauth2-proxy, easyauth", example: "oauth2-proxy" };
-const GATEWAY_PROOF: Setting =
-    Setting { name: "GATEWAY_PROOF", expected: "none, the only proof this version knows", example: "none" };
-
 impl Configuration {
     /// True when the Functions host sends the requests.
     #[must_use]
@@ -143,17 +146,25 @@ impl Configuration {
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let header_preset = reader.parse_or(HEADER_PRESET, HeaderPreset::default(), |text| text.parse().ok());
         let log = reader.parse_or(LOG, (), log_filter);
-        let proof = reader.parse_or(GATEWAY_PROOF, (), |text| (text == "none").then_some(()));
+        let gateway_proof = gateway::read(&mut reader, environment, &mut warnings);
+
+        let has_no_vault = keys.as_ref().is_some_and(|keys| matches!(keys, KeySettings::Static { .. }));
+        provider::check_vault(&mut reader, provider.as_ref().and_then(|(_, azure)| azure.as_ref()), has_no_vault);
 
         let mistakes = reader.finish();
-        let (Some(listener), Some(public_origin), Some(auth_prefix), Some(routes), Some(relying_party)) =
-            (listener, public_origin, auth_prefix, routes, provider)
+        let (
+            Some(listener),
+            Some(public_origin),
+            Some(auth_prefix),
+            Some(routes),
+            Some((relying_party, azure_assertion)),
+        ) = (listener, public_origin, auth_prefix, routes, provider)
         else {
             return Err(mistakes);
         };
         let (Some(store), Some(keys), Some(identity)) = (store, keys, identity) else { return Err(mistakes) };
-        let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(()), Some(())) =
-            (sessions, workers, cookie_prefix, header_preset, proof, log)
+        let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(gateway_proof), Some(())) =
+            (sessions, workers, cookie_prefix, header_preset, gateway_proof, log)
         else {
             return Err(mistakes);
         };
@@ -167,8 +178,10 @@ impl Configuration {
             auth_prefix,
             cookie_prefix,
             routes,
+            gateway_proof,
             header_preset,
-            relying_party: Arc::new(relying_party),
+            relying_party,
+            azure_assertion,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,
             refresh_before: sessions.refresh_before,

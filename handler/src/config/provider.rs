@@ -1,10 +1,13 @@
 //! The Provider and what it knows us by.
 
+use std::sync::Arc;
+
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::keys::key_vault_name;
 use super::reader::{Reader, Setting};
-use crate::oidc::{ClientAuthentication, ClientRegistration, RelyingPartySettings, ResponseMode};
+use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, RelyingPartySettings, ResponseMode};
 use crate::public_origin::PublicOrigin;
 use crate::transport_security::is_https_or_loopback;
 
@@ -25,8 +28,23 @@ const CLIENT_SECRET: Setting = Setting {
 };
 const CLIENT_AUTH_METHOD: Setting = Setting {
     name: "CLIENT_AUTH_METHOD",
-    expected: "one of client_secret_basic, client_secret_post, none",
+    expected: "one of client_secret_basic, client_secret_post, private_key_jwt, managed_identity, none",
     example: "client_secret_basic",
+};
+const CLIENT_PRIVATE_KEY: Setting = Setting {
+    name: "CLIENT_PRIVATE_KEY",
+    expected: "a private key in PEM (PKCS #8; RSA of at least 2048 bits or EC on P-256), its lines joined by \\n, with the method private_key_jwt",
+    example: "-----BEGIN PRIVATE KEY-----\\n…\\n-----END PRIVATE KEY-----",
+};
+const CLIENT_KEY_NAME: Setting = Setting {
+    name: "CLIENT_KEY_NAME",
+    expected: "instead of CLIENT_PRIVATE_KEY, the name of a key of KEY_VAULT_URL that signs: 1 to 127 of a-z, A-Z, 0-9 and -",
+    example: "client-key",
+};
+const CLIENT_KEY_ID: Setting = Setting {
+    name: "CLIENT_KEY_ID",
+    expected: "what the provider calls the public half of the key (kid)",
+    example: "2026-11",
 };
 const SCOPES: Setting = Setting {
     name: "SCOPES",
@@ -40,14 +58,36 @@ const USERINFO: Setting = Setting { name: "USERINFO", expected: "true or false",
 enum Method {
     Basic,
     Post,
+    PrivateKeyJwt,
+    ManagedIdentity,
     None,
+}
+
+/// A client authentication that Azure helps with, and that the composition completes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AzureAssertion {
+    /// The managed identity's token (`CLIENT_AUTH_METHOD=managed_identity`).
+    ManagedIdentity,
+    /// A key of the vault of `KEY_VAULT_URL` signs.
+    KeyVaultKey {
+        /// The key.
+        name: String,
+        /// What the Provider calls its public half.
+        key_id: Option<String>,
+    },
+}
+
+/// How we authenticate: completely known, or with Azure's help.
+enum Authentication {
+    Known(ClientAuthentication),
+    Azure(AzureAssertion),
 }
 
 pub(super) fn read(
     reader: &mut Reader<'_>,
     origin: Option<&PublicOrigin>,
     auth_prefix: Option<&str>,
-) -> Option<RelyingPartySettings> {
+) -> Option<(RelyingPartySettings, Option<AzureAssertion>)> {
     let issuer = issuer(reader);
     let client_id = reader.required(CLIENT_ID);
     let authentication = authentication(reader);
@@ -65,7 +105,21 @@ pub(super) fn read(
         scopes: scopes?,
         response_mode: response_mode?,
     };
-    Some(RelyingPartySettings { issuer: issuer?, registration, authentication: authentication?, userinfo: userinfo? })
+    let (authentication, azure) = match authentication? {
+        Authentication::Known(authentication) => (authentication, None),
+        Authentication::Azure(assertion) => (ClientAuthentication::None, Some(assertion)),
+    };
+    Some((RelyingPartySettings { issuer: issuer?, registration, authentication, userinfo: userinfo? }, azure))
+}
+
+/// A key that signs in a vault needs a vault.
+pub(super) fn check_vault(reader: &mut Reader<'_>, assertion: Option<&AzureAssertion>, has_no_vault: bool) {
+    match assertion {
+        Some(AzureAssertion::KeyVaultKey { .. }) if has_no_vault => {
+            reader.mistake(CLIENT_KEY_NAME, "KEY_VAULT_URL is not set".to_owned());
+        }
+        Some(AzureAssertion::KeyVaultKey { .. } | AzureAssertion::ManagedIdentity) | None => {}
+    }
 }
 
 /// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.
@@ -80,25 +134,55 @@ fn issuer(reader: &mut Reader<'_>) -> Option<String> {
     is_usable.then(|| text.to_owned())
 }
 
-fn authentication(reader: &mut Reader<'_>) -> Option<ClientAuthentication> {
+fn authentication(reader: &mut Reader<'_>) -> Option<Authentication> {
     let secret = reader.optional(CLIENT_SECRET).map(|secret| Zeroizing::new(secret.to_owned()));
     let default = if secret.is_some() { Method::Basic } else { Method::None };
     let method = reader.parse_or(CLIENT_AUTH_METHOD, default, |text| match text {
         "client_secret_basic" => Some(Method::Basic),
         "client_secret_post" => Some(Method::Post),
+        "private_key_jwt" => Some(Method::PrivateKeyJwt),
+        "managed_identity" => Some(Method::ManagedIdentity),
         "none" => Some(Method::None),
         _ => None,
     })?;
+    let known = |authentication| Some(Authentication::Known(authentication));
     match (method, secret) {
-        (Method::Basic, Some(secret)) => Some(ClientAuthentication::ClientSecretBasic(secret)),
-        (Method::Post, Some(secret)) => Some(ClientAuthentication::ClientSecretPost(secret)),
-        (Method::None, None) => Some(ClientAuthentication::None),
+        (Method::Basic, Some(secret)) => known(ClientAuthentication::ClientSecretBasic(secret)),
+        (Method::Post, Some(secret)) => known(ClientAuthentication::ClientSecretPost(secret)),
+        (Method::PrivateKeyJwt, None) => private_key_jwt(reader),
+        (Method::ManagedIdentity, None) => Some(Authentication::Azure(AzureAssertion::ManagedIdentity)),
+        (Method::None, None) => known(ClientAuthentication::None),
         (Method::Basic | Method::Post, None) => {
             reader.mistake(CLIENT_SECRET, "it is not set, and CLIENT_AUTH_METHOD needs it".to_owned());
             None
         }
-        (Method::None, Some(_)) => {
-            reader.mistake(CLIENT_SECRET, "it is set, though CLIENT_AUTH_METHOD is none".to_owned());
+        (Method::PrivateKeyJwt | Method::ManagedIdentity | Method::None, Some(_)) => {
+            reader.mistake(CLIENT_SECRET, "it is set, though CLIENT_AUTH_METHOD needs none".to_owned());
+            None
+        }
+    }
+}
+
+fn private_key_jwt(reader: &mut Reader<'_>) -> Option<Authentication> {
+    let key_id = reader.optional(CLIENT_KEY_ID).map(str::to_owned);
+    match (reader.optional(CLIENT_PRIVATE_KEY), reader.optional(CLIENT_KEY_NAME)) {
+        (Some(pem), None) => {
+            let pem = Zeroizing::new(pem.replace("\\n", "\n"));
+            let key = PrivateKeyJwt::from_pem(&pem, key_id);
+            let key = key.map_err(|error| reader.mistake(CLIENT_PRIVATE_KEY, format!("it is {error}"))).ok()?;
+            Some(Authentication::Known(ClientAuthentication::Assertion(Arc::new(key))))
+        }
+        (None, Some(_)) => {
+            let name = reader.parse_or(CLIENT_KEY_NAME, String::new(), key_vault_name)?;
+            Some(Authentication::Azure(AzureAssertion::KeyVaultKey { name, key_id }))
+        }
+        (None, None) => {
+            let problem = "neither it nor CLIENT_KEY_NAME is set, and CLIENT_AUTH_METHOD needs one";
+            reader.mistake(CLIENT_PRIVATE_KEY, problem.to_owned());
+            None
+        }
+        (Some(_), Some(_)) => {
+            reader.mistake(CLIENT_KEY_NAME, "CLIENT_PRIVATE_KEY is set too".to_owned());
             None
         }
     }

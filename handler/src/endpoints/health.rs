@@ -17,7 +17,8 @@ pub(super) async fn ready(request: &Request<'_>, state: &AppState) -> HttpRespon
     let provider = state.relying_party.is_ready(request.now).await;
     let store = state.sessions.is_ready(request.now).await;
     let keys = state.keys_in_hand().await;
-    let is_ready = provider.is_ok() && store.is_ok() && keys.is_ok();
+    let gateway = state.gateway.is_ready(request.now).await;
+    let is_ready = provider.is_ok() && store.is_ok() && keys.is_ok() && gateway.is_ok();
     let word = |is_up: bool| if is_up { "up" } else { "down" };
     let mut answer = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
@@ -25,5 +26,6 @@ pub(super) async fn ready(request: &Request<'_>, state: &AppState) -> HttpRespon
         "provider": word(provider.is_ok()),
         "store": word(store.is_ok()),
         "keys": word(keys.is_ok()),
+        "gateway_issuer": word(gateway.is_ok()),
     }))
 }

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::proxy::{RequestTarget, Route};
 use crate::return_url::{self, ReturnUrl};
 use crate::state::AppState;
-use crate::web::{Error, RequestId};
+use crate::web::{Error, Passed, RequestId};
 
 /// One public URL: its function folder, its names below the prefix, and its methods.
 #[derive(Debug)]
@@ -78,6 +78,8 @@ pub struct Request<'a> {
     pub now: Timestamp,
     /// Its name in logs and pages.
     pub id: &'a RequestId,
+    /// What its gateway proved and told.
+    pub passed: Passed,
 }
 
 impl Request<'_> {
@@ -121,6 +123,12 @@ impl Destination {
             Self::Nothing => "none",
             Self::Proxy => target.and_then(|target| state.routes.find(target.path())).map_or("none", Route::path),
         }
+    }
+
+    /// True for the URL that asks only whether we live.
+    #[must_use]
+    pub fn is_probe(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
     }
 
     /// True where scripts ask: their failures are problem documents whatever the headers say.

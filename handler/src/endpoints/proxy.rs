@@ -47,12 +47,16 @@ async fn forward(
     identity: Option<Vec<(HeaderName, HeaderValue)>>,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
+    let authenticated = identity.is_some();
+    let mut injected = identity.unwrap_or_default();
+    let address = request.passed.client_address.and_then(|address| address.to_string().parse().ok());
+    injected.extend(address.map(|address| (HeaderName::from_static("x-forwarded-for"), address)));
     let outgoing = ForwardRequest {
         method: request.http.method(),
         target: request.target,
         headers: request.http.headers(),
-        authenticated: identity.is_some(),
-        injected: identity.unwrap_or_default(),
+        authenticated,
+        injected,
         own_cookies: &state.own_cookies,
         public_host: state.public_origin.authority(),
         public_scheme: state.public_origin.scheme(),

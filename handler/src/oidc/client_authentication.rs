@@ -3,11 +3,19 @@
 //! The one place of it: the code exchange, refreshes and revocations all send what this says.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
+
+use super::{ClientAssertion, ClientAssertionError};
+use crate::clock::Timestamp;
+
+/// RFC 7523 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The method, with the secret that it needs.
 #[derive(Clone)]
@@ -16,6 +24,8 @@ pub enum ClientAuthentication {
     ClientSecretBasic(Zeroizing<String>),
     /// In the form.
     ClientSecretPost(Zeroizing<String>),
+    /// A signed statement in the form: `private_key_jwt`, or a token that stands for us.
+    Assertion(Arc<dyn ClientAssertion>),
     /// A public client.
     None,
 }
@@ -27,21 +37,32 @@ pub(super) struct AuthenticatedForm {
 }
 
 impl ClientAuthentication {
-    /// Encodes `form` and adds what the method asks for.
-    pub(super) fn authenticate(&self, client_id: &str, form: &[(&str, &str)]) -> AuthenticatedForm {
+    /// Encodes `form` and adds what the method asks for, for the Provider that has this token endpoint.
+    pub(super) async fn authenticate(
+        &self,
+        form: &[(&str, &str)],
+        client_id: &str,
+        token_endpoint: &Url,
+        now: Timestamp,
+    ) -> Result<AuthenticatedForm, ClientAssertionError> {
         let mut body = Serializer::new(String::new());
         body.extend_pairs(form);
+        if !matches!(self, Self::ClientSecretBasic(_)) {
+            body.append_pair("client_id", client_id);
+        }
         let mut authorization = None;
         match self {
             Self::ClientSecretBasic(secret) => authorization = Some(basic(client_id, secret)),
             Self::ClientSecretPost(secret) => {
-                body.append_pair("client_id", client_id).append_pair("client_secret", secret);
+                body.append_pair("client_secret", secret);
             }
-            Self::None => {
-                body.append_pair("client_id", client_id);
+            Self::Assertion(source) => {
+                let assertion = source.assertion(client_id, token_endpoint, now).await?;
+                body.append_pair("client_assertion_type", JWT_BEARER).append_pair("client_assertion", &assertion);
             }
+            Self::None => {}
         }
-        AuthenticatedForm { body: body.finish(), authorization }
+        Ok(AuthenticatedForm { body: body.finish(), authorization })
     }
 }
 
@@ -69,11 +90,13 @@ mod tests {
         assert_eq!(format!("{method:?}"), "ClientAuthentication(..)");
     }
 
-    #[test]
-    fn basic_encodes_before_it_joins() {
+    #[actix_web::test]
+    async fn basic_encodes_before_it_joins() {
         let method = ClientAuthentication::ClientSecretBasic("s:e c%".to_owned().into());
 
-        let form = method.authenticate("https://app", &[("a", "b c")]);
+        let endpoint = "https://op.example/token".parse().unwrap();
+        let form =
+            method.authenticate(&[("a", "b c")], "https://app", &endpoint, Timestamp::from_unix(0)).await.unwrap();
 
         let header = form.authorization.unwrap();
         let decoded = STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap();

@@ -145,7 +145,7 @@ impl IdTokenVerifier<'_> {
     }
 
     fn verify_token(&self, id_token: &str, access_token: &str, now: Timestamp) -> Result<Claims, IdTokenError> {
-        let (claims, algorithm) = self.verify_signature(id_token)?; // 6-8
+        let (claims, algorithm) = signed_claims(id_token, self.keys, None)?; // 6-8
         self.check_issuer(&claims)?; // 2
         self.check_audience(&claims)?; // 3-5
         check_times(&claims, now)?; // 9-10
@@ -157,29 +157,13 @@ impl IdTokenVerifier<'_> {
         Ok(claims)
     }
 
-    fn verify_signature(&self, id_token: &str) -> Result<(Claims, Algorithm), IdTokenError> {
-        let jws = Jws::parse(id_token).ok_or(IdTokenError::Malformed)?;
-        let algorithm = accepted_algorithm(&jws.header)?;
-        let kid = key_id(&jws.header)?;
-        let keys = self.keys.candidates(kid, algorithm).map_err(IdTokenError::Key)?;
-        let is_signed_by = |key| crypto::verify(jws.signature, jws.signed.as_bytes(), key, algorithm).unwrap_or(false);
-        if !keys.iter().any(is_signed_by) {
-            return Err(IdTokenError::Signature);
-        }
-        Ok((Claims::new(jws.payload().ok_or(IdTokenError::Malformed)?), algorithm))
-    }
-
     fn check_issuer(&self, claims: &Claims) -> Result<(), IdTokenError> {
         if claims.text("iss") == Some(self.issuer) { Ok(()) } else { Err(IdTokenError::Issuer) }
     }
 
     /// `aud` names us; with several audiences `azp` must, and if present it must.
     fn check_audience(&self, claims: &Claims) -> Result<(), IdTokenError> {
-        let audiences: Vec<&str> = match claims.as_map().get("aud") {
-            Some(Value::String(one)) => vec![one],
-            Some(Value::Array(several)) => several.iter().map(|one| one.as_str().unwrap_or_default()).collect(),
-            _ => vec![],
-        };
+        let audiences = audiences(claims);
         let is_authorized = match claims.as_map().get("azp") {
             Some(azp) => azp.as_str() == Some(self.client_id),
             None => audiences.len() == 1,
@@ -188,13 +172,42 @@ impl IdTokenVerifier<'_> {
     }
 }
 
+/// The claims of a token whose signature is one of these keys', and its algorithm. `explicit_type` is the `typ` that
+/// such a token may have besides none of its own.
+pub(super) fn signed_claims(
+    token: &str,
+    keys: &VerificationKeys,
+    explicit_type: Option<&str>,
+) -> Result<(Claims, Algorithm), IdTokenError> {
+    let jws = Jws::parse(token).ok_or(IdTokenError::Malformed)?;
+    let algorithm = accepted_algorithm(&jws.header, explicit_type)?;
+    let kid = key_id(&jws.header)?;
+    let keys = keys.candidates(kid, algorithm).map_err(IdTokenError::Key)?;
+    let is_signed_by = |key| crypto::verify(jws.signature, jws.signed.as_bytes(), key, algorithm).unwrap_or(false);
+    if !keys.iter().any(is_signed_by) {
+        return Err(IdTokenError::Signature);
+    }
+    Ok((Claims::new(jws.payload().ok_or(IdTokenError::Malformed)?), algorithm))
+}
+
+/// RFC 7519 4.1.3: one, or a list.
+pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
+    match claims.as_map().get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().map(|one| one.as_str().unwrap_or_default()).collect(),
+        _ => vec![],
+    }
+}
+
 /// The header decides only what we let it (RFC 8725 3.1): it never brings a key, or the address of one.
-fn accepted_algorithm(header: &Map<String, Value>) -> Result<Algorithm, IdTokenError> {
+fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) -> Result<Algorithm, IdTokenError> {
     if header.contains_key("crit") {
         return Err(IdTokenError::Malformed); // RFC 7515 4.1.11: we understand no extension
     }
     // RFC 8725 3.11: a logout token or an access token of the same issuer is no ID token, however well signed.
-    let is_of_another_type = |typ: &Value| typ.as_str().is_none_or(|typ| typ.to_ascii_lowercase().ends_with("+jwt"));
+    let is_expected = |typ: &str| explicit_type.is_some_and(|expected| typ.eq_ignore_ascii_case(expected));
+    let is_another = |typ: &str| typ.to_ascii_lowercase().ends_with("+jwt") && !is_expected(typ);
+    let is_of_another_type = |typ: &Value| typ.as_str().is_none_or(is_another);
     if header.get("typ").is_some_and(is_of_another_type) {
         return Err(IdTokenError::Malformed);
     }
@@ -207,7 +220,7 @@ fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, IdTokenError> {
     header.get("kid").map(|kid| kid.as_str().ok_or(IdTokenError::Malformed)).transpose()
 }
 
-fn check_times(claims: &Claims, now: Timestamp) -> Result<(), IdTokenError> {
+pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), IdTokenError> {
     let expires_at = numeric_date(claims, "exp").ok_or(IdTokenError::Expired)?;
     if now >= expires_at.plus(CLOCK_SKEW) {
         return Err(IdTokenError::Expired);
@@ -251,7 +264,7 @@ fn check_authentication_time(claims: &Claims, max_age: Option<u64>, now: Timesta
 }
 
 /// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds.
-fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
+pub(super) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
     let value = claims.as_map().get(name)?;
     #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
     let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))?;

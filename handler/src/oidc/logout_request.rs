@@ -60,7 +60,7 @@ impl RelyingParty {
         state: Option<&str>,
         now: Timestamp,
     ) -> Option<LogoutRequest> {
-        let metadata = self.metadata(now).await.ok()?;
+        let metadata = self.issuer.metadata(now).await.ok()?;
         let endpoint = metadata.end_session_endpoint.as_ref()?;
         let client_id = &self.settings().registration.client_id;
         Some(LogoutRequest::new(endpoint, id_token_hint, client_id, post_logout_redirect_uri, state))

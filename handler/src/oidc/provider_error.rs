@@ -1,6 +1,6 @@
 //! Why the Provider gave no answer that can be used.
 
-use super::{DiscoveryError, JwksError, TokenError, TokenResponseError};
+use super::{ClientAssertionError, DiscoveryError, JwksError, TokenError, TokenResponseError};
 
 /// What went wrong between us and the Provider. Holds nothing of a body, and can be kept and told again.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum ProviderError {
     /// Not its keys.
     #[error(transparent)]
     Keys(#[from] JwksError),
+    /// We can't say who we are; nothing was sent.
+    #[error(transparent)]
+    Assertion(#[from] ClientAssertionError),
     /// The configuration asks for an endpoint that the Provider does not have.
     #[error("the provider has no {0}")]
     EndpointMissing(&'static str),
@@ -43,6 +46,7 @@ impl ProviderError {
             | Self::Refused(_)
             | Self::Metadata(_)
             | Self::Keys(_)
+            | Self::Assertion(_)
             | Self::EndpointMissing(_) => false,
         }
     }

@@ -73,7 +73,7 @@ impl RelyingParty {
         known: &Claims,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
-        let metadata = self.metadata(now).await.map_err(|error| unavailable(error, None))?;
+        let metadata = self.issuer.metadata(now).await.map_err(|error| unavailable(error, None))?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let mut tokens =
             self.request_tokens(&form, &metadata, now).await.map_err(|error| failure(error, refresh_token))?;
@@ -108,12 +108,12 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<Option<Claims>, IdTokenError> {
         let Some(id_token) = tokens.id_token.as_deref() else { return Ok(None) };
-        let Ok(keys) = self.keys(metadata, now).await else { return Ok(None) };
+        let Ok(keys) = self.issuer.keys(metadata, now).await else { return Ok(None) };
         let access_token = tokens.access_token.expose();
         let verify = |keys: &_| self.verifier(keys).verify_refreshed(id_token, access_token, known.subject(), now);
         match verify(&keys) {
             Ok(newer) => Ok(Some(newer)),
-            Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, metadata, now).await {
+            Err(error) if error.may_be_rotation() => match self.issuer.newer_keys(&keys, metadata, now).await {
                 Some(newer_keys) => verify(&newer_keys).map(Some),
                 None if matches!(error, IdTokenError::Key(JwksError::UnknownKey)) => Ok(None),
                 None => Err(error),

@@ -5,10 +5,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::http::Http;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    IdTokenVerifier, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
+    IdTokenVerifier, Issuer, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
     TokenResponse, VerificationKeys,
 };
 use crate::clock::Timestamp;
@@ -30,8 +29,7 @@ pub struct RelyingPartySettings {
 #[derive(Clone)]
 pub struct RelyingParty {
     settings: Arc<RelyingPartySettings>,
-    cache: Arc<ProviderCache>,
-    pub(super) http: Http,
+    pub(super) issuer: Issuer,
 }
 
 /// What a finished sign-in yields.
@@ -47,7 +45,8 @@ impl RelyingParty {
     /// A relying party for one worker.
     #[must_use]
     pub fn new(settings: Arc<RelyingPartySettings>, cache: Arc<ProviderCache>, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { settings, cache, http: Http::new(&tls) }
+        let issuer = Issuer::new(&settings.issuer, cache, &tls);
+        Self { settings, issuer }
     }
 
     /// The settings it was made with.
@@ -66,7 +65,7 @@ impl RelyingParty {
         hints: &LoginHints,
         now: Timestamp,
     ) -> Result<(AuthorizationRequest, PendingLogin), ProviderError> {
-        let metadata = self.metadata(now).await?;
+        let metadata = self.issuer.metadata(now).await?;
         Ok(AuthorizationRequest::begin(return_url, hints, &self.settings.registration, &metadata, now))
     }
 
@@ -80,7 +79,7 @@ impl RelyingParty {
         pending: &PendingLogin,
         now: Timestamp,
     ) -> Result<CompletedLogin, LoginError> {
-        let metadata = self.metadata(now).await?;
+        let metadata = self.issuer.metadata(now).await?;
         let code = response.check(pending, &metadata, now)?;
         let tokens = self.exchange(&code, pending, &metadata, now).await?;
         let mut claims = self.verify(&tokens, pending, &metadata, now).await?;
@@ -95,11 +94,11 @@ impl RelyingParty {
     /// # Errors
     /// When they cannot be had, or when the Provider lacks an endpoint that the settings need.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
-        let metadata = self.metadata(now).await?;
+        let metadata = self.issuer.metadata(now).await?;
         if self.settings.userinfo && metadata.userinfo_endpoint.is_none() {
             return Err(ProviderError::EndpointMissing("userinfo_endpoint"));
         }
-        self.keys(&metadata, now).await.map(drop)
+        self.issuer.keys(&metadata, now).await.map(drop)
     }
 
     /// RFC 6749 4.1.3 with the verifier of RFC 7636 4.5.
@@ -129,68 +128,12 @@ impl RelyingParty {
         let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Malformed)?; // OIDC Core 3.1.3.3
         let access_token = tokens.access_token.expose();
         let verify = |keys: &_| self.verifier(keys).verify(id_token, access_token, pending, now);
-        let keys = self.keys(metadata, now).await?;
-        match verify(&keys) {
-            Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, metadata, now).await {
-                Some(newer) => Ok(verify(&newer)?),
-                None => Err(error.into()),
-            },
-            verified => Ok(verified?),
-        }
+        Ok(self.issuer.judge(metadata, now, verify).await??)
     }
 
     pub(super) fn verifier<'a>(&'a self, keys: &'a VerificationKeys) -> IdTokenVerifier<'a> {
         IdTokenVerifier { keys, issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
     }
-
-    pub(super) async fn metadata(&self, now: Timestamp) -> Result<Arc<ProviderMetadata>, ProviderError> {
-        if let Some(outcome) = self.cache.metadata.at_hand(now) {
-            return outcome;
-        }
-        let party = self.clone();
-        let load = async move { party.cache.metadata.load(now, party.fetch_metadata()).await };
-        to_its_end(load).await.unwrap_or(Err(ProviderError::NoAnswer))
-    }
-
-    pub(super) async fn keys(
-        &self,
-        metadata: &ProviderMetadata,
-        now: Timestamp,
-    ) -> Result<Arc<VerificationKeys>, ProviderError> {
-        if let Some(outcome) = self.cache.keys.at_hand(now) {
-            return outcome;
-        }
-        let (party, jwks_uri) = (self.clone(), metadata.jwks_uri.clone());
-        let load = async move { party.cache.keys.load(now, party.fetch_keys(jwks_uri.as_str())).await };
-        to_its_end(load).await.unwrap_or(Err(ProviderError::NoAnswer))
-    }
-
-    /// The Provider's keys, if there are others than `known`; asked at most once a minute.
-    pub(super) async fn newer_keys(
-        &self,
-        known: &Arc<VerificationKeys>,
-        metadata: &ProviderMetadata,
-        now: Timestamp,
-    ) -> Option<Arc<VerificationKeys>> {
-        let (party, known, jwks_uri) = (self.clone(), Arc::clone(known), metadata.jwks_uri.clone());
-        let seek = async move { party.cache.keys.seek(&known, now, party.fetch_keys(jwks_uri.as_str())).await };
-        to_its_end(seek).await.flatten()
-    }
-
-    async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {
-        let document = self.http.get(&ProviderMetadata::url_for(&self.settings.issuer), None).await?.ok()?;
-        Ok(ProviderMetadata::parse(&document, &self.settings.issuer)?)
-    }
-
-    async fn fetch_keys(&self, jwks_uri: &str) -> Result<VerificationKeys, ProviderError> {
-        Ok(VerificationKeys::parse(&self.http.get(jwks_uri, None).await?.ok()?)?)
-    }
-}
-
-/// Runs a fetch for all workers in a task of its own: a browser that goes away ends the wait, not the fetch, and so
-/// cannot make us start one after the other. `None` if the task was ended with its worker.
-async fn to_its_end<T: 'static>(fetch: impl Future<Output = T> + 'static) -> Option<T> {
-    tokio::task::spawn_local(fetch).await.ok()
 }
 
 impl fmt::Debug for RelyingParty {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::http::Answer;
-use super::{ProviderError, ProviderMetadata, RelyingParty, TokenError, TokenResponse, TokenResponseError};
+use super::{
+    ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings, TokenError, TokenResponse, TokenResponseError,
+};
 use crate::clock::Timestamp;
 
 /// Why a token request yields no tokens.
@@ -32,15 +34,21 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenRequestError> {
-        let answer = self.post(&metadata.token_endpoint, form).await?;
+        let answer = self.post(&metadata.token_endpoint, form, metadata, now).await?;
         tokens(&answer, now)
     }
 
     /// Posts a form in our name.
-    pub(super) async fn post(&self, endpoint: &Url, form: &[(&str, &str)]) -> Result<Answer, ProviderError> {
-        let settings = self.settings();
-        let form = settings.authentication.authenticate(&settings.registration.client_id, form);
-        self.http.post(endpoint.as_str(), form).await
+    pub(super) async fn post(
+        &self,
+        endpoint: &Url,
+        form: &[(&str, &str)],
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Result<Answer, ProviderError> {
+        let RelyingPartySettings { authentication, registration, .. } = self.settings();
+        let form = authentication.authenticate(form, &registration.client_id, &metadata.token_endpoint, now).await?;
+        self.issuer.http.post(endpoint.as_str(), form).await
     }
 }
 

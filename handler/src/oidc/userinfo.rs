@@ -41,7 +41,7 @@ impl RelyingParty {
         let endpoint = metadata.userinfo_endpoint.as_ref();
         let endpoint =
             endpoint.ok_or(UserInfoError::Unavailable(ProviderError::EndpointMissing("userinfo_endpoint")))?;
-        let answer = self.http.get(endpoint.as_str(), Some(access_token.expose())).await;
+        let answer = self.issuer.http.get(endpoint.as_str(), Some(access_token.expose())).await;
         let body = answer.and_then(|answer| answer.ok()).map_err(UserInfoError::Unavailable)?;
         claims.merge_userinfo(parse(&body, claims.subject())?);
         Ok(())

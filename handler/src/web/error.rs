@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 
-use super::CsrfRejection;
+use super::{CsrfRejection, GatewayProofError};
 use crate::crypto::KeysUnavailable;
-use crate::oidc::{AuthorizationResponseError, LoginError, ProviderError};
+use crate::oidc::{AuthorizationResponseError, GatewayTokenError, LoginError, ProviderError};
 use crate::proxy::{ForwardError, TargetError};
 use crate::return_url::ReturnUrl;
 use crate::sessions::{NoFreshToken, SessionError, SignInError, StoreError};
@@ -19,6 +19,9 @@ pub enum Error {
     /// Nobody is signed in, and this needs someone.
     #[error("nobody is signed in")]
     SessionRequired,
+    /// The request came around the gateway, or its gateway can't be told now.
+    #[error(transparent)]
+    Gateway(#[from] GatewayProofError),
     /// An unsafe request that didn't come from our own pages.
     #[error(transparent)]
     Csrf(#[from] CsrfRejection),
@@ -91,6 +94,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::SessionRequired => "session_required",
+            Self::Gateway(error) => gateway_code(error),
             Self::Csrf(_) => "csrf_rejected",
             Self::Target(error) => error.code(),
             Self::Request(_) => "bad_request",
@@ -112,6 +116,7 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
+            Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
             Self::Provider { .. } | Self::Store(_) | Self::Keys(_) => Some(SOON),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
@@ -137,6 +142,16 @@ impl Error {
                 StatusCode::UNAUTHORIZED,
                 "Your session has ended",
                 "Nothing of what you sent was passed on. Go back first if you want to keep what you typed, then sign in.",
+            ),
+            Self::Gateway(error) if is_gateway_unknown(error) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The service is not ready",
+                "Whether your request came the right way cannot be told right now. Try again in a moment.",
+            ),
+            Self::Gateway(_) => (
+                StatusCode::FORBIDDEN,
+                "This is not the way in",
+                "The application is published under another address. Use that one.",
             ),
             Self::Csrf(_) => (
                 StatusCode::FORBIDDEN,
@@ -243,6 +258,22 @@ fn sign_in_code(error: &SignInError) -> &'static str {
         SignInError::Store(_) => STORE_DOWN,
         SignInError::Over => "login_over",
         SignInError::Interrupted => "login_interrupted",
+    }
+}
+
+/// True when the keys to judge a proof can't be had: then it is no refusal.
+fn is_gateway_unknown(error: &GatewayProofError) -> bool {
+    matches!(error, GatewayProofError::Token(GatewayTokenError::Unavailable(_)))
+}
+
+fn gateway_code(error: &GatewayProofError) -> &'static str {
+    match error {
+        GatewayProofError::Missing => "gateway_proof_missing",
+        GatewayProofError::Token(GatewayTokenError::Unavailable(_)) => "gateway_proof_unavailable",
+        GatewayProofError::Secret
+        | GatewayProofError::Token(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity) => {
+            "gateway_proof_invalid"
+        }
     }
 }
 

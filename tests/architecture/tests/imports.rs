@@ -19,7 +19,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("proxy", &[]),
     ("sessions", &["crypto", "oidc", "clock", "random"]),
     ("azure", &["crypto", "sessions", "oidc", "clock", "transport_security"]),
-    ("config", &["crypto", "oidc", "proxy", "sessions", "azure", "clock", "public_origin", "transport_security"]),
+    (
+        "config",
+        &["crypto", "oidc", "proxy", "sessions", "azure", "web", "clock", "public_origin", "transport_security"],
+    ),
 ];
 
 /// Crates that only some modules may name: the crate's prefix, and the modules that may.

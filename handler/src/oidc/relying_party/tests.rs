@@ -33,8 +33,8 @@ pub(in crate::oidc) fn party(
     };
     let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
     let party = RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust());
-    let http = party.http.clone().with_patience(Duration::from_millis(500));
-    RelyingParty { http, ..party }
+    let issuer = party.issuer.clone().with_patience(Duration::from_millis(500));
+    RelyingParty { issuer, ..party }
 }
 
 fn public(provider: &ScriptedProvider) -> RelyingParty {

@@ -1,0 +1,133 @@
+//! How the gateway in front of us proves itself.
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::Environment;
+use super::reader::{Reader, Setting};
+use crate::transport_security::is_https_or_loopback;
+use crate::web::GatewayProof;
+
+const GATEWAY_PROOF: Setting = Setting {
+    name: "GATEWAY_PROOF",
+    expected: "one of managed_identity, shared_secret, none; not none on Azure",
+    example: "managed_identity",
+};
+const INSECURE_GATEWAY_PROOF_NONE: Setting = Setting {
+    name: "INSECURE_GATEWAY_PROOF_NONE",
+    expected: "true, to accept requests on Azure that came around the gateway",
+    example: "true",
+};
+const GATEWAY_PROOF_HEADER: Setting = Setting {
+    name: "GATEWAY_PROOF_HEADER",
+    expected: "the name of a header that begins with X-Gateway-, of a-z, A-Z, 0-9 and -",
+    example: "X-Gateway-Token",
+};
+const GATEWAY_PROOF_ISSUER: Setting = Setting {
+    name: "GATEWAY_PROOF_ISSUER",
+    expected: "the https issuer of the gateway's tokens, exactly as its metadata names it (http only on loopback)",
+    example: "https://sts.windows.net/<tenant>/",
+};
+const GATEWAY_PROOF_AUDIENCE: Setting = Setting {
+    name: "GATEWAY_PROOF_AUDIENCE",
+    expected: "the audience (aud) that the gateway asks its token for",
+    example: "api://oauth-proxy",
+};
+const GATEWAY_PROOF_OBJECT_IDS: Setting = Setting {
+    name: "GATEWAY_PROOF_OBJECT_IDS",
+    expected: "the object ids (oid) of the identities that may speak for the gateway, separated by commas",
+    example: "6f1d8e0a-7f5b-4b3e-9c58-0a1c5b8e6f42",
+};
+const GATEWAY_PROOF_SECRETS: Setting = Setting {
+    name: "GATEWAY_PROOF_SECRETS",
+    expected: "one or two secrets of at least 32 printable characters, separated by a comma",
+    example: "<secret>",
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    None,
+    SharedSecret,
+    ManagedIdentity,
+}
+
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    environment: &Environment,
+    warnings: &mut Vec<&'static str>,
+) -> Option<GatewayProof> {
+    let kind = reader.parse_or(GATEWAY_PROOF, Kind::None, |text| match text {
+        "none" => Some(Kind::None),
+        "shared_secret" => Some(Kind::SharedSecret),
+        "managed_identity" => Some(Kind::ManagedIdentity),
+        _ => None,
+    })?;
+    let header = reader.parse_or(GATEWAY_PROOF_HEADER, "x-gateway-token", header_name);
+    match kind {
+        Kind::None => none(reader, environment, warnings),
+        Kind::SharedSecret => {
+            let secrets = required(reader, GATEWAY_PROOF_SECRETS, secrets);
+            Some(GatewayProof::SharedSecret { header: header?, secrets: secrets? })
+        }
+        Kind::ManagedIdentity => {
+            let issuer = required(reader, GATEWAY_PROOF_ISSUER, issuer);
+            let audience = required(reader, GATEWAY_PROOF_AUDIENCE, |text| Some(text.to_owned()));
+            let object_ids = required(reader, GATEWAY_PROOF_OBJECT_IDS, object_ids);
+            Some(GatewayProof::ManagedIdentity {
+                header: header?,
+                issuer: issuer?,
+                audience: audience?,
+                object_ids: object_ids?,
+            })
+        }
+    }
+}
+
+fn none(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<&'static str>) -> Option<GatewayProof> {
+    let is_accepted = reader.parse_or(INSECURE_GATEWAY_PROOF_NONE, false, |text| text.parse().ok())?;
+    if !environment.is_on_azure() {
+        return Some(GatewayProof::None);
+    }
+    if !is_accepted {
+        let problem = "anyone who knows the Function App's address would get around the gateway: set managed_identity \
+                       or shared_secret";
+        reader.mistake(GATEWAY_PROOF, problem.to_owned());
+        return None;
+    }
+    warnings.push("requests that came around the gateway are accepted (INSECURE_GATEWAY_PROOF_NONE=true)");
+    Some(GatewayProof::None)
+}
+
+fn required<T>(reader: &mut Reader<'_>, setting: Setting, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let value = parse(reader.required(setting)?);
+    if value.is_none() {
+        reader.mistake(setting, "its value cannot be used".to_owned());
+    }
+    value
+}
+
+/// Read once at the start, so its memory may stay for ever. Headers of this family never reach an Upstream.
+fn header_name(text: &str) -> Option<&'static str> {
+    let name = text.to_ascii_lowercase();
+    let rest = name.strip_prefix("x-gateway-")?;
+    let is_plain = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (is_plain && rest != "client-address").then(|| &*name.leak())
+}
+
+fn secrets(text: &str) -> Option<Vec<Zeroizing<String>>> {
+    let secrets: Vec<_> = text.split(',').map(|secret| Zeroizing::new(secret.trim().to_owned())).collect();
+    let is_strong =
+        |secret: &Zeroizing<String>| secret.len() >= 32 && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    ((1..=2).contains(&secrets.len()) && secrets.iter().all(is_strong)).then_some(secrets)
+}
+
+fn issuer(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let is_usable = is_https_or_loopback(&url) && url.query().is_none() && url.fragment().is_none();
+    (is_usable && url.username().is_empty()).then(|| text.to_owned())
+}
+
+fn object_ids(text: &str) -> Option<Vec<String>> {
+    let ids: Vec<String> = text.split(',').map(|id| id.trim().to_owned()).collect();
+    ids.iter().all(|id| uuid::Uuid::try_parse(id).is_ok()).then_some(ids)
+}

@@ -1,0 +1,137 @@
+//! The token by which a gateway proves itself: a signed access token of its managed identity (RFC 9068), meant for us.
+//!
+//! Knows no header and no gateway's name.
+
+use super::id_token::{audiences, check_times, numeric_date, signed_claims};
+use super::{Claims, IdTokenError, Issuer, ProviderError};
+use crate::clock::Timestamp;
+
+/// Verifies the tokens of the identities that may speak for a gateway.
+#[derive(Clone, Debug)]
+pub struct GatewayTokenVerifier {
+    /// Who issues them.
+    pub issuer: Issuer,
+    /// What they must be meant for (`aud`).
+    pub audience: String,
+    /// Which identities may speak (`oid`).
+    pub object_ids: Vec<String>,
+}
+
+/// Why a token proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayTokenError {
+    /// It breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] IdTokenError),
+    /// It speaks for another identity.
+    #[error("the token is of an identity that may not speak for the gateway")]
+    Identity,
+    /// The keys to judge it cannot be had.
+    #[error("the keys of the gateway's issuer cannot be had")]
+    Unavailable(#[from] ProviderError),
+}
+
+impl GatewayTokenVerifier {
+    /// When a token that proves the gateway expires, or why it proves nothing.
+    ///
+    /// # Errors
+    /// See [`GatewayTokenError`].
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Timestamp, GatewayTokenError> {
+        let metadata = self.issuer.metadata(now).await?;
+        let verify = |keys: &_| signed_claims(token, keys, Some("at+jwt")); // RFC 9068 2.1
+        let (claims, _) = self.issuer.judge(&metadata, now, verify).await??;
+        if claims.text("iss") != Some(self.issuer.name()) {
+            return Err(IdTokenError::Issuer.into()); // RFC 9068 4
+        }
+        if !audiences(&claims).contains(&self.audience.as_str()) {
+            return Err(IdTokenError::Audience.into());
+        }
+        check_times(&claims, now)?;
+        self.check_identity(&claims)?;
+        Ok(numeric_date(&claims, "exp").unwrap_or(now))
+    }
+
+    fn check_identity(&self, claims: &Claims) -> Result<(), GatewayTokenError> {
+        let oid = claims.text("oid").ok_or(GatewayTokenError::Identity)?;
+        let is_allowed = self.object_ids.iter().any(|allowed| allowed.eq_ignore_ascii_case(oid));
+        if is_allowed { Ok(()) } else { Err(GatewayTokenError::Identity) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+    fn scene() -> (ScriptedProvider, SigningKey, GatewayTokenVerifier) {
+        let (provider, key) = ScriptedProvider::start();
+        let issuer = Issuer::new(&provider.origin, Arc::default(), &no_trust());
+        let issuer = issuer.with_patience(Duration::from_millis(500));
+        let object_ids = vec!["another".to_owned(), "0BB1".to_owned()];
+        let verifier = GatewayTokenVerifier { issuer, audience: "api://us".to_owned(), object_ids };
+        (provider, key, verifier)
+    }
+
+    fn claims(provider: &ScriptedProvider, changes: Value) -> Value {
+        let now = NOW.as_unix();
+        let mut claims = json!({
+            "iss": provider.origin, "aud": "api://us", "oid": "0bb1", "iat": now, "nbf": now, "exp": now + 300,
+        });
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+    }
+
+    #[actix_web::test]
+    async fn a_token_of_an_allowed_identity_proves_the_gateway_until_it_expires() {
+        let (provider, key, verifier) = scene();
+
+        let expires_at = verifier.verify(&key.sign(&claims(&provider, json!({}))), NOW).await.unwrap();
+
+        assert_eq!(expires_at, NOW.plus(Duration::from_secs(300)));
+    }
+
+    #[actix_web::test]
+    async fn a_token_that_breaks_a_rule_proves_nothing() {
+        let (provider, key, verifier) = scene();
+        let past = NOW.as_unix() - 61;
+        for (changes, reason) in [
+            (json!({"iss": "https://evil.example"}), "another issuer"),
+            (json!({"aud": "api://another"}), "meant for another"),
+            (json!({"aud": null}), "meant for nobody"),
+            (json!({"oid": "0bb2"}), "another identity"),
+            (json!({"oid": null}), "no identity"),
+            (json!({"oid": ["0bb1"]}), "an identity of another type"),
+            (json!({"exp": past}), "expired"),
+            (json!({"exp": null}), "without an end"),
+            (json!({"nbf": NOW.as_unix() + 61}), "not yet valid"),
+        ] {
+            let refused = verifier.verify(&key.sign(&claims(&provider, changes)), NOW).await;
+
+            assert!(matches!(refused, Err(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity)), "{reason}");
+        }
+        let other = SigningKey::es256("k1").sign(&claims(&provider, json!({})));
+        let id_token = key.sign_raw(r#"{"alg":"ES256","kid":"k1","typ":"logout+jwt"}"#, "{}");
+        let unsigned = key.sign_raw(r#"{"alg":"none","kid":"k1"}"#, "{}");
+        for token in [other, id_token, unsigned, String::new(), "a.b.c".to_owned()] {
+            assert!(matches!(verifier.verify(&token, NOW).await, Err(GatewayTokenError::Invalid(_))), "{token}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn keys_that_cannot_be_had_are_no_verdict() {
+        let (provider, key, verifier) = scene();
+        provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
+
+        let refused = verifier.verify(&key.sign(&claims(&provider, json!({}))), NOW).await;
+
+        assert!(matches!(refused, Err(GatewayTokenError::Unavailable(_))));
+    }
+}

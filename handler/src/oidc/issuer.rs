@@ -1,0 +1,115 @@
+//! One issuer as a worker sees it: metadata and keys, which all workers share, and the connections to ask over.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::http::Http;
+use super::{IdTokenError, ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
+use crate::clock::Timestamp;
+
+/// An issuer, and what is known of it. Needs an actix system to run in.
+#[derive(Clone)]
+pub struct Issuer {
+    name: Arc<str>,
+    cache: Arc<ProviderCache>,
+    pub(super) http: Http,
+}
+
+impl Issuer {
+    /// The issuer of this name, exactly as it names itself, for one worker.
+    #[must_use]
+    pub fn new(name: &str, cache: Arc<ProviderCache>, tls: &rustls::ClientConfig) -> Self {
+        Self { name: name.into(), cache, http: Http::new(tls) }
+    }
+
+    /// The same issuer, asked with less patience, so that a test needs none.
+    #[cfg(test)]
+    pub(super) fn with_patience(self, exchange: std::time::Duration) -> Self {
+        Self { http: self.http.with_patience(exchange), ..self }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Fetches metadata and keys, unless they are here.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
+        let metadata = self.metadata(now).await?;
+        self.keys(&metadata, now).await.map(drop)
+    }
+
+    /// What `verify` says with the issuer's keys, asked once more if newer ones may turn the verdict.
+    pub(super) async fn judge<T>(
+        &self,
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+        verify: impl Fn(&VerificationKeys) -> Result<T, IdTokenError>,
+    ) -> Result<Result<T, IdTokenError>, ProviderError> {
+        let keys = self.keys(metadata, now).await?;
+        match verify(&keys) {
+            Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, metadata, now).await {
+                Some(newer) => Ok(verify(&newer)),
+                None => Ok(Err(error)),
+            },
+            verdict => Ok(verdict),
+        }
+    }
+
+    pub(super) async fn metadata(&self, now: Timestamp) -> Result<Arc<ProviderMetadata>, ProviderError> {
+        if let Some(outcome) = self.cache.metadata.at_hand(now) {
+            return outcome;
+        }
+        let issuer = self.clone();
+        let load = async move { issuer.cache.metadata.load(now, issuer.fetch_metadata()).await };
+        to_its_end(load).await.unwrap_or(Err(ProviderError::NoAnswer))
+    }
+
+    pub(super) async fn keys(
+        &self,
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Result<Arc<VerificationKeys>, ProviderError> {
+        if let Some(outcome) = self.cache.keys.at_hand(now) {
+            return outcome;
+        }
+        let (issuer, jwks_uri) = (self.clone(), metadata.jwks_uri.clone());
+        let load = async move { issuer.cache.keys.load(now, issuer.fetch_keys(jwks_uri.as_str())).await };
+        to_its_end(load).await.unwrap_or(Err(ProviderError::NoAnswer))
+    }
+
+    /// The Provider's keys, if there are others than `known`; asked at most once a minute.
+    pub(super) async fn newer_keys(
+        &self,
+        known: &Arc<VerificationKeys>,
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Option<Arc<VerificationKeys>> {
+        let (issuer, known, jwks_uri) = (self.clone(), Arc::clone(known), metadata.jwks_uri.clone());
+        let seek = async move { issuer.cache.keys.seek(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await };
+        to_its_end(seek).await.flatten()
+    }
+
+    async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {
+        let document = self.http.get(&ProviderMetadata::url_for(&self.name), None).await?.ok()?;
+        Ok(ProviderMetadata::parse(&document, &self.name)?)
+    }
+
+    async fn fetch_keys(&self, jwks_uri: &str) -> Result<VerificationKeys, ProviderError> {
+        Ok(VerificationKeys::parse(&self.http.get(jwks_uri, None).await?.ok()?)?)
+    }
+}
+
+/// Runs a fetch for all workers in a task of its own: a browser that goes away ends the wait, not the fetch, and so
+/// cannot make us start one after the other. `None` if the task was ended with its worker.
+async fn to_its_end<T: 'static>(fetch: impl Future<Output = T> + 'static) -> Option<T> {
+    tokio::task::spawn_local(fetch).await.ok()
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Issuer").field(&self.name).finish()
+    }
+}

@@ -1,0 +1,216 @@
+//! Whether a request came through the gateway, asked before anything else is done for it.
+//!
+//! What the gateway says of the client is believed after that proof only. Knows no session and no route.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::single_header;
+use crate::clock::Timestamp;
+use crate::oidc::{GatewayTokenError, GatewayTokenVerifier, Issuer, ProviderCache, ProviderError};
+
+/// Whose request it was, as the gateway saw it.
+const CLIENT_ADDRESS: &str = "x-gateway-client-address";
+
+/// How long a token that was verified is taken for proof again: a key that its issuer withdraws matters after that.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// How many tokens are remembered: a gateway's instances have a few, and each one's next.
+const MOST_REMEMBERED: usize = 16;
+
+/// How the gateway proves itself (`GATEWAY_PROOF`).
+#[derive(Clone)]
+pub enum GatewayProof {
+    /// By nothing.
+    None,
+    /// By one of two secrets, so that they can be changed one after the other.
+    SharedSecret {
+        /// The header that carries it, in lower case.
+        header: &'static str,
+        /// The secrets.
+        secrets: Vec<Zeroizing<String>>,
+    },
+    /// By a token of its managed identity.
+    ManagedIdentity {
+        /// The header that carries it, in lower case.
+        header: &'static str,
+        /// Who issues the tokens.
+        issuer: String,
+        /// What they are meant for.
+        audience: String,
+        /// Whose they may be.
+        object_ids: Vec<String>,
+    },
+}
+
+/// Why a request is refused at the door.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayProofError {
+    /// There is no proof, or more than one.
+    #[error("the request has not exactly one proof of the gateway")]
+    Missing,
+    /// The secret is neither of ours.
+    #[error("the gateway's secret is another")]
+    Secret,
+    /// The token proves nothing, or can't be judged now.
+    #[error(transparent)]
+    Token(#[from] GatewayTokenError),
+}
+
+/// One worker's door.
+pub struct GatewayDoor {
+    proof: GatewayProof,
+    verifier: Option<GatewayTokenVerifier>,
+    remembered: RefCell<Vec<([u8; 32], Timestamp)>>,
+}
+
+/// Who sent the request, as far as it was proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// The client's address, if a gateway that proved itself told one.
+    pub client_address: Option<IpAddr>,
+}
+
+impl GatewayDoor {
+    /// The door of one more worker; what is known of the issuer is shared by all.
+    #[must_use]
+    pub fn new(proof: GatewayProof, cache: Arc<ProviderCache>, tls: &rustls::ClientConfig) -> Self {
+        let verifier = match &proof {
+            GatewayProof::None | GatewayProof::SharedSecret { .. } => None,
+            GatewayProof::ManagedIdentity { issuer, audience, object_ids, .. } => Some(GatewayTokenVerifier {
+                issuer: Issuer::new(issuer, cache, tls),
+                audience: audience.clone(),
+                object_ids: object_ids.clone(),
+            }),
+        };
+        Self { proof, verifier, remembered: RefCell::default() }
+    }
+
+    /// Lets a request in, or says what it lacks.
+    ///
+    /// # Errors
+    /// See [`GatewayProofError`].
+    pub async fn pass(&self, req: &HttpRequest, now: Timestamp) -> Result<Passed, GatewayProofError> {
+        match &self.proof {
+            GatewayProof::None => return Ok(Passed::default()),
+            GatewayProof::SharedSecret { header, secrets } => check_secret(req, header, secrets)?,
+            GatewayProof::ManagedIdentity { header, .. } => {
+                let token = single_header(req, header).ok_or(GatewayProofError::Missing)?;
+                self.check_token(token.strip_prefix("Bearer ").unwrap_or(token), now).await?;
+            }
+        }
+        let client_address = single_header(req, CLIENT_ADDRESS).and_then(|address| address.parse().ok());
+        Ok(Passed { client_address })
+    }
+
+    /// Whether a proof could be judged now.
+    ///
+    /// # Errors
+    /// When the keys of the gateway's issuer can't be had.
+    pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
+        match &self.verifier {
+            Some(verifier) => verifier.issuer.is_ready(now).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check_token(&self, token: &str, now: Timestamp) -> Result<(), GatewayProofError> {
+        let Some(verifier) = &self.verifier else { return Err(GatewayProofError::Missing) };
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let is_known = |(known, until): &([u8; 32], Timestamp)| *known == digest && now < *until;
+        if self.remembered.borrow().iter().any(is_known) {
+            return Ok(());
+        }
+        let expires_at = verifier.verify(token, now).await?;
+        let mut remembered = self.remembered.borrow_mut();
+        remembered.retain(|(known, until)| now < *until && *known != digest);
+        if remembered.len() >= MOST_REMEMBERED {
+            remembered.remove(0);
+        }
+        remembered.push((digest, expires_at.min(now.plus(REMEMBERED))));
+        Ok(())
+    }
+}
+
+/// Compared with every secret, in constant time.
+fn check_secret(
+    req: &HttpRequest,
+    header: &'static str,
+    secrets: &[Zeroizing<String>],
+) -> Result<(), GatewayProofError> {
+    let given = single_header(req, header).ok_or(GatewayProofError::Missing)?;
+    let is_one = |found: subtle::Choice, secret: &Zeroizing<String>| found | given.as_bytes().ct_eq(secret.as_bytes());
+    let found = secrets.iter().fold(subtle::Choice::from(0), is_one);
+    if found.into() { Ok(()) } else { Err(GatewayProofError::Secret) }
+}
+
+impl std::fmt::Debug for GatewayProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "GatewayProof::None",
+            Self::SharedSecret { .. } => "GatewayProof::SharedSecret(..)",
+            Self::ManagedIdentity { .. } => "GatewayProof::ManagedIdentity(..)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::oidc::scripted_provider::no_trust;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const HEADER: &str = "x-gateway-token";
+    const ONE: &str = "one-secret-of-thirty-two-letters";
+    const TWO: &str = "two-secret-of-thirty-two-letters";
+
+    fn door() -> GatewayDoor {
+        let secrets = [ONE, TWO].map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
+        GatewayDoor::new(GatewayProof::SharedSecret { header: HEADER, secrets }, Arc::default(), &no_trust())
+    }
+
+    fn request(headers: &[(&'static str, &str)]) -> HttpRequest {
+        let start = TestRequest::get();
+        headers.iter().fold(start, |request, header| request.append_header(*header)).to_http_request()
+    }
+
+    #[actix_web::test]
+    async fn both_secrets_let_a_request_in_and_nothing_else_does() {
+        for secret in [ONE, TWO] {
+            assert!(door().pass(&request(&[(HEADER, secret)]), NOW).await.is_ok());
+        }
+        for other in ["", "one", "ONE-SECRET-OF-THIRTY-TWO-LETTERS", "one-secret-of-thirty-two-letters-and-more"] {
+            let refused = door().pass(&request(&[(HEADER, other)]), NOW).await;
+            assert!(matches!(refused, Err(GatewayProofError::Secret)), "{other}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn no_proof_and_two_proofs_are_none() {
+        for headers in [&[][..], &[(HEADER, ONE), (HEADER, ONE)], &[("x_gateway_token", ONE)]] {
+            assert!(matches!(door().pass(&request(headers), NOW).await, Err(GatewayProofError::Missing)));
+        }
+    }
+
+    #[actix_web::test]
+    async fn an_address_is_believed_of_a_gateway_that_proved_itself() {
+        let address = |text| [(HEADER, ONE), (CLIENT_ADDRESS, text)];
+
+        let told = door().pass(&request(&address("2001:db8::1")), NOW).await.unwrap();
+        let garbled = door().pass(&request(&address("1.2.3.4, 5.6.7.8")), NOW).await.unwrap();
+        let open = GatewayDoor::new(GatewayProof::None, Arc::default(), &no_trust());
+        let unproved = open.pass(&request(&address("192.0.2.7")), NOW).await.unwrap();
+
+        assert_eq!(told.client_address, Some("2001:db8::1".parse().unwrap()));
+        assert_eq!((garbled.client_address, unproved.client_address), (None, None));
+    }
+}
