@@ -69,7 +69,7 @@ impl SharedState {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let credential = || AzureCredential::new(&configuration.identity, &tls);
         let mut relying_party = configuration.relying_party;
-        if let Some(assertion) = &configuration.azure_assertion {
+        if let Some(assertion) = &configuration.assertion {
             let assertion = client_assertion(assertion, &configuration.keys, &credential()?)?;
             relying_party.authentication = ClientAuthentication::Assertion(assertion);
         }

@@ -54,7 +54,7 @@ pub struct Configuration {
     /// The Provider, and us there.
     pub relying_party: RelyingPartySettings,
     /// The client authentication that takes the place of that in `relying_party`.
-    pub azure_assertion: Option<AzureAssertion>,
+    pub assertion: Option<AzureAssertion>,
     /// How long sessions live.
     pub lifetime: SessionLifetime,
     /// How long a record read from the store is believed.
@@ -152,13 +152,8 @@ impl Configuration {
         provider::check_vault(&mut reader, provider.as_ref().and_then(|(_, azure)| azure.as_ref()), has_no_vault);
 
         let mistakes = reader.finish();
-        let (
-            Some(listener),
-            Some(public_origin),
-            Some(auth_prefix),
-            Some(routes),
-            Some((relying_party, azure_assertion)),
-        ) = (listener, public_origin, auth_prefix, routes, provider)
+        let (Some(listener), Some(public_origin), Some(auth_prefix), Some(routes), Some((relying_party, assertion))) =
+            (listener, public_origin, auth_prefix, routes, provider)
         else {
             return Err(mistakes);
         };
@@ -181,7 +176,7 @@ impl Configuration {
             gateway_proof,
             header_preset,
             relying_party,
-            azure_assertion,
+            assertion,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,
             refresh_before: sessions.refresh_before,

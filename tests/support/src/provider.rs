@@ -64,6 +64,7 @@ struct State {
     issued: u64,
     expires_in: u64,
     scripted: VecDeque<TokenAnswer>,
+    forms: Vec<HashMap<String, String>>,
     refreshes: usize,
     exchanges: usize,
     revoked: Vec<String>,
@@ -89,6 +90,7 @@ impl Provider {
             issued: 0,
             expires_in: 3600,
             scripted: VecDeque::new(),
+            forms: Vec::new(),
             refreshes: 0,
             exchanges: 0,
             revoked: Vec::new(),
@@ -138,6 +140,12 @@ impl Provider {
         self.lock().refreshes
     }
 
+    /// The forms that were posted, in order.
+    #[must_use]
+    pub fn forms(&self) -> Vec<HashMap<String, String>> {
+        self.lock().forms.clone()
+    }
+
     /// How many times it issued tokens.
     #[must_use]
     pub fn issued(&self) -> u64 {
@@ -165,6 +173,9 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
     let issuer = format!("http://{}", request.header("host").unwrap());
     let body = String::from_utf8(request.read_body(reader)).unwrap();
     let form: HashMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    if !form.is_empty() {
+        state.lock().unwrap().forms.push(form.clone());
+    }
     let answer = match request.request_line.split(' ').nth(1).unwrap_or_default() {
         "/.well-known/openid-configuration" => ok(&json!({
             "issuer": issuer,
