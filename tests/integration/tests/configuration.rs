@@ -14,6 +14,13 @@ const GOOD: [(&str, &str); 4] = [
 const THREE_KEYS: &str = "a:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,\
     b:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,c:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+const GATEWAY: (&str, &str) = ("GATEWAY_PROOF", "managed_identity");
+const ISSUER: (&str, &str) = ("GATEWAY_PROOF_ISSUER", "https://sts.example/tenant/");
+const AUDIENCE: (&str, &str) = ("GATEWAY_PROOF_AUDIENCE", "api://us");
+const OBJECT_IDS: (&str, &str) = ("GATEWAY_PROOF_OBJECT_IDS", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee");
+const COSMOS: (&str, &str) = ("COSMOS_ENDPOINT", "https://a.documents.azure.com/");
+const VAULT: (&str, &str) = ("KEY_VAULT_URL", "https://a.vault.azure.net/");
+
 /// The good settings with these in their place; an empty value is a setting that isn't there.
 fn with(changes: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
     let unchanged = GOOD.into_iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
@@ -69,6 +76,36 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         )],
         &[("TOKEN_KEYS", THREE_KEYS)],
         &[("GATEWAY_PROOF", "mtls")],
+        &[("GATEWAY_PROOF_HEADER", "Authorization")],
+        &[("GATEWAY_PROOF_HEADER", "X-Gateway-Client-Address")],
+        &[("GATEWAY_PROOF_SECRETS", ""), ("GATEWAY_PROOF", "shared_secret")],
+        &[("GATEWAY_PROOF_SECRETS", "THE-SECRET"), ("GATEWAY_PROOF", "shared_secret")],
+        &[("GATEWAY_PROOF_ISSUER", ""), GATEWAY, AUDIENCE, OBJECT_IDS],
+        &[("GATEWAY_PROOF_ISSUER", "http://sts.example/"), GATEWAY, AUDIENCE, OBJECT_IDS],
+        &[("GATEWAY_PROOF_AUDIENCE", ""), GATEWAY, ISSUER, OBJECT_IDS],
+        &[("GATEWAY_PROOF_OBJECT_IDS", "apim"), GATEWAY, ISSUER, AUDIENCE],
+        &[("INSECURE_GATEWAY_PROOF_NONE", "yes")],
+        &[("CLIENT_SECRET", "THE-SECRET"), ("CLIENT_AUTH_METHOD", "managed_identity")],
+        &[("CLIENT_PRIVATE_KEY", ""), ("CLIENT_AUTH_METHOD", "private_key_jwt")],
+        &[("CLIENT_PRIVATE_KEY", "THE-SECRET"), ("CLIENT_AUTH_METHOD", "private_key_jwt")],
+        &[("CLIENT_KEY_NAME", "key"), ("CLIENT_PRIVATE_KEY", "THE-SECRET"), ("CLIENT_AUTH_METHOD", "private_key_jwt")],
+        &[("CLIENT_KEY_NAME", "a key"), ("CLIENT_AUTH_METHOD", "private_key_jwt")],
+        &[("CLIENT_KEY_NAME", "key"), ("CLIENT_AUTH_METHOD", "private_key_jwt")],
+        &[("SESSION_STORE", "memory"), ("COSMOS_ENDPOINT", "https://a.documents.azure.com/")],
+        &[("COSMOS_ENDPOINT", ""), ("SESSION_STORE", "cosmos")],
+        &[("COSMOS_ENDPOINT", "http://a.documents.azure.com/"), ("SESSION_STORE", "cosmos")],
+        &[("COSMOS_DATABASE", "a/b"), ("SESSION_STORE", "cosmos"), COSMOS],
+        &[("COSMOS_CONTAINER", "a?b"), ("SESSION_STORE", "cosmos"), COSMOS],
+        &[("COSMOS_KEY", "THE-SECRET"), ("SESSION_STORE", "cosmos"), COSMOS],
+        &[("KEY_VAULT_URL", "http://127.0.0.1/")],
+        &[("COOKIE_KEYS", "THE-SECRET"), VAULT],
+        &[("COOKIE_KEY_NAME", "cookie_key"), VAULT],
+        &[("TOKEN_KEY_NAME", "cookie-key"), VAULT],
+        &[("KEY_RELOAD_INTERVAL", "2h"), VAULT],
+        &[("KEY_ACTIVATION_DELAY", "5m"), VAULT],
+        &[("KEY_ACTIVATION_DELAY", "2d"), VAULT],
+        &[("AZURE_CREDENTIAL", "default")],
+        &[("AZURE_CLIENT_ID", "me"), ("AZURE_CREDENTIAL", "managed_identity")],
         &[("HEADER_PRESET", "EasyAuth")],
         &[("LISTEN_ADDR", "7071")],
         &[("WORKERS", "0")],
@@ -104,9 +141,31 @@ fn on_azure_nothing_may_be_forgotten_at_a_restart() {
     let (code, _, stderr) = run_to_end(&[], &with(&[("WEBSITE_INSTANCE_ID", "abc")]));
 
     assert_eq!(code, 2);
-    for variable in ["SESSION_STORE", "COOKIE_KEYS", "TOKEN_KEYS"] {
+    for variable in ["SESSION_STORE", "COOKIE_KEYS", "TOKEN_KEYS", "GATEWAY_PROOF"] {
         assert!(stderr.contains(&format!("\n  {variable}: ")), "{stderr}");
     }
+    for told in ["set SESSION_STORE=cosmos", "set KEY_VAULT_URL", "set managed_identity or shared_secret"] {
+        assert!(stderr.contains(told), "{told}: {stderr}");
+    }
+}
+
+#[test]
+fn on_azure_no_developer_is_signed_in() {
+    let settings = with(&[("WEBSITE_INSTANCE_ID", "abc"), ("AZURE_CREDENTIAL", "developer_tools")]);
+
+    let (code, _, stderr) = run_to_end(&[], &settings);
+
+    assert_eq!(code, 2);
+    assert!(stderr.contains("\n  AZURE_CREDENTIAL: no developer is signed in on Azure"), "{stderr}");
+}
+
+#[test]
+fn an_open_door_on_azure_has_to_be_wanted() {
+    let wanted = with(&[("WEBSITE_INSTANCE_ID", "abc"), ("INSECURE_GATEWAY_PROOF_NONE", "true")]);
+
+    let (_, _, stderr) = run_to_end(&[], &wanted);
+
+    assert!(!stderr.contains("GATEWAY_PROOF"), "{stderr}");
 }
 
 #[test]
