@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Configuration, Environment, Listener, Mistakes};
+use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
 use crate::random;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, Format};
@@ -21,6 +21,7 @@ Usage: oauth-proxy [COMMAND]
 Commands:
   (none)        serve, configured by environment variables
   check         check the configuration, then try keys, store and provider; exit code 0 when all is well
+  revoke        end sessions: --sid SID (a sign-in at the provider), --sub SUB (a person), --all (how to)
   generate-key  print a new key for COOKIE_KEYS or TOKEN_KEYS
   help          print this
   version       print the version
@@ -36,6 +37,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match arguments.as_slice() {
         [] => serve(),
         ["check"] => check(),
+        ["revoke", "--sid", sid] => revoke(Revoked::ProviderSession(sid)),
+        ["revoke", "--sub", sub] => revoke(Revoked::Subject(sub)),
+        ["revoke", "--all"] => explain_revoke_all(),
         ["generate-key"] => generate_key(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -124,6 +128,59 @@ fn check() -> ExitCode {
         keys && provider && store && gateway
     });
     if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whose sessions end.
+enum Revoked<'a> {
+    ProviderSession(&'a str),
+    Subject(&'a str),
+}
+
+/// Ends sessions in the store that all instances share.
+fn revoke(revoked: Revoked<'_>) -> ExitCode {
+    let configuration = match Configuration::read(&Environment::of_this_process()) {
+        Ok(configuration) => configuration,
+        Err(mistakes) => return report(&mistakes),
+    };
+    if matches!(configuration.store, StoreSettings::Memory) {
+        eprintln!("sessions in memory belong to the process that serves: set SESSION_STORE=cosmos, as it does");
+        return ExitCode::from(EXIT_MISTAKE);
+    }
+    let cache_ttl = configuration.session_cache_ttl;
+    let ended = actix_web::rt::System::new().block_on(async {
+        let shared = SharedState::new(configuration).map_err(|error| Causes(&error).to_string())?;
+        let sessions = &shared.sessions;
+        let index = match revoked {
+            Revoked::ProviderSession(sid) => sessions.provider_session(sid),
+            Revoked::Subject(sub) => sessions.subject(sub),
+        };
+        sessions.end_all(&index, SystemClock.now()).await.map_err(|error| Causes(&error).to_string())
+    });
+    match ended {
+        Ok(ended) => {
+            println!("ended   {ended} sessions; instances that have them cached follow within {cache_ttl:?}");
+            println!("note    refresh tokens are sealed and live on at the provider until it ends them");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("failed  {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// There is no list of all sessions, and there needn't be: without their key none opens.
+fn explain_revoke_all() -> ExitCode {
+    print!(
+        "\
+Every session ends when the keys that seal the records are pulled. Nothing was done; do this:
+  1. az keyvault secret set --vault-name VAULT --name TOKEN_KEY_NAME --file NEW_KEY     (base64 of 32 random bytes)
+  2. az keyvault secret list-versions --vault-name VAULT --name TOKEN_KEY_NAME
+  3. az keyvault secret set-attributes --enabled false --id OLD_VERSION_ID              (for each older version)
+Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_KEYS: replace them and restart.
+"
+    );
+    ExitCode::from(EXIT_MISTAKE)
 }
 
 fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::crypto::{SealedPart, base64url, base64url_decode};
-use crate::sessions::{RecordState, RefreshLease, SessionKey, SessionRecord};
+use crate::sessions::{IndexKey, IndexedSession, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord};
 
 const VERSION: u8 = 1;
 
@@ -79,6 +79,38 @@ impl SessionItem {
     }
 }
 
+/// The item of one index.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IndexItem {
+    id: String,
+    v: u8,
+    sessions: Vec<IndexedSession>,
+    is_closed: bool,
+    expires_at: Timestamp,
+    ttl: i64,
+}
+
+impl IndexItem {
+    /// The item of an index that is written at `now`.
+    pub(super) fn of(index: &SessionIndex, now: Timestamp) -> Self {
+        Self {
+            id: index.key.as_str().to_owned(),
+            v: VERSION,
+            sessions: index.sessions.clone(),
+            is_closed: index.is_closed,
+            expires_at: index.expires_at,
+            ttl: time_to_live(index.expires_at, now),
+        }
+    }
+
+    /// The index of `key`, if this is one of this version.
+    pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
+        let Self { id, v, sessions, is_closed, expires_at, .. } = self;
+        let is_known = v == VERSION && id == key.as_str();
+        is_known.then(|| SessionIndex { key: key.clone(), sessions, is_closed, expires_at })
+    }
+}
+
 impl PartItem {
     fn of(part: &SealedPart) -> Self {
         Self { kid: part.kid.clone(), salt: base64url(&part.salt), ciphertext: base64url(&part.ciphertext) }
@@ -91,6 +123,6 @@ impl PartItem {
 }
 
 /// At least a second: Cosmos DB refuses zero, and takes -1 for never.
-pub(super) fn time_to_live(expires_at: Timestamp, now: Timestamp) -> i64 {
+fn time_to_live(expires_at: Timestamp, now: Timestamp) -> i64 {
     i64::try_from(expires_at.since(now).as_secs()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX))
 }

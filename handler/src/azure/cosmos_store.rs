@@ -13,16 +13,20 @@ use azure_data_cosmos::options::{
     ThrottlingRetryOptionsBuilder,
 };
 use azure_data_cosmos::{AccountReference, ContainerClient, CosmosClient, CosmosError, CosmosStatus, RoutingStrategy};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::access_error::Source;
-use super::cosmos_item::SessionItem;
+use super::cosmos_item::{IndexItem, SessionItem};
 use super::{AccessError, AzureCredential};
 use crate::clock::Timestamp;
-use crate::sessions::{Etag, SessionKey, SessionRecord, SessionStore, StoreError, StoredRecord};
+use crate::sessions::{
+    Etag, IndexKey, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex, StoredRecord,
+};
 
 const ROLE: &str = "Cosmos DB Built-in Data Contributor";
 const CONTAINER: &str = "database or container";
@@ -106,22 +110,39 @@ impl CosmosStore {
         let database = client.database_client(&self.settings.database);
         database.container_client(&self.settings.container, None).await.map_err(access_error)
     }
-
-    fn write_options(&self) -> ItemWriteOptions {
-        ItemWriteOptions::default().with_operation_options(self.options.clone())
-    }
 }
 
 #[async_trait]
 impl SessionStore for CosmosStore {
     async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
-        let (container, id, item) = (self.container().await?, record.key.as_str(), SessionItem::of(record, now));
-        let created = container.create_item(id.to_owned(), id, &item, Some(self.write_options())).await;
-        written(Operation::Create, created)
+        self.write(record.key.as_str(), &SessionItem::of(record, now), None).await
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
-        let (container, id) = (self.container().await?, key.as_str());
+        let Some((item, etag)) = self.read::<SessionItem>(key.as_str()).await? else { return Ok(None) };
+        let record = item.record(key).ok_or_else(of_another_version)?;
+        Ok((now < record.expires_at).then_some(StoredRecord { record, etag }))
+    }
+
+    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
+        self.write(record.key.as_str(), &SessionItem::of(record, now), Some(read)).await
+    }
+
+    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
+        let Some((item, etag)) = self.read::<IndexItem>(key.as_str()).await? else { return Ok(None) };
+        let index = item.index(key).ok_or_else(of_another_version)?;
+        Ok((now < index.expires_at).then_some(StoredIndex { index, etag }))
+    }
+
+    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
+        self.write(index.key.as_str(), &IndexItem::of(index, now), read).await
+    }
+}
+
+impl CosmosStore {
+    /// A point read. Both parts of the answer, or nothing.
+    async fn read<T: DeserializeOwned>(&self, id: &str) -> Result<Option<(T, Etag)>, StoreError> {
+        let container = self.container().await?;
         let options = ItemReadOptions::default().with_operation_options(self.options.clone());
         let response = match container.read_item(id.to_owned(), id, Some(options)).await {
             Ok(response) => response,
@@ -129,16 +150,30 @@ impl SessionStore for CosmosStore {
             Err(error) => return Err(unavailable(access_error(error))),
         };
         let etag = etag(Operation::Read, &response)?;
-        let item: SessionItem = response.into_model().map_err(|error| unavailable(access_error(error)))?;
-        let record = item.record(key).ok_or_else(|| unavailable(AccessError::Answer("an item of another version")))?;
-        Ok((now < record.expires_at).then_some(StoredRecord { record, etag }))
+        let item = response.into_model().map_err(|error| unavailable(access_error(error)))?;
+        Ok(Some((item, etag)))
     }
 
-    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
-        let (container, id, item) = (self.container().await?, record.key.as_str(), SessionItem::of(record, now));
-        let options = self.write_options().with_precondition(Precondition::if_match(read.0.clone()));
-        written(Operation::Replace, container.replace_item(id.to_owned(), id, &item, Some(options)).await)
+    /// A create, or a replacement of the version that was read.
+    async fn write<T: Serialize>(&self, id: &str, item: &T, read: Option<&Etag>) -> Result<Etag, StoreError> {
+        let container = self.container().await?;
+        let options = ItemWriteOptions::default().with_operation_options(self.options.clone());
+        match read {
+            None => {
+                let created = container.create_item(id.to_owned(), id, item, Some(options)).await;
+                written(Operation::Create, created)
+            }
+            Some(read) => {
+                let options = options.with_precondition(Precondition::if_match(read.0.clone()));
+                let replaced = container.replace_item(id.to_owned(), id, item, Some(options)).await;
+                written(Operation::Replace, replaced)
+            }
+        }
     }
+}
+
+fn of_another_version() -> StoreError {
+    unavailable(AccessError::Answer("an item of another version"))
 }
 
 fn written(operation: Operation, outcome: Result<ItemResponse, CosmosError>) -> Result<Etag, StoreError> {

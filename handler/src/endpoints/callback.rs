@@ -6,14 +6,11 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::Payload;
 
-use super::{Request, return_url, see_other};
+use super::{Request, form, return_url, see_other};
 use crate::oidc::AuthorizationResponse;
 use crate::return_url::ReturnUrl;
 use crate::state::AppState;
 use crate::web::Error;
-
-/// No authorization response is larger.
-const LARGEST_FORM: usize = 64 * 1024;
 
 /// Checks the response, exchanges the code, starts the session and goes where the person was going.
 pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
@@ -61,8 +58,5 @@ async fn parameters(request: &Request<'_>, payload: Payload) -> Result<String, E
     if *request.http.method() == Method::GET {
         return Ok(request.target.query().unwrap_or_default().to_owned());
     }
-    let form = payload.to_bytes_limited(LARGEST_FORM).await;
-    let form = form.map_err(|_| Error::Request("the form is too large"))?;
-    let form = form.map_err(|_| Error::Request("the form did not arrive"))?;
-    String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
+    form(payload).await
 }

@@ -1,6 +1,8 @@
 //! A file per public URL. Each reads its request, calls one or two verbs, and answers.
 
+mod backchannel_logout;
 mod callback;
+mod frontchannel_logout;
 mod health;
 mod me;
 mod proxy;
@@ -40,6 +42,8 @@ enum Kind {
     SignedOut,
     Me,
     Refresh,
+    BackchannelLogout,
+    FrontchannelLogout,
     Live,
     Ready,
 }
@@ -47,7 +51,10 @@ enum Kind {
 impl Endpoint {
     /// True where no cookie is read or written.
     fn is_open(&self) -> bool {
-        matches!(self.kind, Kind::SignedOut | Kind::Live | Kind::Ready)
+        match self.kind {
+            Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
+            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh => false,
+        }
     }
 }
 
@@ -64,6 +71,18 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint { folder: "signedout", names: &["signedout"], methods: &[Method::GET], kind: Kind::SignedOut },
     Endpoint { folder: "me", names: &["me", "userinfo", "user"], methods: &[Method::GET], kind: Kind::Me },
     Endpoint { folder: "refresh", names: &["refresh"], methods: &[Method::POST], kind: Kind::Refresh },
+    Endpoint {
+        folder: "backchannel-logout",
+        names: &["backchannel-logout"],
+        methods: &[Method::POST],
+        kind: Kind::BackchannelLogout,
+    },
+    Endpoint {
+        folder: "frontchannel-logout",
+        names: &["frontchannel-logout"],
+        methods: &[Method::GET],
+        kind: Kind::FrontchannelLogout,
+    },
     Endpoint { folder: "health", names: &["health/live"], methods: &[Method::GET, Method::HEAD], kind: Kind::Live },
     Endpoint { folder: "health", names: &["health/ready"], methods: &[Method::GET, Method::HEAD], kind: Kind::Ready },
 ];
@@ -134,7 +153,13 @@ impl Destination {
     /// True where scripts ask: their failures are problem documents whatever the headers say.
     #[must_use]
     pub fn is_api(self) -> bool {
-        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Me | Kind::Refresh | Kind::Live | Kind::Ready, .. }))
+        match self {
+            Self::Endpoint(endpoint) => match endpoint.kind {
+                Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Live | Kind::Ready => true,
+                Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
+            },
+            Self::Nothing | Self::Proxy => false,
+        }
     }
 }
 
@@ -166,9 +191,22 @@ pub async fn answer(
         Kind::SignedOut => Ok(signedout::signedout(request, state)),
         Kind::Me => me::me(request, state).await,
         Kind::Refresh => refresh::refresh(request, state).await,
+        Kind::BackchannelLogout => backchannel_logout::backchannel_logout(request, payload, state).await,
+        Kind::FrontchannelLogout => frontchannel_logout::frontchannel_logout(request, state).await,
         Kind::Live => Ok(health::live()),
         Kind::Ready => Ok(health::ready(request, state).await),
     }
+}
+
+/// No form of a Provider is larger.
+const LARGEST_FORM: usize = 64 * 1024;
+
+/// A Provider's form (`application/x-www-form-urlencoded`), still encoded.
+async fn form(payload: Payload) -> Result<String, Error> {
+    let form = payload.to_bytes_limited(LARGEST_FORM).await;
+    let form = form.map_err(|_| Error::Request("the form is too large"))?;
+    let form = form.map_err(|_| Error::Request("the form did not arrive"))?;
+    String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
 }
 
 /// `value` as a return URL that doesn't lead back to our own URLs.

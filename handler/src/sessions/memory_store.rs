@@ -5,7 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Etag, SessionKey, SessionRecord, SessionStore, StoreError, StoredRecord};
+use super::{
+    Etag, IndexKey, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex, StoredRecord,
+};
 use crate::clock::Timestamp;
 use crate::random;
 
@@ -19,6 +21,7 @@ pub struct MemoryStore(Mutex<Records>);
 #[derive(Debug, Default)]
 struct Records {
     by_key: HashMap<SessionKey, StoredRecord>,
+    indexes: HashMap<IndexKey, StoredIndex>,
     writes: u32,
 }
 
@@ -44,6 +47,20 @@ impl SessionStore for MemoryStore {
             Some(_) => Ok(records.write(record, now)),
         }
     }
+
+    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
+        Ok(self.records().live_index(key, now).cloned())
+    }
+
+    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
+        let mut records = self.records();
+        match (records.live_index(&index.key, now), read) {
+            (None, Some(_)) => Err(StoreError::Missing),
+            (Some(_), None) => Err(StoreError::Conflict),
+            (Some(stored), Some(read)) if stored.etag != *read => Err(StoreError::Conflict),
+            (None, None) | (Some(_), Some(_)) => Ok(records.write_index(index, now)),
+        }
+    }
 }
 
 impl MemoryStore {
@@ -58,11 +75,27 @@ impl Records {
         self.by_key.get(key).filter(|stored| now < stored.record.expires_at)
     }
 
-    fn write(&mut self, record: &SessionRecord, now: Timestamp) -> Etag {
+    fn live_index(&self, key: &IndexKey, now: Timestamp) -> Option<&StoredIndex> {
+        self.indexes.get(key).filter(|stored| now < stored.index.expires_at)
+    }
+
+    fn write_index(&mut self, index: &SessionIndex, now: Timestamp) -> Etag {
+        self.sweep(now);
+        let etag = Etag(random::guid_pair());
+        self.indexes.insert(index.key.clone(), StoredIndex { index: index.clone(), etag: etag.clone() });
+        etag
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
         self.writes = self.writes.wrapping_add(1);
         if self.writes.is_multiple_of(SWEEP_EVERY) {
             self.by_key.retain(|_, stored| now < stored.record.expires_at);
+            self.indexes.retain(|_, stored| now < stored.index.expires_at);
         }
+    }
+
+    fn write(&mut self, record: &SessionRecord, now: Timestamp) -> Etag {
+        self.sweep(now);
         let etag = Etag(random::guid_pair());
         let stored = StoredRecord { record: record.clone(), etag: etag.clone() };
         self.by_key.insert(record.key.clone(), stored);

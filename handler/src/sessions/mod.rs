@@ -5,7 +5,9 @@
 
 mod flights;
 mod freshness;
+mod index;
 mod lifetime;
+mod logout;
 mod memory_store;
 mod parts;
 mod record;
@@ -20,6 +22,7 @@ mod store;
 mod ticket;
 
 pub use freshness::{Freshness, RefreshBefore};
+pub use index::{IndexKey, IndexKind, IndexedSession, SessionIndex};
 pub use lifetime::SessionLifetime;
 pub use memory_store::MemoryStore;
 pub use parts::{ColdPart, HeaderNeeds, HotPart};
@@ -27,5 +30,5 @@ pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord};
 pub use refresh::{NoFreshToken, RefreshOutcome, SessionError};
 pub use service::{LiveSession, Sessions, SessionsSettings};
 pub use sign_in::SignInError;
-pub use store::{Etag, SessionStore, StoreError, StoredRecord};
+pub use store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};
 pub use ticket::{SessionId, SessionKey, SessionSecret, SessionTicket, TicketError};

@@ -69,6 +69,20 @@ impl SessionRecord {
         Self { state: RecordState::Ended, lease: None, expires_at, ..self.clone() }
     }
 
+    /// The tombstone of a session that is not written yet: it will find this, and not begin.
+    #[must_use]
+    pub fn never_begun(key: SessionKey, expires_at: Timestamp, until: Timestamp) -> Self {
+        Self {
+            key,
+            generation: 0,
+            access_token_expires_at: None,
+            refresh_at: None,
+            expires_at: expires_at.max(until),
+            lease: None,
+            state: RecordState::Ended,
+        }
+    }
+
     /// True for a tombstone.
     #[must_use]
     pub fn is_ended(&self) -> bool {

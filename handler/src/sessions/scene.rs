@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::{
-    ColdPart, Etag, HeaderNeeds, HotPart, MemoryStore, RefreshBefore, SessionKey, SessionLifetime, SessionRecord,
-    SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredRecord,
+    ColdPart, Etag, HeaderNeeds, HotPart, IndexKey, MemoryStore, RefreshBefore, SessionIndex, SessionKey,
+    SessionLifetime, SessionRecord, SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredIndex,
+    StoredRecord,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
@@ -105,6 +106,14 @@ impl SessionStore for FatefulStore {
             fate => answer(&fate, self.inner.replace(record, read, now).await),
         }
     }
+
+    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
+        self.inner.load_index(key, now).await
+    }
+
+    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
+        self.inner.write_index(index, read, now).await
+    }
 }
 
 /// One instance over a store that others may share.
@@ -148,6 +157,12 @@ impl Scene {
     /// Someone signed in, whose access token lapses a hundred seconds after [`START`].
     pub(super) async fn signed_in(&self) -> SessionTicket {
         let ticket = self.sessions.lifetime().issue(&[1; 32], "code", START);
+        self.sessions.create(self.record_of(&ticket), START).await.unwrap();
+        ticket
+    }
+
+    /// The record that a sign-in writes for this ticket.
+    pub(super) fn record_of(&self, ticket: &SessionTicket) -> SessionRecord {
         let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
         let hot = HotPart {
             access_token: AccessToken::new("access-1".to_owned()),
@@ -161,8 +176,7 @@ impl Scene {
             access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
             refresh_at: Some(START.plus(Duration::from_secs(80))),
         };
-        self.sessions.create(self.sessions.record(&parts, 1, &ticket), START).await.unwrap();
-        ticket
+        self.sessions.record(&parts, 1, ticket)
     }
 
     /// What the token endpoint answers from now on.

@@ -22,10 +22,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeySource, OpenError, Part, PartContext, RecordCipher, SealedPart};
 
 /// How long a tombstone stays at least: longer than any refresh that was under way.
-const TOMBSTONE: Duration = Duration::from_secs(300);
+pub(super) const TOMBSTONE: Duration = Duration::from_secs(300);
 
 /// How often a write is tried again when another came first.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// What the sessions of one Provider and client are made with.
 pub struct SessionsSettings {
@@ -71,6 +71,16 @@ pub struct LiveSession {
     pub access_token_expires_at: Option<Timestamp>,
     /// Whether someone refreshes it already, or waits for the Provider to recover.
     pub(super) is_leased: bool,
+}
+
+/// What was found where a tombstone was to be written.
+pub(super) enum Tombstone {
+    /// The session lived, as here; now it has ended.
+    Written(Arc<StoredRecord>),
+    /// It had ended before.
+    Ended,
+    /// There is no such session.
+    Missing,
 }
 
 impl Sessions {
@@ -120,20 +130,28 @@ impl Sessions {
     /// # Errors
     /// When the store cannot write the tombstone: the session then still lives.
     pub(super) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
+        match self.tombstone(&ticket.sid.key(), now).await? {
+            Tombstone::Written(lived) => Ok(self.open_cold(&lived, ticket).await),
+            Tombstone::Ended | Tombstone::Missing => Ok(None),
+        }
+    }
+
+    /// Writes the tombstone of a session over whatever a refresh may write meanwhile.
+    pub(super) async fn tombstone(&self, key: &SessionKey, now: Timestamp) -> Result<Tombstone, StoreError> {
         for _ in 0..ATTEMPTS {
-            let Some(stored) = self.read(&ticket.sid.key(), now).await? else { return Ok(None) };
+            let Some(stored) = self.read(key, now).await? else { return Ok(Tombstone::Missing) };
             if stored.record.is_ended() {
-                return Ok(None);
+                return Ok(Tombstone::Ended);
             }
             let tombstone = stored.record.tombstone(now.plus(TOMBSTONE));
             match self.replace(tombstone, &stored.etag, now).await {
-                Ok(_) => return Ok(self.open_cold(&stored, ticket).await),
+                Ok(_) => return Ok(Tombstone::Written(stored)),
                 Err(StoreError::Conflict | StoreError::Missing) => {} // a refresh came first: read again
                 Err(error @ StoreError::Unavailable(_)) => {
                     // The tombstone may be written, and its reply be lost.
-                    let found = self.read(&ticket.sid.key(), now).await;
+                    let found = self.read(key, now).await;
                     let is_ended = found.is_ok_and(|found| found.is_some_and(|found| found.record.is_ended()));
-                    return if is_ended { Ok(self.open_cold(&stored, ticket).await) } else { Err(error) };
+                    return if is_ended { Ok(Tombstone::Written(stored)) } else { Err(error) };
                 }
             }
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::parts::Parts;
 use super::refresh::revoke;
 use super::{SessionTicket, Sessions, StoreError};
+use crate::clock::Timestamp;
 use crate::oidc::{AuthorizationResponse, LoginError, PendingLogin, RelyingParty};
 
 /// Why a callback led to no session.
@@ -71,14 +72,23 @@ impl Sessions {
         let settings = &self.0.settings;
         let parts =
             Parts::divide(login.tokens, login.claims, None, settings.header_needs, settings.refresh_before, now);
-        let Err(error) = self.create(self.record(&parts, 1, ticket), now).await else { return Ok(()) };
+        let Err(error) = self.begin(&parts, ticket, now).await else { return Ok(()) };
         // The write may have happened and its reply been lost, or another delivery may have come first.
-        let found = self.store().load(&ticket.sid.key(), now).await;
-        if found.is_ok_and(|found| found.is_some_and(|found| !found.record.is_ended())) {
-            return Ok(());
-        }
+        let error = match self.store().load(&ticket.sid.key(), now).await {
+            Ok(Some(found)) if found.record.is_ended() => SignInError::Over,
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) | Err(_) => error,
+        };
         revoke(parts.cold.refresh_token.as_ref(), relying_party, now).await;
-        Err(error.into())
+        Err(error)
+    }
+
+    /// First the indexes, then the record: a session that is there can be found by whoever ends it.
+    async fn begin(&self, parts: &Parts, ticket: &SessionTicket, now: Timestamp) -> SignInOutcome {
+        if !self.enter_indexes(&parts.cold.claims, ticket, now).await? {
+            return Err(SignInError::Over);
+        }
+        Ok(self.create(self.record(parts, 1, ticket), now).await?)
     }
 }
 

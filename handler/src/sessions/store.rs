@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::{SessionKey, SessionRecord};
+use super::{IndexKey, SessionIndex, SessionKey, SessionRecord};
 use crate::clock::Timestamp;
 
-/// Keeps [`SessionRecord`]s. One of the three traits chosen at start-up.
+/// Keeps [`SessionRecord`]s, and the indexes by which the Provider ends them. One of the three traits chosen at start-up.
 ///
 /// There is no unconditional write: whoever changes a record must have read it, so a sign-out is
 /// never overwritten. An expired record is absent to every call.
@@ -19,6 +19,21 @@ pub trait SessionStore: Send + Sync {
 
     /// Replaces the version that was read.
     async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError>;
+
+    /// The index and its version, if there is one.
+    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError>;
+
+    /// Stores an index in place of the version that was read; one that must not exist yet, if none was.
+    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError>;
+}
+
+/// An index as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredIndex {
+    /// What was read.
+    pub index: SessionIndex,
+    /// Which version of it.
+    pub etag: Etag,
 }
 
 /// One version of a record (RFC 9110 section 8.8.3).

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -23,7 +24,8 @@ pub struct SessionId([u8; 16]);
 pub struct SessionSecret([u8; 32]);
 
 /// The store's name for a session: `base64url(SHA-256("sid" || sid))`. No rotating key is in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SessionKey(String);
 
 impl SessionId {

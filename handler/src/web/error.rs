@@ -8,7 +8,7 @@ use actix_web::http::{Method, StatusCode};
 
 use super::{CsrfRejection, GatewayProofError};
 use crate::crypto::KeysUnavailable;
-use crate::oidc::{AuthorizationResponseError, GatewayTokenError, LoginError, ProviderError};
+use crate::oidc::{AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, ProviderError};
 use crate::proxy::{ForwardError, TargetError};
 use crate::return_url::ReturnUrl;
 use crate::sessions::{NoFreshToken, SessionError, SignInError, StoreError};
@@ -67,6 +67,9 @@ pub enum Error {
     /// The callback belongs to no sign-in that this browser began in the last ten minutes.
     #[error("the callback belongs to no sign-in of this browser")]
     LoginUnknown,
+    /// The Provider's logout token ends nothing.
+    #[error(transparent)]
+    BackchannelLogout(#[from] BackchannelLogoutError),
     /// The session store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,6 +82,20 @@ pub enum Error {
     /// The settings have mistakes; the log lists them.
     #[error("the configuration is incomplete")]
     ConfigurationIncomplete,
+}
+
+/// Why a logout token ends nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum BackchannelLogoutError {
+    /// There is none, or more than one.
+    #[error("there is not exactly one logout token")]
+    Missing,
+    /// It was used before.
+    #[error("the logout token was used before")]
+    Replayed,
+    /// It breaks a rule, or can't be judged now.
+    #[error(transparent)]
+    Token(LogoutTokenError),
 }
 
 /// How an error is told to whoever asked.
@@ -105,6 +122,7 @@ impl Error {
             Self::SignIn { error, .. } => sign_in_code(error),
             Self::AuthorizationResponse(error) => error.code(),
             Self::LoginUnknown => "login_unknown",
+            Self::BackchannelLogout(error) => backchannel_logout_code(error),
             Self::Store(_) => STORE_DOWN,
             Self::Keys(_) => "keys_unavailable",
             Self::NoFreshToken(_) => "refresh_unavailable",
@@ -117,6 +135,7 @@ impl Error {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
             Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
+            Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
             Self::Provider { .. } | Self::Store(_) | Self::Keys(_) => Some(SOON),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
@@ -132,6 +151,7 @@ impl Error {
             | Self::Forward(_)
             | Self::AuthorizationResponse(_)
             | Self::LoginUnknown
+            | Self::BackchannelLogout(_)
             | Self::ConfigurationIncomplete => None,
         }
     }
@@ -177,6 +197,12 @@ impl Error {
                 StatusCode::BAD_REQUEST,
                 "This sign-in cannot be finished",
                 "It was begun in another browser, more than ten minutes ago, or was finished already. Start again.",
+            ),
+            Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => PROVIDER_DOWN,
+            Self::BackchannelLogout(_) => (
+                StatusCode::BAD_REQUEST,
+                "This logout token ends nothing",
+                "It is missing, was used before, or breaks a rule of OpenID Connect Back-Channel Logout 1.0.",
             ),
             Self::Store(_) | Self::Keys(_) => SESSIONS_UNREADABLE,
             Self::NoFreshToken(_) => (
@@ -274,6 +300,15 @@ fn gateway_code(error: &GatewayProofError) -> &'static str {
         | GatewayProofError::Token(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity) => {
             "gateway_proof_invalid"
         }
+    }
+}
+
+fn backchannel_logout_code(error: &BackchannelLogoutError) -> &'static str {
+    match error {
+        BackchannelLogoutError::Missing => "logout_token_missing",
+        BackchannelLogoutError::Replayed => "logout_token_replayed",
+        BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_)) => "provider_unavailable",
+        BackchannelLogoutError::Token(_) => "logout_token_invalid",
     }
 }
 

@@ -16,7 +16,7 @@ mod request;
 
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
-pub use error::Error;
+pub use error::{BackchannelLogoutError, Error};
 pub use failure::Failure;
 pub use functions_host::is_host_ping;
 pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, Passed};

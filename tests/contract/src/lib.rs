@@ -10,7 +10,8 @@ use oauth_proxy::clock::Timestamp;
 use oauth_proxy::crypto::SealedPart;
 use oauth_proxy::random;
 use oauth_proxy::sessions::{
-    Etag, LeasePurpose, RecordState, RefreshLease, SessionRecord, SessionStore, SessionTicket, StoreError, StoredRecord,
+    Etag, IndexKey, IndexKind, IndexedSession, LeasePurpose, RecordState, RefreshLease, SessionIndex, SessionRecord,
+    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord,
 };
 
 /// When every case begins.
@@ -124,6 +125,51 @@ pub async fn of_two_writers_one_wins(store: &dyn SessionStore) {
     assert_eq!(usize::from(results.0.is_ok()) + usize::from(results.1.is_ok()), 1);
 }
 
+/// An index of one session, and that session.
+fn index(value: &str) -> SessionIndex {
+    SessionIndex {
+        key: IndexKey::of(IndexKind::Subject, "https://op.example", value),
+        sessions: vec![IndexedSession { key: record().key, expires_at: END }],
+        is_closed: false,
+        expires_at: END,
+    }
+}
+
+/// What is written of an index is loaded, field for field.
+pub async fn what_is_written_of_an_index_is_loaded(store: &dyn SessionStore) {
+    let index = index(&random::guid_pair());
+    assert_eq!(store.load_index(&index.key, NOW).await.unwrap(), None);
+
+    let first = store.write_index(&index, None, NOW).await.unwrap();
+    let closed = SessionIndex { is_closed: true, sessions: vec![], ..index.clone() };
+    let etag = store.write_index(&closed, Some(&first), NOW).await.unwrap();
+
+    assert_ne!(first, etag);
+    assert_eq!(store.load_index(&index.key, NOW).await.unwrap(), Some(StoredIndex { index: closed, etag }));
+}
+
+/// An index is never written over what was not read.
+pub async fn an_index_is_never_written_over_what_was_not_read(store: &dyn SessionStore) {
+    let index = index(&random::guid_pair());
+    assert!(matches!(store.write_index(&index, Some(&Etag("none".to_owned())), NOW).await, Err(StoreError::Missing)));
+    let first = store.write_index(&index, None, NOW).await.unwrap();
+    store.write_index(&index, Some(&first), NOW).await.unwrap();
+
+    assert!(matches!(store.write_index(&index, None, NOW).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.write_index(&index, Some(&first), NOW).await, Err(StoreError::Conflict)));
+}
+
+/// An expired index is absent to every call.
+pub async fn an_expired_index_is_absent_to_every_call(store: &dyn SessionStore) {
+    let index = index(&random::guid_pair());
+    let etag = store.write_index(&index, None, NOW).await.unwrap();
+
+    assert_eq!(store.load_index(&index.key, END).await.unwrap(), None);
+    assert!(matches!(store.write_index(&index, Some(&etag), END).await, Err(StoreError::Missing)));
+    let again = SessionIndex { expires_at: END.plus(Duration::from_secs(1)), ..index };
+    assert!(store.write_index(&again, None, END).await.is_ok());
+}
+
 /// Runs the whole contract against the stores that an async function without arguments makes.
 #[macro_export]
 macro_rules! session_store_contract {
@@ -138,6 +184,9 @@ macro_rules! session_store_contract {
             an_absent_record_is_not_replaced
             an_expired_record_is_absent_to_every_call
             of_two_writers_one_wins
+            what_is_written_of_an_index_is_loaded
+            an_index_is_never_written_over_what_was_not_read
+            an_expired_index_is_absent_to_every_call
         }
     };
     ($make:path: $($case:ident)+) => {

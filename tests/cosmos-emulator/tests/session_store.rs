@@ -7,7 +7,9 @@ use contract::NOW;
 use cosmos_emulator::{CONTAINER, CosmosEmulator, DATABASE, KEY};
 use oauth_proxy::azure::{CosmosAuthorization, CosmosSettings, CosmosStore};
 use oauth_proxy::clock::Timestamp;
-use oauth_proxy::sessions::{Etag, SessionKey, SessionRecord, SessionStore, StoreError, StoredRecord};
+use oauth_proxy::sessions::{
+    Etag, IndexKey, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex, StoredRecord,
+};
 use zeroize::Zeroizing;
 
 /// The store of a Cosmos DB whose clock is the one that the store is told.
@@ -37,6 +39,16 @@ impl SessionStore for InTime {
     async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
         self.set(now);
         self.store.replace(record, read, now).await
+    }
+
+    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
+        self.set(now);
+        self.store.load_index(key, now).await
+    }
+
+    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
+        self.set(now);
+        self.store.write_index(index, read, now).await
     }
 }
 

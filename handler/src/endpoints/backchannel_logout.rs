@@ -1,0 +1,50 @@
+//! `POST backchannel-logout`: the Provider itself ends sessions (OpenID Connect Back-Channel Logout 1.0).
+//!
+//! Its logout token is all the proof there is; no browser and no cookie takes part.
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::Payload;
+
+use super::{Request, form};
+use crate::oidc::LogoutToken;
+use crate::state::AppState;
+use crate::web::{BackchannelLogoutError, Error};
+
+/// Ends the sessions that the logout token names, once.
+pub(super) async fn backchannel_logout(
+    request: &Request<'_>,
+    payload: Payload,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let form = form(payload).await?;
+    let mut tokens = url::form_urlencoded::parse(form.as_bytes()).filter(|(name, _)| name == "logout_token");
+    let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {
+        return Err(BackchannelLogoutError::Missing.into()); // 2.5
+    };
+    let token = state.relying_party.verify_logout_token(&token, request.now).await;
+    let token = token.map_err(BackchannelLogoutError::Token)?;
+    let ended = end(&token, request, state).await?;
+    tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
+        "the provider ended sessions");
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish()) // 2.8
+}
+
+/// First the sessions, then the note that the token was used: what fails in between can be asked again.
+async fn end(token: &LogoutToken, request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
+    let (sessions, now) = (&state.sessions, request.now);
+    let used = sessions.logout_token(&token.jti);
+    if sessions.is_used(&used, now).await? {
+        return Err(BackchannelLogoutError::Replayed.into());
+    }
+    let index = match (&token.sid, &token.sub) {
+        (Some(sid), _) => sessions.provider_session(sid), // 2.4: with both, that session of that person
+        (None, Some(sub)) => sessions.subject(sub),
+        (None, None) => return Ok(0), // a logout token names one of them
+    };
+    let ended = sessions.end_all(&index, now).await?;
+    if !sessions.use_once(used, token.expires_at, now).await? {
+        return Err(BackchannelLogoutError::Replayed.into());
+    }
+    Ok(ended)
+}

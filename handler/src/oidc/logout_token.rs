@@ -1,0 +1,193 @@
+//! The logout token and its validation (OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::id_token::{audiences, check_times, numeric_date, signed_claims};
+use super::{Claims, IdTokenError, ProviderError, RelyingParty};
+use crate::clock::Timestamp;
+
+/// The event that a logout token tells of.
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// How old a logout token may be: a Provider sends it at once, and tries again for a while.
+const OLDEST: Duration = Duration::from_secs(600);
+
+/// Which rule a logout token breaks.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoutTokenError {
+    /// A rule that ID tokens have, too.
+    #[error("the logout token breaks a rule of all tokens")]
+    Token(#[from] IdTokenError),
+    /// `events` tells of no back-channel logout.
+    #[error("the token tells of no logout")]
+    Event,
+    /// A `nonce`: it may be an ID token.
+    #[error("the logout token has a nonce")]
+    Nonce,
+    /// Neither `sid` nor `sub`.
+    #[error("the logout token names neither a session nor a person")]
+    Subject,
+    /// No `jti`.
+    #[error("the logout token has no identifier")]
+    Identifier,
+    /// The keys to judge it can't be had.
+    #[error(transparent)]
+    Unavailable(#[from] ProviderError),
+}
+
+/// Whose sessions end.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LogoutToken {
+    /// The sign-in at the Provider.
+    pub sid: Option<String>,
+    /// The person.
+    pub sub: Option<String>,
+    /// Names this token; it is good once.
+    pub jti: String,
+    /// When it needn't be remembered any more.
+    pub expires_at: Timestamp,
+}
+
+impl RelyingParty {
+    /// Accepts a logout token of the Provider, or says which rule it breaks. Whether it was used before is not known
+    /// here.
+    ///
+    /// # Errors
+    /// See [`LogoutTokenError`].
+    pub async fn verify_logout_token(&self, token: &str, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
+        let metadata = self.issuer.metadata(now).await?;
+        let verify = |keys: &_| signed_claims(token, keys, Some("logout+jwt"));
+        let (claims, _) = self.issuer.judge(&metadata, now, verify).await??; // 2.6: 1-3
+        self.check_logout_claims(&claims, now)
+    }
+
+    fn check_logout_claims(&self, claims: &Claims, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
+        let settings = self.settings();
+        if claims.text("iss") != Some(&settings.issuer) {
+            return Err(IdTokenError::Issuer.into()); // 4
+        }
+        if !audiences(claims).contains(&settings.registration.client_id.as_str()) {
+            return Err(IdTokenError::Audience.into());
+        }
+        check_times(claims, now)?;
+        let issued_at = numeric_date(claims, "iat").unwrap_or(now);
+        if now > issued_at.plus(OLDEST) {
+            return Err(IdTokenError::Expired.into()); // 2.6: an old token is a replayed one
+        }
+        let (sid, sub) = (named(claims, "sid"), named(claims, "sub"));
+        if sid.is_none() && sub.is_none() {
+            return Err(LogoutTokenError::Subject); // 5
+        }
+        let event = claims.as_map().get("events").and_then(|events| events.get(EVENT));
+        if !event.is_some_and(Value::is_object) {
+            return Err(LogoutTokenError::Event); // 6
+        }
+        if claims.as_map().contains_key("nonce") {
+            return Err(LogoutTokenError::Nonce); // 7
+        }
+        let jti = named(claims, "jti").ok_or(LogoutTokenError::Identifier)?;
+        Ok(LogoutToken { sid, sub, jti, expires_at: issued_at.plus(OLDEST + OLDEST) })
+    }
+}
+
+fn named(claims: &Claims, name: &str) -> Option<String> {
+    claims.text(name).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+impl std::fmt::Debug for LogoutToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogoutToken(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::oidc::ClientAuthentication;
+    use crate::oidc::relying_party::tests::party;
+    use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey};
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+    fn scene() -> (ScriptedProvider, SigningKey, RelyingParty) {
+        let (provider, key) = ScriptedProvider::start();
+        let party = party(&provider.origin, ClientAuthentication::None, false, &Arc::default());
+        (provider, key, party)
+    }
+
+    fn claims(provider: &ScriptedProvider, changes: Value) -> Value {
+        let now = NOW.as_unix();
+        let mut claims = json!({
+            "iss": provider.origin, "aud": "client:1", "iat": now, "exp": now + 120, "jti": "j", "sid": "s",
+            "sub": "ada", "events": { EVENT: {} },
+        });
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+    }
+
+    #[actix_web::test]
+    async fn a_logout_token_names_a_session_a_person_or_both() {
+        let (provider, key, party) = scene();
+        let verify =
+            async |changes| party.verify_logout_token(&key.sign(&claims(&provider, changes)), NOW).await.unwrap();
+
+        let both = verify(json!({})).await;
+        let (sid, sub) = (verify(json!({"sub": null})).await, verify(json!({"sid": null})).await);
+
+        assert_eq!((both.sid.as_deref(), both.sub.as_deref(), both.jti.as_str()), (Some("s"), Some("ada"), "j"));
+        assert_eq!((sid.sub, sub.sid), (None, None));
+        let typed =
+            key.sign_raw(r#"{"alg":"ES256","kid":"k1","typ":"logout+jwt"}"#, &claims(&provider, json!({})).to_string());
+        assert!(party.verify_logout_token(&typed, NOW).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn a_logout_token_that_breaks_a_rule_ends_nothing() {
+        let (provider, key, party) = scene();
+        for (changes, reason) in [
+            (json!({"iss": "https://evil.example"}), "another issuer"),
+            (json!({"aud": "another"}), "another client"),
+            (json!({"iat": null}), "no beginning"),
+            (json!({"iat": NOW.as_unix() - 601}), "too old"),
+            (json!({"iat": NOW.as_unix() + 61}), "from the future"),
+            (json!({"exp": null}), "no end"),
+            (json!({"exp": NOW.as_unix() - 61}), "expired"),
+            (json!({"sid": null, "sub": null}), "about nobody"),
+            (json!({"sid": "", "sub": 5}), "about nobody either"),
+            (json!({"events": null}), "no events"),
+            (json!({"events": {"other": {}}}), "another event"),
+            (json!({"events": [EVENT]}), "events that are no object"),
+            (json!({"events": {EVENT: "yes"}}), "an event that is no object"),
+            (json!({"nonce": "n"}), "an ID token's nonce"),
+            (json!({"jti": null}), "no identifier"),
+        ] {
+            let refused = party.verify_logout_token(&key.sign(&claims(&provider, changes)), NOW).await;
+
+            assert!(refused.is_err_and(|error| !matches!(error, LogoutTokenError::Unavailable(_))), "{reason}");
+        }
+        let unsigned = key.sign_raw(r#"{"alg":"none","kid":"k1"}"#, &claims(&provider, json!({})).to_string());
+        let access =
+            key.sign_raw(r#"{"alg":"ES256","kid":"k1","typ":"at+jwt"}"#, &claims(&provider, json!({})).to_string());
+        let forged = SigningKey::es256("k1").sign(&claims(&provider, json!({})));
+        for token in [unsigned, access, forged, String::new()] {
+            assert!(matches!(party.verify_logout_token(&token, NOW).await, Err(LogoutTokenError::Token(_))), "{token}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn keys_that_cannot_be_had_are_no_verdict() {
+        let (provider, key, party) = scene();
+        provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
+
+        let refused = party.verify_logout_token(&key.sign(&claims(&provider, json!({}))), NOW).await;
+
+        assert!(matches!(refused, Err(LogoutTokenError::Unavailable(_))));
+    }
+}

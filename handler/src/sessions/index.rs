@@ -1,0 +1,121 @@
+//! Which sessions end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
+//!
+//! Small records beside the sessions'. They hold no token and no claim: their keys are hashes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::SessionKey;
+use crate::clock::Timestamp;
+use crate::crypto::base64url;
+
+/// What an index is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IndexKind {
+    /// A sign-in at the Provider: the claim `sid`.
+    ProviderSession,
+    /// A person: the claim `sub`.
+    Subject,
+    /// A logout token that was used: its `jti`.
+    LogoutToken,
+}
+
+/// The store's name for an index: a hash, from which nothing of a person can be read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IndexKey {
+    text: String,
+    kind: IndexKind,
+}
+
+/// The sessions that end together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionIndex {
+    /// The store's name for it.
+    pub key: IndexKey,
+    /// The sessions, oldest first.
+    pub sessions: Vec<IndexedSession>,
+    /// True when no session may join any more.
+    pub is_closed: bool,
+    /// When it may be forgotten.
+    pub expires_at: Timestamp,
+}
+
+/// A session in an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedSession {
+    /// The store's name for the session.
+    pub key: SessionKey,
+    /// Its absolute end.
+    pub expires_at: Timestamp,
+}
+
+impl IndexKey {
+    /// The index of `value` among what `issuer` named.
+    #[must_use]
+    pub fn of(kind: IndexKind, issuer: &str, value: &str) -> Self {
+        let name = match kind {
+            IndexKind::ProviderSession => "sid",
+            IndexKind::Subject => "sub",
+            IndexKind::LogoutToken => "jti",
+        };
+        let mut hash = Sha256::new().chain_update(b"index");
+        for field in [name, issuer, value] {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
+        Self { text: base64url(&hash.finalize()), kind }
+    }
+
+    /// The key as text, 43 characters of the base64url alphabet.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn kind(&self) -> IndexKind {
+        self.kind
+    }
+}
+
+impl SessionIndex {
+    pub(super) fn empty(key: IndexKey, expires_at: Timestamp) -> Self {
+        Self { key, sessions: Vec::new(), is_closed: false, expires_at }
+    }
+
+    /// The same index without the sessions that have ended by themselves, and with one more.
+    pub(super) fn with(&self, session: IndexedSession, now: Timestamp) -> Self {
+        let is_other = |known: &&IndexedSession| known.key != session.key && now < known.expires_at;
+        let mut sessions: Vec<_> = self.sessions.iter().filter(is_other).cloned().collect();
+        let expires_at = self.expires_at.max(session.expires_at);
+        sessions.push(session);
+        Self { sessions, expires_at, ..self.clone() }
+    }
+
+    pub(super) fn closed(&self, now: Timestamp, keep: Duration) -> Self {
+        Self { is_closed: true, expires_at: self.expires_at.max(now.plus(keep)), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_indexs_key_follows_from_kind_issuer_and_value_alone() {
+        let key = |kind, issuer, value| IndexKey::of(kind, issuer, value).as_str().to_owned();
+
+        let all = [
+            key(IndexKind::ProviderSession, "a", "b"),
+            key(IndexKind::Subject, "a", "b"),
+            key(IndexKind::LogoutToken, "a", "b"),
+            key(IndexKind::Subject, "ab", ""),
+            key(IndexKind::Subject, "", "ab"),
+        ];
+
+        assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
+        assert_eq!(all[1], key(IndexKind::Subject, "a", "b"));
+        assert_eq!(all[0].len(), 43);
+    }
+}

@@ -1,0 +1,189 @@
+//! Sessions that the Provider or an operator ends: back channel, front channel, `oauth-proxy revoke`.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use cosmos_emulator::{CosmosEmulator, Fault, Operation};
+use serde_json::{Value, json};
+use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end};
+
+const KEYS: [(&str, &str); 2] = [
+    ("COOKIE_KEYS", "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    ("TOKEN_KEYS", "t1:HxwdHhsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA="),
+];
+
+struct Scene {
+    cosmos: CosmosEmulator,
+    provider: Provider,
+    upstream: Upstream,
+    handler: Handler,
+    ada: Browser,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let (cosmos, provider, upstream) = (CosmosEmulator::start(), Provider::start(), Upstream::start());
+        let handler = Handler::start(&settings(&cosmos, &provider, &upstream));
+        let mut ada = Browser::new(&handler.origin);
+        ada.sign_in("/", &provider);
+        Self { cosmos, provider, upstream, handler, ada }
+    }
+
+    /// The Provider's own request: it has no cookie.
+    fn logout(&self, token: &str) -> Answer {
+        self.post(&format!("logout_token={token}"))
+    }
+
+    fn post(&self, form: &str) -> Answer {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        Browser::new(&self.handler.origin).send("POST", "/oauth/backchannel-logout", &headers, form.as_bytes())
+    }
+
+    fn is_signed_in(&mut self) -> bool {
+        self.ada.fetch("/page").status == 200
+    }
+}
+
+fn settings<'a>(cosmos: &'a CosmosEmulator, provider: &'a Provider, upstream: &'a Upstream) -> Vec<(&'a str, &'a str)> {
+    let own = [("UPSTREAM_URL", upstream.url.as_str()), ("SESSION_CACHE_TTL", "60s")];
+    [&own[..], &KEYS[..], &cosmos.settings()[..], &provider.settings()[..]].concat()
+}
+
+fn code(answer: &Answer) -> (u16, Value) {
+    (answer.status, answer.json()["code"].clone())
+}
+
+#[test]
+fn the_provider_ends_a_session_by_sid_or_by_sub() {
+    for changes in [json!({}), json!({"sub": null}), json!({"sid": null})] {
+        let mut scene = Scene::start();
+        assert!(scene.is_signed_in());
+
+        let answer = scene.logout(&scene.provider.logout_token(&changes));
+
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{changes}");
+        assert!(!scene.is_signed_in(), "{changes}");
+    }
+}
+
+#[test]
+fn a_logout_token_is_good_once() {
+    let scene = Scene::start();
+    let token = scene.provider.logout_token(&json!({}));
+    assert_eq!(scene.logout(&token).status, 200);
+
+    assert_eq!(code(&scene.logout(&token)), (400, json!("logout_token_replayed")));
+}
+
+#[test]
+fn what_is_no_logout_token_ends_nothing() {
+    let mut scene = Scene::start();
+    let token = |changes| scene.provider.logout_token(&changes);
+    for (form, expected) in [
+        (String::new(), "logout_token_missing"),
+        (format!("logout_token={0}&logout_token={0}", token(json!({}))), "logout_token_missing"),
+        ("logout_token=x".to_owned(), "logout_token_invalid"),
+        (format!("logout_token={}", token(json!({"nonce": "n"}))), "logout_token_invalid"),
+        (format!("logout_token={}", token(json!({"aud": "another"}))), "logout_token_invalid"),
+        (format!("logout_token={}", token(json!({"jti": null}))), "logout_token_invalid"),
+    ] {
+        assert_eq!(code(&scene.post(&form)), (400, json!(expected)), "{form}");
+    }
+    assert!(scene.is_signed_in());
+}
+
+#[test]
+fn a_logout_of_someone_else_ends_nobody_here() {
+    let mut scene = Scene::start();
+
+    let answer = scene.logout(&scene.provider.logout_token(&json!({"sid": "another", "sub": "eve"})));
+
+    assert_eq!(answer.status, 200);
+    assert!(scene.is_signed_in());
+}
+
+#[test]
+fn a_store_that_is_down_lets_the_provider_try_again_with_the_same_token() {
+    let mut scene = Scene::start();
+    let token = scene.provider.logout_token(&json!({}));
+    scene.cosmos.control.break_down(Operation::Replace, Fault::Status(503));
+    let refused = scene.logout(&token);
+    scene.cosmos.control.mend();
+
+    let answer = scene.logout(&token);
+
+    assert_eq!(code(&refused), (503, json!("store_unavailable")));
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(answer.status, 200);
+    assert!(!scene.is_signed_in());
+}
+
+#[test]
+fn the_providers_frame_ends_a_session_by_its_sid() {
+    let mut scene = Scene::start();
+    let issuer = scene.provider.issuer.clone();
+    let frame = |query: &str| {
+        Browser::new(&scene.handler.origin).send("GET", &format!("/oauth/frontchannel-logout?{query}"), &[], b"")
+    };
+    for (query, reason) in [
+        (String::new(), "no session"),
+        ("sid=".to_owned(), "an empty one"),
+        ("iss=https://evil.example&sid=sid-of-ada".to_owned(), "another issuer"),
+    ] {
+        assert_eq!(code(&frame(&query)), (400, json!("bad_request")), "{reason}");
+    }
+    assert_eq!(frame("sid=another").status, 200);
+    assert!(scene.ada.fetch("/page").status == 200);
+
+    let answer = frame(&format!("iss={issuer}&sid=sid-of-ada"));
+
+    assert_eq!((answer.status, answer.header("x-frame-options")), (200, None));
+    assert_eq!(
+        answer.header("content-security-policy"),
+        Some(&*format!("default-src 'none'; frame-ancestors {issuer}"))
+    );
+    assert!(!scene.is_signed_in());
+}
+
+#[test]
+fn an_operator_ends_sessions_by_sid_and_by_sub() {
+    for arguments in [["revoke", "--sid", "sid-of-ada"], ["revoke", "--sub", "ada"]] {
+        let mut scene = Scene::start();
+        let settings = [
+            &settings(&scene.cosmos, &scene.provider, &scene.upstream)[..],
+            &[("PUBLIC_BASE_URL", scene.handler.origin.as_str())],
+        ]
+        .concat();
+
+        let (exit, stdout, stderr) = run_to_end(&arguments, &settings);
+
+        assert!(exit == 0 && stdout.contains("ended   1 sessions"), "{stdout}{stderr}");
+        assert!(stdout.contains("within 60s"), "{stdout}");
+        let again = run_to_end(&arguments, &settings).1;
+        assert!(again.contains("ended   0 sessions"), "{again}");
+        let fresh = Handler::start(&settings);
+        assert_eq!(scene.ada.at(&fresh.origin).fetch("/page").status, 401, "another instance has nothing cached");
+        assert!(scene.is_signed_in(), "this one believes its cache for SESSION_CACHE_TTL");
+    }
+}
+
+#[test]
+fn revoke_says_what_it_cannot_do() {
+    let base = [
+        ("PUBLIC_BASE_URL", "https://app.example"),
+        ("UPSTREAM_URL", "https://app.internal"),
+        ("OIDC_ISSUER_URL", "https://op.example"),
+        ("CLIENT_ID", "client"),
+    ];
+    let down = [("SESSION_STORE", "cosmos"), ("COSMOS_ENDPOINT", "http://127.0.0.1:1/"), ("COSMOS_KEY", "a2V5")];
+
+    let (memory, _, told) = run_to_end(&["revoke", "--sub", "ada"], &base);
+    let (all, steps, _) = run_to_end(&["revoke", "--all"], &base);
+    let (failed, why, _) = run_to_end(&["revoke", "--sub", "ada"], &[&base[..], &down[..]].concat());
+    let (mistake, _, _) = run_to_end(&["revoke", "--sub", "ada"], &[]);
+    let (usage, _, _) = run_to_end(&["revoke"], &base);
+
+    assert!(memory == 2 && told.contains("SESSION_STORE=cosmos"), "{told}");
+    assert!(all == 2 && steps.contains("Nothing was done") && steps.contains("--enabled false"), "{steps}");
+    assert!(failed == 1 && why.contains("it gives no answer"), "{why}");
+    assert_eq!((mistake, usage), (2, 2));
+}
