@@ -73,6 +73,8 @@ impl SigningKey {
 pub(crate) enum Reply {
     /// 200 and JSON.
     Json(Value),
+    /// Tokens whose names follow from the refresh token that was sent: `r` is answered by `r+`.
+    Rotated,
     /// Any status, one more header line (or none), any body.
     Raw(u16, &'static str, String),
     /// Takes the request and never answers.
@@ -151,8 +153,14 @@ impl ScriptedProvider {
         self.script.lock().unwrap().received.iter().filter(|received| received.path == path).cloned().collect()
     }
 
+    /// Forgets every request so far.
+    pub(crate) fn forget(&self) {
+        self.script.lock().unwrap().received.clear();
+    }
+
     fn serve(&self, mut stream: TcpStream) {
         let Some(received) = read(&stream) else { return };
+        let sent = received.form().get("refresh_token").cloned().unwrap_or_default();
         let reply = {
             let mut script = self.script.lock().unwrap();
             let reply = script.replies.get(&received.path).cloned();
@@ -161,6 +169,11 @@ impl ScriptedProvider {
         };
         let answer = match reply {
             Reply::Json(json) => http(200, "content-type: application/json\r\n", &json.to_string()),
+            Reply::Rotated => {
+                let tokens = json!({"access_token": format!("access-of-{sent}"), "token_type": "Bearer", "expires_in": 3600,
+                    "refresh_token": format!("{sent}+")});
+                http(200, "content-type: application/json\r\n", &tokens.to_string())
+            }
             Reply::Raw(status, header, body) => http(status, header, &body),
             Reply::Silence => return self.script.lock().unwrap().silent.push(stream),
             Reply::Reset => return,

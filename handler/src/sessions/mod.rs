@@ -18,6 +18,8 @@ mod scene;
 mod service;
 mod sign_in;
 mod sign_out;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod ticket;
 

@@ -145,13 +145,18 @@ impl Scene {
         };
         let provider_cache: Arc<ProviderCache> = Arc::default();
         let party = RelyingParty::new(Arc::new(settings), provider_cache, no_trust());
-        let sessions = instance(&provider, &store, &clock, &keys);
+        let sessions = instance(&provider.origin, Arc::clone(&store) as _, &clock, &keys);
         Self { provider, key, store, clock, sessions, party, keys }
     }
 
     /// Another instance over the same store.
     pub(super) fn another_instance(&self) -> Sessions {
-        instance(&self.provider, &self.store, &self.clock, &self.keys)
+        self.instance_over(Arc::clone(&self.store) as _)
+    }
+
+    /// An instance over another store.
+    pub(super) fn instance_over(&self, store: Arc<dyn SessionStore>) -> Sessions {
+        instance(&self.provider.origin, store, &self.clock, &self.keys)
     }
 
     /// Someone signed in, whose access token lapses a hundred seconds after [`START`].
@@ -163,20 +168,7 @@ impl Scene {
 
     /// The record that a sign-in writes for this ticket.
     pub(super) fn record_of(&self, ticket: &SessionTicket) -> SessionRecord {
-        let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
-        let hot = HotPart {
-            access_token: AccessToken::new("access-1".to_owned()),
-            id_token: None,
-            claims: claims.only(&["name"]),
-        };
-        let refresh_token = Some(RefreshToken::new("refresh-1".to_owned()));
-        let parts = Parts {
-            hot,
-            cold: ColdPart { refresh_token, id_token: None, claims },
-            access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
-            refresh_at: Some(START.plus(Duration::from_secs(80))),
-        };
-        self.sessions.record(&parts, 1, ticket)
+        record_of(&self.sessions, ticket, "refresh-1")
     }
 
     /// What the token endpoint answers from now on.
@@ -210,21 +202,39 @@ impl Scene {
     }
 }
 
+/// The first record of a session, whose access token lapses a hundred seconds after [`START`].
+pub(super) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_token: &str) -> SessionRecord {
+    let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
+    let hot = HotPart {
+        access_token: AccessToken::new("access-1".to_owned()),
+        id_token: None,
+        claims: claims.only(&["name"]),
+    };
+    let refresh_token = Some(RefreshToken::new(refresh_token.to_owned()));
+    let parts = Parts {
+        hot,
+        cold: ColdPart { refresh_token, id_token: None, claims },
+        access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
+        refresh_at: Some(START.plus(Duration::from_secs(80))),
+    };
+    sessions.record(&parts, 1, ticket)
+}
+
 fn instance(
-    provider: &ScriptedProvider,
-    store: &Arc<FatefulStore>,
+    issuer: &str,
+    store: Arc<dyn SessionStore>,
     clock: &Arc<StoppedClock>,
     keys: &Arc<dyn KeySource>,
 ) -> Sessions {
     Sessions::new(SessionsSettings {
-        store: Arc::clone(store) as Arc<dyn SessionStore>,
+        store,
         keys: Arc::clone(keys),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         lifetime: SessionLifetime { idle: Duration::from_secs(86_400), absolute: Duration::from_secs(86_400) },
         cache_ttl: Duration::from_secs(5),
         refresh_before: RefreshBefore::Share(20),
         header_needs: HeaderNeeds { claims: Some(&["name"]), id_token: false },
-        issuer: provider.origin.clone(),
+        issuer: issuer.to_owned(),
         client_id: "client".to_owned(),
     })
 }
