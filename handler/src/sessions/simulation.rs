@@ -123,7 +123,7 @@ enum SignOut {
     OwnTwice,
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "local")]
 async fn no_refresh_ever_undoes_a_sign_out() {
     let scene = Scene::new();
     scene.answers(Reply::Rotated);
