@@ -8,23 +8,24 @@ use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use tracing::Instrument as _;
 
 use crate::config::{Configuration, Listener};
 use crate::endpoints::{self, Destination, Request};
 use crate::proxy::RequestTarget;
 use crate::public_origin::PublicOrigin;
 use crate::state::{AppState, SharedState};
-use crate::telemetry::Causes;
-use crate::web::{Error, Failure, Passed, RequestId, is_host_ping};
+use crate::telemetry::{self, Causes, IncomingContext, metrics};
+use crate::web::{Error, Failure, Passed, RequestId, header_text, is_host_ping};
 
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
 
-/// Binds and serves. Nothing is asked of the network before the first request.
+/// Binds and serves a process that `started` then. Nothing is asked of the network before the first request.
 ///
 /// # Errors
 /// When the address can't be bound.
-pub fn serve(configuration: Configuration) -> io::Result<Server> {
+pub fn serve(configuration: Configuration, started: Instant) -> io::Result<Server> {
     let (address, workers) = (configuration.listener.address(), configuration.workers);
     let shared = Arc::new(SharedState::new(configuration).map_err(io::Error::other)?);
     let followed = Arc::clone(&shared);
@@ -32,6 +33,7 @@ pub fn serve(configuration: Configuration) -> io::Result<Server> {
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
     let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).shutdown_timeout(5).bind(address)?;
+    metrics::listening(started.elapsed());
     for address in server.addrs() {
         tracing::info!(%address, "listening");
     }
@@ -59,8 +61,11 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         Err(_) => Destination::Nothing,
     };
     let route = destination.route(target.as_ref().ok(), &state);
+    let incoming =
+        IncomingContext { traceparent: header_text(&req, "traceparent"), tracestate: header_text(&req, "tracestate") };
+    let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming);
     let answered = match target {
-        Ok(target) => answer(&req, target, destination, &id, payload, &state).await,
+        Ok(target) => answer(&req, target, destination, &id, payload, &state).instrument(span.clone()).await,
         Err(error) => Err(error),
     };
     let code = answered.as_ref().err().map(Error::code);
@@ -69,13 +74,17 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         let (public_origin, signin) = (&state.public_origin, &state.path("signin"));
         Failure { req: &req, id: &id, public_origin, signin, is_api: destination.is_api() }.respond(&error)
     });
-    let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+    let status = answer.status().as_u16();
+    telemetry::say_how_it_ended(&span, status, code);
+    let took = started.elapsed();
+    metrics::request(req.method().as_str(), route, status, code, took);
+    let duration_ms = took.as_secs_f64() * 1_000.0;
     tracing::info!(
         target: "request",
         method = %req.method(),
         request.id = id.as_str(),
         route,
-        status = answer.status().as_u16(),
+        status,
         code,
         duration_ms,
         "answered"

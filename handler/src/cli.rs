@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +10,13 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use zeroize::Zeroizing;
 
 use crate::app;
+use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
 use crate::random;
 use crate::state::{AppState, SharedState};
-use crate::telemetry::{self, Causes, Format};
+use crate::telemetry::{self, Causes, Exporters, Format};
+use crate::tls;
 
 const USAGE: &str = "\
 Usage: oauth-proxy [COMMAND]
@@ -57,18 +60,24 @@ pub fn run(arguments: &[String]) -> ExitCode {
 }
 
 fn serve() -> ExitCode {
+    let started = Instant::now();
     let environment = Environment::of_this_process();
     let host_port = environment.functions_host_port();
     let format = if host_port.is_some() { Format::Json } else { Format::Text };
     let configuration = Configuration::read(&environment);
-    let _guard = telemetry::start(format, log_filter(&environment));
+    let exporters = configuration.as_ref().map_or(Ok(None), exporters);
+    let sending = exporters.as_ref().ok().and_then(Option::as_ref);
+    let _guard = telemetry::start(format, log_filter(&environment), sending);
+    if let Err(error) = &exporters {
+        tracing::warn!(code = "telemetry_unsent", cause = %Causes(&**error), "telemetry is lost");
+    }
 
     let server = match (configuration, host_port) {
         (Ok(configuration), _) => {
             for warning in &configuration.warnings {
                 tracing::warn!("{warning}");
             }
-            actix_web::rt::System::new().block_on(async { app::serve(configuration)?.await })
+            actix_web::rt::System::new().block_on(async { app::serve(configuration, started)?.await })
         }
         // An exit would only make the host start us twice more and then give up without a word to anyone.
         (Err(mistakes), Some(port)) => {
@@ -87,6 +96,17 @@ fn serve() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What sends metrics and traces. Where nothing does, people are served all the same.
+fn exporters(configuration: &Configuration) -> Result<Option<Exporters>, Box<dyn std::error::Error>> {
+    let (settings, tls) = (&configuration.exporters, tls::client_config());
+    let needs_identity = settings.application_insights.as_ref().is_some_and(|insights| insights.needs_identity);
+    let bearer = match needs_identity {
+        true => Some(monitor_bearer(AzureCredential::new(&configuration.identity, &tls)?)),
+        false => None,
+    };
+    Ok(Exporters::start(settings, &tls, bearer)?)
 }
 
 /// `LOG`, which `Configuration` checks; the server library's own start is of no interest.

@@ -14,7 +14,7 @@ use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, Route
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{CookieNames, GatewayDoor, GatewayProof, LoginCookies, SessionCookie};
+use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, SessionCookie};
 
 /// What all workers share.
 pub struct SharedState {
@@ -40,7 +40,7 @@ pub struct SharedState {
     clock: Arc<dyn Clock>,
     relying_party: Arc<RelyingPartySettings>,
     provider: Arc<ProviderCache>,
-    gateway_proof: GatewayProof,
+    gateway_settings: GatewaySettings,
     gateway_issuer: Arc<ProviderCache>,
     tls: Arc<rustls::ClientConfig>,
 }
@@ -103,7 +103,7 @@ impl SharedState {
             clock,
             relying_party,
             provider: Arc::default(),
-            gateway_proof: configuration.gateway_proof,
+            gateway_settings: configuration.gateway,
             gateway_issuer: Arc::default(),
             tls,
         })
@@ -187,7 +187,8 @@ impl AppState {
     pub fn new(shared: Arc<SharedState>) -> Self {
         let (settings, provider) = (Arc::clone(&shared.relying_party), Arc::clone(&shared.provider));
         let relying_party = RelyingParty::new(settings, provider, Arc::clone(&shared.tls));
-        let gateway = GatewayDoor::new(shared.gateway_proof.clone(), Arc::clone(&shared.gateway_issuer), &shared.tls);
+        let gateway =
+            GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.tls);
         let forwarder = Forwarder::new(Arc::clone(&shared.tls), ForwarderSettings::default());
         Self { shared, relying_party, gateway, forwarder }
     }

@@ -16,7 +16,8 @@ use azure_data_cosmos::{AccountReference, ContainerClient, CosmosClient, CosmosE
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -27,6 +28,7 @@ use crate::clock::Timestamp;
 use crate::sessions::{
     Etag, IndexKey, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex, StoredRecord,
 };
+use crate::telemetry::metrics;
 
 const ROLE: &str = "Cosmos DB Built-in Data Contributor";
 const CONTAINER: &str = "database or container";
@@ -144,12 +146,13 @@ impl CosmosStore {
     async fn read<T: DeserializeOwned>(&self, id: &str) -> Result<Option<(T, Etag)>, StoreError> {
         let container = self.container().await?;
         let options = ItemReadOptions::default().with_operation_options(self.options.clone());
-        let response = match container.read_item(id.to_owned(), id, Some(options)).await {
+        let asked = call(Operation::Read, container.read_item(id.to_owned(), id, Some(options))).await;
+        let response = match asked {
             Ok(response) => response,
             Err(error) if is_absent(error.status()) => return Ok(None),
             Err(error) => return Err(unavailable(access_error(error))),
         };
-        let etag = etag(Operation::Read, &response)?;
+        let etag = etag(&response)?;
         let item = response.into_model().map_err(|error| unavailable(access_error(error)))?;
         Ok(Some((item, etag)))
     }
@@ -160,13 +163,13 @@ impl CosmosStore {
         let options = ItemWriteOptions::default().with_operation_options(self.options.clone());
         match read {
             None => {
-                let created = container.create_item(id.to_owned(), id, item, Some(options)).await;
-                written(Operation::Create, created)
+                let created = container.create_item(id.to_owned(), id, item, Some(options));
+                written(call(Operation::Create, created).await)
             }
             Some(read) => {
                 let options = options.with_precondition(Precondition::if_match(read.0.clone()));
-                let replaced = container.replace_item(id.to_owned(), id, item, Some(options)).await;
-                written(Operation::Replace, replaced)
+                let replaced = container.replace_item(id.to_owned(), id, item, Some(options));
+                written(call(Operation::Replace, replaced).await)
             }
         }
     }
@@ -176,9 +179,40 @@ fn of_another_version() -> StoreError {
     unavailable(AccessError::Answer("an item of another version"))
 }
 
-fn written(operation: Operation, outcome: Result<ItemResponse, CosmosError>) -> Result<Etag, StoreError> {
+/// One call, with its span, its time and its charge.
+async fn call(
+    operation: Operation,
+    asked: impl Future<Output = Result<ItemResponse, CosmosError>>,
+) -> Result<ItemResponse, CosmosError> {
+    let (started, name) = (Instant::now(), operation.name());
+    let span = tracing::trace_span!(target: "span", "call", otel.name = "store", otel.kind = "client",
+        db.system.name = "azure.cosmosdb", db.operation.name = name);
+    let answered = asked.instrument(span).await;
+    let charge = answered.as_ref().ok().and_then(|response| response.headers().request_charge());
+    let charge = charge.map(|charge| charge.value());
+    metrics::store_call(name, answered.as_ref().err().map(failure), charge, started.elapsed());
+    answered
+}
+
+/// What metrics call it.
+fn failure(error: &CosmosError) -> &'static str {
+    let status = error.status();
+    if status.is_timeout() {
+        "timeout"
+    } else if status.is_throttled() {
+        "throttled"
+    } else if status.is_conflict() || status.is_precondition_failed() {
+        "conflict"
+    } else if is_absent(status) {
+        "missing"
+    } else {
+        "unavailable"
+    }
+}
+
+fn written(outcome: Result<ItemResponse, CosmosError>) -> Result<Etag, StoreError> {
     match outcome {
-        Ok(response) => etag(operation, &response),
+        Ok(response) => etag(&response),
         Err(error) if error.status().is_conflict() || error.status().is_precondition_failed() => {
             Err(StoreError::Conflict)
         }
@@ -187,8 +221,7 @@ fn written(operation: Operation, outcome: Result<ItemResponse, CosmosError>) -> 
     }
 }
 
-fn etag(operation: Operation, response: &ItemResponse) -> Result<Etag, StoreError> {
-    charge(operation, response);
+fn etag(response: &ItemResponse) -> Result<Etag, StoreError> {
     let etag = response.headers().etag().map(|etag| Etag(etag.to_string()));
     etag.ok_or_else(|| unavailable(AccessError::Answer("an item without an ETag")))
 }
@@ -196,11 +229,6 @@ fn etag(operation: Operation, response: &ItemResponse) -> Result<Etag, StoreErro
 /// A missing item. A missing container is another thing: nobody is signed out by it.
 fn is_absent(status: CosmosStatus) -> bool {
     status.is_not_found()
-}
-
-fn charge(operation: Operation, response: &ItemResponse) {
-    let Some(charge) = response.headers().request_charge() else { return };
-    tracing::trace!(operation = operation.name(), request_charge = charge.value(), "the store was asked");
 }
 
 impl Operation {

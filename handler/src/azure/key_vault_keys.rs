@@ -15,6 +15,7 @@ use super::key_versions::choose;
 use super::{AccessError, KeyVault};
 use crate::clock::Clock;
 use crate::crypto::{KeyRing, KeySource, KeysUnavailable};
+use crate::telemetry::metrics;
 
 /// How long a request waits for a load.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -90,10 +91,10 @@ impl KeyVaultKeys {
 
     async fn load(&self) {
         self.progress.send_modify(|progress| progress.is_loading = true);
-        for (name, held) in
-            [(&self.settings.cookie_key_name, &self.cookie), (&self.settings.token_key_name, &self.token)]
-        {
-            held.take(self.fetch(name, &held.ring()).await, name);
+        let cookie = ("cookie", &self.settings.cookie_key_name, &self.cookie);
+        let token = ("token", &self.settings.token_key_name, &self.token);
+        for (purpose, name, held) in [cookie, token] {
+            held.take(self.fetch(purpose, name, &held.ring()).await, name);
         }
         self.progress.send_modify(|progress| {
             progress.is_loading = false;
@@ -101,11 +102,16 @@ impl KeyVaultKeys {
         });
     }
 
-    async fn fetch(&self, name: &str, in_hand: &KeyRing) -> Result<KeyRing, NoKeys> {
+    async fn fetch(&self, purpose: &'static str, name: &str, in_hand: &KeyRing) -> Result<KeyRing, NoKeys> {
         let failed = |error| NoKeys::Access(name.to_owned(), error);
         let versions = self.vault.versions(name).await.map_err(failed)?;
-        let mut keys = Vec::new();
-        for version in choose(versions, self.settings.activation_delay, self.clock.now()) {
+        let (mut keys, now) = (Vec::new(), self.clock.now());
+        let chosen = choose(versions, self.settings.activation_delay, now);
+        if let Some(sealing) = chosen.first() {
+            let expires_in = sealing.expires.map(|expires| expires.since(now));
+            metrics::key(purpose, now.since(sealing.created), expires_in);
+        }
+        for version in chosen {
             let key = match in_hand.find(version.kid.as_str()) {
                 Some((_, key)) => key.clone(),
                 None => self.vault.key(name, &version.kid).await.map_err(failed)?,

@@ -11,6 +11,7 @@ mod key_vault_assertion;
 mod key_vault_keys;
 mod key_versions;
 mod managed_identity_assertion;
+mod monitor;
 
 pub use access_error::AccessError;
 pub use cosmos_store::{CosmosAuthorization, CosmosSettings, CosmosStore};
@@ -19,3 +20,4 @@ pub use key_vault::KeyVault;
 pub use key_vault_assertion::KeyVaultAssertion;
 pub use key_vault_keys::{KeyVaultKeys, KeyVaultKeysSettings};
 pub use managed_identity_assertion::ManagedIdentityAssertion;
+pub use monitor::monitor_bearer;

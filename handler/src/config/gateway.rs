@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::Environment;
 use super::reader::{Reader, Setting};
 use crate::transport_security::is_https_or_loopback;
-use crate::web::GatewayProof;
+use crate::web::{GatewayProof, GatewaySettings};
 
 const GATEWAY_PROOF: Setting = Setting {
     name: "GATEWAY_PROOF",
@@ -44,6 +44,12 @@ const GATEWAY_PROOF_SECRETS: Setting = Setting {
     example: "<secret>",
 };
 
+const GATEWAY_CERTIFICATE_FINGERPRINTS: Setting = Setting {
+    name: "GATEWAY_CERTIFICATE_FINGERPRINTS",
+    expected: "one or two SHA-256 fingerprints of certificates, 64 hex digits each, separated by a comma, with a GATEWAY_PROOF",
+    example: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+};
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     None,
@@ -55,7 +61,19 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     environment: &Environment,
     warnings: &mut Vec<&'static str>,
-) -> Option<GatewayProof> {
+) -> Option<GatewaySettings> {
+    let certificates = reader.parse_or(GATEWAY_CERTIFICATE_FINGERPRINTS, Vec::new(), fingerprints);
+    let proof = proof(reader, environment, warnings);
+    let (certificates, proof) = (certificates?, proof?);
+    if matches!(proof, GatewayProof::None) && !certificates.is_empty() {
+        let problem = "with GATEWAY_PROOF=none anyone could have written the header that names the certificate";
+        reader.mistake(GATEWAY_CERTIFICATE_FINGERPRINTS, problem.to_owned());
+        return None;
+    }
+    Some(GatewaySettings { proof, certificates })
+}
+
+fn proof(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<&'static str>) -> Option<GatewayProof> {
     let kind = reader.parse_or(GATEWAY_PROOF, Kind::None, |text| match text {
         "none" => Some(Kind::None),
         "shared_secret" => Some(Kind::SharedSecret),
@@ -119,6 +137,22 @@ fn secrets(text: &str) -> Option<Vec<Zeroizing<String>>> {
     let is_strong =
         |secret: &Zeroizing<String>| secret.len() >= 32 && secret.bytes().all(|byte| byte.is_ascii_graphic());
     ((1..=2).contains(&secrets.len()) && secrets.iter().all(is_strong)).then_some(secrets)
+}
+
+fn fingerprints(text: &str) -> Option<Vec<[u8; 32]>> {
+    let digests: Vec<[u8; 32]> = text.split(',').map(|digits| fingerprint(digits.trim())).collect::<Option<_>>()?;
+    (digests.len() <= 2).then_some(digests)
+}
+
+fn fingerprint(digits: &str) -> Option<[u8; 32]> {
+    if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 fn issuer(text: &str) -> Option<String> {

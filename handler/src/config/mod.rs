@@ -12,6 +12,7 @@ mod reader;
 mod routes;
 mod sessions;
 mod store;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use crate::oidc::RelyingPartySettings;
 use crate::proxy::{HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
-use crate::web::GatewayProof;
+use crate::telemetry::ExportersSettings;
+use crate::web::GatewaySettings;
 
 pub use environment::Environment;
 pub use keys::KeySettings;
@@ -47,8 +49,8 @@ pub struct Configuration {
     pub cookie_prefix: String,
     /// Which path goes to which Upstream.
     pub routes: RouteTable,
-    /// How the gateway in front of us proves itself.
-    pub gateway_proof: GatewayProof,
+    /// What the gateway in front of us must show.
+    pub gateway: GatewaySettings,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
     /// The Provider, and us there.
@@ -67,6 +69,8 @@ pub struct Configuration {
     pub keys: KeySettings,
     /// Who we are to Azure's services.
     pub identity: Identity,
+    /// Where metrics and traces go.
+    pub exporters: ExportersSettings,
     /// What an operator should know at every start.
     pub warnings: Vec<&'static str>,
 }
@@ -146,7 +150,8 @@ impl Configuration {
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let header_preset = reader.parse_or(HEADER_PRESET, HeaderPreset::default(), |text| text.parse().ok());
         let log = reader.parse_or(LOG, (), log_filter);
-        let gateway_proof = gateway::read(&mut reader, environment, &mut warnings);
+        let gateway = gateway::read(&mut reader, environment, &mut warnings);
+        let exporters = telemetry::read(&mut reader, environment);
 
         let has_no_vault = keys.as_ref().is_some_and(|keys| matches!(keys, KeySettings::Static { .. }));
         provider::check_vault(&mut reader, provider.as_ref().and_then(|(_, azure)| azure.as_ref()), has_no_vault);
@@ -157,9 +162,11 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let (Some(store), Some(keys), Some(identity)) = (store, keys, identity) else { return Err(mistakes) };
-        let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(gateway_proof), Some(())) =
-            (sessions, workers, cookie_prefix, header_preset, gateway_proof, log)
+        let (Some(store), Some(keys), Some(identity), Some(exporters)) = (store, keys, identity, exporters) else {
+            return Err(mistakes);
+        };
+        let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(gateway), Some(())) =
+            (sessions, workers, cookie_prefix, header_preset, gateway, log)
         else {
             return Err(mistakes);
         };
@@ -173,7 +180,7 @@ impl Configuration {
             auth_prefix,
             cookie_prefix,
             routes,
-            gateway_proof,
+            gateway,
             header_preset,
             relying_party,
             assertion,
@@ -183,6 +190,7 @@ impl Configuration {
             store,
             keys,
             identity,
+            exporters,
             warnings,
         })
     }

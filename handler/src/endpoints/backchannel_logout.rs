@@ -9,6 +9,7 @@ use actix_web::web::Payload;
 use super::{Request, form};
 use crate::oidc::LogoutToken;
 use crate::state::AppState;
+use crate::telemetry::metrics;
 use crate::web::{BackchannelLogoutError, Error};
 
 /// Ends the sessions that the logout token names, once.
@@ -27,6 +28,7 @@ pub(super) async fn backchannel_logout(
     let ended = end(&token, request, state).await?;
     tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
         "the provider ended sessions");
+    metrics::sign_out("provider", ended);
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish()) // 2.8
 }
 

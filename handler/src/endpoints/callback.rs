@@ -10,6 +10,7 @@ use super::{Request, form, return_url, see_other};
 use crate::oidc::AuthorizationResponse;
 use crate::return_url::ReturnUrl;
 use crate::state::AppState;
+use crate::telemetry::metrics;
 use crate::web::Error;
 
 /// Checks the response, exchanges the code, starts the session and goes where the person was going.
@@ -29,6 +30,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
             let error = Error::SignIn { error, return_url };
             tracing::warn!(target: "audit", event = "sign_in_failed", request.id = request.id.as_str(),
                 code = error.code(), "a sign-in failed");
+            metrics::sign_in(error.code());
             return Err(error);
         }
     };
@@ -41,6 +43,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     }
     tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed in");
+    metrics::sign_in("ok");
     let cookies = [state.session_cookie.set(&ticket), state.login_cookies.forget(&state_parameter)];
     Ok(see_other(return_url.as_str(), cookies))
 }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Request;
 use crate::state::AppState;
+use crate::telemetry::metrics;
 use crate::web::Error;
 
 /// Ends the sessions of one sign-in at the Provider.
@@ -23,6 +24,7 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
     let ended = state.sessions.end_all(&state.sessions.provider_session(&sid), request.now).await?;
     tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
         "the provider ended sessions");
+    metrics::sign_out("provider", ended);
 
     let ancestor = Url::parse(issuer).map_or_else(|_| "'none'".to_owned(), |url| url.origin().ascii_serialization());
     let policy = format!("default-src 'none'; frame-ancestors {ancestor}");

@@ -4,10 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Payload;
 use hyper::header::{HeaderName, HeaderValue};
+use tracing::Instrument as _;
 
 use super::Request;
 use crate::proxy::{Access, ForwardRequest, Route, identity_headers};
 use crate::state::AppState;
+use crate::telemetry::{self, metrics};
 use crate::web::{Error, check_csrf};
 
 /// Forwards to the Upstream of the longest matching route.
@@ -30,6 +32,7 @@ async fn proxy_session(
     check_csrf(request.http, &state.public_origin)?;
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let hot = session.ok_or(Error::SessionRequired)?.hot;
+    metrics::session_age(request.now.since(ticket.issued_at));
 
     let id_token = hot.id_token.as_deref().map(String::as_str);
     let identity = identity_headers(state.header_preset, hot.claims.as_map(), id_token, hot.access_token.expose());
@@ -51,6 +54,8 @@ async fn forward(
     let mut injected = identity.unwrap_or_default();
     let address = request.passed.client_address.and_then(|address| address.to_string().parse().ok());
     injected.extend(address.map(|address| (HeaderName::from_static("x-forwarded-for"), address)));
+    let span = telemetry::client_span("upstream");
+    injected.extend(telemetry::outgoing_context(&span));
     let outgoing = ForwardRequest {
         method: request.http.method(),
         target: request.target,
@@ -61,5 +66,5 @@ async fn forward(
         public_host: state.public_origin.authority(),
         public_scheme: state.public_origin.scheme(),
     };
-    Ok(state.forwarder.forward(route.upstream(), &outgoing, payload).await?)
+    Ok(state.forwarder.forward(route.upstream(), &outgoing, payload).instrument(span).await?)
 }

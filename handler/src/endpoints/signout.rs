@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{Request, return_url, see_other};
 use crate::return_url::ReturnUrl;
 use crate::state::AppState;
+use crate::telemetry::metrics;
 use crate::web::{Error, Link, Page, check_csrf, is_background, is_navigation};
 
 /// Writes the tombstone, clears the cookie, revokes in the background and leads to the Provider's own sign-out.
@@ -28,6 +29,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     tracing::info!(target: "audit", event = "signed_out", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed out");
 
+    metrics::sign_out("person", 1);
     let return_url = return_url(request.query("redirect").as_deref(), state);
     let id_token = cold.and_then(|cold| cold.id_token);
     let location = after_sign_out(id_token.as_deref().map(String::as_str), return_url.as_ref(), request, state).await;

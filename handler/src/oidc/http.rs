@@ -9,6 +9,7 @@ use awc::error::{ConnectError, SendRequestError};
 use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use awc::{Client, ClientRequest, ClientResponse, Connector};
 use bytes::Bytes;
+use tracing::Instrument as _;
 
 use super::ProviderError;
 use super::client_authentication::AuthenticatedForm;
@@ -87,7 +88,9 @@ impl Http {
                 number(&answer, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY));
             Ok(Answer { status: answer.status().as_u16(), retry_after, body })
         };
-        tokio::time::timeout(self.exchange, exchange).await.unwrap_or(Err(ProviderError::NoAnswer))
+        let span = tracing::trace_span!(target: "span", "call", otel.name = "provider", otel.kind = "client");
+        let answered = tokio::time::timeout(self.exchange, exchange.instrument(span)).await;
+        answered.unwrap_or(Err(ProviderError::NoAnswer))
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
 use crate::clock::Timestamp;
 use crate::oidc::{CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
 use crate::random;
+use crate::telemetry::metrics;
 
 /// Longer than a claim's own write (5 s), what the Provider is given, and the write of what it gave (15 s).
 const LEASE: Duration = Duration::from_secs(45);
@@ -75,6 +76,17 @@ pub enum SessionError {
 enum Claim {
     Taken { record: Box<StoredRecord>, cold: ColdPart, refresh_token: RefreshToken },
     Over(RefreshOutcome),
+}
+
+/// Since when another's lease is waited for; told when the waiting ends, however it ends.
+struct LeaseWait(Option<Instant>);
+
+impl Drop for LeaseWait {
+    fn drop(&mut self) {
+        if let Some(since) = self.0 {
+            metrics::lease_wait(since.elapsed());
+        }
+    }
 }
 
 impl Sessions {
@@ -149,7 +161,22 @@ impl Sessions {
             Claim::Taken { record, cold, refresh_token } => (*record, cold, refresh_token),
             Claim::Over(outcome) => return Ok(outcome),
         };
-        let asked = timeout(PROVIDER_BUDGET, relying_party.refresh(&refresh_token, &cold.claims, self.now())).await;
+        let started = Instant::now();
+        let outcome = self.exchange(ticket, relying_party, record, cold, &refresh_token).await;
+        metrics::refresh(told(&outcome), started.elapsed());
+        outcome
+    }
+
+    /// Asks the Provider, and writes what it says over what was claimed.
+    async fn exchange(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        record: StoredRecord,
+        cold: ColdPart,
+        refresh_token: &RefreshToken,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let asked = timeout(PROVIDER_BUDGET, relying_party.refresh(refresh_token, &cold.claims, self.now())).await;
         let no_answer =
             RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoAnswer };
         match asked.unwrap_or(Err(no_answer)) {
@@ -177,6 +204,7 @@ impl Sessions {
     async fn claim(&self, ticket: &SessionTicket, from: Freshness) -> Result<Claim, StoreError> {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
+        let mut wait = LeaseWait(None);
         loop {
             let now = self.now();
             let Some(stored) = self.read(&ticket.sid.key(), now).await? else {
@@ -200,6 +228,7 @@ impl Sessions {
                     return Ok(Claim::Over(RefreshOutcome::Unavailable { retry_after }));
                 }
                 Some(_) => {
+                    wait.0.get_or_insert_with(Instant::now);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -349,6 +378,16 @@ impl Sessions {
             Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(()),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
+    }
+}
+
+/// What metrics call it.
+fn told(outcome: &Result<RefreshOutcome, StoreError>) -> &'static str {
+    match outcome {
+        Ok(RefreshOutcome::Refreshed) => "ok",
+        Ok(RefreshOutcome::Ended) => "session_ended",
+        Ok(RefreshOutcome::Unavailable { .. }) => "provider_unavailable",
+        Err(_) => "store_unavailable",
     }
 }
 

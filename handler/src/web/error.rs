@@ -297,6 +297,7 @@ fn gateway_code(error: &GatewayProofError) -> &'static str {
         GatewayProofError::Missing => "gateway_proof_missing",
         GatewayProofError::Token(GatewayTokenError::Unavailable(_)) => "gateway_proof_unavailable",
         GatewayProofError::Secret
+        | GatewayProofError::Certificate
         | GatewayProofError::Token(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity) => {
             "gateway_proof_invalid"
         }

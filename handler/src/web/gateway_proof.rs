@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -18,6 +20,9 @@ use crate::oidc::{GatewayTokenError, GatewayTokenVerifier, Issuer, ProviderCache
 
 /// Whose request it was, as the gateway saw it.
 const CLIENT_ADDRESS: &str = "x-gateway-client-address";
+
+/// The certificate that App Service saw at the end of its TLS, in base64: no client's header of this name passes it.
+const CLIENT_CERTIFICATE: &str = "x-arr-clientcert";
 
 /// How long a token that was verified is taken for proof again: a key that its issuer withdraws matters after that.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -50,6 +55,15 @@ pub enum GatewayProof {
     },
 }
 
+/// What the gateway must show.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// How it proves itself.
+    pub proof: GatewayProof,
+    /// SHA-256 of each certificate that it may have shown besides; empty asks for none.
+    pub certificates: Vec<[u8; 32]>,
+}
+
 /// Why a request is refused at the door.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayProofError {
@@ -59,6 +73,9 @@ pub enum GatewayProofError {
     /// The secret is neither of ours.
     #[error("the gateway's secret is another")]
     Secret,
+    /// The connection's certificate is none of the gateway's.
+    #[error("the gateway showed no certificate, or another")]
+    Certificate,
     /// The token proves nothing, or can't be judged now.
     #[error(transparent)]
     Token(#[from] GatewayTokenError),
@@ -66,7 +83,7 @@ pub enum GatewayProofError {
 
 /// One worker's door.
 pub struct GatewayDoor {
-    proof: GatewayProof,
+    settings: GatewaySettings,
     verifier: Option<GatewayTokenVerifier>,
     remembered: RefCell<Vec<([u8; 32], Timestamp)>>,
 }
@@ -81,8 +98,8 @@ pub struct Passed {
 impl GatewayDoor {
     /// The door of one more worker; what is known of the issuer is shared by all.
     #[must_use]
-    pub fn new(proof: GatewayProof, cache: Arc<ProviderCache>, tls: &rustls::ClientConfig) -> Self {
-        let verifier = match &proof {
+    pub fn new(settings: GatewaySettings, cache: Arc<ProviderCache>, tls: &rustls::ClientConfig) -> Self {
+        let verifier = match &settings.proof {
             GatewayProof::None | GatewayProof::SharedSecret { .. } => None,
             GatewayProof::ManagedIdentity { issuer, audience, object_ids, .. } => Some(GatewayTokenVerifier {
                 issuer: Issuer::new(issuer, cache, tls),
@@ -90,7 +107,7 @@ impl GatewayDoor {
                 object_ids: object_ids.clone(),
             }),
         };
-        Self { proof, verifier, remembered: RefCell::default() }
+        Self { settings, verifier, remembered: RefCell::default() }
     }
 
     /// Lets a request in, or says what it lacks.
@@ -98,7 +115,8 @@ impl GatewayDoor {
     /// # Errors
     /// See [`GatewayProofError`].
     pub async fn pass(&self, req: &HttpRequest, now: Timestamp) -> Result<Passed, GatewayProofError> {
-        match &self.proof {
+        check_certificate(req, &self.settings.certificates)?;
+        match &self.settings.proof {
             GatewayProof::None => return Ok(Passed::default()),
             GatewayProof::SharedSecret { header, secrets } => check_secret(req, header, secrets)?,
             GatewayProof::ManagedIdentity { header, .. } => {
@@ -139,6 +157,16 @@ impl GatewayDoor {
     }
 }
 
+fn check_certificate(req: &HttpRequest, known: &[[u8; 32]]) -> Result<(), GatewayProofError> {
+    if known.is_empty() {
+        return Ok(());
+    }
+    let shown = single_header(req, CLIENT_CERTIFICATE).and_then(|certificate| STANDARD.decode(certificate).ok());
+    let digest: Option<[u8; 32]> = shown.map(|certificate| Sha256::digest(certificate).into());
+    let is_known = digest.is_some_and(|digest| known.contains(&digest));
+    if is_known { Ok(()) } else { Err(GatewayProofError::Certificate) }
+}
+
 /// Compared with every secret, in constant time.
 fn check_secret(
     req: &HttpRequest,
@@ -174,11 +202,17 @@ mod tests {
     const TWO: &str = "two-secret-of-thirty-two-letters";
 
     fn door() -> GatewayDoor {
-        let secrets = [ONE, TWO].map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
-        GatewayDoor::new(GatewayProof::SharedSecret { header: HEADER, secrets }, Arc::default(), &no_trust())
+        door_for(&[])
     }
 
-    fn request(headers: &[(&'static str, &str)]) -> HttpRequest {
+    fn door_for(certificates: &[&[u8]]) -> GatewayDoor {
+        let secrets = [ONE, TWO].map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
+        let certificates = certificates.iter().map(|certificate| Sha256::digest(certificate).into()).collect();
+        let proof = GatewayProof::SharedSecret { header: HEADER, secrets };
+        GatewayDoor::new(GatewaySettings { proof, certificates }, Arc::default(), &no_trust())
+    }
+
+    fn request(headers: &[(&str, &str)]) -> HttpRequest {
         let start = TestRequest::get();
         headers.iter().fold(start, |request, header| request.append_header(*header)).to_http_request()
     }
@@ -207,10 +241,34 @@ mod tests {
 
         let told = door().pass(&request(&address("2001:db8::1")), NOW).await.unwrap();
         let garbled = door().pass(&request(&address("1.2.3.4, 5.6.7.8")), NOW).await.unwrap();
-        let open = GatewayDoor::new(GatewayProof::None, Arc::default(), &no_trust());
+        let settings = GatewaySettings { proof: GatewayProof::None, certificates: Vec::new() };
+        let open = GatewayDoor::new(settings, Arc::default(), &no_trust());
         let unproved = open.pass(&request(&address("192.0.2.7")), NOW).await.unwrap();
 
         assert_eq!(told.client_address, Some("2001:db8::1".parse().unwrap()));
         assert_eq!((garbled.client_address, unproved.client_address), (None, None));
+    }
+
+    #[actix_web::test]
+    async fn a_certificate_is_asked_for_besides_the_proof() {
+        let door = door_for(&[b"one", b"two"]);
+        let encoded = |certificate: &[u8]| STANDARD.encode(certificate);
+        let (one, two, other) = (encoded(b"one"), encoded(b"two"), encoded(b"other"));
+
+        for shown in [&one, &two] {
+            assert!(door.pass(&request(&[(HEADER, ONE), (CLIENT_CERTIFICATE, shown)]), NOW).await.is_ok());
+        }
+        let refused: [&[(&str, &str)]; 4] = [
+            &[(HEADER, ONE)],
+            &[(HEADER, ONE), (CLIENT_CERTIFICATE, &other)],
+            &[(HEADER, ONE), (CLIENT_CERTIFICATE, "not base64")],
+            &[(HEADER, ONE), (CLIENT_CERTIFICATE, &one), (CLIENT_CERTIFICATE, &one)],
+        ];
+        for headers in refused {
+            let answer = door.pass(&request(headers), NOW).await;
+            assert!(matches!(answer, Err(GatewayProofError::Certificate)), "{headers:?}");
+        }
+        let unproved = door.pass(&request(&[(CLIENT_CERTIFICATE, &one)]), NOW).await;
+        assert!(matches!(unproved, Err(GatewayProofError::Missing)));
     }
 }

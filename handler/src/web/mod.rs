@@ -19,7 +19,7 @@ pub use csrf::{CsrfRejection, check_csrf};
 pub use error::{BackchannelLogoutError, Error};
 pub use failure::Failure;
 pub use functions_host::is_host_ping;
-pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, Passed};
+pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySettings, Passed};
 pub use login_cookies::{LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};

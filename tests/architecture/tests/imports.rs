@@ -17,11 +17,23 @@ const TABLE: &[(&str, &[&str])] = &[
     ("crypto", &["random"]),
     ("oidc", &["random", "clock", "transport_security"]),
     ("proxy", &[]),
-    ("sessions", &["crypto", "oidc", "clock", "random"]),
-    ("azure", &["crypto", "sessions", "oidc", "clock", "transport_security"]),
+    ("sessions", &["crypto", "oidc", "clock", "random", "telemetry"]),
+    ("azure", &["crypto", "sessions", "oidc", "clock", "telemetry", "transport_security"]),
     (
         "config",
-        &["crypto", "oidc", "proxy", "sessions", "azure", "web", "clock", "public_origin", "transport_security"],
+        &[
+            "crypto",
+            "oidc",
+            "proxy",
+            "sessions",
+            "azure",
+            "web",
+            "clock",
+            "random",
+            "telemetry",
+            "public_origin",
+            "transport_security",
+        ],
     ),
 ];
 

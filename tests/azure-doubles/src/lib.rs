@@ -1,4 +1,4 @@
-//! Key Vault and the managed identity endpoint of App Service, over real TLS, for tests of the real libraries.
+//! Key Vault, Azure Monitor's ingestion and the managed identity endpoint of App Service, over real TLS, for tests of the real libraries.
 //!
 //! They copy what the services do to a client: challenge first, pages, attributes, roles, firewalls, throttling,
 //! outages. Written from their REST references; a pass here is no proof of Azure.
@@ -7,6 +7,7 @@
 
 mod fault;
 mod identity;
+mod monitor;
 mod server;
 mod tls;
 mod vault;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub use fault::{Fault, Faults};
 pub use identity::{CLIENT_ID, Identity, OBJECT_ID};
+pub use monitor::Monitor;
 pub use vault::Vault;
 
 use server::Server;
@@ -24,40 +26,47 @@ use tls::Authority;
 /// The secret that App Service shares with an instance (`IDENTITY_HEADER`).
 const IDENTITY_HEADER: &str = "an-identity-header";
 
-/// Both services; they end when this is dropped.
+/// All services; they end when this is dropped.
 pub struct AzureDoubles {
     /// Hands out tokens, and is the issuer of them.
     pub identity: Arc<Identity>,
     /// Keeps secrets and keys.
     pub vault: Arc<Vault>,
+    /// Takes telemetry.
+    pub monitor: Arc<Monitor>,
     authority: Authority,
     identity_origin: String,
     vault_origin: String,
     identity_endpoint: String,
-    _servers: [Server; 2],
+    monitor_origin: String,
+    _servers: [Server; 3],
 }
 
 impl AzureDoubles {
-    /// Starts both on free ports of loopback.
+    /// Starts all on free ports of loopback.
     #[must_use]
     pub fn start() -> Self {
         let authority = Authority::new();
         let identity = Arc::new(Identity::new());
         let vault = Arc::new(Vault::new(Arc::clone(&identity)));
+        let monitor = Arc::new(Monitor::new(Arc::clone(&identity)));
         let identity_server = Server::start(&authority, Arc::clone(&identity) as _);
         let vault_server = Server::start(&authority, Arc::clone(&vault) as _);
+        let monitor_server = Server::start(&authority, Arc::clone(&monitor) as _);
         Self {
             identity_endpoint: format!("{}/msi/token", identity_server.origin),
             identity_origin: identity_server.origin.clone(),
             vault_origin: vault_server.origin.clone(),
+            monitor_origin: monitor_server.origin.clone(),
             identity,
             vault,
+            monitor,
             authority,
-            _servers: [identity_server, vault_server],
+            _servers: [identity_server, vault_server, monitor_server],
         }
     }
 
-    /// The settings that make a handler use both.
+    /// The settings that make a handler use vault and identity.
     #[must_use]
     pub fn settings(&self) -> [(&str, &str); 6] {
         [
@@ -70,13 +79,19 @@ impl AzureDoubles {
         ]
     }
 
+    /// What names the double of Azure Monitor.
+    #[must_use]
+    pub fn connection_string(&self) -> String {
+        format!("InstrumentationKey={CLIENT_ID};IngestionEndpoint={}/", self.monitor_origin)
+    }
+
     /// The issuer of the identity's tokens, as their `iss` and its metadata have it.
     #[must_use]
     pub fn issuer(&self) -> String {
         format!("{}/tenant/", self.identity_origin)
     }
 
-    /// The certificate that makes a client trust both.
+    /// The certificate that makes a client trust them all.
     #[must_use]
     pub fn certificate_file(&self) -> &Path {
         self.authority.file()

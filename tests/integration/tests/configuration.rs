@@ -18,6 +18,9 @@ const GATEWAY: (&str, &str) = ("GATEWAY_PROOF", "managed_identity");
 const ISSUER: (&str, &str) = ("GATEWAY_PROOF_ISSUER", "https://sts.example/tenant/");
 const AUDIENCE: (&str, &str) = ("GATEWAY_PROOF_AUDIENCE", "api://us");
 const OBJECT_IDS: (&str, &str) = ("GATEWAY_PROOF_OBJECT_IDS", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee");
+const FINGERPRINT: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+const PLAIN_INGESTION: &str =
+    "InstrumentationKey=11111111-2222-3333-4444-555555555555;IngestionEndpoint=http://collector.internal/";
 const COSMOS: (&str, &str) = ("COSMOS_ENDPOINT", "https://a.documents.azure.com/");
 const VAULT: (&str, &str) = ("KEY_VAULT_URL", "https://a.vault.azure.net/");
 
@@ -80,6 +83,13 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("GATEWAY_PROOF_HEADER", "X-Gateway-Client-Address")],
         &[("GATEWAY_PROOF_SECRETS", ""), ("GATEWAY_PROOF", "shared_secret")],
         &[("GATEWAY_PROOF_SECRETS", "THE-SECRET"), ("GATEWAY_PROOF", "shared_secret")],
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.internal:4318")],
+        &[("OTEL_EXPORTER_OTLP_HEADERS", "THE-SECRET")],
+        &[("APPLICATIONINSIGHTS_CONNECTION_STRING", "THE-SECRET")],
+        &[("APPLICATIONINSIGHTS_CONNECTION_STRING", PLAIN_INGESTION)],
+        &[("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "ClientId=x")],
+        &[("GATEWAY_CERTIFICATE_FINGERPRINTS", "9f86d081"), GATEWAY, ISSUER, AUDIENCE, OBJECT_IDS],
+        &[("GATEWAY_CERTIFICATE_FINGERPRINTS", FINGERPRINT), ("GATEWAY_PROOF", "none")],
         &[("GATEWAY_PROOF_ISSUER", ""), GATEWAY, AUDIENCE, OBJECT_IDS],
         &[("GATEWAY_PROOF_ISSUER", "http://sts.example/"), GATEWAY, AUDIENCE, OBJECT_IDS],
         &[("GATEWAY_PROOF_AUDIENCE", ""), GATEWAY, ISSUER, OBJECT_IDS],

@@ -8,12 +8,14 @@ mod browser;
 mod handler;
 mod http;
 mod provider;
+mod telemetry;
 mod upstream;
 
 pub use browser::Browser;
 pub use handler::{Handler, HandlerOutput, functions_host, run_to_end};
 pub use http::{Answer, read_answer};
 pub use provider::{Provider, Reuse, TokenAnswer};
+pub use telemetry::{Metric, Span, TelemetryReceiver};
 pub use upstream::{Received, Upstream};
 
 use std::time::{Duration, Instant};

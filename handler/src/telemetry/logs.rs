@@ -7,9 +7,13 @@ use std::io::{BufWriter, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::Exporters;
 
 /// How many lines wait for a slow reader before requests do.
 const LINES: usize = 4_096;
@@ -26,16 +30,21 @@ pub enum Format {
     Text,
 }
 
-/// Starts logging what `filter` lets through. Lines that wait are written when the guard is dropped.
-pub fn start(format: Format, filter: Targets) -> WorkerGuard {
+/// Starts logging what `filter` lets through, and sending what `exporters` send. Lines that wait are written when the
+/// guard is dropped.
+pub fn start(format: Format, filter: Targets, exporters: Option<&Exporters>) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(false).finish(stdout());
-    let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    match format {
-        Format::Json => {
-            registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).init();
+    let lines = match format {
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        Format::Text => lines.with_ansi(std::io::stdout().is_terminal()).boxed(),
+    };
+    match exporters {
+        // One filter for everything is the fastest there is.
+        None => Registry::default().with(lines).with(filter).init(),
+        Some(exporters) => {
+            Registry::default().with(vec![lines.with_filter(filter).boxed(), exporters.spans().boxed()]).init()
         }
-        Format::Text => registry.with(lines.with_ansi(std::io::stdout().is_terminal())).init(),
     }
     guard
 }
@@ -47,20 +56,5 @@ fn stdout() -> Box<dyn Write + Send> {
     match stdout.as_fd().try_clone_to_owned() {
         Ok(descriptor) => Box::new(BufWriter::with_capacity(BUFFER, File::from(descriptor))),
         Err(_) => Box::new(stdout),
-    }
-}
-
-/// An error and the errors behind it.
-pub struct Causes<'a>(pub &'a dyn std::error::Error);
-
-impl std::fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

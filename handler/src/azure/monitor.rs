@@ -1,0 +1,20 @@
+//! Tokens for Azure Monitor, which takes telemetry from identities only.
+
+use std::sync::Arc;
+
+use super::AzureCredential;
+use crate::telemetry::Bearer;
+
+const SCOPE: &str = "https://monitor.azure.com/.default";
+
+/// Gives the token of this identity; the library keeps it until it expires.
+#[must_use]
+pub fn monitor_bearer(credential: AzureCredential) -> Bearer {
+    Arc::new(move || {
+        let credential = credential.clone();
+        Box::pin(async move {
+            let token = credential.token.get_token(&[SCOPE], None).await;
+            token.ok().map(|token| token.token.secret().to_owned())
+        })
+    })
+}

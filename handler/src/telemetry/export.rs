@@ -1,0 +1,202 @@
+//! Where metrics and spans go: an OTLP receiver, Azure Monitor, or both. From threads of their own, so that no request waits
+//! for them; what is on the way when the process is killed is lost.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::registry::Registry;
+
+use super::{Causes, metrics};
+
+/// From the first byte to the last of the answer.
+const EXCHANGE: Duration = Duration::from_secs(10);
+
+/// Gives a bearer token, if it can be had.
+pub type Bearer = Arc<dyn Fn() -> BoxFuture<'static, Option<String>> + Send + Sync>;
+
+/// Where telemetry goes.
+#[derive(Clone, Debug, Default)]
+pub struct ExportersSettings {
+    /// What we call ourselves (`OTEL_SERVICE_NAME`).
+    pub service_name: String,
+    /// Which of our instances this is.
+    pub instance_id: String,
+    /// Whether an OTLP receiver is named in `OTEL_EXPORTER_OTLP_ENDPOINT`, which the library reads itself.
+    pub has_otlp: bool,
+    /// Azure Monitor.
+    pub application_insights: Option<ApplicationInsights>,
+}
+
+/// A resource of Azure Monitor.
+#[derive(Clone)]
+pub struct ApplicationInsights {
+    /// Where it is (`APPLICATIONINSIGHTS_CONNECTION_STRING`).
+    pub connection_string: String,
+    /// Whether it takes telemetry from identities only.
+    pub needs_identity: bool,
+}
+
+/// Telemetry can't be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("telemetry cannot be sent")]
+pub struct ExportError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+/// What sends, until the process ends.
+pub struct Exporters {
+    traces: SdkTracerProvider,
+    _metrics: SdkMeterProvider,
+}
+
+impl Exporters {
+    /// Starts sending; nothing where the settings name no receiver.
+    ///
+    /// # Errors
+    /// When a receiver's settings can't be used.
+    pub fn start(
+        settings: &ExportersSettings,
+        tls: &rustls::ClientConfig,
+        bearer: Option<Bearer>,
+    ) -> Result<Option<Self>, ExportError> {
+        if !settings.has_otlp && settings.application_insights.is_none() {
+            return Ok(None);
+        }
+        let client = Client::new(tls).map_err(ExportError)?;
+        let mut traces = SdkTracerProvider::builder().with_resource(resource(settings));
+        let mut meters = SdkMeterProvider::builder().with_resource(resource(settings));
+        if settings.has_otlp {
+            let spans = SpanExporter::builder().with_http().with_http_client(client.clone()).build();
+            traces = traces.with_batch_exporter(spans.map_err(failed)?);
+            let exporter = MetricExporter::builder().with_http().with_http_client(client.clone()).build();
+            meters = meters.with_reader(PeriodicReader::builder(exporter.map_err(failed)?).build());
+        }
+        if let Some(insights) = &settings.application_insights {
+            let client = Client { bearer: bearer.filter(|_| insights.needs_identity), ..client };
+            let exporter = || {
+                opentelemetry_application_insights::Exporter::new_from_connection_string(
+                    &insights.connection_string,
+                    client.clone(),
+                )
+                .map_err(ExportError)
+            };
+            traces = traces.with_batch_exporter(exporter()?);
+            meters = meters.with_reader(PeriodicReader::builder(exporter()?).build());
+        }
+        let exporters = Self { traces: traces.build(), _metrics: meters.build() };
+        metrics::start(&exporters._metrics.meter("oauth-proxy"));
+        Ok(Some(exporters))
+    }
+
+    /// What turns spans into telemetry.
+    pub(super) fn spans(&self) -> impl Layer<Registry> + use<> {
+        tracing_opentelemetry::layer()
+            .with_tracer(self.traces.tracer("oauth-proxy"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(Targets::new().with_target("span", tracing::Level::TRACE))
+    }
+}
+
+fn failed(error: opentelemetry_otlp::ExporterBuildError) -> ExportError {
+    ExportError(Box::new(error))
+}
+
+fn resource(settings: &ExportersSettings) -> Resource {
+    Resource::builder()
+        .with_service_name(settings.service_name.clone())
+        .with_attribute(opentelemetry::KeyValue::new("service.instance.id", settings.instance_id.clone()))
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// The wire to a receiver. The library's threads have no runtime, so this has one.
+#[derive(Clone)]
+struct Client {
+    http: reqwest::Client,
+    runtime: tokio::runtime::Handle,
+    bearer: Option<Bearer>,
+    is_failing: Arc<AtomicBool>,
+}
+
+impl Client {
+    fn new(tls: &rustls::ClientConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(EXCHANGE)
+            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new()
+            .name("telemetry".to_owned())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        Ok(Self { http, runtime: handle, bearer: None, is_failing: Arc::default() })
+    }
+
+    async fn exchange(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let mut request = reqwest::Request::try_from(request)?;
+        if let Some(bearer) = &self.bearer {
+            let token = bearer().await.ok_or("the identity gives no token for Azure Monitor")?;
+            let mut value = reqwest::header::HeaderValue::try_from(format!("Bearer {token}"))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
+        }
+        let answer = self.http.execute(request).await.map_err(reqwest::Error::without_url)?;
+        let status = answer.status();
+        let mut response = Response::builder().status(status);
+        if let Some(headers) = response.headers_mut() {
+            headers.extend(answer.headers().iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        Ok(response.body(answer.bytes().await?)?)
+    }
+
+    /// Says once that sending fails, and once that it works again.
+    fn note(&self, outcome: &Result<Response<Bytes>, HttpError>) {
+        let problem = match outcome {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("the receiver answered {}", response.status())),
+            Err(error) => Some(Causes(&**error).to_string()),
+        };
+        let was_failing = self.is_failing.swap(problem.is_some(), Ordering::Relaxed);
+        match problem {
+            Some(problem) if !was_failing => tracing::warn!(code = "telemetry_unsent", problem, "telemetry is lost"),
+            None if was_failing => tracing::info!("telemetry is sent again"),
+            Some(_) | None => {}
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let outcome = self.runtime.spawn(self.clone().exchange(request)).await?;
+        self.note(&outcome);
+        outcome
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client(..)")
+    }
+}
+
+impl fmt::Debug for ApplicationInsights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApplicationInsights(..)")
+    }
+}

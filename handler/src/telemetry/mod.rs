@@ -1,0 +1,25 @@
+//! What is told of the handler's work: log lines, metrics and spans. Knows nothing of what it tells.
+
+mod export;
+mod logs;
+pub mod metrics;
+mod spans;
+
+pub use export::{ApplicationInsights, Bearer, ExportError, Exporters, ExportersSettings};
+pub use logs::{Format, start};
+pub use spans::{IncomingContext, client_span, outgoing_context, request_span, say_how_it_ended};
+
+/// An error and the errors behind it.
+pub struct Causes<'a>(pub &'a dyn std::error::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+// Values come from the azd environment: `azd env set NAME value`. docs/operations.md has the table.
+
+using 'main.bicep'
+
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'oauth-proxy')
+param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+
+param upstreamUrl = readEnvironmentVariable('UPSTREAM_URL')
+param publicHostName = readEnvironmentVariable('PUBLIC_HOST_NAME', '')
+param publisherEmail = readEnvironmentVariable('PUBLISHER_EMAIL')
+
+param oidcIssuerUrl = readEnvironmentVariable('OIDC_ISSUER_URL', '')
+param clientId = readEnvironmentVariable('CLIENT_ID', readEnvironmentVariable('ENTRA_CLIENT_ID', ''))
+param clientAuthMethod = readEnvironmentVariable('CLIENT_AUTH_METHOD', 'managed_identity')
+
+param existingApimName = readEnvironmentVariable('APIM_NAME', '')
+param existingApimResourceGroup = readEnvironmentVariable('APIM_RESOURCE_GROUP', readEnvironmentVariable('AZURE_RESOURCE_GROUP', ''))
+param publicCertificateId = readEnvironmentVariable('PUBLIC_CERTIFICATE_ID', '')
+
+param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', 'false'))
+param alwaysReadyInstances = int(readEnvironmentVariable('ALWAYS_READY_INSTANCES', '1'))
+param cosmosThroughput = readEnvironmentVariable('COSMOS_THROUGHPUT', 'serverless')
+param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))
+param logRetentionDays = int(readEnvironmentVariable('LOG_RETENTION_DAYS', '30'))
+param alertEmail = readEnvironmentVariable('ALERT_EMAIL', '')
+
+param deployerPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+param deployerPrincipalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')

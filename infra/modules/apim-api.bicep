@@ -1,0 +1,70 @@
+// What API Management does with a request: every method of every path goes to the handler, by the policy beside this folder.
+
+param apimName string
+param functionAppHostName string
+param functionAppId string
+param gatewayTokenResource string
+param gatewayCertificateId string
+param rateLimitCalls int
+param rateLimitSeconds int
+param maxRequestBytes int
+
+// One operation each: the v2 tiers have none for all methods.
+var methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+var values = {
+  'oauth-proxy-token-resource': gatewayTokenResource
+  'oauth-proxy-rate-limit-calls': string(rateLimitCalls)
+  'oauth-proxy-rate-limit-seconds': string(rateLimitSeconds)
+  'oauth-proxy-max-request-bytes': string(maxRequestBytes)
+}
+
+resource apim 'Microsoft.ApiManagement/service@2024-05-01' existing = { name: apimName }
+
+resource namedValues 'Microsoft.ApiManagement/service/namedValues@2024-05-01' = [
+  for value in items(values): {
+    parent: apim
+    name: value.key
+    properties: { displayName: value.key, value: value.value }
+  }
+]
+
+resource backend 'Microsoft.ApiManagement/service/backends@2024-05-01' = {
+  parent: apim
+  name: 'oauth-proxy'
+  properties: {
+    protocol: 'http'
+    url: 'https://${functionAppHostName}'
+    resourceId: uri(environment().resourceManager, functionAppId)
+    credentials: empty(gatewayCertificateId) ? null : { certificateIds: [gatewayCertificateId] }
+    tls: { validateCertificateChain: true, validateCertificateName: true }
+  }
+}
+
+resource api 'Microsoft.ApiManagement/service/apis@2024-05-01' = {
+  parent: apim
+  name: 'oauth-proxy'
+  properties: {
+    displayName: 'oauth-proxy'
+    path: ''
+    protocols: ['https']
+    apiType: 'http'
+    type: 'http'
+    subscriptionRequired: false
+  }
+}
+
+@batchSize(1)
+resource operations 'Microsoft.ApiManagement/service/apis/operations@2024-05-01' = [
+  for method in methods: {
+    parent: api
+    name: toLower(method)
+    properties: { displayName: '${method} /*', method: method, urlTemplate: '/*' }
+  }
+]
+
+resource policy 'Microsoft.ApiManagement/service/apis/policies@2024-05-01' = {
+  parent: api
+  name: 'policy'
+  properties: { format: 'xml', value: loadTextContent('../apim-policy.xml') }
+  dependsOn: [backend, namedValues]
+}

@@ -1,0 +1,63 @@
+// API Management, where there is none yet. Its own identity proves to the handler that a request came through it.
+
+param name string
+param location string
+param tags object
+param sku string
+param units int
+param publisherEmail string
+param publisherName string
+param hostName string
+param certificateId string
+param subnetId string
+param workspaceId string
+
+// The v2 tiers speak TLS 1.2 and later only, and refuse these.
+var oldProtocolsOff = {
+  'Microsoft.WindowsAzure.ApiManagement.Gateway.Security.Protocols.Tls10': 'false'
+  'Microsoft.WindowsAzure.ApiManagement.Gateway.Security.Protocols.Tls11': 'false'
+  'Microsoft.WindowsAzure.ApiManagement.Gateway.Security.Protocols.Ssl30': 'false'
+  'Microsoft.WindowsAzure.ApiManagement.Gateway.Security.Backend.Protocols.Tls10': 'false'
+  'Microsoft.WindowsAzure.ApiManagement.Gateway.Security.Backend.Protocols.Tls11': 'false'
+  'Microsoft.WindowsAzure.ApiManagement.Gateway.Security.Backend.Protocols.Ssl30': 'false'
+}
+
+resource apim 'Microsoft.ApiManagement/service@2024-05-01' = {
+  name: name
+  location: location
+  tags: tags
+  sku: { name: sku, capacity: units }
+  identity: { type: 'SystemAssigned' }
+  properties: {
+    publisherEmail: publisherEmail
+    publisherName: publisherName
+    customProperties: sku == 'Developer' ? oldProtocolsOff : null
+    virtualNetworkType: empty(subnetId) ? 'None' : 'External'
+    virtualNetworkConfiguration: empty(subnetId) ? null : { subnetResourceId: subnetId }
+    hostnameConfigurations: empty(hostName) || empty(certificateId)
+      ? []
+      : [
+          {
+            type: 'Proxy'
+            hostName: hostName
+            certificateSource: 'KeyVault'
+            keyVaultId: certificateId
+            defaultSslBinding: true
+          }
+        ]
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: apim
+  name: 'workspace'
+  properties: {
+    workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated'
+    logs: [{ category: 'GatewayLogs', enabled: true }]
+  }
+}
+
+output name string = apim.name
+output principalId string = apim.identity.principalId
+output hostName string = replace(apim.properties.gatewayUrl, 'https://', '')

@@ -1,0 +1,74 @@
+// Where sessions are kept: sealed records that end by themselves (TTL). Strong consistency in one region, so that a sign-out is seen
+// by the next read anywhere; nothing is indexed, because everything is read by its id.
+
+param name string
+param location string
+param tags object
+@allowed(['serverless', 'autoscale'])
+param throughput string
+param maximumThroughput int
+param isPrivate bool
+param zoneRedundant bool
+param workspaceId string
+
+var isServerless = throughput == 'serverless'
+
+resource account 'Microsoft.DocumentDB/databaseAccounts@2025-04-15' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'GlobalDocumentDB'
+  properties: {
+    databaseAccountOfferType: 'Standard'
+    locations: [{ locationName: location, failoverPriority: 0, isZoneRedundant: zoneRedundant }]
+    capabilities: isServerless ? [{ name: 'EnableServerless' }] : []
+    consistencyPolicy: { defaultConsistencyLevel: 'Strong' }
+    backupPolicy: { type: 'Continuous', continuousModeProperties: { tier: 'Continuous7Days' } }
+    disableKeyBasedMetadataWriteAccess: true
+    disableLocalAuth: true
+    minimalTlsVersion: 'Tls12'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+  }
+
+  resource database 'sqlDatabases' = {
+    name: 'oauth-proxy'
+    properties: { resource: { id: 'oauth-proxy' } }
+
+    resource container 'containers' = {
+      name: 'sessions'
+      properties: {
+        resource: {
+          id: 'sessions'
+          partitionKey: { paths: ['/id'], kind: 'Hash', version: 2 }
+          defaultTtl: -1
+          indexingPolicy: {
+            indexingMode: 'consistent'
+            automatic: true
+            includedPaths: []
+            excludedPaths: [{ path: '/*' }]
+          }
+        }
+        options: isServerless ? {} : { autoscaleSettings: { maxThroughput: maximumThroughput } }
+      }
+    }
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: account
+  name: 'workspace'
+  properties: {
+    workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated'
+    logs: [
+      { category: 'ControlPlaneRequests', enabled: true }
+      { category: 'PartitionKeyRUConsumption', enabled: false }
+    ]
+  }
+}
+
+output id string = account.id
+output name string = account.name
+output endpoint string = account.properties.documentEndpoint
+output databaseName string = account::database.name
+output containerName string = account::database::container.name

@@ -1,0 +1,38 @@
+// The vault with the keys that seal cookies and records, and with the client secret where the provider wants one.
+// Nothing is put into it here: a deployment's history would keep it.
+
+param name string
+param location string
+param tags object
+param isPrivate bool
+param purgeProtection bool
+param workspaceId string
+
+resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    tenantId: tenant().tenantId
+    sku: { family: 'A', name: 'standard' }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: purgeProtection ? 90 : 7
+    enablePurgeProtection: purgeProtection ? true : null
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    networkAcls: { bypass: 'None', defaultAction: isPrivate ? 'Deny' : 'Allow' }
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: vault
+  name: 'workspace'
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ categoryGroup: 'audit', enabled: true }]
+  }
+}
+
+output id string = vault.id
+output name string = vault.name
+output url string = vault.properties.vaultUri
