@@ -50,11 +50,13 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
 
 /// Someone who is signed in went back to a callback that is over: there is nothing to be told.
 async fn login_unknown(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    let Some(ticket) = state.session_cookie.read(request.http).await else { return Err(Error::LoginUnknown) };
-    match state.sessions.load(&ticket, request.now).await? {
-        Some(_) => Ok(see_other("/", [])),
-        None => Err(Error::LoginUnknown),
+    if let Some(ticket) = state.session_cookie.read(request.http).await
+        && state.sessions.load(&ticket, request.now).await?.is_some()
+    {
+        return Ok(see_other("/", []));
     }
+    metrics::sign_in(Error::LoginUnknown.code());
+    Err(Error::LoginUnknown)
 }
 
 async fn parameters(request: &Request<'_>, payload: Payload) -> Result<String, Error> {

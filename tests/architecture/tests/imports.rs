@@ -38,8 +38,12 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only some modules may name: the crate's prefix, and the modules that may.
-const CRATES: &[(&str, &[&str])] =
-    &[("azure_", &["azure"]), ("actix_web", &["proxy", "web", "endpoints", "app", "state", "cli", "main", "lib"])];
+const CRATES: &[(&str, &[&str])] = &[
+    ("azure_", &["azure"]),
+    ("opentelemetry", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry"]),
+    ("actix_web", &["proxy", "web", "endpoints", "app", "state", "cli", "main", "lib"]),
+];
 
 const VENDORS: &[&str] = &["entra", "auth0", "okta", "keycloak", "cognito", "login.microsoftonline"];
 

@@ -14,9 +14,13 @@ import { start } from './process.mjs';
 const REPOSITORY = path.resolve(import.meta.dirname, '../../..');
 const START_LIMIT_MS = 60_000;
 
-/** Starts the host on `port` with these app settings; resolves when the handler answers through it. */
-export async function startHost(port, settings) {
-  const folder = await stage(settings);
+/**
+ * Starts the host on `port` with these app settings; resolves when the handler answers through it. `app` is a folder that
+ * scripts/package made, instead of one with the handler that was built for tests.
+ */
+export async function startHost(port, settings, app) {
+  const folder = await (app ? unpacked(app) : stage());
+  await writeSettings(folder, settings);
   const host = run(port, folder, settings);
   const stop = async () => {
     await host.stop();
@@ -45,8 +49,8 @@ function run(port, folder, settings) {
   }
 }
 
-/** The app folder as it is deployed: host.json, a folder a function, the binary; and the settings of `func start`. */
-async function stage(settings) {
+/** The app folder as it is deployed: host.json, a folder a function, the binary. */
+async function stage() {
   const folder = await mkdtemp(path.join(tmpdir(), 'oauth-proxy-app-'));
   await copyFile(path.join(REPOSITORY, 'host.json'), path.join(folder, 'host.json'));
   for (const name of await readdir(REPOSITORY)) {
@@ -55,9 +59,19 @@ async function stage(settings) {
   }
   await mkdir(path.join(folder, 'bin'));
   await symlink(handler(), path.join(folder, 'bin', 'oauth-proxy'));
+  return folder;
+}
+
+async function unpacked(app) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'oauth-proxy-app-'));
+  await cp(app, folder, { recursive: true });
+  return folder;
+}
+
+/** The settings of `func start`. */
+async function writeSettings(folder, settings) {
   const Values = { FUNCTIONS_WORKER_RUNTIME: 'custom', AzureWebJobsStorage: '', ...settings };
   await writeFile(path.join(folder, 'local.settings.json'), JSON.stringify({ IsEncrypted: false, Values }));
-  return folder;
 }
 
 function handler() {

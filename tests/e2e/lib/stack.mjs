@@ -15,9 +15,9 @@ import { startUpstream } from './upstream.mjs';
 /**
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
  * options of `startProvider`, or a function of the origin that gives another provider. With `https` browsers know the
- * application as https://app.example:PORT.
+ * application as https://app.example:PORT. `app` is a folder that scripts/package made.
  */
-export async function startStack({ settings = {}, provider: options = {}, https = false } = {}) {
+export async function startStack({ settings = {}, provider: options = {}, https = false, app } = {}) {
   const running = [];
   const begin = async (part) => {
     running.push(await part);
@@ -35,7 +35,7 @@ export async function startStack({ settings = {}, provider: options = {}, https 
       HEADER_PRESET: 'sample',
       ...provider.settings,
       ...(typeof settings === 'function' ? settings(upstream) : settings),
-    }));
+    }, app));
     const browser = await begin(startBrowser());
     return stack({ origin, port, upstream, provider, host, browser, running });
   } catch (error) {

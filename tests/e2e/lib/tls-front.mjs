@@ -15,7 +15,7 @@ const NAME = 'app.example';
 /** Ends TLS and hands the bytes on to `port`. The browser finds NAME on loopback by its flags. */
 export async function startTlsFront(port) {
   const sockets = new Set();
-  const server = tls.createServer(await certificate(), (socket) => {
+  const server = tls.createServer(await certificate(`DNS:${NAME}`), (socket) => {
     const inner = net.connect(port, '127.0.0.1');
     for (const [side, other] of [[socket, inner], [inner, socket]]) {
       sockets.add(side);
@@ -37,13 +37,14 @@ export async function startTlsFront(port) {
   };
 }
 
-async function certificate() {
+/** A key and a certificate that signed itself, for this subject alternative name. */
+export async function certificate(name) {
   const folder = await mkdtemp(path.join(tmpdir(), 'oauth-proxy-tls-'));
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => path.join(folder, name));
   try {
     await promisify(execFile)('openssl', [
       'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-      '-subj', `/CN=${NAME}`, '-addext', `subjectAltName=DNS:${NAME}`, '-keyout', key, '-out', cert,
+      '-subj', `/CN=${NAME}`, '-addext', `subjectAltName=${name}`, '-addext', 'basicConstraints=critical,CA:FALSE', '-keyout', key, '-out', cert,
     ]);
     return { key: await readFile(key), cert: await readFile(cert) };
   } finally {

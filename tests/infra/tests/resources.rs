@@ -154,7 +154,7 @@ const RIGHTS: &[(&str, &str, &str)] = &[
         "infra/modules/function-app.bicep",
         "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     ),
-    ("b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "scripts/create-keys", "az keyvault secret set"),
+    ("b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "scripts/keys.sh", "az keyvault secret set"),
     ("00000000-0000-0000-0000-000000000002", "handler/src/azure/cosmos_store.rs", "replace_item"),
 ];
 

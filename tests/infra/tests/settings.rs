@@ -108,7 +108,9 @@ fn every_metric_is_documented() {
 fn every_alert_has_a_runbook() {
     let (alerts, operations) = (text("infra/modules/alerts.bicep"), text("docs/operations.md"));
     let named = alerts.lines().filter_map(|line| line.trim().strip_prefix("name: '")?.strip_suffix('\''));
-    let rules: Vec<&str> = named.filter(|name| name.contains('-') && !name.starts_with("oauth-proxy-$")).collect();
+    // The action group is named after the project, and a loop's rule after the row it comes from.
+    let rules: Vec<&str> =
+        named.filter(|name| *name != "oauth-proxy" && name.contains('-') && !name.contains('$')).collect();
     assert!(rules.len() >= 5, "{rules:?}");
     for rule in rules {
         let name = rule.trim_start_matches("oauth-proxy-");

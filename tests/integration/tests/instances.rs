@@ -258,3 +258,31 @@ fn a_write_whose_reply_is_lost_is_a_sign_in_a_refresh_and_a_sign_out_all_the_sam
     assert_eq!(scene.browsers[1].fetch("/page").status, 200, "another's session lives");
     assert!(!scene.upstream.received().is_empty());
 }
+
+/// What `docs/operations.md` computes its request units from: reads, creates, replacements.
+#[test]
+fn the_store_is_asked_as_often_as_the_documentation_says() {
+    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "60s")]);
+    let control = &scene.cosmos.control;
+    let asked = |act: &mut dyn FnMut()| {
+        control.forget();
+        act();
+        [Operation::Read, Operation::Create, Operation::Replace].map(|kind| control.count(kind).calls)
+    };
+    let browser = &mut scene.browsers[0];
+    let mut other = Browser::new(&scene.instances[0].origin);
+
+    let page = asked(&mut || (0..30).for_each(|_| assert_eq!(browser.fetch("/page").status, 200)));
+    let refreshed = asked(&mut || assert_eq!(refresh(browser).status, 200));
+    let refused = asked(&mut || assert_eq!(other.fetch("/page").status, 401));
+    // Someone whose index items are there, from another browser.
+    let signed_in = asked(&mut || assert_eq!(other.sign_in("/", &scene.provider).status, 200));
+    let headers = [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")];
+    let signed_out = asked(&mut || assert_eq!(browser.send("POST", "/oauth/signout", &headers, b"").status, 200));
+
+    assert_eq!(page, [0, 0, 0]);
+    assert_eq!(refreshed, [1, 0, 2]);
+    assert_eq!(refused, [0, 0, 0]);
+    assert_eq!(signed_in, [3, 1, 2]);
+    assert_eq!(signed_out, [1, 0, 1]);
+}

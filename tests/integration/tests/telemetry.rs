@@ -55,6 +55,7 @@ fn what_people_do_and_what_it_costs_arrives() {
     let metric = |name: &str, attributes: &[(&str, &str)]| scene.receiver.wait_for_metric(name, attributes);
 
     assert!(metric("oauth_proxy.sign_ins", &[("outcome", "ok")]).sum >= 1.0);
+    assert!(metric("oauth_proxy.sign_ins", &[("outcome", "login_unknown")]).sum >= 1.0);
     assert!(metric("oauth_proxy.refreshes", &[("outcome", "ok")]).sum >= 1.0);
     assert!(metric("oauth_proxy.refresh.duration", &[("outcome", "ok")]).count >= 1);
     assert!(metric("oauth_proxy.session.age", &[]).count >= 1);

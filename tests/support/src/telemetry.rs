@@ -24,6 +24,9 @@ pub struct Metric {
     pub sum: f64,
 }
 
+/// A path, and what was sent to it.
+type Body = (String, Vec<u8>);
+
 /// One span.
 #[derive(Clone, Debug)]
 pub struct Span {
@@ -44,14 +47,14 @@ pub struct TelemetryReceiver {
     /// Where it is.
     pub url: String,
     http: Upstream,
-    bodies: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    bodies: Arc<Mutex<Vec<Body>>>,
 }
 
 impl TelemetryReceiver {
     /// A receiver that answers everything with `status`.
     #[must_use]
     pub fn answering(status: u16) -> Self {
-        let bodies: Arc<Mutex<Vec<_>>> = Arc::default();
+        let bodies: Arc<Mutex<Vec<Body>>> = Arc::default();
         let kept = Arc::clone(&bodies);
         let http = Upstream::answering(move |request, reader, stream| {
             let body = request.read_body(reader);

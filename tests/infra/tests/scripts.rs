@@ -1,0 +1,160 @@
+//! The scripts that azd and operators run, with a stand-in for `az` that keeps secrets in a folder.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use infra::root;
+use tempfile::TempDir;
+
+const KEYS: [&str; 2] = ["cookie-key", "token-key"];
+
+struct Scene {
+    state: TempDir,
+    path: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (state, path) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        symlink(root().join("tests/infra/tests/az"), path.path().join("az")).unwrap();
+        Self { state, path }
+    }
+
+    /// Runs a script; whether it succeeded, and what it said on both streams.
+    fn run(&self, script: &str, arguments: &[&str], settings: &[(&str, &str)]) -> (bool, String) {
+        let path = format!("{}:{}", self.path.path().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(root().join("scripts").join(script));
+        command.args(arguments).env("PATH", path).env("AZ_STATE", self.state.path()).stdin(Stdio::null());
+        command.envs([
+            ("CREATE_KEYS_PAUSE", "0"),
+            ("CREATE_KEYS_ATTEMPTS", "3"),
+            ("KEY_ACTIVATION_DELAY_SECONDS", "0"),
+        ]);
+        for name in ["KEY_VAULT_NAME", "PUBLIC_BASE_URL", "UPSTREAM_URL", "PUBLISHER_EMAIL", "OIDC_ISSUER_URL"] {
+            command.env_remove(name);
+        }
+        let output = command.envs(settings.iter().copied()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), said)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.state.path().join(name)
+    }
+
+    /// The values of a secret's versions.
+    fn values(&self, name: &str) -> Vec<String> {
+        let Ok(versions) = fs::read_dir(self.file("secrets").join(name)) else { return Vec::new() };
+        versions.map(|version| fs::read_to_string(version.unwrap().path()).unwrap()).collect()
+    }
+
+    fn calls(&self) -> String {
+        fs::read_to_string(self.file("calls")).unwrap_or_default()
+    }
+}
+
+/// Standard base64 of 32 bytes, in one line: what the handler takes.
+fn is_key(value: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    value.len() == 44 && value.ends_with('=') && value.bytes().all(is_base64)
+}
+
+#[test]
+fn keys_are_created_once_and_told_to_nobody() {
+    let scene = Scene::new();
+    let (is_done, said) = scene.run("create-keys", &["vault"], &[]);
+    assert!(is_done, "{said}");
+    let values: Vec<String> = KEYS.iter().flat_map(|name| scene.values(name)).collect();
+
+    assert_eq!(values.len(), 2);
+    assert!(values.iter().all(|value| is_key(value)), "{values:?}");
+    assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), 2);
+    for value in &values {
+        assert!(!said.contains(value) && !scene.calls().contains(value));
+    }
+    let (is_done, said) = scene.run("create-keys", &[], &[("KEY_VAULT_NAME", "vault")]);
+    assert!(is_done && said.contains("cookie-key is there"), "{said}");
+    assert_eq!(KEYS.map(|name| scene.values(name).len()), [1, 1]);
+}
+
+#[test]
+fn a_role_that_is_not_known_everywhere_yet_is_waited_for() {
+    let scene = Scene::new();
+    fs::write(scene.file("forbidden"), "2").unwrap();
+
+    let (is_done, said) = scene.run("create-keys", &["vault"], &[]);
+
+    assert!(is_done && said.contains("waiting for vault"), "{said}");
+}
+
+#[test]
+fn what_keeps_a_key_from_being_created_is_told() {
+    let cases = [
+        ("forbidden", "99", "Key Vault Secrets Officer"),
+        ("deleted", "x", "az keyvault secret recover --vault-name vault --name cookie-key"),
+    ];
+    for (fault, content, sentence) in cases {
+        let scene = Scene::new();
+        fs::write(scene.file(fault), content).unwrap();
+
+        let (is_done, said) = scene.run("create-keys", &["vault"], &[]);
+
+        assert!(!is_done && said.contains(sentence), "{fault}: {said}");
+        assert!(KEYS.iter().all(|name| scene.values(name).is_empty()));
+    }
+}
+
+#[test]
+fn without_a_vault_the_scripts_about_keys_say_how_they_are_used() {
+    let scene = Scene::new();
+    for script in ["create-keys", "rotate-keys"] {
+        let (is_done, said) = scene.run(script, &[], &[]);
+        assert!(!is_done && said.contains(&format!("usage: scripts/{script} VAULT")), "{said}");
+    }
+}
+
+#[test]
+fn a_rotation_adds_a_version_of_each_key() {
+    let scene = Scene::new();
+    let (is_done, said) = scene.run("rotate-keys", &["vault"], &[]);
+    assert!(!is_done && said.contains("run scripts/create-keys"), "{said}");
+
+    assert!(scene.run("create-keys", &["vault"], &[]).0);
+    let (is_done, said) = scene.run("rotate-keys", &["vault"], &[]);
+
+    assert!(is_done && said.contains("https://vault/secrets/token-key/1"), "{said}");
+    for name in KEYS {
+        let values = scene.values(name);
+        assert_eq!(values.iter().filter(|value| is_key(value)).collect::<BTreeSet<_>>().len(), 2, "{name}");
+        assert!(values.iter().all(|value| !said.contains(value) && !scene.calls().contains(value)));
+    }
+}
+
+#[test]
+fn a_rotation_after_which_the_handler_is_not_ready_fails() {
+    let scene = Scene::new();
+    assert!(scene.run("create-keys", &["vault"], &[]).0);
+
+    let (is_done, said) = scene.run("rotate-keys", &["vault", "http://127.0.0.1:9"], &[]);
+
+    assert!(!is_done && said.contains("is not ready"), "{said}");
+}
+
+#[test]
+fn without_a_terminal_everything_that_is_missing_is_told_at_once() {
+    let scene = Scene::new();
+    let (is_done, said) = scene.run("ask", &[], &[]);
+    assert!(!is_done, "{said}");
+    for name in ["UPSTREAM_URL", "PUBLISHER_EMAIL"] {
+        assert!(said.contains(&format!("azd env set {name} VALUE")), "{said}");
+    }
+
+    let answers = [("UPSTREAM_URL", "https://app.internal"), ("PUBLISHER_EMAIL", "team@contoso.com")];
+    let (is_done, said) = scene.run("ask", &[], &answers);
+    assert!(is_done, "{said}");
+}
