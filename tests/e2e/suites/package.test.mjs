@@ -109,22 +109,28 @@ describe('in a root with nothing else in it', () => {
   });
 });
 
-test('someone signs in, uses the application and signs out', async (t) => {
-  const stack = await startStack({ app });
-  t.after(() => stack.stop());
-  const person = await stack.person(t);
+describe('behind the Functions host', () => {
+  let stack;
+  before(async () => {
+    stack = await startStack({ app });
+  });
+  after(() => stack?.stop());
 
-  await person.signIn(ALICE, `${stack.origin}/form?from=deep`);
-  await person.page.locator('input').fill('from a package');
-  await person.page.getByRole('button', { name: 'Send' }).click();
-  await person.page.waitForURL(/thanks/);
-  const { logout_url: logoutUrl } = JSON.parse((await person.fetch('/oauth/me')).body);
-  await person.page.goto(stack.origin + logoutUrl);
-  await person.page.getByRole('button', { name: 'Yes, sign me out' }).click();
-  await person.page.waitForURL(`${stack.origin}/oauth/signedout`);
+  test('someone signs in, uses the application and signs out', async (t) => {
+    const person = await stack.person(t);
 
-  const left = Object.keys(await person.cookies(stack.origin)).filter((name) => name.includes('oauth-proxy'));
-  assert.deepEqual(left, []);
+    await person.signIn(ALICE, `${stack.origin}/form?from=deep`);
+    await person.page.locator('input').fill('from a package');
+    await person.page.getByRole('button', { name: 'Send' }).click();
+    await person.page.waitForURL(/thanks/);
+    const { logout_url: logoutUrl } = JSON.parse((await person.fetch('/oauth/me')).body);
+    await person.page.goto(stack.origin + logoutUrl);
+    await person.page.getByRole('button', { name: 'Yes, sign me out' }).click();
+    await person.page.waitForURL(`${stack.origin}/oauth/signedout`);
+
+    const left = Object.keys(await person.cookies(stack.origin)).filter((name) => name.includes('oauth-proxy'));
+    assert.deepEqual(left, []);
+  });
 });
 
 /** A provider's metadata and keys over https, with a certificate that nobody knows. */
