@@ -119,10 +119,10 @@ impl SharedState {
     /// # Errors
     /// When they are not: then nobody can be told from nobody.
     pub async fn keys_in_hand(&self) -> Result<(), KeysUnavailable> {
-        if self.keys.is_ready().is_err() {
-            self.keys.reload().await;
+        match self.keys.is_ready() {
+            Ok(()) => Ok(()),
+            Err(_) => self.keys.reload().await.and(self.keys.is_ready()),
         }
-        self.keys.is_ready()
     }
 
     /// The present moment; an endpoint asks once.

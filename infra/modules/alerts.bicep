@@ -10,28 +10,28 @@ var queries = [
   {
     name: 'sign-in-failures'
     severity: 2
-    minutes: 15
+    period: 'PT15M'
     description: 'More than a tenth of the sign-ins fail, and at least ten did.'
     query: 'AppMetrics | where Name == "oauth_proxy.sign_ins" | summarize failed = sumif(Sum, Properties["outcome"] != "ok"), all = sum(Sum) | where failed >= 10 and failed > 0.1 * all'
   }
   {
     name: 'refresh-failures'
     severity: 2
-    minutes: 15
+    period: 'PT15M'
     description: 'More than a tenth of the refreshes fail, and at least ten did: people will have to sign in again.'
     query: 'AppMetrics | where Name == "oauth_proxy.refreshes" | summarize failed = sumif(Sum, Properties["outcome"] != "ok"), all = sum(Sum) | where failed >= 10 and failed > 0.1 * all'
   }
   {
     name: 'server-errors'
     severity: 1
-    minutes: 5
+    period: 'PT5M'
     description: 'More than one answer in twenty is a 5xx, and at least ten are.'
     query: 'AppMetrics | where Name == "http.server.request.duration" | summarize failed = sumif(ItemCount, toint(Properties["http.response.status_code"]) >= 500), all = sum(ItemCount) | where failed >= 10 and failed > 0.05 * all'
   }
   {
     name: 'key-age'
     severity: 3
-    minutes: 1440
+    period: 'P1D'
     description: 'A sealing key is older than 100 days, or ends within 14.'
     query: 'AppMetrics | where Name in ("oauth_proxy.key.age", "oauth_proxy.key.expires_in") | summarize arg_max(TimeGenerated, Sum, ItemCount) by Name, purpose = tostring(Properties["purpose"]) | extend days = Sum / ItemCount / 86400.0 | where (Name endswith "age" and days > 100) or (Name endswith "expires_in" and days < 14)'
   }
@@ -61,8 +61,8 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       severity: rule.severity
       enabled: true
       scopes: [workspaceId]
-      evaluationFrequency: 'PT${rule.minutes}M'
-      windowSize: 'PT${rule.minutes}M'
+      evaluationFrequency: rule.period
+      windowSize: rule.period
       // The table has its columns only after the first telemetry.
       skipQueryValidation: true
       criteria: {

@@ -50,6 +50,8 @@ pub struct KeyVaultKeys {
     progress: watch::Sender<Progress>,
     wanted: Notify,
     asked_at: Mutex<Option<Instant>>,
+    /// How the last look at the vault went, whatever is in hand.
+    looked: Mutex<Result<(), KeysUnavailable>>,
 }
 
 /// The keys in hand for one purpose.
@@ -86,6 +88,7 @@ impl KeyVaultKeys {
             progress,
             wanted: Notify::new(),
             asked_at: Mutex::new(None),
+            looked: Mutex::new(Err(KeysUnavailable(Arc::new(NoKeys::NotYet)))),
         }
     }
 
@@ -93,9 +96,11 @@ impl KeyVaultKeys {
         self.progress.send_modify(|progress| progress.is_loading = true);
         let cookie = ("cookie", &self.settings.cookie_key_name, &self.cookie);
         let token = ("token", &self.settings.token_key_name, &self.token);
+        let mut looked = Ok(());
         for (purpose, name, held) in [cookie, token] {
-            held.take(self.fetch(purpose, name, &held.ring()).await, name);
+            looked = looked.and(held.take(self.fetch(purpose, name, &held.ring()).await, name));
         }
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = looked;
         self.progress.send_modify(|progress| {
             progress.is_loading = false;
             progress.finished += 1;
@@ -147,17 +152,19 @@ impl KeySource for KeyVaultKeys {
         self.cookie.state().and_then(|()| self.token.state())
     }
 
-    async fn reload(&self) {
+    async fn reload(&self) -> Result<(), KeysUnavailable> {
         let mut progress = self.progress.subscribe();
         let before = *progress.borrow_and_update();
-        if !before.is_loading {
-            if !self.may_ask() {
-                return;
+        if before.is_loading || self.may_ask() {
+            if !before.is_loading {
+                self.wanted.notify_one();
             }
-            self.wanted.notify_one();
+            let landed = timeout(PATIENCE, progress.wait_for(|progress| progress.finished > before.finished)).await;
+            if landed.is_err() {
+                return Err(KeysUnavailable(Arc::new(AccessError::Timeout)));
+            }
         }
-        let landed = progress.wait_for(|progress| progress.finished > before.finished);
-        let _ = timeout(PATIENCE, landed).await; // who waited in vain finds the keys as they were
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn follow(&self) {
@@ -185,7 +192,10 @@ impl Held {
     }
 
     /// What the vault said becomes what is in hand, unless it said nothing.
-    fn take(&self, fetched: Result<KeyRing, NoKeys>, name: &str) {
+    ///
+    /// # Errors
+    /// When it said nothing, or that there is no key.
+    fn take(&self, fetched: Result<KeyRing, NoKeys>, name: &str) -> Result<(), KeysUnavailable> {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match fetched {
             Ok(ring) => {
@@ -193,19 +203,24 @@ impl Held {
                     tracing::info!(key.name = name, key.id = ring.sealing().0.as_str(), "a key seals from now on");
                 }
                 *held = (Arc::new(ring), Ok(()));
+                Ok(())
             }
             // The operator pulled every version: what was sealed stays shut, as was meant.
             Err(error @ NoKeys::NoActiveVersion(_)) => {
                 tracing::error!(key.name = name, %error, "there is no key any more");
-                *held = (Arc::new(KeyRing::generate()), Err(KeysUnavailable(Arc::new(error))));
+                let none = KeysUnavailable(Arc::new(error));
+                *held = (Arc::new(KeyRing::generate()), Err(none.clone()));
+                Err(none)
             }
             Err(error @ (NoKeys::Access(..) | NoKeys::NotYet)) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 let are_kept = held.1.is_ok();
                 tracing::warn!(key.name = name, %error, cause, are_kept, "keys could not be loaded");
+                let unavailable = KeysUnavailable(Arc::new(error));
                 if !are_kept {
-                    held.1 = Err(KeysUnavailable(Arc::new(error)));
+                    held.1 = Err(unavailable.clone());
                 }
+                Err(unavailable)
             }
         }
     }

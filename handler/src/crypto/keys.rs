@@ -144,8 +144,11 @@ pub trait KeySource: Send + Sync {
     fn is_ready(&self) -> Result<(), KeysUnavailable>;
 
     /// Asks for the newest keys because one was met that is not here, or because there are none; the source limits
-    /// the rate. Returns when the newest keys are in hand, or cannot be had now.
-    async fn reload(&self);
+    /// the rate.
+    ///
+    /// # Errors
+    /// When the newest keys cannot be had now: a key that isn't in hand may be one of them.
+    async fn reload(&self) -> Result<(), KeysUnavailable>;
 
     /// Follows the rotation of the keys for as long as the process lives. Returns at once if they never change.
     async fn follow(&self);

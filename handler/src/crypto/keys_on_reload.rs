@@ -41,8 +41,9 @@ impl KeySource for KeysOnReload {
         Ok(())
     }
 
-    async fn reload(&self) {
+    async fn reload(&self) -> Result<(), KeysUnavailable> {
         self.reloads.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 
     async fn follow(&self) {}

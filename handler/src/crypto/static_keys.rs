@@ -35,7 +35,9 @@ impl KeySource for StaticKeys {
         Ok(())
     }
 
-    async fn reload(&self) {}
+    async fn reload(&self) -> Result<(), KeysUnavailable> {
+        Ok(())
+    }
 
     async fn follow(&self) {}
 }

@@ -17,7 +17,7 @@ use crate::web::Error;
 pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
     let response = AuthorizationResponse::parse(&parameters(request, payload).await?)?;
     let state_parameter = response.state().to_owned();
-    let Some(remembered) = state.login_cookies.find(request.http, &state_parameter).await else {
+    let Some(remembered) = state.login_cookies.find(request.http, &state_parameter).await? else {
         return login_unknown(request, state).await;
     };
     let (replaced, pending) = (remembered.replaces(), remembered.pending);
@@ -34,7 +34,15 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
             return Err(error);
         }
     };
-    let older = state.session_cookie.read(request.http).await.or(replaced).filter(|older| older.sid != ticket.sid);
+    // A cookie whose key can't be had now is replaced all the same.
+    let older = state
+        .session_cookie
+        .read(request.http)
+        .await
+        .ok()
+        .flatten()
+        .or(replaced)
+        .filter(|older| older.sid != ticket.sid);
     // The browser has one session, and it is the new one; an older one that can't be ended now ends by itself.
     if let Some(older) = older
         && let Err(error) = state.sessions.sign_out(&older, &state.relying_party, request.now).await
@@ -50,7 +58,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
 
 /// Someone who is signed in went back to a callback that is over: there is nothing to be told.
 async fn login_unknown(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    if let Some(ticket) = state.session_cookie.read(request.http).await
+    if let Some(ticket) = state.session_cookie.read(request.http).await?
         && state.sessions.load(&ticket, request.now).await?.is_some()
     {
         return Ok(see_other("/", []));

@@ -13,7 +13,7 @@ const UNTOLD: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 /// The claims, `session_expires_in` (seconds) and `logout_url`. `?slide=false` doesn't extend the session.
 pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    let ticket = state.session_cookie.read(request.http).await.ok_or(Error::SessionRequired)?;
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     let cold = state.sessions.load_cold(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
 
     let lifetime = state.sessions.lifetime();

@@ -28,7 +28,7 @@ async fn proxy_session(
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
     state.keys_in_hand().await?;
-    let ticket = state.session_cookie.read(request.http).await.ok_or(Error::SessionRequired)?;
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     check_csrf(request.http, &state.public_origin)?;
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let hot = session.ok_or(Error::SessionRequired)?.hot;

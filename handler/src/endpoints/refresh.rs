@@ -16,7 +16,7 @@ pub(super) async fn refresh(request: &Request<'_>, state: &AppState) -> Result<H
     if single_header(request.http, "x-csrf") != Some("1") {
         return Err(CsrfRejection.into());
     }
-    let ticket = state.session_cookie.read(request.http).await.ok_or(Error::SessionRequired)?;
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     state.sessions.load(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
     match state.sessions.refresh(&ticket, &state.relying_party).await {
         RefreshOutcome::Refreshed => {}

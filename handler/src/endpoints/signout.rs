@@ -16,7 +16,7 @@ use crate::web::{Error, Link, Page, check_csrf, is_background, is_navigation};
 /// Writes the tombstone, clears the cookie, revokes in the background and leads to the Provider's own sign-out.
 pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     check_csrf(request.http, &state.public_origin)?;
-    let Some(ticket) = state.session_cookie.read(request.http).await else {
+    let Some(ticket) = state.session_cookie.read(request.http).await? else {
         return Ok(see_other(&state.path("signedout"), [state.session_cookie.delete()]));
     };
     if *request.http.method() == Method::GET {

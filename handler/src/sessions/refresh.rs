@@ -248,7 +248,7 @@ impl Sessions {
         if attempt > MOST_ATTEMPTS {
             return self.give_up(ticket, freshness, &stored, now).await.map(Some);
         }
-        let Some(cold) = self.open_cold(&stored, ticket).await else {
+        let Some(cold) = self.open_cold(&stored, ticket).await? else {
             return Ok(Some(Claim::Over(RefreshOutcome::Ended))); // sealed under a key that is gone
         };
         let Some(refresh_token) = cold.refresh_token.clone() else {

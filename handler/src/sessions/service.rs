@@ -105,7 +105,7 @@ impl Sessions {
         let Some(stored) = self.find(ticket, now).await? else { return Ok(None) };
         let record = &stored.record;
         let RecordState::Active { hot, .. } = &record.state else { return Ok(None) };
-        let hot = self.open(hot, Part::Hot, record.generation, ticket).await;
+        let hot = self.open(hot, Part::Hot, record.generation, ticket).await?;
         Ok(hot.map(|hot| LiveSession {
             hot,
             freshness: Freshness::of(record, now),
@@ -120,7 +120,7 @@ impl Sessions {
     /// When the store cannot be read.
     pub async fn load_cold(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
         match self.find(ticket, now).await? {
-            Some(stored) => Ok(self.open_cold(&stored, ticket).await),
+            Some(stored) => self.open_cold(&stored, ticket).await,
             None => Ok(None),
         }
     }
@@ -131,7 +131,8 @@ impl Sessions {
     /// When the store cannot write the tombstone: the session then still lives.
     pub(super) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
         match self.tombstone(&ticket.sid.key(), now).await? {
-            Tombstone::Written(lived) => Ok(self.open_cold(&lived, ticket).await),
+            // It has ended, whatever can still be opened of it.
+            Tombstone::Written(lived) => Ok(self.open_cold(&lived, ticket).await.unwrap_or(None)),
             Tombstone::Ended | Tombstone::Missing => Ok(None),
         }
     }
@@ -224,8 +225,12 @@ impl Sessions {
         }
     }
 
-    pub(super) async fn open_cold(&self, stored: &StoredRecord, ticket: &SessionTicket) -> Option<ColdPart> {
-        let RecordState::Active { cold, .. } = &stored.record.state else { return None };
+    pub(super) async fn open_cold(
+        &self,
+        stored: &StoredRecord,
+        ticket: &SessionTicket,
+    ) -> Result<Option<ColdPart>, StoreError> {
+        let RecordState::Active { cold, .. } = &stored.record.state else { return Ok(None) };
         self.open(cold, Part::Cold, stored.record.generation, ticket).await
     }
 
@@ -243,17 +248,29 @@ impl Sessions {
     }
 
     /// Opens a part; a key that isn't in hand is asked for once.
-    async fn open<T>(&self, sealed: &SealedPart, part: Part, generation: u64, ticket: &SessionTicket) -> Option<T>
+    ///
+    /// # Errors
+    /// When that key may be one that cannot be had now: the record is as good as out of reach.
+    async fn open<T>(
+        &self,
+        sealed: &SealedPart,
+        part: Part,
+        generation: u64,
+        ticket: &SessionTicket,
+    ) -> Result<Option<T>, StoreError>
     where
         T: for<'de> Deserialize<'de>,
     {
         let (keys, context) = (&self.0.settings.keys, PartContext { part, generation });
         let mut opened = self.cipher(ticket).open(sealed, context, &keys.token_keys());
         if opened == Err(OpenError::UnknownKey) {
-            keys.reload().await;
+            let reloaded = keys.reload().await;
             opened = self.cipher(ticket).open(sealed, context, &keys.token_keys());
+            if opened == Err(OpenError::UnknownKey) {
+                reloaded.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            }
         }
-        serde_json::from_slice(&opened.ok()?).ok()
+        Ok(opened.ok().and_then(|opened| serde_json::from_slice(&opened).ok()))
     }
 
     fn cipher<'a>(&'a self, ticket: &'a SessionTicket) -> RecordCipher<'a> {

@@ -8,7 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
 
 use crate::clock::Timestamp;
-use crate::crypto::{CookieContext, KeySource, OpenError, open_cookie, seal_cookie};
+use crate::crypto::{CookieContext, KeySource, KeysUnavailable, OpenError, open_cookie, seal_cookie};
 use crate::proxy::OwnCookies;
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{SessionLifetime, SessionTicket};
@@ -76,19 +76,25 @@ impl CookieNames {
     }
 
     /// Opens a value under the name it was sent by; a key that isn't in hand is asked for once.
+    ///
+    /// # Errors
+    /// When that key may be one that cannot be had now: the value may be good.
     pub(super) async fn open(
         &self,
         name: &str,
         value: &str,
         keys: &dyn KeySource,
-    ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, KeysUnavailable> {
         let context = CookieContext { name, origin: &self.origin };
         let mut opened = open_cookie(value, context, &keys.cookie_keys());
         if matches!(opened, Err(OpenError::UnknownKey)) {
-            keys.reload().await;
+            let reloaded = keys.reload().await;
             opened = open_cookie(value, context, &keys.cookie_keys());
+            if matches!(opened, Err(OpenError::UnknownKey)) {
+                reloaded?;
+            }
         }
-        opened.ok()
+        Ok(opened.ok())
     }
 
     /// The attributes of a cookie that another site's form must bring back (`response_mode=form_post`).
@@ -123,11 +129,14 @@ impl SessionCookie {
     }
 
     /// The ticket in the request's cookie, if there is exactly one and it opens. No I/O unless its key is unknown.
-    pub async fn read(&self, req: &HttpRequest) -> Option<SessionTicket> {
+    ///
+    /// # Errors
+    /// When its key is unknown and the newest keys cannot be had now.
+    pub async fn read(&self, req: &HttpRequest) -> Result<Option<SessionTicket>, KeysUnavailable> {
         let mut values = cookies(req).filter(|(name, _)| *name == self.names.session);
-        let (Some((name, value)), None) = (values.next(), values.next()) else { return None };
+        let (Some((name, value)), None) = (values.next(), values.next()) else { return Ok(None) };
         let opened = self.names.open(name, value, &*self.keys).await?;
-        SessionTicket::from_bytes(&opened).ok()
+        Ok(opened.and_then(|opened| SessionTicket::from_bytes(&opened).ok()))
     }
 
     /// The `Set-Cookie` of a ticket. It ends with the browser, and its times are sealed inside it.
@@ -195,11 +204,11 @@ mod tests {
     async fn a_cookie_under_a_key_that_is_not_in_hand_opens_after_one_reload() {
         let newest = Arc::new(KeyRing::generate());
         let (theirs, ours) = (KeysOnReload::new(&newest), KeysOnReload::new(&newest));
-        theirs.reload().await;
+        theirs.reload().await.unwrap();
         let names = names();
         let value = names.seal("__Host-app-session", b"ticket", &theirs);
 
-        let opened = names.open("__Host-app-session", &value, &ours).await.unwrap();
+        let opened = names.open("__Host-app-session", &value, &ours).await.unwrap().unwrap();
 
         assert_eq!((&opened[..], ours.reloads()), (b"ticket".as_slice(), 1));
     }
@@ -210,7 +219,7 @@ mod tests {
         let names = names();
 
         for forged in ["1.unknown.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "not one of ours"] {
-            assert!(names.open("__Host-app-session", forged, &keys).await.is_none());
+            assert!(names.open("__Host-app-session", forged, &keys).await.unwrap().is_none());
         }
         assert!(keys.reloads() <= 1, "only a key's name that is not in hand asks for keys");
     }

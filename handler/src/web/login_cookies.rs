@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::cookies::{CookieNames, cookies, set_cookie};
 use crate::clock::Timestamp;
-use crate::crypto::{KeySource, base64url, base64url_decode};
+use crate::crypto::{KeySource, KeysUnavailable, base64url, base64url_decode};
 use crate::oidc::{PendingLogin, ResponseMode};
 use crate::sessions::SessionTicket;
 
@@ -64,10 +64,13 @@ impl LoginCookies {
     }
 
     /// The login with this `state`, if this browser began it.
-    pub async fn find(&self, req: &HttpRequest, state: &str) -> Option<RememberedLogin> {
+    ///
+    /// # Errors
+    /// When its key is unknown and the newest keys cannot be had now.
+    pub async fn find(&self, req: &HttpRequest, state: &str) -> Result<Option<RememberedLogin>, KeysUnavailable> {
         let name = self.names.login(&PendingLogin::tag_of(state));
         let mut values = cookies(req).filter(|(given, _)| *given == name);
-        let (Some((_, value)), None) = (values.next(), values.next()) else { return None };
+        let (Some((_, value)), None) = (values.next(), values.next()) else { return Ok(None) };
         self.open(&name, value).await
     }
 
@@ -76,9 +79,10 @@ impl LoginCookies {
         let mut living = Vec::new();
         let mut gone = Vec::new();
         for (name, value) in cookies(req).filter(|(name, _)| name.starts_with(self.names.login_prefix())) {
-            match self.open(name, value).await.filter(|login| !login.pending.is_expired(now)) {
-                Some(login) => living.push((login.pending.issued_at(), name)),
-                None => gone.push(name),
+            match self.open(name, value).await.map(|login| login.filter(|login| !login.pending.is_expired(now))) {
+                Ok(Some(login)) => living.push((login.pending.issued_at(), name)),
+                Ok(None) => gone.push(name),
+                Err(_) => {} // it may be good: it is left alone
             }
         }
         living.sort_unstable();
@@ -102,8 +106,8 @@ impl LoginCookies {
         set_cookie(name, "", Some(0), self.attributes)
     }
 
-    async fn open(&self, name: &str, value: &str) -> Option<RememberedLogin> {
+    async fn open(&self, name: &str, value: &str) -> Result<Option<RememberedLogin>, KeysUnavailable> {
         let opened = self.names.open(name, value, &*self.keys).await?;
-        serde_json::from_slice(&opened).ok()
+        Ok(opened.and_then(|opened| serde_json::from_slice(&opened).ok()))
     }
 }

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { request } from './network.mjs';
+import { freePort, request } from './network.mjs';
 import { start } from './process.mjs';
 
 const REPOSITORY = path.resolve(import.meta.dirname, '../../..');
@@ -47,6 +47,15 @@ function run(port, folder, settings) {
     default:
       throw new Error('FUNCTIONS_HOST must be func, double or none; tests/e2e/run sets it');
   }
+}
+
+/** One more instance of the handler, by itself, on a port of its own. */
+export async function startInstance(settings) {
+  const { PATH, HOME } = process.env;
+  const port = await freePort();
+  const instance = start(handler(), [], { env: { PATH, HOME, ...settings, LISTEN_ADDR: `127.0.0.1:${port}` } });
+  await instance.until('the instance answers', () => isAnswering(port), START_LIMIT_MS);
+  return { url: `http://127.0.0.1:${port}`, stop: instance.stop };
 }
 
 /** The app folder as it is deployed: host.json, a folder a function, the binary. */

@@ -29,22 +29,23 @@ export async function startStack({ settings = {}, provider: options = {}, https 
     const { origin } = front;
     const upstream = await begin(startUpstream());
     const provider = await begin(typeof options === 'function' ? options(origin) : startProvider(origin, options));
-    const host = await begin(startHost(port, {
+    const all = {
       PUBLIC_BASE_URL: origin,
       UPSTREAM_URL: upstream.url,
       HEADER_PRESET: 'sample',
       ...provider.settings,
       ...(typeof settings === 'function' ? settings(upstream) : settings),
-    }, app));
+    };
+    const host = await begin(startHost(port, all, app));
     const browser = await begin(startBrowser());
-    return stack({ origin, port, upstream, provider, host, browser, running });
+    return stack({ origin, port, upstream, provider, host, browser, running, settings: all });
   } catch (error) {
     await stopAll(running);
     throw error;
   }
 }
 
-function stack({ origin, port, upstream, provider, host, browser, running }) {
+function stack({ origin, port, upstream, provider, host, browser, running, settings }) {
   const secrets = new Set(PEOPLE.flatMap(({ email, password, name }) => [email, password, name]));
   const keep = (...values) => values.filter(Boolean).forEach((value) => secrets.add(value));
   return {
@@ -54,6 +55,8 @@ function stack({ origin, port, upstream, provider, host, browser, running }) {
     upstream,
     provider,
     host,
+    /** The handler's settings. */
+    settings,
     /** Marks values that must not be in the log. */
     keep,
     /** Someone with a fresh browser profile, for one test: it is closed when the test ends. */

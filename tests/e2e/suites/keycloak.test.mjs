@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { FETCH, NAVIGATION, request, until } from '../lib/network.mjs';
+import { startCosmos } from '../lib/cosmos.mjs';
+import { startInstance } from '../lib/host.mjs';
+import { FETCH, request, until } from '../lib/network.mjs';
 import { giveCredentials, startKeycloak } from '../lib/keycloak.mjs';
 import { ALICE, BOB } from '../lib/people.mjs';
 import { startStack } from '../lib/stack.mjs';
@@ -98,6 +100,58 @@ describe('Keycloak, tokens that lapse', () => {
 
     assert.equal(await stack.provider.count('REFRESH_TOKEN'), seen() - 1);
     assert.equal(await stack.provider.count('REFRESH_TOKEN_ERROR'), 0);
+  });
+});
+
+describe('Keycloak, four instances over one store', () => {
+  let cosmos;
+  let stack;
+  let instances;
+  before(async () => {
+    cosmos = await startCosmos();
+    const keys = { COOKIE_KEYS: `c1:${'A'.repeat(43)}=`, TOKEN_KEYS: `t1:${'B'.repeat(42)}A=` };
+    stack = await startStack({
+      settings: { ...cosmos.settings, ...keys, SESSION_CACHE_TTL: '0s' },
+      provider: (origin) => keycloak.register(origin, { accessTokenSeconds: SOON_SECONDS }),
+    });
+    instances = await Promise.all([1, 2, 3].map(() => startInstance(stack.settings)));
+  });
+  after(async () => {
+    for (const part of [...(instances ?? []), stack, cosmos]) await part?.stop();
+  });
+
+  test('two hundred requests at once, lapse after lapse, make one refresh each', async (t) => {
+    const person = await stack.person(t);
+    await signIn(person, ALICE, `${stack.origin}/`);
+    const cookie = await person.cookieHeader(stack.origin);
+    const places = [stack.origin, ...instances.map(({ url }) => url)];
+    const seen = () => new Set(stack.upstream.requests.map(({ headers }) => headers.authorization)).size;
+    const burst = () => Promise.all(Array.from({ length: 200 }, (_, index) =>
+      request(`${places[index % places.length]}/api/poll`, { headers: { ...FETCH, cookie } })));
+
+    for (const lapse of [1, 2, 3]) {
+      await until(`refresh ${lapse}`, async () => {
+        assert.deepEqual(new Set((await burst()).map(({ status }) => status)), new Set([200]));
+        return seen() > lapse;
+      });
+    }
+
+    assert.equal(await stack.provider.count('REFRESH_TOKEN'), seen() - 1);
+    assert.equal(await stack.provider.count('REFRESH_TOKEN_ERROR'), 0);
+  });
+
+  test('whom the administrator signs out is signed out everywhere', async (t) => {
+    const person = await stack.person(t);
+    await signIn(person, BOB, `${stack.origin}/`);
+    const cookie = await person.cookieHeader(stack.origin);
+    const places = [stack.origin, ...instances.map(({ url }) => url)];
+    const statuses = () => Promise.all(places.map(async (place) =>
+      (await request(`${place}/api`, { headers: { ...FETCH, cookie } })).status));
+    assert.deepEqual(await statuses(), [200, 200, 200, 200]);
+
+    await stack.provider.signOutEverywhere(BOB);
+
+    assert.deepEqual(await statuses(), [401, 401, 401, 401]);
   });
 });
 

@@ -175,6 +175,38 @@ fn keys_rotate_under_four_instances_with_nobody_signed_out() {
     assert!(stays(&person, &instances));
 }
 
+/// One instance has met the newest keys; the other can't, because the vault is down.
+#[test]
+fn a_key_that_the_vault_cannot_give_now_refuses_nobody() {
+    let (scene, cosmos) = (Scene::new(), CosmosEmulator::start());
+    let vault = &scene.azure.vault;
+    let quick = [("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s"), ("SESSION_CACHE_TTL", "0s")];
+    let behind = scene.handler(&[&quick[..], &cosmos.settings()].concat());
+    wait_until("it has keys", || Browser::new(&behind.origin).fetch("/oauth/health/ready").status == 200);
+    vault.faults.break_down(Fault::Status(503));
+    let value = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let [cookie, token] = [COOKIE_KEY, TOKEN_KEY].map(|name| format!("{}:{value}", vault.add_secret(name, value, 10)));
+    let own = [
+        ("PUBLIC_BASE_URL", behind.origin.as_str()),
+        ("UPSTREAM_URL", scene.upstream.url.as_str()),
+        ("COOKIE_KEYS", &cookie),
+        ("TOKEN_KEYS", &token),
+    ];
+    let ahead = Handler::start(&[&own[..], &cosmos.settings(), &scene.provider.settings()].concat());
+    let mut person = Browser::new(&ahead.origin);
+    let to_provider = person.navigate("/oauth/signin");
+    let back = scene.provider.approve(to_provider.header("location").unwrap());
+    assert_eq!(person.navigate(&back.replace(&behind.origin, &ahead.origin)).status, 303);
+
+    let answer = person.at(&behind.origin).fetch("/page");
+
+    assert_eq!(code(&answer), (503, Some("keys_unavailable".to_owned())));
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(Browser::new(&behind.origin).fetch("/page").status, 401, "who has no cookie is nobody all the same");
+    vault.faults.mend();
+    wait_until("it recovers alone", || person.at(&behind.origin).fetch("/page").status == 200);
+}
+
 #[test]
 fn pulling_every_key_signs_everyone_out_and_is_told() {
     let scene = Scene::without_keys();

@@ -98,7 +98,7 @@ async fn a_write_that_began_before_the_sign_out_does_not_bring_the_session_back(
 async fn a_record_under_a_key_that_is_not_in_hand_opens_after_one_reload() {
     let (store, newest) = (Arc::<MemoryStore>::default(), Arc::new(KeyRing::generate()));
     let (theirs, ours) = (Arc::new(KeysOnReload::new(&newest)), Arc::new(KeysOnReload::new(&newest)));
-    theirs.reload().await;
+    theirs.reload().await.unwrap();
     let ticket = start(&sessions_of(Arc::clone(&store), theirs), 1).await;
 
     let loaded = sessions_of(store, Arc::clone(&ours) as Arc<dyn KeySource>).load(&ticket, NOW).await.unwrap();
