@@ -57,6 +57,19 @@ impl Handler {
     /// In CI, where there must be one.
     #[must_use]
     pub fn start_behind_the_host(settings: &[(&str, &str)]) -> Option<Self> {
+        Self::start_staged(stage, settings)
+    }
+
+    /// The same in a folder such as a developer's, with `local.settings.sample.json` filled in.
+    ///
+    /// # Panics
+    /// In CI, where there must be a host.
+    #[must_use]
+    pub fn start_from_the_sample(settings: &[(&str, &str)]) -> Option<Self> {
+        Self::start_staged(stage_sample, settings)
+    }
+
+    fn start_staged(stage: fn(&[(&str, &str)], &str) -> tempfile::TempDir, settings: &[(&str, &str)]) -> Option<Self> {
         let host = functions_host()?;
         let port = free_port();
         let origin = format!("http://127.0.0.1:{port}");
@@ -170,10 +183,44 @@ pub fn functions_host() -> Option<PathBuf> {
     host
 }
 
+/// The project's own folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// What a developer has after `cargo build` and a copy of the sample with these settings filled in.
+fn stage_sample(settings: &[(&str, &str)], origin: &str) -> tempfile::TempDir {
+    let folder = stage_functions();
+    let built = folder.path().join("target/debug");
+    std::fs::create_dir_all(&built).unwrap();
+    std::os::unix::fs::symlink(binary(), built.join("oauth-proxy")).unwrap();
+    let sample = std::fs::read_to_string(root().join("local.settings.sample.json")).unwrap();
+    let mut local: serde_json::Value = serde_json::from_str(&sample).unwrap();
+    for (name, value) in [("PUBLIC_BASE_URL", origin)].iter().chain(settings) {
+        assert!(local["Values"].get(name).is_some(), "{name} is not in the sample");
+        local["Values"][name] = (*value).into();
+    }
+    std::fs::write(folder.path().join("local.settings.json"), local.to_string()).unwrap();
+    folder
+}
+
 /// The app folder as it is deployed, with these settings.
 fn stage(settings: &[(&str, &str)], origin: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = stage_functions();
+    std::fs::create_dir(folder.path().join("bin")).unwrap();
+    std::os::unix::fs::symlink(binary(), folder.path().join("bin/oauth-proxy")).unwrap();
+    let mut values = serde_json::json!({ "FUNCTIONS_WORKER_RUNTIME": "custom", "PUBLIC_BASE_URL": origin });
+    for (name, value) in settings {
+        values[*name] = (*value).into();
+    }
+    let local = serde_json::json!({ "IsEncrypted": false, "Values": values });
+    std::fs::write(folder.path().join("local.settings.json"), local.to_string()).unwrap();
+    folder
+}
+
+/// `host.json` and the folder of every function.
+fn stage_functions() -> tempfile::TempDir {
+    let (folder, root) = (tempfile::tempdir().unwrap(), root());
     std::fs::copy(root.join("host.json"), folder.path().join("host.json")).unwrap();
     for entry in std::fs::read_dir(&root).unwrap().map(Result::unwrap) {
         let function = entry.path().join("function.json");
@@ -183,14 +230,6 @@ fn stage(settings: &[(&str, &str)], origin: &str) -> tempfile::TempDir {
             std::fs::copy(function, target.join("function.json")).unwrap();
         }
     }
-    std::fs::create_dir(folder.path().join("bin")).unwrap();
-    std::os::unix::fs::symlink(binary(), folder.path().join("bin/oauth-proxy")).unwrap();
-    let mut values = serde_json::json!({ "FUNCTIONS_WORKER_RUNTIME": "custom", "PUBLIC_BASE_URL": origin });
-    for (name, value) in settings {
-        values[*name] = (*value).into();
-    }
-    let local = serde_json::json!({ "IsEncrypted": false, "Values": values });
-    std::fs::write(folder.path().join("local.settings.json"), local.to_string()).unwrap();
     folder
 }
 
