@@ -156,6 +156,10 @@ var checkedPublicHostName = empty(publicHostName) && !empty(existingApimName)
   ? fail('an API Management that is there already has host names of its own: say in publicHostName which one people type')
   : publicHostName
 
+var checkedFingerprint = empty(gatewayCertificateId) != empty(gatewayCertificateFingerprint)
+  ? fail('gatewayCertificateId and gatewayCertificateFingerprint belong together: App Service takes any certificate, and only the handler knows which')
+  : gatewayCertificateFingerprint
+
 var entraIssuer = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 var issuerUrl = empty(oidcIssuerUrl) ? entraIssuer : oidcIssuerUrl
 // The application that every tenant has for exchanging tokens: no right of anyone's goes with a token for it.
@@ -287,7 +291,7 @@ module functionApp 'modules/function-app.bicep' = {
         ? { CLIENT_SECRET: '@Microsoft.KeyVault(VaultName=${keyVault.outputs.name};SecretName=${clientSecretName})' }
         : {},
       clientAuthMethod == 'private_key_jwt' ? { CLIENT_KEY_NAME: clientKeyName } : {},
-      empty(gatewayCertificateId) ? {} : { GATEWAY_CERTIFICATE_FINGERPRINTS: gatewayCertificateFingerprint },
+      empty(checkedFingerprint) ? {} : { GATEWAY_CERTIFICATE_FINGERPRINTS: checkedFingerprint },
       additionalSettings
     )
   }

@@ -10,7 +10,11 @@ add_key_version() {
     # shellcheck disable=SC2064 # the name of this file, not of a later one
     trap "rm -f '$file'" EXIT
     head -c 32 /dev/urandom | base64 | tr -d '\n' >"$file"
+    # Whoever calls this in a condition has switched `set -e` off: a failure is passed on by hand.
     az keyvault secret set --vault-name "$vault" --name "$name" --file "$file" --encoding utf-8 \
-        --content-type 'base64 of 32 random bytes' --only-show-errors --output none
+        --content-type 'base64 of 32 random bytes' --only-show-errors --output none || {
+        rm -f "$file"
+        return 1
+    }
     rm -f "$file"
 }

@@ -120,7 +120,12 @@ fn request_target(req: &HttpRequest) -> Result<RequestTarget<'_>, Error> {
 
 /// What the client isn't told goes to the log, once.
 fn log_cause(error: &Error, id: &RequestId) {
-    let Some(cause) = std::error::Error::source(error) else { return };
+    let cause: &dyn std::error::Error = match (std::error::Error::source(error), error) {
+        (Some(cause), _) => cause,
+        // Who set up a gateway or a provider reads here what is wrong with what it sends.
+        (None, Error::Gateway(_) | Error::BackchannelLogout(_)) => error,
+        (None, _) => return,
+    };
     tracing::warn!(request.id = id.as_str(), code = error.code(), %error, cause = %Causes(cause), "a request failed");
 }
 

@@ -92,7 +92,7 @@ fn serve() -> ExitCode {
     match server {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the listener cannot be opened");
+            tracing::error!(cause = %Causes(&error), "the server cannot start");
             ExitCode::FAILURE
         }
     }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::AzureCredential;
+use super::credential::identity_error;
 use crate::telemetry::Bearer;
 
 const SCOPE: &str = "https://monitor.azure.com/.default";
@@ -13,8 +16,8 @@ pub fn monitor_bearer(credential: AzureCredential) -> Bearer {
     Arc::new(move || {
         let credential = credential.clone();
         Box::pin(async move {
-            let token = credential.token.get_token(&[SCOPE], None).await;
-            token.ok().map(|token| token.token.secret().to_owned())
+            let token = credential.token.get_token(&[SCOPE], None).await.map_err(identity_error)?;
+            Ok(Zeroizing::new(token.token.secret().to_owned()))
         })
     })
 }

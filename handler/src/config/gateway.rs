@@ -102,6 +102,11 @@ fn proof(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<
 }
 
 fn none(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<&'static str>) -> Option<GatewayProof> {
+    let unused = [GATEWAY_PROOF_ISSUER, GATEWAY_PROOF_AUDIENCE, GATEWAY_PROOF_OBJECT_IDS, GATEWAY_PROOF_SECRETS];
+    if let Some(setting) = unused.into_iter().find(|setting| reader.optional(*setting).is_some()) {
+        reader.mistake(setting, "nothing asks for it while GATEWAY_PROOF is none or not set".to_owned());
+        return None;
+    }
     let is_accepted = reader.parse_or(INSECURE_GATEWAY_PROOF_NONE, false, |text| text.parse().ok())?;
     if !environment.is_on_azure() {
         return Some(GatewayProof::None);

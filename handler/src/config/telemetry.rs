@@ -34,8 +34,8 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option
     let site = environment.value("WEBSITE_SITE_NAME").unwrap_or("oauth-proxy");
     let service_name =
         reader.parse_or(OTEL_SERVICE_NAME, site.to_owned(), |text| (!text.is_empty()).then(|| text.to_owned()));
-    let endpoint = reader.parse_or(OTEL_EXPORTER_OTLP_ENDPOINT, false, |text| {
-        Url::parse(text).is_ok_and(|url| is_https_or_loopback(&url)).then_some(true)
+    let endpoint = reader.parse_or(OTEL_EXPORTER_OTLP_ENDPOINT, None, |text| {
+        Url::parse(text).ok().filter(is_https_or_loopback).map(Some)
     });
     let headers = reader.parse_or(OTEL_EXPORTER_OTLP_HEADERS, (), |text| {
         text.split(',').all(|pair| pair.split_once('=').is_some_and(|(name, _)| !name.trim().is_empty())).then_some(())
@@ -50,7 +50,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option
     Some(ExportersSettings {
         service_name: service_name?,
         instance_id: random::guid_pair()[..8].to_owned(),
-        has_otlp: endpoint?,
+        otlp: endpoint?,
         application_insights: connection_string
             .map(|connection_string| ApplicationInsights { connection_string, needs_identity }),
     })

@@ -11,21 +11,26 @@ use futures_util::future::BoxFuture;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig as _};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::Registry;
+use url::Url;
+use zeroize::Zeroizing;
 
 use super::{Causes, metrics};
 
 /// From the first byte to the last of the answer.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
-/// Gives a bearer token, if it can be had.
-pub type Bearer = Arc<dyn Fn() -> BoxFuture<'static, Option<String>> + Send + Sync>;
+/// How long the end of the process waits for what is on the way.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// Gives a bearer token, or says why there is none.
+pub type Bearer = Arc<dyn Fn() -> BoxFuture<'static, Result<Zeroizing<String>, HttpError>> + Send + Sync>;
 
 /// Where telemetry goes.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +39,8 @@ pub struct ExportersSettings {
     pub service_name: String,
     /// Which of our instances this is.
     pub instance_id: String,
-    /// Whether an OTLP receiver is named in `OTEL_EXPORTER_OTLP_ENDPOINT`, which the library reads itself.
-    pub has_otlp: bool,
+    /// An OTLP receiver (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+    pub otlp: Option<Url>,
     /// Azure Monitor.
     pub application_insights: Option<ApplicationInsights>,
 }
@@ -57,7 +62,7 @@ pub struct ExportError(#[source] Box<dyn std::error::Error + Send + Sync>);
 /// What sends, until the process ends.
 pub struct Exporters {
     traces: SdkTracerProvider,
-    _metrics: SdkMeterProvider,
+    meters: SdkMeterProvider,
 }
 
 impl Exporters {
@@ -70,16 +75,18 @@ impl Exporters {
         tls: &rustls::ClientConfig,
         bearer: Option<Bearer>,
     ) -> Result<Option<Self>, ExportError> {
-        if !settings.has_otlp && settings.application_insights.is_none() {
+        if settings.otlp.is_none() && settings.application_insights.is_none() {
             return Ok(None);
         }
         let client = Client::new(tls).map_err(ExportError)?;
         let mut traces = SdkTracerProvider::builder().with_resource(resource(settings));
         let mut meters = SdkMeterProvider::builder().with_resource(resource(settings));
-        if settings.has_otlp {
-            let spans = SpanExporter::builder().with_http().with_http_client(client.clone()).build();
-            traces = traces.with_batch_exporter(spans.map_err(failed)?);
-            let exporter = MetricExporter::builder().with_http().with_http_client(client.clone()).build();
+        if let Some(otlp) = &settings.otlp {
+            let signal = |path: &str| format!("{}/v1/{path}", otlp.as_str().trim_end_matches('/'));
+            let spans = SpanExporter::builder().with_http().with_http_client(client.clone());
+            traces = traces.with_batch_exporter(spans.with_endpoint(signal("traces")).build().map_err(failed)?);
+            let exporter = MetricExporter::builder().with_http().with_http_client(client.clone());
+            let exporter = exporter.with_endpoint(signal("metrics")).build();
             meters = meters.with_reader(PeriodicReader::builder(exporter.map_err(failed)?).build());
         }
         if let Some(insights) = &settings.application_insights {
@@ -94,8 +101,8 @@ impl Exporters {
             traces = traces.with_batch_exporter(exporter()?);
             meters = meters.with_reader(PeriodicReader::builder(exporter()?).build());
         }
-        let exporters = Self { traces: traces.build(), _metrics: meters.build() };
-        metrics::start(&exporters._metrics.meter("oauth-proxy"));
+        let exporters = Self { traces: traces.build(), meters: meters.build() };
+        metrics::start(&exporters.meters.meter("oauth-proxy"));
         Ok(Some(exporters))
     }
 
@@ -108,6 +115,14 @@ impl Exporters {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(Targets::new().with_target("span", tracing::Level::TRACE))
+    }
+}
+
+/// What is on the way is sent when the process ends in order.
+impl Drop for Exporters {
+    fn drop(&mut self) {
+        // Whatever can't be sent now is lost, and there is nobody left to tell.
+        let _ = (self.traces.shutdown_with_timeout(PARTING), self.meters.shutdown_with_timeout(PARTING));
     }
 }
 
@@ -150,8 +165,8 @@ impl Client {
     async fn exchange(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let mut request = reqwest::Request::try_from(request)?;
         if let Some(bearer) = &self.bearer {
-            let token = bearer().await.ok_or("the identity gives no token for Azure Monitor")?;
-            let mut value = reqwest::header::HeaderValue::try_from(format!("Bearer {token}"))?;
+            let token = bearer().await?;
+            let mut value = reqwest::header::HeaderValue::try_from(format!("Bearer {}", *token))?;
             value.set_sensitive(true);
             request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
         }

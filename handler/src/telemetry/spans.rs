@@ -86,7 +86,9 @@ struct Outgoing(Vec<(HeaderName, HeaderValue)>);
 
 impl Injector for Outgoing {
     fn set(&mut self, key: &str, value: String) {
-        if let (Ok(name), Ok(value)) = (key.parse(), HeaderValue::try_from(value)) {
+        if let (Ok(name), Ok(value)) = (key.parse(), HeaderValue::try_from(value))
+            && !value.is_empty()
+        {
             self.0.push((name, value));
         }
     }

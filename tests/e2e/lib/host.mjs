@@ -43,7 +43,7 @@ function run(port, folder, settings) {
     case 'double':
       return start(process.env.FUNCTIONS_HOST_DOUBLE, ['start', folder, '--port', `${port}`], { env: { PATH, HOME } });
     case 'none':
-      return start(handler(), [], { env: { PATH, HOME, LISTEN_ADDR: `127.0.0.1:${port}`, ...settings } });
+      return start(path.join(folder, 'bin', 'oauth-proxy'), [], { env: { PATH, HOME, LISTEN_ADDR: `127.0.0.1:${port}`, ...settings } });
     default:
       throw new Error('FUNCTIONS_HOST must be func, double or none; tests/e2e/run sets it');
   }

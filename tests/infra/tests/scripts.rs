@@ -96,6 +96,7 @@ fn a_role_that_is_not_known_everywhere_yet_is_waited_for() {
 fn what_keeps_a_key_from_being_created_is_told() {
     let cases = [
         ("forbidden", "99", "Key Vault Secrets Officer"),
+        ("read-only", "x", "Key Vault Secrets Officer"),
         ("deleted", "x", "az keyvault secret recover --vault-name vault --name cookie-key"),
     ];
     for (fault, content, sentence) in cases {
@@ -132,6 +133,19 @@ fn a_rotation_adds_a_version_of_each_key() {
         let values = scene.values(name);
         assert_eq!(values.iter().filter(|value| is_key(value)).collect::<BTreeSet<_>>().len(), 2, "{name}");
         assert!(values.iter().all(|value| !said.contains(value) && !scene.calls().contains(value)));
+    }
+}
+
+#[test]
+fn a_rotation_that_is_not_allowed_says_so() {
+    for (fault, content) in [("forbidden", "99"), ("read-only", "x")] {
+        let scene = Scene::new();
+        assert!(scene.run("create-keys", &["vault"], &[]).0);
+        fs::write(scene.file(fault), content).unwrap();
+
+        let (is_done, said) = scene.run("rotate-keys", &["vault"], &[]);
+
+        assert!(!is_done && said.contains("(Forbidden)") && !said.contains("no version yet"), "{said}");
     }
 }
 

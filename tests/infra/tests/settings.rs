@@ -21,7 +21,7 @@ fn documented() -> BTreeSet<String> {
     text.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned())).collect()
 }
 
-/// Everything that is written in the handler's sources, without its tests.
+/// Everything that is written in the handler's settings.
 fn sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -35,7 +35,7 @@ fn sources(folder: &Path, text: &mut String) {
 
 fn handler() -> String {
     let mut text = String::new();
-    sources(&root().join("handler/src"), &mut text);
+    sources(&root().join("handler/src/config"), &mut text);
     text
 }
 
@@ -53,7 +53,7 @@ fn every_app_setting_is_one_of_the_handlers_and_documented() {
         let settings = app_settings(&bicep.resources(parameters));
         for setting in settings.iter().filter(|setting| !PLATFORM.contains(&setting.as_str())) {
             assert!(documented.contains(setting), "{setting} has no row in docs/configuration.md");
-            assert!(handler.contains(&format!("\"{setting}\"")), "{setting} is nothing to the handler");
+            assert!(handler.contains(&format!("name: \"{setting}\"")), "{setting} is nothing to the handler");
         }
         // What Flex Consumption has elsewhere, and refuses here.
         for foreign in ["FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"] {

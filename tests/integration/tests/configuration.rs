@@ -88,6 +88,8 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("APPLICATIONINSIGHTS_CONNECTION_STRING", "THE-SECRET")],
         &[("APPLICATIONINSIGHTS_CONNECTION_STRING", PLAIN_INGESTION)],
         &[("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "ClientId=x")],
+        &[("GATEWAY_PROOF_SECRETS", "one-secret-of-thirty-two-letters")],
+        &[ISSUER],
         &[("GATEWAY_CERTIFICATE_FINGERPRINTS", "9f86d081"), GATEWAY, ISSUER, AUDIENCE, OBJECT_IDS],
         &[("GATEWAY_CERTIFICATE_FINGERPRINTS", FINGERPRINT), ("GATEWAY_PROOF", "none")],
         &[("GATEWAY_PROOF_ISSUER", ""), GATEWAY, AUDIENCE, OBJECT_IDS],
