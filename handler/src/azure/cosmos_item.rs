@@ -85,7 +85,7 @@ pub(super) struct IndexItem {
     id: String,
     v: u8,
     sessions: Vec<IndexedSession>,
-    is_closed: bool,
+    closed_at: Option<Timestamp>,
     expires_at: Timestamp,
     ttl: i64,
 }
@@ -97,17 +97,21 @@ impl IndexItem {
             id: index.key.as_str().to_owned(),
             v: VERSION,
             sessions: index.sessions.clone(),
-            is_closed: index.is_closed,
+            closed_at: index.closed_at,
             expires_at: index.expires_at,
             ttl: time_to_live(index.expires_at, now),
         }
     }
 
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at <= now
+    }
+
     /// The index of `key`, if this is one of this version.
     pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
-        let Self { id, v, sessions, is_closed, expires_at, .. } = self;
+        let Self { id, v, sessions, closed_at, expires_at, .. } = self;
         let is_known = v == VERSION && id == key.as_str();
-        is_known.then(|| SessionIndex { key: key.clone(), sessions, is_closed, expires_at })
+        is_known.then(|| SessionIndex { key: key.clone(), sessions, closed_at, expires_at })
     }
 }
 

@@ -137,7 +137,15 @@ impl SessionStore for CosmosStore {
     }
 
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
-        self.write(index.key.as_str(), &IndexItem::of(index, now), read).await
+        let (id, item) = (index.key.as_str(), IndexItem::of(index, now));
+        match self.write(id, &item, read).await {
+            // Cosmos DB counts by a clock of its own, so what has ended by ours may still be there.
+            Err(StoreError::Conflict) if read.is_none() => match self.read::<IndexItem>(id).await? {
+                Some((ended, etag)) if ended.has_ended(now) => self.write(id, &item, Some(&etag)).await,
+                Some(_) | None => Err(StoreError::Conflict),
+            },
+            written => written,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! disabled opens nothing after the next load.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,8 +50,13 @@ pub struct KeyVaultKeys {
     progress: watch::Sender<Progress>,
     wanted: Notify,
     asked_at: Mutex<Option<Instant>>,
-    /// How the last look at the vault went, whatever is in hand.
-    looked: Mutex<Result<(), KeysUnavailable>>,
+    looked: Mutex<Looked>,
+}
+
+/// When the vault was last seen whole, and what is in its way since.
+struct Looked {
+    at: Option<Instant>,
+    failure: Option<KeysUnavailable>,
 }
 
 /// The keys in hand for one purpose.
@@ -88,7 +93,7 @@ impl KeyVaultKeys {
             progress,
             wanted: Notify::new(),
             asked_at: Mutex::new(None),
-            looked: Mutex::new(Err(KeysUnavailable(Arc::new(NoKeys::NotYet)))),
+            looked: Mutex::new(Looked { at: None, failure: None }),
         }
     }
 
@@ -96,11 +101,16 @@ impl KeyVaultKeys {
         self.progress.send_modify(|progress| progress.is_loading = true);
         let cookie = ("cookie", &self.settings.cookie_key_name, &self.cookie);
         let token = ("token", &self.settings.token_key_name, &self.token);
-        let mut looked = Ok(());
+        let (begun, mut outcome) = (Instant::now(), Ok(()));
         for (purpose, name, held) in [cookie, token] {
-            looked = looked.and(held.take(self.fetch(purpose, name, &held.ring()).await, name));
+            outcome = outcome.and(held.take(self.fetch(purpose, name, &held.ring()).await, name));
         }
-        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = looked;
+        let mut looked = self.looked();
+        looked.failure = outcome.err();
+        if looked.failure.is_none() {
+            looked.at = Some(begun);
+        }
+        drop(looked);
         self.progress.send_modify(|progress| {
             progress.is_loading = false;
             progress.finished += 1;
@@ -124,6 +134,19 @@ impl KeyVaultKeys {
             keys.push((version.kid, key));
         }
         KeyRing::new(keys).map_err(|_| NoKeys::NoActiveVersion(name.to_owned()))
+    }
+
+    /// Whether no key can be sealing that we don't know: one that came after our last look doesn't seal yet.
+    fn know_every_key(&self) -> Result<(), KeysUnavailable> {
+        let looked = self.looked();
+        if looked.at.is_some_and(|at| at.elapsed() < self.settings.activation_delay) {
+            return Ok(());
+        }
+        Err(looked.failure.clone().unwrap_or_else(|| KeysUnavailable(Arc::new(NoKeys::NotYet))))
+    }
+
+    fn looked(&self) -> MutexGuard<'_, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True if a request may ask for a load now.
@@ -159,12 +182,10 @@ impl KeySource for KeyVaultKeys {
             if !before.is_loading {
                 self.wanted.notify_one();
             }
-            let landed = timeout(PATIENCE, progress.wait_for(|progress| progress.finished > before.finished)).await;
-            if landed.is_err() {
-                return Err(KeysUnavailable(Arc::new(AccessError::Timeout)));
-            }
+            let landed = progress.wait_for(|progress| progress.finished > before.finished);
+            let _ = timeout(PATIENCE, landed).await; // who waited in vain finds the keys as they were
         }
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.know_every_key()
     }
 
     async fn follow(&self) {

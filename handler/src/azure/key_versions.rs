@@ -5,9 +5,6 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::crypto::KeyId;
 
-/// How many versions open anything.
-const KEPT: usize = 2;
-
 /// One version of a secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyVersion {
@@ -24,19 +21,28 @@ impl KeyVersion {
         self.is_enabled && has_begun && self.expires.is_none_or(|expires| now < expires)
     }
 
+    /// From when on there is anything to do with it.
+    fn begins(&self) -> Timestamp {
+        self.created.max(self.not_before.unwrap_or(self.created))
+    }
+
     /// From when on it may seal: by then every instance has met it.
     fn seals_from(&self, delay: Duration) -> Timestamp {
-        self.created.max(self.not_before.unwrap_or(self.created)).plus(delay)
+        self.begins().plus(delay)
     }
 }
 
-/// The two newest active versions, the one that seals first. A version younger than `delay` opens but doesn't seal,
-/// unless it is alone.
+/// The newest active version, and the one that sealed when it came; the one that seals first. A version younger than
+/// `delay` opens but doesn't seal, unless it is alone. One that was overtaken before it ever sealed is no key.
 pub(super) fn choose(mut versions: Vec<KeyVersion>, delay: Duration, now: Timestamp) -> Vec<KeyVersion> {
     versions.retain(|version| version.is_active(now));
     // Two versions of one second: their names decide, for every instance alike.
     versions.sort_by(|a, b| (b.created, &b.kid).cmp(&(a.created, &a.kid)));
-    versions.truncate(KEPT);
+    if let [newest, rest @ ..] = versions.as_slice() {
+        let sealed = |version: &KeyVersion| version.seals_from(delay) <= newest.begins();
+        let other = rest.iter().find(|version| sealed(version)).or(rest.first()).cloned();
+        versions = [newest.clone()].into_iter().chain(other).collect();
+    }
     if let [newest, _] = versions.as_slice()
         && now < newest.seals_from(delay)
     {
@@ -75,6 +81,13 @@ mod tests {
     fn a_version_seals_only_when_every_instance_has_met_it() {
         assert_eq!(chosen(&[version("old", 5_000), version("new", 599)]), ["old", "new"]);
         assert_eq!(chosen(&[version("old", 5_000), version("new", 600)]), ["new", "old"]);
+    }
+
+    #[test]
+    fn a_rotation_that_was_begun_twice_takes_nothing_away() {
+        assert_eq!(chosen(&[version("old", 5_000), version("first", 300), version("again", 100)]), ["old", "again"]);
+        assert_eq!(chosen(&[version("old", 5_000), version("first", 900), version("again", 700)]), ["again", "old"]);
+        assert_eq!(chosen(&[version("first", 300), version("again", 100)]), ["first", "again"]);
     }
 
     #[test]

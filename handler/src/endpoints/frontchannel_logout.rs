@@ -21,7 +21,7 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
     let Some(sid) = request.query("sid").filter(|sid| !sid.is_empty()) else {
         return Err(Error::Request("there is no sid"));
     };
-    let ended = state.sessions.end_all(&state.sessions.provider_session(&sid), request.now).await?;
+    let ended = state.sessions.end_known(&state.sessions.provider_session(&sid), request.now).await?;
     tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
         "the provider ended sessions");
     metrics::sign_out("provider", ended);

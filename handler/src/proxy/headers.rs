@@ -27,8 +27,8 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
 
 /// Whether only we, the platform or the gateway may say this: never a client. `name` is in lower case.
 pub(super) fn is_forgeable(name: &str) -> bool {
-    // CGI and WSGI fold `_` to `-`: `X_Forwarded_User` would arrive as ours.
-    if name.as_bytes().contains(&b'_') {
+    // CGI, WSGI and PHP fold every other character to `_`: `X_Forwarded_User` and `X.Forwarded.User` would arrive as ours.
+    if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
         return true;
     }
     match name.as_bytes().first() {
@@ -38,11 +38,14 @@ pub(super) fn is_forgeable(name: &str) -> bool {
                 || name.starts_with("cf-access-")
         }
         Some(b'd') => name == "disguised-host",
-        Some(b'f') => matches!(name, "forwarded" | "front-end-https"),
-        Some(b'o') => name.starts_with("ocp-apim-"),
+        Some(b'f') => matches!(name, "forwarded" | "front-end-https" | "fastly-client-ip"),
+        Some(b'i') => name.starts_with("impersonate-") || name == "iv-user",
+        Some(b'o') => name.starts_with("ocp-apim-") || name.starts_with("oidc-"),
         Some(b'r') => name.starts_with("remote-"),
-        Some(b's') => name.starts_with("ssl-client-"),
-        Some(b't') => name == "true-client-ip",
+        Some(b's') => name.starts_with("ssl-client-") || name == "sm-user",
+        Some(b't') => {
+            name == "true-client-ip" || name.starts_with("tailscale-user-") || name.starts_with("teleport-jwt-")
+        }
         Some(b'w') => name == "was-default-hostname",
         _ => false,
     }
@@ -51,18 +54,28 @@ pub(super) fn is_forgeable(name: &str) -> bool {
 /// The same, for what follows `x-`.
 fn is_forgeable_extension(rest: &str) -> bool {
     let families: &[&str] = match rest.as_bytes().first() {
-        Some(b'a') => &["auth-request-", "arr-", "azure-", "amzn-oidc-", "authenticated-"],
-        Some(b'c') => &["client-ip", "client-cert", "cluster-client-ip"],
+        Some(b'a') => &[
+            "auth-request-",
+            "arr-",
+            "azure-",
+            "amzn-oidc-",
+            "authenticated-",
+            "authentik-",
+            "appengine-",
+            "appservice-",
+        ],
+        Some(b'c') => &["client-ip", "client-cert", "client-port", "cluster-client-ip", "consumer-", "credential-"],
         Some(b'e') => &["envoy-"],
         Some(b'f') => &["forwarded", "functions-key"],
-        Some(b'g') => &["gateway-", "goog-authenticated-", "goog-iap-"],
+        Some(b'g') => &["gateway", "goog-authenticated-", "goog-iap-"],
         Some(b'h') => return rest == "host",
-        Some(b'm') => &["ms-client-principal", "ms-token-", "ms-invocation-id"],
+        Some(b'm') => &["ms-client-principal", "ms-token-", "ms-invocation-id", "ms-original-url", "ms-auth-"],
         Some(b'o') => &["original-"],
-        Some(b'p') => &["proxy-"],
+        Some(b'p') => &["proxy-", "pomerium-"],
         Some(b'r') => &["rewrite-url", "remote-", "real-ip"],
         Some(b's') => &["site-deployment-id", "ssl-", "scheme"],
-        Some(b'u') => &["url-scheme"],
+        Some(b't') => &["true-client-ip"],
+        Some(b'u') => &["url-scheme", "userinfo"],
         Some(b'w') => &["webauth-", "waws-"],
         Some(b'z') => &["zumo-auth"],
         _ => &[],

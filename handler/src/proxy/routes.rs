@@ -112,7 +112,8 @@ impl RouteTable {
     /// The route with the longest prefix of `path` (without its query) that ends on a segment boundary.
     ///
     /// An Upstream may decode, fold case or squeeze slashes before it looks at the path. So a path on an anonymous
-    /// route is read that way as well, and a route that needs a session wins.
+    /// route is read that way as well. Unless that leads to the very same route, any route that needs a session and
+    /// covers it wins: an Upstream may read less forgivingly than this does, and stop at that one.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&Route> {
         let found = self.longest(path)?;
@@ -120,12 +121,12 @@ impl RouteTable {
             return Some(found);
         }
         let loose = loosened(path);
-        let stricter = self
-            .routes
-            .iter()
-            .find(|route| covers(&route.path.to_ascii_lowercase(), &loose))
-            .filter(|route| route.access == Access::Session);
-        Some(stricter.unwrap_or(found))
+        let mut covering =
+            self.routes.iter().filter(|route| covers(&route.path.to_ascii_lowercase(), &loose)).peekable();
+        if covering.peek().is_some_and(|route| route.path == found.path) {
+            return Some(found);
+        }
+        Some(covering.find(|route| route.access == Access::Session).unwrap_or(found))
     }
 
     fn longest(&self, path: &str) -> Option<&Route> {
@@ -194,8 +195,8 @@ fn covers(prefix: &str, path: &str) -> bool {
     }
 }
 
-/// The path as the most forgiving Upstream might read it: decoded to the end, lower case, `\` as `/`, no empty
-/// segments, no `;parameters`, no spaces or dots at the end of a segment.
+/// The path as the most forgiving Upstream might read it: decoded to the end, cut at a `?` or `#` that comes to light,
+/// lower case, `\` as `/`, no empty segments, no `;parameters`, no spaces or dots at the end of a segment.
 fn loosened(path: &str) -> String {
     let mut decoded = path.as_bytes().to_vec();
     loop {
@@ -205,7 +206,8 @@ fn loosened(path: &str) -> String {
         }
         decoded = next;
     }
-    let text = String::from_utf8_lossy(&decoded).to_ascii_lowercase();
+    let cut = decoded.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(decoded.len());
+    let text = String::from_utf8_lossy(&decoded[..cut]).to_ascii_lowercase();
     let mut loose = String::with_capacity(text.len());
     for segment in text.split(['/', '\\']) {
         let name = segment.split(';').next().unwrap_or_default().trim_end_matches(['.', ' ']);
@@ -256,6 +258,14 @@ mod tests {
         let table = table();
 
         for path in [
+            "/%61dmin/public;/users",
+            "/%61dmin/public%253b/users",
+            "/ADMIN/public;/users",
+            "/%61dmin/Public",
+            "/admin%3f",
+            "/admin%3fx",
+            "/admin%23x",
+            "/admin%253fx",
             "/%61dmin",
             "/%2561dmin",
             "/ADMIN/x",

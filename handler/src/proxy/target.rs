@@ -28,9 +28,9 @@ pub enum TargetError {
     /// A `%` of its path isn't followed by two hexadecimal digits.
     #[error("the request target holds a malformed percent-encoding")]
     BadEscape,
-    /// Its path holds `%00`: some readers stop there.
-    #[error("the request target holds an encoded null byte")]
-    EncodedNull,
+    /// Its path holds an encoded control byte: some readers stop there, others drop it.
+    #[error("the request target holds an encoded control byte")]
+    EncodedControl,
     /// A path segment is `.` or `..`, however it is spelt.
     #[error("the request target holds a dot segment")]
     DotSegment,
@@ -46,7 +46,7 @@ impl TargetError {
             Self::Backslash => "target_backslash",
             Self::ForbiddenByte => "target_forbidden_byte",
             Self::BadEscape => "target_bad_escape",
-            Self::EncodedNull => "target_encoded_null",
+            Self::EncodedControl => "target_encoded_control",
             Self::DotSegment => "target_dot_segment",
         }
     }
@@ -80,9 +80,7 @@ impl<'a> RequestTarget<'a> {
         }
 
         let path_end = path_end.unwrap_or(bytes.len());
-        if has_dot_segment(&bytes[..path_end], has_escape) {
-            return Err(TargetError::DotSegment);
-        }
+        check_segments(&bytes[..path_end], has_escape)?;
         Ok(Self { raw, path_end })
     }
 
@@ -111,28 +109,30 @@ fn check_escape(rest: &[u8]) -> Result<(), TargetError> {
         return Err(TargetError::BadEscape);
     };
     match (high, low) {
-        (b'0', b'0') => Err(TargetError::EncodedNull),
         _ if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Ok(()),
         _ => Err(TargetError::BadEscape),
     }
 }
 
-/// Whether any reader could find a dot segment: one that decodes first, twice or three times, takes `\` for `/`,
-/// or cuts `;parameters` off.
-fn has_dot_segment(path: &[u8], has_escape: bool) -> bool {
+/// Refuses what any reader could find a dot segment in: one that decodes first, twice or three times, takes `\` for
+/// `/`, or cuts `;parameters` off. And control bytes, which some readers drop, so that dots move together.
+fn check_segments(path: &[u8], has_escape: bool) -> Result<(), TargetError> {
     if splits_to_dots(path) {
-        return true;
+        return Err(TargetError::DotSegment);
     }
     let mut decoded = has_escape.then(|| path.to_vec());
     while let Some(spelling) = decoded {
         let next: Vec<u8> = percent_encoding::percent_decode(&spelling).collect();
+        if next.iter().any(u8::is_ascii_control) {
+            return Err(TargetError::EncodedControl);
+        }
         if splits_to_dots(&next) {
-            return true;
+            return Err(TargetError::DotSegment);
         }
         // Each round that changes something is shorter, so this ends.
         decoded = (next.len() < spelling.len()).then_some(next);
     }
-    false
+    Ok(())
 }
 
 fn splits_to_dots(path: &[u8]) -> bool {
@@ -176,8 +176,13 @@ mod tests {
             ("/%2g", BadEscape),
             ("/%u002e", BadEscape),
             ("/%%32e", BadEscape),
-            ("/%00", EncodedNull),
-            ("/a%00.png", EncodedNull),
+            ("/%00", EncodedControl),
+            ("/a%00.png", EncodedControl),
+            ("/a%0a", EncodedControl),
+            ("/a/.%0a./b", EncodedControl),
+            ("/a/.%09%2e/b", EncodedControl),
+            ("/a%250db", EncodedControl),
+            ("/a%7F", EncodedControl),
             ("/.", DotSegment),
             ("/..", DotSegment),
             ("/a/../b", DotSegment),

@@ -36,8 +36,8 @@ pub struct SessionIndex {
     pub key: IndexKey,
     /// The sessions, oldest first.
     pub sessions: Vec<IndexedSession>,
-    /// True when no session may join any more.
-    pub is_closed: bool,
+    /// When it was ended: no session of a sign-in may join after that, and of a person none that began before.
+    pub closed_at: Option<Timestamp>,
     /// When it may be forgotten.
     pub expires_at: Timestamp,
 }
@@ -73,15 +73,11 @@ impl IndexKey {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-
-    pub(super) fn kind(&self) -> IndexKind {
-        self.kind
-    }
 }
 
 impl SessionIndex {
     pub(super) fn empty(key: IndexKey, expires_at: Timestamp) -> Self {
-        Self { key, sessions: Vec::new(), is_closed: false, expires_at }
+        Self { key, sessions: Vec::new(), closed_at: None, expires_at }
     }
 
     /// The same index without the sessions that have ended by themselves, and with one more.
@@ -93,8 +89,17 @@ impl SessionIndex {
         Self { sessions, expires_at, ..self.clone() }
     }
 
+    /// Whether a session that began then may join.
+    pub(super) fn admits(&self, began_at: Timestamp) -> bool {
+        match self.key.kind {
+            IndexKind::ProviderSession | IndexKind::LogoutToken => self.closed_at.is_none(),
+            // A second is as fine as time is here: of two events of one second the end wins.
+            IndexKind::Subject => self.closed_at.is_none_or(|closed_at| closed_at < began_at),
+        }
+    }
+
     pub(super) fn closed(&self, now: Timestamp, keep: Duration) -> Self {
-        Self { is_closed: true, expires_at: self.expires_at.max(now.plus(keep)), ..self.clone() }
+        Self { closed_at: Some(now), expires_at: self.expires_at.max(now.plus(keep)), ..self.clone() }
     }
 }
 

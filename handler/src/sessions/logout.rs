@@ -13,25 +13,40 @@ use crate::oidc::Claims;
 /// How many sessions of one person are remembered; the oldest ends when there is one more.
 const MOST_SESSIONS: usize = 500;
 
-/// How long a `sid` that was ended lets no sign-in of it through: longer than a sign-in may take.
+/// How long an end lets no sign-in through that began before it: longer than a sign-in may take.
 const CLOSED: Duration = Duration::from_secs(20 * 60);
 
 impl Sessions {
-    /// Ends every session under an index. Returns how many lived; zero is not an error.
+    /// Ends every session under an index, and what is on its way to it. Returns how many lived; zero is not an error.
     ///
     /// # Errors
     /// When the store fails; some of them may have ended then, and to ask again does no harm.
     pub async fn end_all(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
-        let sessions = match index.kind() {
-            // A sign-in that is on its way for this very `sid` must not outlive it.
-            IndexKind::ProviderSession => self.close(index, now).await?,
-            IndexKind::Subject | IndexKind::LogoutToken => self.indexed(index, now).await?,
-        };
-        let mut ended = 0;
-        for session in sessions {
-            ended += usize::from(self.end_unseen(&session, now).await?);
+        let (sessions, index) = (self.clone(), index.clone());
+        go_on(async move { sessions.end_each(sessions.close(&index, now).await?, now).await }).await
+    }
+
+    /// The same for whoever may have made the index up: one that isn't there is not written.
+    ///
+    /// # Errors
+    /// As [`Self::end_all`].
+    pub async fn end_known(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
+        match self.store().load_index(index, now).await? {
+            Some(_) => self.end_all(index, now).await,
+            None => Ok(0),
         }
-        Ok(ended)
+    }
+
+    /// Tries every one of them, whatever becomes of the others.
+    async fn end_each(&self, sessions: Vec<IndexedSession>, now: Timestamp) -> Result<usize, StoreError> {
+        let (mut ended, mut failure) = (0, None);
+        for session in sessions {
+            match self.end_unseen(&session, now).await {
+                Ok(lived) => ended += usize::from(lived),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(ended), Err)
     }
 
     /// Whether something was used before.
@@ -61,23 +76,27 @@ impl Sessions {
         ticket: &SessionTicket,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let issuer = &self.0.settings.issuer;
-        let provider_session = claims.text("sid").map(|sid| IndexKey::of(IndexKind::ProviderSession, issuer, sid));
-        let subject = IndexKey::of(IndexKind::Subject, issuer, claims.subject());
-        for index in provider_session.into_iter().chain([subject]) {
+        let provider_session = claims.text("sid").map(|sid| self.provider_session(sid));
+        for index in provider_session.into_iter().chain([self.subject(claims.subject())]) {
             let session = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at };
-            if !self.enter(&index, session, now).await? {
+            if !self.enter(&index, session, ticket.issued_at, now).await? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    async fn enter(&self, index: &IndexKey, session: IndexedSession, now: Timestamp) -> Result<bool, StoreError> {
+    async fn enter(
+        &self,
+        index: &IndexKey,
+        session: IndexedSession,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut failure = StoreError::Conflict;
         for _ in 0..ATTEMPTS {
             let (known, etag) = self.index(index, session.expires_at, now).await?;
-            if known.is_closed {
+            if !known.admits(began_at) {
                 return Ok(false);
             }
             if known.sessions.contains(&session) {
@@ -99,7 +118,7 @@ impl Sessions {
         let mut failure = StoreError::Conflict;
         for _ in 0..ATTEMPTS {
             let (known, etag) = self.index(index, now.plus(CLOSED), now).await?;
-            if known.is_closed {
+            if known.closed_at.is_some_and(|closed_at| now <= closed_at) {
                 return Ok(known.sessions);
             }
             match self.store().write_index(&known.closed(now, CLOSED), etag.as_ref(), now).await {
@@ -108,10 +127,6 @@ impl Sessions {
             }
         }
         Err(failure)
-    }
-
-    async fn indexed(&self, index: &IndexKey, now: Timestamp) -> Result<Vec<IndexedSession>, StoreError> {
-        Ok(self.index(index, now, now).await?.0.sessions)
     }
 
     /// The index as it is, or an empty one that isn't written yet.
@@ -169,6 +184,12 @@ impl Sessions {
     pub fn logout_token(&self, jti: &str) -> IndexKey {
         IndexKey::of(IndexKind::LogoutToken, &self.0.settings.issuer, jti)
     }
+}
+
+/// Goes on when the request that began it is gone, as a closed connection makes it.
+async fn go_on(work: impl Future<Output = Result<usize, StoreError>> + 'static) -> Result<usize, StoreError> {
+    let done = tokio::task::spawn_local(work).await;
+    done.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))))
 }
 
 #[cfg(test)]

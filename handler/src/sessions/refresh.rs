@@ -19,8 +19,18 @@ use crate::oidc::{CompletedRefresh, ProviderError, RefreshError, RefreshToken, R
 use crate::random;
 use crate::telemetry::metrics;
 
-/// Longer than a claim's own write (5 s), what the Provider is given, and the write of what it gave (15 s).
-const LEASE: Duration = Duration::from_secs(45);
+/// Longer than everything that happens under it, with ten seconds to spare for a slow machine.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// What a store may take for one call.
+const STORE_CALL: Duration = Duration::from_secs(3);
+
+// The lease's own write and its re-read, the Provider, the write of what it gave; a deadline is only looked at between
+// two tries, so the last one comes on top.
+const _: () = assert!(
+    LEASE.as_secs()
+        >= 10 + 4 * STORE_CALL.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + LONGEST_PAUSE.as_secs()
+);
 
 /// For everything a refresh asks of the Provider: assertion, metadata, tokens, keys, UserInfo.
 const PROVIDER_BUDGET: Duration = Duration::from_secs(25);
@@ -254,7 +264,7 @@ impl Sessions {
         let Some(refresh_token) = cold.refresh_token.clone() else {
             return Ok(Some(Claim::Over(RefreshOutcome::Unavailable { retry_after: LONGEST_REST })));
         };
-        let holder = random::guid_pair();
+        let (holder, now) = (random::guid_pair(), self.now()); // keys may have been waited for meanwhile
         let purpose = LeasePurpose::Refreshing;
         let lease = RefreshLease { lapses_at: now.plus(LEASE), attempt, purpose, holder: holder.clone() };
         let claimed = SessionRecord { lease: Some(lease), ..stored.record };
@@ -307,39 +317,43 @@ impl Sessions {
         let parts = Parts::divide(tokens, claims, Some(cold), settings.header_needs, settings.refresh_before, now);
         let mut renewed = self.record(&parts, claimed.record.generation + 1, ticket);
         renewed.expires_at = claimed.record.expires_at;
-        let Some(outcome) = self.write(&renewed, claimed.etag, now).await else {
-            return Ok(RefreshOutcome::Unavailable { retry_after: REST });
-        };
+        let written = self.write(&renewed, claimed.etag, now).await;
+        // Not revoked: where the Provider doesn't rotate, it is the token that the record still holds.
+        let outcome = written.inspect_err(|error| audit(ticket, "refresh_unwritten", Some(error)))?;
         if outcome == RefreshOutcome::Ended {
             revoke(parts.cold.refresh_token.as_ref(), relying_party, now).await;
         }
         Ok(outcome)
     }
 
-    /// Writes `renewed` over what was claimed; `None` when the store can't be reached for too long.
-    async fn write(&self, renewed: &SessionRecord, claimed: Etag, now: Timestamp) -> Option<RefreshOutcome> {
+    /// Writes `renewed` over what was claimed; an error when the store can't be reached for too long.
+    async fn write(
+        &self,
+        renewed: &SessionRecord,
+        claimed: Etag,
+        now: Timestamp,
+    ) -> Result<RefreshOutcome, StoreError> {
         let deadline = Instant::now() + WRITE_BUDGET;
         let (mut etag, mut pause) = (claimed, FIRST_PAUSE);
         loop {
-            let written = self.replace(renewed.clone(), &etag, now).await;
-            if written.is_ok() {
-                return Some(RefreshOutcome::Refreshed);
-            }
+            let Err(failure) = self.replace(renewed.clone(), &etag, now).await else {
+                return Ok(RefreshOutcome::Refreshed);
+            };
             // Another write came first, or this one happened and its reply was lost: only another read can tell.
             match self.read(&renewed.key, now).await {
-                Ok(None) => return Some(RefreshOutcome::Ended),
-                Ok(Some(found)) if found.record.is_ended() => return Some(RefreshOutcome::Ended),
+                Ok(None) => return Ok(RefreshOutcome::Ended),
+                Ok(Some(found)) if found.record.is_ended() => return Ok(RefreshOutcome::Ended),
                 Ok(Some(found)) if found.record.generation >= renewed.generation => {
-                    return Some(RefreshOutcome::Refreshed);
+                    return Ok(RefreshOutcome::Refreshed);
                 }
                 // Our lease lapsed and was taken: ours is newer all the same.
                 Ok(Some(found)) => etag = found.etag.clone(),
                 Err(_) => {}
             }
             if Instant::now() >= deadline {
-                return None;
+                return Err(failure);
             }
-            if matches!(written, Err(StoreError::Unavailable(_))) {
+            if matches!(failure, StoreError::Unavailable(_)) {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

@@ -112,7 +112,10 @@ impl SessionStore for FatefulStore {
     }
 
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
-        self.inner.write_index(index, read, now).await
+        match self.meet(now).await {
+            Fate::Failed => answer(&Fate::Failed, None),
+            fate => answer(&fate, self.inner.write_index(index, read, now).await),
+        }
     }
 }
 

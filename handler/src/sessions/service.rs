@@ -131,8 +131,11 @@ impl Sessions {
     /// When the store cannot write the tombstone: the session then still lives.
     pub(super) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<ColdPart>, StoreError> {
         match self.tombstone(&ticket.sid.key(), now).await? {
-            // It has ended, whatever can still be opened of it.
-            Tombstone::Written(lived) => Ok(self.open_cold(&lived, ticket).await.unwrap_or(None)),
+            Tombstone::Written(lived) => Ok(self.open_cold(&lived, ticket).await.unwrap_or_else(|error| {
+                // It has ended all the same; only its refresh token lives on at the Provider.
+                tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "a refresh token is not revoked");
+                None
+            })),
             Tombstone::Ended | Tombstone::Missing => Ok(None),
         }
     }

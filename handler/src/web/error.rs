@@ -72,7 +72,7 @@ pub enum Error {
     BackchannelLogout(#[from] BackchannelLogoutError),
     /// The session store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// There are no keys to open a cookie with.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
@@ -333,10 +333,23 @@ fn authorization_response(error: &AuthorizationResponseError) -> Row {
     }
 }
 
+impl From<StoreError> for Error {
+    /// What is missing may be the key that opens a record, and then the store is not to blame.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(source) => match source.downcast::<KeysUnavailable>() {
+                Ok(keys) => Self::Keys(*keys),
+                Err(source) => Self::Store(StoreError::Unavailable(source)),
+            },
+            StoreError::Conflict | StoreError::Missing => Self::Store(error),
+        }
+    }
+}
+
 impl From<SessionError> for Error {
     fn from(error: SessionError) -> Self {
         match error {
-            SessionError::Store(error) => Self::Store(error),
+            SessionError::Store(error) => error.into(),
             SessionError::NoFreshToken(error) => Self::NoFreshToken(error),
         }
     }

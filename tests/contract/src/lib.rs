@@ -130,7 +130,7 @@ fn index(value: &str) -> SessionIndex {
     SessionIndex {
         key: IndexKey::of(IndexKind::Subject, "https://op.example", value),
         sessions: vec![IndexedSession { key: record().key, expires_at: END }],
-        is_closed: false,
+        closed_at: None,
         expires_at: END,
     }
 }
@@ -141,7 +141,7 @@ pub async fn what_is_written_of_an_index_is_loaded(store: &dyn SessionStore) {
     assert_eq!(store.load_index(&index.key, NOW).await.unwrap(), None);
 
     let first = store.write_index(&index, None, NOW).await.unwrap();
-    let closed = SessionIndex { is_closed: true, sessions: vec![], ..index.clone() };
+    let closed = SessionIndex { closed_at: Some(NOW), sessions: vec![], ..index.clone() };
     let etag = store.write_index(&closed, Some(&first), NOW).await.unwrap();
 
     assert_ne!(first, etag);

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use contract::NOW;
 use cosmos_emulator::{CONTAINER, CosmosEmulator, DATABASE, KEY};
 use oauth_proxy::azure::{CosmosAuthorization, CosmosSettings, CosmosStore};
 use oauth_proxy::clock::Timestamp;
 use oauth_proxy::sessions::{
-    Etag, IndexKey, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex, StoredRecord,
+    Etag, IndexKey, IndexKind, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex,
+    StoredRecord,
 };
 use zeroize::Zeroizing;
 
@@ -65,3 +68,18 @@ async fn cosmos() -> InTime {
 }
 
 contract::session_store_contract!(cosmos);
+
+/// Cosmos DB's clock is behind ours: it still has what has ended.
+#[tokio::test]
+async fn an_index_that_has_ended_by_our_clock_makes_room() {
+    let InTime { emulator: _emulator, store } = cosmos().await;
+    let end = NOW.plus(Duration::from_secs(60));
+    let key = IndexKey::of(IndexKind::Subject, "https://op.example", "ada");
+    let index = |expires_at| SessionIndex { key: key.clone(), sessions: vec![], closed_at: None, expires_at };
+    store.write_index(&index(end), None, NOW).await.unwrap();
+    assert!(matches!(store.write_index(&index(end), None, NOW).await, Err(StoreError::Conflict)));
+
+    store.write_index(&index(end.plus(Duration::from_secs(60))), None, end).await.unwrap();
+
+    assert!(store.load_index(&key, end).await.unwrap().is_some());
+}

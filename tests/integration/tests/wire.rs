@@ -99,7 +99,8 @@ fn hostile_targets_are_refused_before_anything_else() {
         ("GET /a/../b HTTP/1.1\r\nhost: h\r\n\r\n", "target_dot_segment"),
         ("GET /a/%2e%2e/b HTTP/1.1\r\nhost: h\r\n\r\n", "target_dot_segment"),
         ("GET /a/..;/b HTTP/1.1\r\nhost: h\r\n\r\n", "target_dot_segment"),
-        ("GET /a%00 HTTP/1.1\r\nhost: h\r\n\r\n", "target_encoded_null"),
+        ("GET /a%00 HTTP/1.1\r\nhost: h\r\n\r\n", "target_encoded_control"),
+        ("GET /a/.%0a./b HTTP/1.1\r\nhost: h\r\n\r\n", "target_encoded_control"),
         ("GET /a%zz HTTP/1.1\r\nhost: h\r\n\r\n", "target_bad_escape"),
         ("GET http://evil.example/ HTTP/1.1\r\nhost: h\r\n\r\n", "bad_request"),
     ];

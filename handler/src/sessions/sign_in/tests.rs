@@ -80,7 +80,7 @@ async fn a_response_of_another_login_learns_nothing_and_spends_nothing() {
 async fn tokens_that_cannot_be_kept_are_revoked() {
     let scene = Scene::new();
     let (state, pending) = begun(&scene).await;
-    scene.store.script([Fate::Failed]);
+    scene.store.script([Fate::Written, Fate::Failed]); // the person's index, then the record
 
     let refused = deliver(&scene, "code", &state, &pending).await;
 
@@ -92,7 +92,7 @@ async fn tokens_that_cannot_be_kept_are_revoked() {
 async fn a_write_whose_reply_is_lost_is_a_session_all_the_same() {
     let scene = Scene::new();
     let (state, pending) = begun(&scene).await;
-    scene.store.script([Fate::ReplyLost]);
+    scene.store.script([Fate::ReplyLost, Fate::ReplyLost]); // the person's index, then the record
 
     assert!(deliver(&scene, "code", &state, &pending).await.is_ok());
 
