@@ -13,7 +13,7 @@ param location string = resourceGroup().location
 
 // ---- the four questions ----
 
-@description('Where the application is: an https address that the Function App reaches.')
+@description('Where the application is: an address that the Function App reaches. Not used when additionalSettings has ROUTES.')
 param upstreamUrl string
 
 @description('The host name that people type. Empty takes the one that a new API Management brings.')
@@ -23,6 +23,7 @@ param publicHostName string = ''
 param oidcIssuerUrl string = ''
 
 @description('What the provider knows the application by.')
+@minLength(1)
 param clientId string
 
 // ---- the provider ----
@@ -37,7 +38,10 @@ param clientSecretName string = 'client-secret'
 @description('Name of the vault\'s key that signs client assertions. Used with private_key_jwt.')
 param clientKeyName string = 'client-key'
 
-@description('Further settings of the handler, by the names in docs/configuration.md.')
+@description('A scope of an API besides those of OpenID Connect: whose access token the application gets.')
+param accessScope string = ''
+
+@description('Further settings of the handler, by the names in docs/configuration.md. No secrets: a deployment is remembered.')
 param additionalSettings object = {}
 
 // ---- the gateway ----
@@ -75,9 +79,9 @@ param gatewayTokenAudience string = ''
 @description('The iss of that token.')
 param gatewayTokenIssuer string = ''
 
-@description('Requests that one client address may send in rateLimitSeconds.')
+@description('Requests that one client address may send in rateLimitSeconds. A whole office may share one address.')
 @minValue(1)
-param rateLimitCalls int = 1200
+param rateLimitCalls int = 60000
 
 @description('The period of rateLimitCalls.')
 @minValue(1)
@@ -160,6 +164,10 @@ var checkedFingerprint = empty(gatewayCertificateId) != empty(gatewayCertificate
   ? fail('gatewayCertificateId and gatewayCertificateFingerprint belong together: App Service takes any certificate, and only the handler knows which')
   : gatewayCertificateFingerprint
 
+var checkedCertificateId = empty(publicHostName) && !empty(publicCertificateId)
+  ? fail('publicCertificateId is the certificate of publicHostName, which is empty')
+  : publicCertificateId
+
 var entraIssuer = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 var issuerUrl = empty(oidcIssuerUrl) ? entraIssuer : oidcIssuerUrl
 // The application that every tenant has for exchanging tokens: no right of anyone's goes with a token for it.
@@ -235,7 +243,7 @@ module newApim 'modules/apim.bicep' = if (empty(existingApimName)) {
     publisherEmail: publisherEmail
     publisherName: publisherName
     hostName: publicHostName
-    certificateId: publicCertificateId
+    certificateId: checkedCertificateId
     subnetId: privateNetworking ? network!.outputs.gatewaySubnetId : ''
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -273,7 +281,6 @@ module functionApp 'modules/function-app.bicep' = {
     settings: union(
       {
         PUBLIC_BASE_URL: publicBaseUrl
-        UPSTREAM_URL: upstreamUrl
         OIDC_ISSUER_URL: issuerUrl
         CLIENT_ID: clientId
         CLIENT_AUTH_METHOD: clientAuthMethod
@@ -290,6 +297,8 @@ module functionApp 'modules/function-app.bicep' = {
       startsWith(clientAuthMethod, 'client_secret_')
         ? { CLIENT_SECRET: '@Microsoft.KeyVault(VaultName=${keyVault.outputs.name};SecretName=${clientSecretName})' }
         : {},
+      contains(additionalSettings, 'ROUTES') ? {} : { UPSTREAM_URL: upstreamUrl },
+      empty(accessScope) ? {} : { SCOPES: 'openid profile email offline_access ${accessScope}' },
       clientAuthMethod == 'private_key_jwt' ? { CLIENT_KEY_NAME: clientKeyName } : {},
       empty(checkedFingerprint) ? {} : { GATEWAY_CERTIFICATE_FINGERPRINTS: checkedFingerprint },
       additionalSettings
@@ -368,4 +377,7 @@ output KEY_VAULT_NAME string = keyVault.outputs.name
 output FUNCTION_APP_NAME string = functionApp.outputs.name
 
 @description('The address to register at the provider as redirect URI.')
-output REDIRECT_URI string = '${publicBaseUrl}/oauth/callback'
+output REDIRECT_URI string = '${publicBaseUrl}${additionalSettings.?AUTH_PREFIX ?? '/oauth'}/callback'
+
+@description('Object id of the handler\'s identity, the subject of a federated credential.')
+output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId

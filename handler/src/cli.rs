@@ -14,6 +14,7 @@ use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
 use crate::random;
+use crate::sessions::IndexKey;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, Exporters, Format};
 use crate::tls;
@@ -24,7 +25,8 @@ Usage: oauth-proxy [COMMAND]
 Commands:
   (none)        serve, configured by environment variables
   check         check the configuration, then try keys, store and provider; exit code 0 when all is well
-  revoke        end sessions: --sid SID (a sign-in at the provider), --sub SUB (a person), --all (how to)
+  revoke        end sessions: --sid SID (a sign-in at the provider), --sub SUB (a person), --person KEY (the
+                same, by the person.key of the audit log), --all (how to)
   generate-key  print a new key for COOKIE_KEYS or TOKEN_KEYS
   help          print this
   version       print the version
@@ -42,6 +44,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         ["check"] => check(),
         ["revoke", "--sid", sid] => revoke(Revoked::ProviderSession(sid)),
         ["revoke", "--sub", sub] => revoke(Revoked::Subject(sub)),
+        ["revoke", "--person", key] => revoke(Revoked::Person(key)),
         ["revoke", "--all"] => explain_revoke_all(),
         ["generate-key"] => generate_key(),
         ["help" | "--help" | "-h"] => {
@@ -154,6 +157,7 @@ fn check() -> ExitCode {
 enum Revoked<'a> {
     ProviderSession(&'a str),
     Subject(&'a str),
+    Person(&'a str),
 }
 
 /// Ends sessions in the store that all instances share.
@@ -173,6 +177,7 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
         let index = match revoked {
             Revoked::ProviderSession(sid) => sessions.provider_session(sid),
             Revoked::Subject(sub) => sessions.subject(sub),
+            Revoked::Person(key) => IndexKey::of_person(key).ok_or("this is no person.key of the audit log")?,
         };
         sessions.end_all(&index, SystemClock.now()).await.map_err(|error| Causes(&error).to_string())
     });
@@ -193,9 +198,9 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
 fn explain_revoke_all() -> ExitCode {
     print!(
         "\
-Every session ends when the keys that seal the records are pulled. Nothing was done; do this:
-  1. az keyvault secret set --vault-name VAULT --name TOKEN_KEY_NAME --file NEW_KEY     (base64 of 32 random bytes)
-  2. az keyvault secret list-versions --vault-name VAULT --name TOKEN_KEY_NAME
+Every session ends when the older keys that seal the records are disabled. Nothing was done; do this:
+  1. az keyvault secret set --vault-name VAULT --name token-key --file NEW_KEY     (base64 of 32 random bytes)
+  2. az keyvault secret list-versions --vault-name VAULT --name token-key
   3. az keyvault secret set-attributes --enabled false --id OLD_VERSION_ID              (for each older version)
 Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_KEYS: replace them and restart.
 "

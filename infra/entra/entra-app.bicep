@@ -8,13 +8,30 @@ param publicBaseUrl string
 param authPrefix string
 param principalId string
 
+var audience = 'api://${tenant().tenantId}/${uniqueName}'
 var prefix = '${publicBaseUrl}${authPrefix}'
 
 resource application 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: uniqueName
   displayName: displayName
   signInAudience: 'AzureADMyOrg'
-  api: { requestedAccessTokenVersion: 2 }
+  identifierUris: [audience]
+  // A scope of its own, so that the access token is the application's and not Microsoft Graph's.
+  api: {
+    requestedAccessTokenVersion: 2
+    oauth2PermissionScopes: [
+      {
+        id: guid(uniqueName, 'access')
+        value: 'access'
+        type: 'User'
+        isEnabled: true
+        adminConsentDisplayName: 'Use ${displayName}'
+        adminConsentDescription: 'Lets the application act for whoever is signed in.'
+        userConsentDisplayName: 'Use ${displayName}'
+        userConsentDescription: 'Lets the application act for you.'
+      }
+    ]
+  }
   // An ID token names the sign-in at the provider (sid), so that front-channel logout finds the session.
   optionalClaims: { idToken: [{ name: 'sid', essential: false }, { name: 'email', essential: false }] }
   web: {
@@ -36,3 +53,4 @@ resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
 }
 
 output clientId string = application.appId
+output scope string = '${audience}/access'

@@ -39,3 +39,6 @@ module application 'entra-app.bicep' = if (createEntraApp) {
 
 @description('What the application is known by; empty when none was made.')
 output ENTRA_CLIENT_ID string = createEntraApp ? application!.outputs.clientId : ''
+
+@description('The scope whose access token the application behind gets; empty when none was made.')
+output ENTRA_SCOPE string = createEntraApp ? application!.outputs.scope : ''

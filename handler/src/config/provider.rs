@@ -136,6 +136,11 @@ fn issuer(reader: &mut Reader<'_>) -> Option<String> {
 
 fn authentication(reader: &mut Reader<'_>) -> Option<Authentication> {
     let secret = reader.optional(CLIENT_SECRET).map(|secret| Zeroizing::new(secret.to_owned()));
+    if secret.as_ref().is_some_and(|secret| secret.starts_with("@Microsoft.KeyVault(")) {
+        let problem = "App Service could not replace the reference: the secret isn't in the vault, or the identity may not read it";
+        reader.mistake(CLIENT_SECRET, problem.to_owned());
+        return None;
+    }
     let default = if secret.is_some() { Method::Basic } else { Method::None };
     let method = reader.parse_or(CLIENT_AUTH_METHOD, default, |text| match text {
         "client_secret_basic" => Some(Method::Basic),

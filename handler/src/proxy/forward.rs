@@ -168,7 +168,9 @@ impl Forwarder {
         // We never ask for an upgrade, so 101 is no answer to anything (RFC 9110 15.2.2).
         let status = status.ok().filter(|status| !status.is_informational());
         let status = status.ok_or_else(|| ForwardError::Broken("an unusable status".into()))?;
-        let length = head.headers.get(up::CONTENT_LENGTH);
+        // RFC 9112 6.3: chunks win over a length.
+        let is_chunked = head.headers.contains_key(up::TRANSFER_ENCODING);
+        let length = head.headers.get(up::CONTENT_LENGTH).filter(|_| !is_chunked);
         let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
 
         let size = match length.and_then(|value| value.to_str().ok()?.parse().ok()) {

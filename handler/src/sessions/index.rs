@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::SessionKey;
 use crate::clock::Timestamp;
-use crate::crypto::base64url;
+use crate::crypto::{base64url, base64url_decode};
 
 /// What an index is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +66,13 @@ impl IndexKey {
             hash.update(field);
         }
         Self { text: base64url(&hash.finalize()), kind }
+    }
+
+    /// The key of a person, as a log line names it; `None` for anything else.
+    #[must_use]
+    pub fn of_person(text: &str) -> Option<Self> {
+        let is_key = base64url_decode(text).is_some_and(|hash| hash.len() == 32);
+        is_key.then(|| Self { text: text.to_owned(), kind: IndexKind::Subject })
     }
 
     /// The key as text, 43 characters of the base64url alphabet.

@@ -88,7 +88,12 @@ impl Sessions {
         if !self.enter_indexes(&parts.cold.claims, ticket, now).await? {
             return Err(SignInError::Over);
         }
-        Ok(self.create(self.record(parts, 1, ticket), now).await?)
+        self.create(self.record(parts, 1, ticket), now).await?;
+        // Whose it is, without saying who: `oauth-proxy revoke --person` takes it.
+        let person = self.subject(parts.cold.claims.subject());
+        tracing::info!(target: "audit", event = "session_begun", session.key = ticket.sid.key().as_str(),
+            person.key = person.as_str(), "a session began");
+        Ok(())
     }
 }
 

@@ -236,9 +236,10 @@ fn sessions_are_kept_as_the_handler_reads_them() {
 #[test]
 fn what_could_not_work_is_refused_before_anything_is_made() {
     let Some(bicep) = Bicep::find() else { return };
-    let cases: [(&[Parameter<'_>], &str); 4] = [
+    let cases: [(&[Parameter<'_>], &str); 5] = [
         (&[("privateNetworking", "true"), ("apimSku", "'BasicV2'")], "private networking needs apimSku StandardV2"),
         (&[("existingApimName", "'contoso-apim'")], "say in publicHostName which one people type"),
+        (&[("publicCertificateId", "'https://v.vault.azure.net/secrets/c'")], "publicHostName, which is empty"),
         (&[("gatewayCertificateId", "'c'")], "belong together"),
         (&[("gatewayCertificateFingerprint", "'aa'")], "belong together"),
     ];

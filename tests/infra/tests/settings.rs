@@ -43,8 +43,10 @@ fn handler() -> String {
 fn every_app_setting_is_one_of_the_handlers_and_documented() {
     let Some(bicep) = Bicep::find() else { return };
     let (documented, handler) = (documented(), handler());
-    let cases: [&[infra::Parameter<'_>]; 4] = [
+    let cases: [&[infra::Parameter<'_>]; 6] = [
         &[],
+        &[("accessScope", "'api://app/access'")],
+        &[("additionalSettings", "{ ROUTES: '[]', AUTH_PREFIX: '/login' }")],
         &[("clientAuthMethod", "'client_secret_post'")],
         &[("clientAuthMethod", "'private_key_jwt'")],
         &[("gatewayCertificateId", "'c'"), ("gatewayCertificateFingerprint", "'aa'")],
@@ -60,6 +62,14 @@ fn every_app_setting_is_one_of_the_handlers_and_documented() {
             assert!(!settings.iter().any(|setting| setting == foreign), "{foreign}");
         }
     }
+}
+
+#[test]
+fn routes_take_the_place_of_the_one_upstream() {
+    let Some(bicep) = Bicep::find() else { return };
+    let settings = app_settings(&bicep.resources(&[("additionalSettings", "{ ROUTES: '[]' }")]));
+    let has = |name: &str| settings.iter().any(|setting| setting == name);
+    assert_eq!((has("ROUTES"), has("UPSTREAM_URL")), (true, false));
 }
 
 #[test]

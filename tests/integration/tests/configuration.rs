@@ -50,6 +50,7 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("CLIENT_ID", "")],
         &[("CLIENT_AUTH_METHOD", "basic")],
         &[("CLIENT_SECRET", "THE-SECRET"), ("CLIENT_AUTH_METHOD", "none")],
+        &[("CLIENT_SECRET", "@Microsoft.KeyVault(VaultName=kv;SecretName=THE-SECRET)")],
         &[("SCOPES", "profile email")],
         &[("SCOPES", "openid \"quoted\"")],
         &[("RESPONSE_MODE", "fragment")],

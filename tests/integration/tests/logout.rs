@@ -4,7 +4,7 @@
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
 use serde_json::{Value, json};
-use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end};
+use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end, wait_until};
 
 const KEYS: [(&str, &str); 2] = [
     ("COOKIE_KEYS", "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
@@ -145,9 +145,11 @@ fn the_providers_frame_ends_a_session_by_its_sid() {
 }
 
 #[test]
-fn an_operator_ends_sessions_by_sid_and_by_sub() {
-    for arguments in [["revoke", "--sid", "sid-of-ada"], ["revoke", "--sub", "ada"]] {
+fn an_operator_ends_sessions_by_sid_by_sub_and_by_what_the_log_calls_a_person() {
+    for (flag, value) in [("--sid", Some("sid-of-ada")), ("--sub", Some("ada")), ("--person", None)] {
         let mut scene = Scene::start();
+        let value = value.map_or_else(|| person_key(&scene.handler), str::to_owned);
+        let arguments = ["revoke", flag, &value];
         let settings = [
             &settings(&scene.cosmos, &scene.provider, &scene.upstream)[..],
             &[("PUBLIC_BASE_URL", scene.handler.origin.as_str())],
@@ -166,6 +168,17 @@ fn an_operator_ends_sessions_by_sid_and_by_sub() {
     }
 }
 
+/// The `person.key` of the last session that began.
+fn person_key(handler: &Handler) -> String {
+    let mut key = None;
+    wait_until("the log names the person", || {
+        let log = handler.output().text();
+        key = log.rsplit("person.key=\"").next().filter(|_| log.contains("person.key")).map(str::to_owned);
+        key.is_some()
+    });
+    key.unwrap().split('"').next().unwrap().to_owned()
+}
+
 #[test]
 fn revoke_says_what_it_cannot_do() {
     let base = [
@@ -179,11 +192,13 @@ fn revoke_says_what_it_cannot_do() {
     let (memory, _, told) = run_to_end(&["revoke", "--sub", "ada"], &base);
     let (all, steps, _) = run_to_end(&["revoke", "--all"], &base);
     let (failed, why, _) = run_to_end(&["revoke", "--sub", "ada"], &[&base[..], &down[..]].concat());
+    let (unknown, no_key, _) = run_to_end(&["revoke", "--person", "ada"], &[&base[..], &down[..]].concat());
     let (mistake, _, _) = run_to_end(&["revoke", "--sub", "ada"], &[]);
     let (usage, _, _) = run_to_end(&["revoke"], &base);
 
     assert!(memory == 2 && told.contains("SESSION_STORE=cosmos"), "{told}");
     assert!(all == 2 && steps.contains("Nothing was done") && steps.contains("--enabled false"), "{steps}");
     assert!(failed == 1 && why.contains("it gives no answer"), "{why}");
+    assert!(unknown == 1 && no_key.contains("no person.key"), "{no_key}");
     assert_eq!((mistake, usage), (2, 2));
 }

@@ -50,7 +50,7 @@ fn what_people_do_and_what_it_costs_arrives() {
     assert_eq!(browser.fetch("/page").status, 200);
     assert_eq!(refresh(&mut browser).status, 200);
     assert_eq!(Browser::new(&scene.handler.origin).fetch("/page").status, 401);
-    browser.navigate("/oauth/callback?state=made-up&code=x");
+    Browser::new(&scene.handler.origin).navigate("/oauth/callback?state=made-up&code=x");
 
     let metric = |name: &str, attributes: &[(&str, &str)]| scene.receiver.wait_for_metric(name, attributes);
 
