@@ -183,7 +183,9 @@ impl KeySource for KeyVaultKeys {
                 self.wanted.notify_one();
             }
             let landed = progress.wait_for(|progress| progress.finished > before.finished);
-            let _ = timeout(PATIENCE, landed).await; // who waited in vain finds the keys as they were
+            if timeout(PATIENCE, landed).await.is_err() {
+                return self.know_every_key().map_err(|_| KeysUnavailable(Arc::new(AccessError::Timeout)));
+            }
         }
         self.know_every_key()
     }

@@ -118,10 +118,23 @@ mod tests {
             assert!(matches!(refused, Err(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity)), "{reason}");
         }
         let other = SigningKey::es256("k1").sign(&claims(&provider, json!({})));
-        let id_token = key.sign_raw(r#"{"alg":"ES256","kid":"k1","typ":"logout+jwt"}"#, "{}");
-        let unsigned = key.sign_raw(r#"{"alg":"none","kid":"k1"}"#, "{}");
-        for token in [other, id_token, unsigned, String::new(), "a.b.c".to_owned()] {
+        // Right in everything but the head.
+        let payload = claims(&provider, json!({})).to_string();
+        let logout_token = key.sign_raw(r#"{"alg":"ES256","kid":"k1","typ":"logout+jwt"}"#, &payload);
+        let unsigned = key.sign_raw(r#"{"alg":"none","kid":"k1"}"#, &payload);
+        for token in [other, logout_token, unsigned, String::new(), "a.b.c".to_owned()] {
             assert!(matches!(verifier.verify(&token, NOW).await, Err(GatewayTokenError::Invalid(_))), "{token}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn an_access_token_may_say_that_it_is_one() {
+        let (provider, key, verifier) = scene();
+        let payload = claims(&provider, json!({})).to_string();
+
+        for typ in ["at+jwt", "JWT"] {
+            let token = key.sign_raw(&format!(r#"{{"alg":"ES256","kid":"k1","typ":"{typ}"}}"#), &payload);
+            assert!(verifier.verify(&token, NOW).await.is_ok(), "{typ}");
         }
     }
 

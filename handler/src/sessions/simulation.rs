@@ -3,6 +3,7 @@
 //! Every call to the store waits for its turn, and a seed decides whose turn it is, and which write fails or loses its
 //! reply. The Provider is real HTTP. A failure names its seed.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const INSTANCES: usize = 3;
 /// Seconds after the start at which the token has lapsed.
 const LAPSED: i64 = 100;
 
-/// A seeded sequence (xorshift64*): the same schedule for the same seed.
+/// A seeded sequence (xorshift64*): the same draws for the same seed, though not who happens to wait for them.
 struct Seeded(u64);
 
 impl Seeded {
@@ -116,7 +117,7 @@ impl SessionStore for TurnStore {
 }
 
 /// How the person's session ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum SignOut {
     Own,
     ByTheProvider,
@@ -129,13 +130,32 @@ async fn no_refresh_ever_undoes_a_sign_out() {
     scene.answers(Reply::Rotated);
     scene.clock.advance(LAPSED);
 
+    let mut seen = HashMap::new();
     for batch in 0..SCHEDULES / BATCH {
-        join_all((0..BATCH).map(|number| schedule(&scene, batch * BATCH + number))).await;
+        for race in join_all((0..BATCH).map(|number| schedule(&scene, batch * BATCH + number))).await {
+            *seen.entry(race).or_insert(0) += 1;
+        }
         scene.provider.forget();
+    }
+
+    // Every race was run, and often: signed out by each, before and after the token was spent; and sign-outs that failed.
+    for sign_out in [SignOut::Own, SignOut::ByTheProvider, SignOut::OwnTwice] {
+        for (is_over, is_spent) in [(true, false), (true, true), (false, true)] {
+            let times = seen.get(&Race { sign_out, is_over, is_spent }).copied().unwrap_or(0);
+            assert!(times >= 10, "{sign_out:?}, over: {is_over}, spent: {is_spent}: {times} times of {seen:?}");
+        }
     }
 }
 
-async fn schedule(scene: &Scene, seed: u64) {
+/// What happened in a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Race {
+    sign_out: SignOut,
+    is_over: bool,
+    is_spent: bool,
+}
+
+async fn schedule(scene: &Scene, seed: u64) -> Race {
     let store = Arc::new(TurnStore::new(seed));
     let instances: Vec<Sessions> = (0..INSTANCES).map(|_| scene.instance_over(Arc::clone(&store) as _)).collect();
     let now = instances[0].now();
@@ -151,7 +171,8 @@ async fn schedule(scene: &Scene, seed: u64) {
 
     let is_over = run(scene, &store, &instances, &ticket, &subject, sign_out).await;
 
-    check(scene, &store, &instances, &ticket, &token, is_over.then_some(sign_out), seed).await;
+    let is_spent = check(scene, &store, &instances, &ticket, &token, is_over.then_some(sign_out), seed).await;
+    Race { sign_out, is_over, is_spent }
 }
 
 /// Runs every participant to its end, a turn at a time. True if a sign-out was confirmed.
@@ -188,6 +209,7 @@ async fn run(
     }
 }
 
+/// True if the refresh token was spent.
 async fn check(
     scene: &Scene,
     store: &TurnStore,
@@ -196,11 +218,11 @@ async fn check(
     token: &str,
     ended: Option<SignOut>,
     seed: u64,
-) {
+) -> bool {
     let calls = scene.provider.received("/token_endpoint");
     let spent = calls.iter().filter(|call| call.form()["refresh_token"] == token).count();
     assert!(spent <= 1, "seed {seed}: the refresh token was sent {spent} times");
-    let Some(sign_out) = ended else { return };
+    let Some(sign_out) = ended else { return spent == 1 };
 
     let now = instances[0].now().plus(Duration::from_secs(5)); // what a cache may believe is over
     let record = store.inner.load(&ticket.sid.key(), now).await.unwrap().unwrap().record;
@@ -225,4 +247,5 @@ async fn check(
         assert!(looks < 50_000, "seed {seed}: {renewed} was lost at {sign_out:?}");
         tokio::task::yield_now().await;
     }
+    spent == 1
 }
