@@ -2,10 +2,19 @@
 
 extension microsoftGraphV1
 
+@description('What Microsoft Graph knows the application by.')
 param uniqueName string
+
+@description('What people see at sign-in.')
 param displayName string
+
+@description('The origin that browsers see.')
 param publicBaseUrl string
+
+@description('Prefix of the handler\'s own URLs.')
 param authPrefix string
+
+@description('Object id of the handler\'s identity.')
 param principalId string
 
 var audience = 'api://${tenant().tenantId}/${uniqueName}'

@@ -8,6 +8,7 @@ targetScope = 'resourceGroup'
 @maxLength(64)
 param environmentName string
 
+@description('Its region.')
 param location string = resourceGroup().location
 
 @description('Whether the application is made here. Off for another provider, or for an application that is there already.')

@@ -1,9 +1,18 @@
 // What somebody should hear of. Each row's runbook is in docs/operations.md, under the alert's name.
 
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('The Log Analytics workspace that gets its logs.')
 param workspaceId string
+
+@description('The Cosmos DB account.')
 param cosmosId string
+
+@description('Whom alerts write to; empty for nobody.')
 param email string
 
 var queries = [

@@ -1,12 +1,27 @@
 // What API Management does with a request: every method of every path goes to the handler, by the policy beside this folder.
 
+@description('Name of the API Management service.')
 param apimName string
+
+@description('Host name of the Function App.')
 param functionAppHostName string
+
+@description('The Function App.')
 param functionAppId string
+
+@description('What the gateway asks its token for.')
 param gatewayTokenResource string
+
+@description('The certificate that it shows to the Function App; empty for none.')
 param gatewayCertificateId string
+
+@description('Requests that one client address may send in a period.')
 param rateLimitCalls int
+
+@description('The period, in seconds.')
 param rateLimitSeconds int
+
+@description('Largest request that announces its length, in bytes.')
 param maxRequestBytes int
 
 // One operation each: the v2 tiers have none for all methods.

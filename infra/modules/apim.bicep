@@ -1,15 +1,36 @@
 // API Management, where there is none yet. Its own identity proves to the handler that a request came through it.
 
+@description('Its name.')
 param name string
+
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('Its tier.')
 param sku string
+
+@description('How many units of it.')
 param units int
+
+@description('Whom it writes to.')
 param publisherEmail string
+
+@description('The organisation it belongs to.')
 param publisherName string
+
+@description('The host name that people type; empty for its own.')
 param hostName string
+
+@description('Key Vault\'s address of the certificate of that host name; empty binds none.')
 param certificateId string
+
+@description('The subnet, empty for none.')
 param subnetId string
+
+@description('The Log Analytics workspace that gets its logs.')
 param workspaceId string
 
 // The v2 tiers speak TLS 1.2 and later only, and refuse these.

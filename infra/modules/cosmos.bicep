@@ -1,14 +1,29 @@
 // Where sessions are kept: sealed records that end by themselves (TTL). Strong consistency in one region, so that a sign-out is seen
 // by the next read anywhere; nothing is indexed, because everything is read by its id.
 
+@description('Its name.')
 param name string
+
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('How it is paid: by request, or by a reserved throughput.')
 @allowed(['serverless', 'autoscale'])
 param throughput string
+
+@description('The most request units per second, with autoscale.')
 param maximumThroughput int
+
+@description('Whether it is reached by its private endpoint only.')
 param isPrivate bool
+
+@description('Whether it survives the loss of a zone.')
 param zoneRedundant bool
+
+@description('The Log Analytics workspace that gets its logs.')
 param workspaceId string
 
 var isServerless = throughput == 'serverless'

@@ -1,22 +1,56 @@
 // The Function App on Flex Consumption: the Functions host, and the handler behind it.
 
+@description('Its name.')
 param name string
+
+@description('Name of its plan.')
 param planName string
+
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('The identity of the handler.')
 param identityId string
+
+@description('What that identity is known by.')
 param identityClientId string
+
+@description('The blob endpoint of the storage that the host uses.')
 param storageBlobEndpoint string
+
+@description('The container of the package.')
 param packageContainerUrl string
+
+@description('Name of the Application Insights resource.')
 param componentName string
+
+@description('Whether it is reached by its private endpoint only.')
 param isPrivate bool
+
+@description('The subnet, empty for none.')
 param subnetId string
+
+@description('Whether whoever calls must show a certificate; the handler checks which.')
 param requiresClientCertificate bool
+
+@description('Instances that are always there.')
 param alwaysReadyInstances int
+
+@description('Instances at most.')
 param maximumInstances int
+
+@description('Memory of an instance, in MB.')
 param instanceMemoryMB int
+
+@description('Whether it survives the loss of a zone.')
 param zoneRedundant bool
+
+@description('The Log Analytics workspace that gets its logs.')
 param workspaceId string
+
 @description('The handler\'s settings (docs/configuration.md).')
 param settings object
 

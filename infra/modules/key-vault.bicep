@@ -1,11 +1,22 @@
 // The vault with the keys that seal cookies and records, and with the client secret where the provider wants one.
 // Nothing is put into it here: a deployment's history would keep it.
 
+@description('Its name.')
 param name string
+
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('Whether it is reached by its private endpoint only.')
 param isPrivate bool
+
+@description('Whether a deleted vault can never be purged before its time.')
 param purgeProtection bool
+
+@description('The Log Analytics workspace that gets its logs.')
 param workspaceId string
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {

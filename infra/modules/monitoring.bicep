@@ -1,9 +1,18 @@
 // Where logs, traces and metrics go. Telemetry is accepted from identities only.
 
+@description('Name of the Log Analytics workspace.')
 param workspaceName string
+
+@description('Name of the Application Insights resource.')
 param componentName string
+
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('How long logs are kept, in days.')
 param retentionDays int
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {

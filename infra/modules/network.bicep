@@ -1,8 +1,15 @@
 // The network, when nothing but API Management may be reached from outside.
 
+@description('Its name.')
 param name string
+
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('Address space, a /22 or larger.')
 param addressSpace string
 
 resource gatewaySecurity 'Microsoft.Network/networkSecurityGroups@2024-07-01' = {

@@ -1,12 +1,27 @@
 // One private endpoint and one private DNS zone for each service that the handler or the gateway calls.
 
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('The network whose names the private DNS zones resolve.')
 param networkId string
+
+@description('The subnet, empty for none.')
 param subnetId string
+
+@description('The storage account.')
 param storageId string
+
+@description('The Cosmos DB account.')
 param cosmosId string
+
+@description('The vault.')
 param keyVaultId string
+
+@description('The Function App.')
 param functionAppId string
 
 var endpoints = [

@@ -1,14 +1,33 @@
 // Who may do what, on one page. The handler's identity has these rights and no other.
 
+@description('Object id of the handler\'s identity.')
 param principalId string
+
+@description('The storage account.')
 param storageName string
+
+@description('The Cosmos DB account.')
 param cosmosName string
+
+@description('Its database.')
 param cosmosDatabaseName string
+
+@description('The container of that database.')
 param cosmosContainerName string
+
+@description('The vault.')
 param keyVaultName string
+
+@description('Name of the Application Insights resource.')
 param componentName string
+
+@description('Whether the handler signs with a key of the vault.')
 param signsClientAssertions bool
+
+@description('Object id of whoever deploys; empty gives nobody the right to create keys.')
 param deployerPrincipalId string
+
+@description('Kind of that principal.')
 param deployerPrincipalType string
 
 var roles = {

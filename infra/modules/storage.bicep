@@ -1,10 +1,21 @@
 // The storage account that the Functions host needs, with the container of the package. No session is kept here.
 
+@description('Its name.')
 param name string
+
+@description('Its region.')
 param location string
+
+@description('Tags of everything here.')
 param tags object
+
+@description('Whether it is reached by its private endpoint only.')
 param isPrivate bool
+
+@description('Whether it survives the loss of a zone.')
 param zoneRedundant bool
+
+@description('The Log Analytics workspace that gets its logs.')
 param workspaceId string
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {

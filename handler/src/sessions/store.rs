@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{IndexKey, SessionIndex, SessionKey, SessionRecord};
 use crate::clock::Timestamp;
 
-/// Keeps [`SessionRecord`]s, and the indexes by which the Provider ends them. One of the three traits chosen at start-up.
+/// Keeps [`SessionRecord`]s, and the indexes by which the Provider ends them. One of the traits chosen at start-up.
 ///
 /// There is no unconditional write: whoever changes a record must have read it, so a sign-out is
 /// never overwritten. An expired record is absent to every call.
