@@ -43,7 +43,7 @@ impl Timestamp {
     }
 }
 
-/// Tells the time. One of the three traits chosen at start-up.
+/// Tells the time. One of the traits chosen at start-up.
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;

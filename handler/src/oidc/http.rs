@@ -88,7 +88,8 @@ impl Http {
                 number(&answer, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY));
             Ok(Answer { status: answer.status().as_u16(), retry_after, body })
         };
-        let span = tracing::trace_span!(target: "span", "call", otel.name = "provider", otel.kind = "client");
+        let span = tracing::trace_span!(target: "span", "call", otel.name = "provider", otel.kind = "client",
+            peer.service = "provider");
         let answered = tokio::time::timeout(self.exchange, exchange.instrument(span)).await;
         answered.unwrap_or(Err(ProviderError::NoAnswer))
     }
@@ -110,9 +111,8 @@ fn number<S>(answer: &ClientResponse<S>, name: &HeaderName) -> Option<u64> {
 fn failure(error: &SendRequestError) -> ProviderError {
     match error {
         SendRequestError::Connect(ConnectError::Disconnected) => ProviderError::NoAnswer,
-        SendRequestError::Connect(_) | SendRequestError::Url(_) | SendRequestError::Http(_) => {
-            ProviderError::Unreachable
-        }
+        SendRequestError::Connect(error) => ProviderError::Unreachable(error.to_string().into()),
+        SendRequestError::Url(_) | SendRequestError::Http(_) => ProviderError::Unreachable(error.to_string().into()),
         _ => ProviderError::NoAnswer,
     }
 }

@@ -132,7 +132,8 @@ impl<T> State<T> {
     }
 
     fn outcome(&self, now: Timestamp) -> Result<Arc<T>, ProviderError> {
-        let failure = || self.failure.as_ref().map_or(ProviderError::Unreachable, |(error, _)| error.clone());
+        let unasked = || ProviderError::Unreachable("it was not asked yet".into());
+        let failure = || self.failure.as_ref().map_or_else(unasked, |(error, _)| error.clone());
         self.usable(now).ok_or_else(failure)
     }
 }

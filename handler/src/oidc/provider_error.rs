@@ -1,13 +1,15 @@
 //! Why the Provider gave no answer that can be used.
 
+use std::sync::Arc;
+
 use super::{ClientAssertionError, DiscoveryError, JwksError, TokenError, TokenResponseError};
 
 /// What went wrong between us and the Provider. Holds nothing of a body, and can be kept and told again.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProviderError {
     /// No connection: the request was not sent.
-    #[error("the provider cannot be reached")]
-    Unreachable,
+    #[error("the provider cannot be reached: {0}")]
+    Unreachable(Arc<str>),
     /// The request was sent, but no whole answer came in time, or one of more than 256 KiB.
     #[error("the provider does not answer")]
     NoAnswer,
@@ -41,7 +43,7 @@ impl ProviderError {
     pub const fn may_have_acted(&self) -> bool {
         match self {
             Self::NoAnswer | Self::TokenResponse(_) | Self::Status(502 | 504) => true,
-            Self::Unreachable
+            Self::Unreachable(_)
             | Self::Status(_)
             | Self::Refused(_)
             | Self::Metadata(_)

@@ -119,7 +119,12 @@ pub(super) fn copy_response(from: &up::HeaderMap, own: &OwnCookies, to: &mut dow
 /// Keeps answers to signed-in people out of shared caches (RFC 9111 5.2.2, RFC 9213 2).
 pub(super) fn forbid_shared_caching(headers: &mut down::HeaderMap) {
     headers.remove("surrogate-control");
-    headers.remove("cdn-cache-control");
+    // Targeted ones, such as `CDN-Cache-Control`.
+    let is_targeted = |name: &&down::HeaderName| name.as_str().ends_with("-cache-control");
+    let targeted: Vec<down::HeaderName> = headers.keys().filter(is_targeted).cloned().collect();
+    for name in targeted {
+        headers.remove(name);
+    }
     let kept = strict_directives(headers);
     headers.remove(down::CACHE_CONTROL);
     let value = kept.and_then(|kept| down::HeaderValue::from_str(&kept).ok());
@@ -192,6 +197,20 @@ mod tests {
             "x_forwarded_user",
             "remote_user",
             "any_name",
+            "x-ms.client-principal",
+            "remote.user",
+            "x-gateway~token",
+            "any.name",
+            "x-gateway",
+            "oidc-claim-sub",
+            "x-pomerium-jwt-assertion",
+            "x-authentik-username",
+            "x-consumer-username",
+            "x-userinfo",
+            "x-true-client-ip",
+            "x-ms-original-url",
+            "tailscale-user-login",
+            "impersonate-user",
         ] {
             assert!(is_forgeable(name), "{name}");
         }
@@ -234,9 +253,14 @@ mod tests {
             if let Some(sent) = sent {
                 headers.insert(down::CACHE_CONTROL, down::HeaderValue::from_static(sent));
             }
+            for targeted in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
+                let name = down::HeaderName::from_static(targeted);
+                headers.insert(name, down::HeaderValue::from_static("public"));
+            }
             forbid_shared_caching(&mut headers);
             assert_eq!(headers.get(down::CACHE_CONTROL).unwrap(), expected, "{sent:?}");
             assert_eq!(headers.get(down::VARY).unwrap(), "Cookie");
+            assert_eq!(headers.len(), 2, "nothing else speaks to caches");
         }
     }
 }

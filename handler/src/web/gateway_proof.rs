@@ -128,6 +128,12 @@ impl GatewayDoor {
         Ok(Passed { client_address })
     }
 
+    /// Whether the proof is a token, whose issuer's keys are needed to judge it.
+    #[must_use]
+    pub fn asks_for_a_token(&self) -> bool {
+        self.verifier.is_some()
+    }
+
     /// Whether a proof could be judged now.
     ///
     /// # Errors

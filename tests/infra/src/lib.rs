@@ -81,15 +81,6 @@ impl Bicep {
         command.output().unwrap()
     }
 
-    /// The ARM template of a file.
-    #[must_use]
-    pub fn template(&self, file: &str) -> Value {
-        let output = self.run(&["build", file, "--stdout"]);
-        let complaints = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && complaints.trim().is_empty(), "{file}: {complaints}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
     /// The resources that `main.bicep` would create with these parameters.
     #[must_use]
     pub fn resources(&self, parameters: &[Parameter<'_>]) -> Vec<Value> {
