@@ -24,7 +24,7 @@ use super::upstream::Upstream;
 const MAX_IDLE: usize = 64;
 
 /// How much of a response is read ahead of the client; hyper would go up to 400 KiB a connection.
-const BUFFER: usize = 24 * 1024;
+const BUFFER: usize = 22 * 1024;
 
 /// One HTTP/1.1 connection to an Upstream.
 pub(super) struct Connection {
