@@ -103,13 +103,17 @@ fn serve() -> ExitCode {
 
 /// What sends metrics and traces. Where nothing does, people are served all the same.
 fn exporters(configuration: &Configuration) -> Result<Option<Exporters>, Box<dyn std::error::Error>> {
-    let (settings, tls) = (&configuration.exporters, tls::client_config());
+    let settings = &configuration.exporters;
+    if !settings.has_receiver() {
+        return Ok(None); // reading the machine's roots a second time would only make the start longer
+    }
+    let tls = tls::client_config();
     let needs_identity = settings.application_insights.as_ref().is_some_and(|insights| insights.needs_identity);
     let bearer = match needs_identity {
         true => Some(monitor_bearer(AzureCredential::new(&configuration.identity, &tls)?)),
         false => None,
     };
-    Ok(Exporters::start(settings, &tls, bearer)?)
+    Ok(Some(Exporters::start(settings, &tls, bearer)?))
 }
 
 /// `LOG`, which `Configuration` checks; the server library's own start is of no interest.

@@ -34,37 +34,37 @@ const LONGEST_SUBJECT: usize = 255;
 #[derive(Debug, thiserror::Error)]
 pub enum IdTokenError {
     /// Not a signed token, or its payload is no JSON object.
-    #[error("the ID token cannot be read")]
+    #[error("the token cannot be read")]
     Malformed,
     /// Signed by an algorithm that we never accept, or by none.
-    #[error("the ID token is not signed by an accepted algorithm")]
+    #[error("the token is not signed by an accepted algorithm")]
     Algorithm,
     /// The signature's key is not the Provider's, as far as we know.
-    #[error("the ID token's key is unknown")]
+    #[error("the token's key is unknown")]
     Key(#[source] JwksError),
     /// The signature is not the key's.
-    #[error("the ID token's signature is not valid")]
+    #[error("the token's signature is not valid")]
     Signature,
     /// `iss` is another.
-    #[error("the ID token is from another issuer")]
+    #[error("the token is from another issuer")]
     Issuer,
     /// `sub` is missing or too long, or at a refresh another.
-    #[error("the ID token is about another subject")]
+    #[error("the token is about another subject")]
     Subject,
     /// `aud` or `azp` names another client.
-    #[error("the ID token is for another client")]
+    #[error("the token is for another client")]
     Audience,
     /// `exp` is missing or past.
-    #[error("the ID token has expired")]
+    #[error("the token has expired")]
     Expired,
     /// `iat` is missing or in the future, or `nbf` is.
-    #[error("the ID token is not valid yet")]
+    #[error("the token is not valid yet")]
     NotYetValid,
     /// `nonce` is not that of this sign-in.
-    #[error("the ID token belongs to another sign-in")]
+    #[error("the token belongs to another sign-in")]
     Nonce,
     /// `at_hash` is not that of the access token.
-    #[error("the ID token belongs to another access token")]
+    #[error("the token belongs to another access token")]
     AccessTokenHash,
     /// `auth_time` is missing or older than the asked `max_age`.
     #[error("the person signed in too long ago")]

@@ -118,7 +118,7 @@ impl Sessions {
         let mut failure = StoreError::Conflict;
         for _ in 0..ATTEMPTS {
             let (known, etag) = self.index(index, now.plus(CLOSED), now).await?;
-            if known.closed_at.is_some_and(|closed_at| now <= closed_at) {
+            if !known.admits(now) {
                 return Ok(known.sessions);
             }
             match self.store().write_index(&known.closed(now, CLOSED), etag.as_ref(), now).await {

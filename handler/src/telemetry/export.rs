@@ -45,6 +45,14 @@ pub struct ExportersSettings {
     pub application_insights: Option<ApplicationInsights>,
 }
 
+impl ExportersSettings {
+    /// Whether anyone is to be told anything.
+    #[must_use]
+    pub fn has_receiver(&self) -> bool {
+        self.otlp.is_some() || self.application_insights.is_some()
+    }
+}
+
 /// A resource of Azure Monitor.
 #[derive(Clone)]
 pub struct ApplicationInsights {
@@ -66,7 +74,7 @@ pub struct Exporters {
 }
 
 impl Exporters {
-    /// Starts sending; nothing where the settings name no receiver.
+    /// Starts sending.
     ///
     /// # Errors
     /// When a receiver's settings can't be used.
@@ -74,10 +82,7 @@ impl Exporters {
         settings: &ExportersSettings,
         tls: &rustls::ClientConfig,
         bearer: Option<Bearer>,
-    ) -> Result<Option<Self>, ExportError> {
-        if settings.otlp.is_none() && settings.application_insights.is_none() {
-            return Ok(None);
-        }
+    ) -> Result<Self, ExportError> {
         let client = Client::new(tls).map_err(ExportError)?;
         let mut traces = SdkTracerProvider::builder().with_resource(resource(settings));
         let mut meters = SdkMeterProvider::builder().with_resource(resource(settings));
@@ -103,7 +108,7 @@ impl Exporters {
         }
         let exporters = Self { traces: traces.build(), meters: meters.build() };
         metrics::start(&exporters.meters.meter("oauth-proxy"));
-        Ok(Some(exporters))
+        Ok(exporters)
     }
 
     /// What turns spans into telemetry.

@@ -93,6 +93,18 @@ async fn an_end_that_anyone_may_ask_for_writes_nothing_that_was_not_there() {
 }
 
 #[actix_web::test]
+async fn a_sign_in_that_was_ended_is_not_written_again() {
+    let scene = Scene::new();
+    let index = scene.sessions.provider_session("sid-1");
+    scene.sessions.end_all(&index, START).await.unwrap();
+    let written = scene.sessions.store().load_index(&index, START).await.unwrap();
+
+    scene.sessions.end_all(&index, START.plus(Duration::from_secs(5))).await.unwrap();
+
+    assert_eq!(scene.sessions.store().load_index(&index, START).await.unwrap(), written);
+}
+
+#[actix_web::test]
 async fn one_session_that_cannot_be_ended_keeps_no_other_alive() {
     let scene = Scene::new();
     let index = scene.sessions.subject("ada");
