@@ -21,6 +21,10 @@ use crate::web::{Error, Failure, Passed, RequestId, header_text, is_host_ping};
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
 
+/// How much of a response waits for its client before the Upstream is read on. The server's own default holds two of the
+/// [pieces](crate::proxy) that we read, and so costs each connection twice the memory.
+const WRITE_BUFFER: usize = 16 * 1024;
+
 /// Binds and serves a process that `started` then. Nothing is asked of the network before the first request.
 ///
 /// # Errors
@@ -32,7 +36,8 @@ pub fn serve(configuration: Configuration, started: Instant) -> io::Result<Serve
     let server = HttpServer::new(move || {
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
-    let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).shutdown_timeout(5).bind(address)?;
+    let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).h1_write_buffer_size(WRITE_BUFFER);
+    let server = server.shutdown_timeout(5).bind(address)?;
     metrics::listening(started.elapsed());
     for address in server.addrs() {
         tracing::info!(%address, "listening");

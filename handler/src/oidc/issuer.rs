@@ -63,8 +63,9 @@ impl Issuer {
             return outcome;
         }
         let issuer = self.clone();
-        let load = async move { issuer.cache.metadata.load(now, issuer.fetch_metadata()).await };
-        to_its_end(load).await.unwrap_or(Err(ProviderError::NoAnswer))
+        to_its_end(async move { issuer.cache.metadata.load(now, issuer.fetch_metadata()).await })
+            .await
+            .unwrap_or(Err(ProviderError::NoAnswer))
     }
 
     pub(super) async fn keys(
@@ -76,8 +77,9 @@ impl Issuer {
             return outcome;
         }
         let (issuer, jwks_uri) = (self.clone(), metadata.jwks_uri.clone());
-        let load = async move { issuer.cache.keys.load(now, issuer.fetch_keys(jwks_uri.as_str())).await };
-        to_its_end(load).await.unwrap_or(Err(ProviderError::NoAnswer))
+        to_its_end(async move { issuer.cache.keys.load(now, issuer.fetch_keys(jwks_uri.as_str())).await })
+            .await
+            .unwrap_or(Err(ProviderError::NoAnswer))
     }
 
     /// The Provider's keys, if there are others than `known`; asked at most once a minute.
@@ -88,8 +90,9 @@ impl Issuer {
         now: Timestamp,
     ) -> Option<Arc<VerificationKeys>> {
         let (issuer, known, jwks_uri) = (self.clone(), Arc::clone(known), metadata.jwks_uri.clone());
-        let seek = async move { issuer.cache.keys.seek(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await };
-        to_its_end(seek).await.flatten()
+        to_its_end(async move { issuer.cache.keys.seek(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await })
+            .await
+            .flatten()
     }
 
     async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {
@@ -104,8 +107,11 @@ impl Issuer {
 
 /// Runs a fetch for all workers in a task of its own: a browser that goes away ends the wait, not the fetch, and so
 /// cannot make us start one after the other. `None` if the task was ended with its worker.
-async fn to_its_end<T: 'static>(fetch: impl Future<Output = T> + 'static) -> Option<T> {
-    tokio::task::spawn_local(fetch).await.ok()
+///
+/// Not an `async fn`: whoever awaits this would carry the fetch along, and every request would be so much larger.
+fn to_its_end<T: 'static>(fetch: impl Future<Output = T> + 'static) -> impl Future<Output = Option<T>> {
+    let task = tokio::task::spawn_local(fetch);
+    async move { task.await.ok() }
 }
 
 impl fmt::Debug for Issuer {

@@ -133,7 +133,8 @@ impl Forwarder {
     }
 
     async fn connect(&self, upstream: &Upstream) -> Result<Connection, ForwardError> {
-        timeout(self.settings.connect_timeout, pool::connect(upstream, &self.tls))
+        // Boxed, because it is large and rare: every request would carry the room for a TLS handshake.
+        timeout(self.settings.connect_timeout, Box::pin(pool::connect(upstream, &self.tls)))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(ForwardError::Connect)
