@@ -3,6 +3,7 @@
 //! The accepted bytes are emitted as they came, never parsed and written again by another grammar:
 //! every open redirect of our peers lived in the gap between two parsers.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 /// Longer return URLs are refused: they travel in the login cookie, and API Management passes 2048 bytes of query.
@@ -55,12 +56,17 @@ impl ReturnUrl {
 /// True when some reader could take `path` for `prefix` or a path below it: in other case, or encoded.
 #[must_use]
 pub fn is_under(path: &str, prefix: &str) -> bool {
-    let mut decoded = path.as_bytes().to_vec();
-    (0..=DECODINGS).any(|_| {
-        let is_under = is_segment_prefix(prefix.as_bytes(), &decoded);
-        decoded = percent_decode(&decoded);
-        is_under
-    })
+    let mut decoded = Cow::Borrowed(path.as_bytes());
+    for _ in 0..DECODINGS {
+        if is_segment_prefix(prefix.as_bytes(), &decoded) {
+            return true;
+        }
+        if !decoded.contains(&b'%') {
+            return false;
+        }
+        decoded = Cow::Owned(percent_decode(&decoded));
+    }
+    is_segment_prefix(prefix.as_bytes(), &decoded)
 }
 
 impl FromStr for ReturnUrl {

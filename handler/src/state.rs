@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hyper::header::{HeaderName, HeaderValue};
+
 use crate::azure::{
     AccessError, AzureCredential, CosmosAuthorization, CosmosStore, KeyVault, KeyVaultAssertion, KeyVaultKeys,
     ManagedIdentityAssertion,
@@ -10,7 +12,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{AzureAssertion, Configuration, KeySettings, StoreSettings};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::oidc::{ClientAssertion, ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
-use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
+use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable, origin_headers};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
@@ -20,6 +22,8 @@ use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, Sessio
 pub struct SharedState {
     /// Where browsers find us.
     pub public_origin: PublicOrigin,
+    /// The same, as an Upstream is told.
+    pub origin_headers: [(HeaderName, HeaderValue); 2],
     /// The prefix of our own URLs.
     pub auth_prefix: String,
     /// Which path goes to which Upstream.
@@ -89,8 +93,10 @@ impl SharedState {
             client_id: relying_party.registration.client_id.clone(),
         });
         let response_mode = relying_party.registration.response_mode;
+        let public_origin = configuration.public_origin;
         Ok(Self {
-            public_origin: configuration.public_origin,
+            origin_headers: origin_headers(public_origin.scheme(), public_origin.authority()),
+            public_origin,
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
             header_preset: preset,

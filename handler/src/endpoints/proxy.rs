@@ -52,6 +52,7 @@ async fn forward(
 ) -> Result<HttpResponse, Error> {
     let authenticated = identity.is_some();
     let mut injected = identity.unwrap_or_default();
+    injected.extend_from_slice(&state.origin_headers);
     let address = request.passed.client_address.and_then(|address| address.to_string().parse().ok());
     injected.extend(address.map(|address| (HeaderName::from_static("x-forwarded-for"), address)));
     let span = telemetry::client_span("upstream");
@@ -63,8 +64,6 @@ async fn forward(
         authenticated,
         injected,
         own_cookies: &state.own_cookies,
-        public_host: state.public_origin.authority(),
-        public_scheme: state.public_origin.scheme(),
     };
     Ok(state.forwarder.forward(route.upstream(), &outgoing, payload).instrument(span).await?)
 }

@@ -21,20 +21,22 @@ impl OwnCookies {
     ///
     /// Cookies are split at `;` only, as browsers write them (RFC 6265 4.2.1); a quote hides nothing.
     pub(super) fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
-        let pairs = || value.split(|byte| *byte == b';');
-        if !pairs().any(|pair| self.owns(pair)) {
-            return Some(Cow::Borrowed(value));
-        }
         let mut kept: Vec<u8> = Vec::with_capacity(value.len());
-        for pair in pairs().filter(|pair| !self.owns(pair)) {
-            if kept.is_empty() {
+        let mut has_ours = false;
+        for pair in value.split(|byte| *byte == b';') {
+            if self.owns(pair) {
+                has_ours = true;
+            } else if kept.is_empty() {
                 kept.extend_from_slice(pair.trim_ascii_start());
             } else {
                 kept.push(b';');
                 kept.extend_from_slice(pair);
             }
         }
-        (!kept.trim_ascii().is_empty()).then_some(Cow::Owned(kept))
+        match has_ours {
+            false => Some(Cow::Borrowed(value)),
+            true => (!kept.trim_ascii().is_empty()).then_some(Cow::Owned(kept)),
+        }
     }
 
     /// Whether this `name=value…` (one cookie pair, or a `Set-Cookie` value) is about one of our cookies.

@@ -40,10 +40,6 @@ pub struct ForwardRequest<'a> {
     pub injected: Vec<(up::HeaderName, up::HeaderValue)>,
     /// The cookies no Upstream may see or set.
     pub own_cookies: &'a OwnCookies,
-    /// The authority the client knows us by, for `X-Forwarded-Host`.
-    pub public_host: &'a str,
-    /// The scheme the client knows us by, for `X-Forwarded-Proto`.
-    pub public_scheme: &'a str,
     /// Whether the answer belongs to a signed-in person and must stay out of shared caches.
     pub authenticated: bool,
 }
@@ -279,7 +275,7 @@ fn head(
 
 fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<up::HeaderMap, ForwardError> {
     use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
-    let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 4);
+    let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 2);
     let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
     let named = headers::named_by_connection(named);
 
@@ -305,10 +301,6 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
         headers.insert(up::CONTENT_LENGTH, up_value(length.as_bytes())?);
     }
     headers.insert(up::HOST, upstream.host_header());
-    let forwarded = [("x-forwarded-proto", request.public_scheme), ("x-forwarded-host", request.public_host)];
-    for (name, value) in forwarded {
-        headers.insert(name, up_value(value.as_bytes())?);
-    }
     for (name, value) in &request.injected {
         headers.insert(name.clone(), value.clone());
     }

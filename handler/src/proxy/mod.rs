@@ -20,6 +20,7 @@ mod upstream;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
+pub use self::headers::origin_headers;
 pub use self::identity::{HeaderPreset, UnknownPreset, identity_headers};
 pub use self::routes::{Access, Route, RouteError, RouteTable};
 pub use self::target::{RequestTarget, TargetError};

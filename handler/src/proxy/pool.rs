@@ -23,8 +23,9 @@ use super::upstream::Upstream;
 /// How many idle connections to one Upstream a worker keeps.
 const MAX_IDLE: usize = 64;
 
-/// How much of a response is read ahead of the client; hyper would go up to 400 KiB a connection.
-const BUFFER: usize = 22 * 1024;
+/// How much of a response is read ahead of the client, and so the longest response head; hyper would go up to 400 KiB a
+/// connection. A power of two, as the server's write buffer grows by doubling.
+const BUFFER: usize = 16 * 1024;
 
 /// One HTTP/1.1 connection to an Upstream.
 pub(super) struct Connection {

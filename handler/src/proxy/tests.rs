@@ -22,8 +22,6 @@ async fn relay(
         headers: req.headers(),
         injected: Vec::new(),
         own_cookies: &own_cookies,
-        public_host: "public",
-        public_scheme: "https",
         authenticated: false,
     };
     match by.forward(&to, &request, payload).await {
@@ -127,6 +125,19 @@ async fn an_early_413_reaches_the_client() {
     let answer = ask(&mut client, "POST / HTTP/1.1\r\nHost: p\r\nContent-Length: 99\r\n\r\nx").await;
 
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[actix_web::test]
+async fn a_response_head_passes_up_to_sixteen_kilobytes() {
+    let head = |length: usize| -> &'static str {
+        let long = "a".repeat(length);
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: {long}\r\n\r\nok").leak()
+    };
+    let passed = ask(&mut proxy(vec![vec![head(16_000)]]).await, LAST).await;
+    let refused = ask(&mut proxy(vec![vec![head(17_000)]]).await, LAST).await;
+
+    assert!(passed.starts_with("HTTP/1.1 200") && passed.ends_with("\r\n\r\nok"), "{passed}");
+    assert!(refused.starts_with("HTTP/1.1 502") && refused.ends_with("upstream_broken"), "{refused}");
 }
 
 #[actix_web::test]
