@@ -1,5 +1,7 @@
 //! The command line: `oauth-proxy` serves, `check` tries the configuration, `generate-key` makes a key.
 
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,11 +50,11 @@ pub fn run(arguments: &[String]) -> ExitCode {
         ["revoke", "--all"] => explain_revoke_all(),
         ["generate-key"] => generate_key(),
         ["help" | "--help" | "-h"] => {
-            print!("{USAGE}");
+            say(format_args!("{}", USAGE.trim_end()));
             ExitCode::SUCCESS
         }
         ["version" | "--version" | "-V"] => {
-            println!("oauth-proxy {}", env!("CARGO_PKG_VERSION"));
+            say(format_args!("oauth-proxy {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
         _ => {
@@ -136,9 +138,9 @@ fn check() -> ExitCode {
         Ok(configuration) => configuration,
         Err(mistakes) => return report(&mistakes),
     };
-    println!("ok      configuration");
+    say(format_args!("ok      configuration"));
     for warning in &configuration.warnings {
-        println!("note    {warning}");
+        say(format_args!("note    {warning}"));
     }
     let is_ready = actix_web::rt::System::new().block_on(async {
         let shared = match SharedState::new(configuration) {
@@ -190,12 +192,12 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
     });
     match ended {
         Ok(ended) => {
-            println!("ended   {ended} sessions; instances that have them cached follow within {cache_ttl:?}");
-            println!("note    refresh tokens are sealed and live on at the provider until it ends them");
+            say(format_args!("ended   {ended} sessions; instances that have them cached follow within {cache_ttl:?}"));
+            say(format_args!("note    refresh tokens are sealed and live on at the provider until it ends them"));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            println!("failed  {error}");
+            say(format_args!("failed  {error}"));
             ExitCode::FAILURE
         }
     }
@@ -203,24 +205,26 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
 
 /// There is no list of all sessions, and there needn't be: without their key none opens.
 fn explain_revoke_all() -> ExitCode {
-    print!(
+    say(format_args!(
         "\
 Every session ends when the older keys that seal the records are disabled. Nothing was done; do this:
   1. az keyvault secret set --vault-name VAULT --name token-key --file NEW_KEY     (base64 of 32 random bytes)
   2. az keyvault secret list-versions --vault-name VAULT --name token-key
   3. az keyvault secret set-attributes --enabled false --id OLD_VERSION_ID              (for each older version)
-Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_KEYS: replace them and restart.
-"
-    );
+Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_KEYS: replace them and restart."
+    ));
     ExitCode::from(EXIT_MISTAKE)
+}
+
+/// A line on stdout. A reader that has seen enough (`check | head -1`) is no failure.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
     match &result {
-        Ok(()) => println!("ok      {name}"),
-        Err(error) => {
-            println!("failed  {name}: {}", Causes(error));
-        }
+        Ok(()) => say(format_args!("ok      {name}")),
+        Err(error) => say(format_args!("failed  {name}: {}", Causes(error))),
     }
     result.is_ok()
 }
@@ -229,6 +233,6 @@ fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
 fn generate_key() -> ExitCode {
     let key = Zeroizing::new(random::bytes::<32>());
     let kid = &random::guid_pair()[..8];
-    println!("{kid}:{}", *Zeroizing::new(STANDARD.encode(key.as_slice())));
+    say(format_args!("{kid}:{}", *Zeroizing::new(STANDARD.encode(key.as_slice()))));
     ExitCode::SUCCESS
 }

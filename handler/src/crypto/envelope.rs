@@ -4,10 +4,9 @@
 //! The cookie's name and the public origin are authenticated: a value fits no other place.
 
 use aes_gcm::aead::{Aead, Payload};
-use zeroize::Zeroizing;
 
 use super::encoding::length_prefixed;
-use super::{KeyRing, OpenError, base64url, base64url_decode, cipher};
+use super::{KeyRing, OpenError, Opened, base64url, base64url_decode, cipher};
 use crate::random;
 
 const VERSION: &str = "1";
@@ -35,7 +34,7 @@ pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing)
 ///
 /// # Errors
 /// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
-pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> Result<Opened, OpenError> {
     if value.len() > LONGEST {
         return Err(OpenError::Invalid);
     }
@@ -50,7 +49,7 @@ pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> R
     let aad = associated_data(kid.as_str(), context);
     let payload = Payload { msg: ciphertext, aad: &aad };
     let (cipher, iv) = cipher::derive(salt, key.as_bytes(), INFO);
-    cipher.decrypt(&iv, payload).map(Zeroizing::new).map_err(|_| OpenError::Invalid)
+    cipher.decrypt(&iv, payload).map(Opened).map_err(|_| OpenError::Invalid)
 }
 
 fn seal_with_salt(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing, salt: [u8; SALT]) -> String {
@@ -90,7 +89,7 @@ mod tests {
         let sealed = seal_with_salt(b"frozen", HERE, &ring(), [9; SALT]);
 
         assert_eq!(sealed, "1.new.CQkJCQkJCQkJCQkJCQkJCRJP6KYOUOYo0smECDfK9chCnb6RfLI");
-        assert_eq!(open_cookie(&sealed, HERE, &ring()).unwrap().as_slice(), b"frozen");
+        assert_eq!(open_cookie(&sealed, HERE, &ring()).unwrap()[..], *b"frozen");
     }
 
     #[test]
@@ -98,7 +97,7 @@ mod tests {
         let old_only = KeyRing::new(vec![key("old", 2)]).unwrap();
         let before = seal_cookie(b"x", HERE, &old_only);
 
-        assert_eq!(open_cookie(&before, HERE, &ring()).unwrap().as_slice(), b"x");
+        assert_eq!(open_cookie(&before, HERE, &ring()).unwrap()[..], *b"x");
         assert!(seal_cookie(b"x", HERE, &ring()).starts_with("1.new."));
     }
 
@@ -170,7 +169,7 @@ mod tests {
             let plaintext = &plaintext[..plaintext.len().min(2000)];
             let sealed = seal_cookie(plaintext, HERE, &ring());
             let opened = open_cookie(&sealed, HERE, &ring()).unwrap();
-            proptest::prop_assert_eq!(opened.as_slice(), plaintext);
+            proptest::prop_assert_eq!(&opened[..], plaintext);
         }
 
         #[test]

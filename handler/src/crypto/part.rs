@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::encoding::length_prefixed;
-use super::{Key, KeyId, KeyRing, OpenError, cipher};
+use super::{Key, KeyId, KeyRing, OpenError, Opened, cipher};
 use crate::random;
 
 const VERSION: &[u8] = b"1";
@@ -76,17 +76,12 @@ impl RecordCipher<'_> {
     ///
     /// # Errors
     /// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
-    pub fn open(
-        &self,
-        sealed: &SealedPart,
-        context: PartContext,
-        ring: &KeyRing,
-    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    pub fn open(&self, sealed: &SealedPart, context: PartContext, ring: &KeyRing) -> Result<Opened, OpenError> {
         let (kid, key) = ring.find(&sealed.kid).ok_or(OpenError::UnknownKey)?;
         let aad = self.associated_data(kid, context);
         let payload = Payload { msg: &sealed.ciphertext, aad: &aad };
         let (cipher, iv) = self.cipher(kid, key, &sealed.salt);
-        cipher.decrypt(&iv, payload).map(Zeroizing::new).map_err(|_| OpenError::Invalid)
+        cipher.decrypt(&iv, payload).map(Opened).map_err(|_| OpenError::Invalid)
     }
 
     fn seal_with_salt(&self, plaintext: &[u8], context: PartContext, ring: &KeyRing, salt: [u8; 32]) -> SealedPart {
@@ -142,7 +137,7 @@ mod tests {
         let sealed = cipher().seal_with_salt(b"frozen", HOT_1, &ring(), [7; 32]);
 
         assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "NuI_e6rKZBtDsStuHmCxndTWQu4Pjw");
-        assert_eq!(cipher().open(&sealed, HOT_1, &ring()).unwrap().as_slice(), b"frozen");
+        assert_eq!(cipher().open(&sealed, HOT_1, &ring()).unwrap()[..], *b"frozen");
     }
 
     #[test]
@@ -152,7 +147,7 @@ mod tests {
         let sealed = cipher().seal_with_salt(b"frozen", context, &ring(), [8; 32]);
 
         assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "X4H0mYl0BQRRZoz7u2nz-lU6MgjW1g");
-        assert_eq!(cipher().open(&sealed, context, &ring()).unwrap().as_slice(), b"frozen");
+        assert_eq!(cipher().open(&sealed, context, &ring()).unwrap()[..], *b"frozen");
     }
 
     #[test]

@@ -14,13 +14,13 @@ macro_rules! secret_token {
         $(#[$doc])*
         #[derive(Clone, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(Box<str>);
 
         impl $name {
             /// Takes a token as it was received.
             #[must_use]
             pub fn new(token: String) -> Self {
-                Self(token)
+                Self(token.into_boxed_str())
             }
 
             /// The token itself, for the one who must send it.

@@ -6,6 +6,7 @@
 mod flights;
 mod freshness;
 mod index;
+mod lease;
 mod lifetime;
 mod logout;
 mod memory_store;

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use support::{Browser, Handler, Provider, Upstream, run_to_end, wait_until};
+use std::process::Command;
+
+use support::{Browser, Handler, Provider, Upstream, binary, run_to_end, wait_until};
 
 const GOOD: [(&str, &str); 4] = [
     ("PUBLIC_BASE_URL", "https://app.example"),
@@ -194,6 +196,16 @@ fn a_generated_key_is_an_entry_of_the_settings() {
     let answer = Browser::new(&handler.origin).sign_in("/", &provider);
 
     assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+
+    let output = Command::new(binary()).arg("generate-key").env_clear().stdout(writer).output().unwrap();
+
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -234,7 +234,7 @@ fn stage_functions() -> tempfile::TempDir {
 }
 
 /// The handler's binary: `OAUTH_PROXY`, or the one that was built beside this test.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("OAUTH_PROXY") {
         return PathBuf::from(path);
     }

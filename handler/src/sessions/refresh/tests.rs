@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::oidc::scripted_provider::Reply;
 use crate::sessions::scene::{Fate, START, Scene};
+use crate::sessions::{LeasePurpose, RefreshLease};
 
 /// Seconds after the start at which the first token has lapsed.
 const LAPSED: i64 = 100;

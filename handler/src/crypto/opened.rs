@@ -1,0 +1,32 @@
+//! What was sealed, opened for as long as it is looked at.
+
+use std::fmt;
+use std::ops::Deref;
+
+use zeroize::Zeroize;
+
+/// Opened bytes. Prints nothing, and is wiped when dropped.
+///
+/// Wiped as a slice: `Zeroizing<Vec<u8>>` goes byte by byte, which every request would wait for.
+#[derive(PartialEq, Eq)]
+pub struct Opened(pub(super) Vec<u8>);
+
+impl Deref for Opened {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened(..)")
+    }
+}
