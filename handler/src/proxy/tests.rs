@@ -128,13 +128,13 @@ async fn an_early_413_reaches_the_client() {
 }
 
 #[actix_web::test]
-async fn a_response_head_passes_up_to_sixteen_kilobytes() {
+async fn a_response_head_passes_up_to_eighteen_kilobytes() {
     let head = |length: usize| -> &'static str {
         let long = "a".repeat(length);
         format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: {long}\r\n\r\nok").leak()
     };
-    let passed = ask(&mut proxy(vec![vec![head(16_000)]]).await, LAST).await;
-    let refused = ask(&mut proxy(vec![vec![head(17_000)]]).await, LAST).await;
+    let passed = ask(&mut proxy(vec![vec![head(18_000)]]).await, LAST).await;
+    let refused = ask(&mut proxy(vec![vec![head(19_000)]]).await, LAST).await;
 
     assert!(passed.starts_with("HTTP/1.1 200") && passed.ends_with("\r\n\r\nok"), "{passed}");
     assert!(refused.starts_with("HTTP/1.1 502") && refused.ends_with("upstream_broken"), "{refused}");
