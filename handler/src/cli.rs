@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,13 +26,15 @@ Usage: oauth-proxy [COMMAND]
 
 Commands:
   (none)        serve, configured by environment variables
-  check         check the configuration, then try keys, store and provider; exit code 0 when all is well
+  check         check the configuration, then try keys, the provider's metadata, store and gateway's issuer; what only a
+                sign-in tries is the client's own secret or key
   revoke        end sessions: --sid SID (a sign-in at the provider), --sub SUB (a person), --person KEY (the
                 same, by the person.key of the audit log), --all (how to)
   generate-key  print a new key for COOKIE_KEYS or TOKEN_KEYS
   help          print this
   version       print the version
-";
+
+Exit codes: 0 all is well, 1 something failed or is down, 2 a mistake in the settings or the command line.";
 
 /// Wrong usage or a wrong configuration; anything else that fails is 1.
 const EXIT_MISTAKE: u8 = 2;
@@ -44,23 +46,35 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match arguments.as_slice() {
         [] => serve(),
         ["check"] => check(),
-        ["revoke", "--sid", sid] => revoke(Revoked::ProviderSession(sid)),
-        ["revoke", "--sub", sub] => revoke(Revoked::Subject(sub)),
-        ["revoke", "--person", key] => revoke(Revoked::Person(key)),
+        ["revoke", "--sid", sid] if !sid.is_empty() => revoke(Revoked::ProviderSession(sid)),
+        ["revoke", "--sub", sub] if !sub.is_empty() => revoke(Revoked::Subject(sub)),
+        ["revoke", "--person", key] if !key.is_empty() => revoke(Revoked::Person(key)),
         ["revoke", "--all"] => explain_revoke_all(),
         ["generate-key"] => generate_key(),
-        ["help" | "--help" | "-h"] => {
-            say(format_args!("{}", USAGE.trim_end()));
+        ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
+            say(format_args!("{USAGE}"));
             ExitCode::SUCCESS
         }
         ["version" | "--version" | "-V"] => {
             say(format_args!("oauth-proxy {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
-        _ => {
-            eprint!("{USAGE}");
+        [command, rest @ ..] => {
+            eprintln!("oauth-proxy: {}\n\n{USAGE}", misuse(command, rest));
             ExitCode::from(EXIT_MISTAKE)
         }
+    }
+}
+
+/// What is wrong with a command line that is none of ours.
+fn misuse(command: &str, rest: &[&str]) -> String {
+    match (command, rest) {
+        ("revoke", [flag @ ("--sid" | "--sub" | "--person"), ..]) => {
+            format!("{flag} needs one value: revoke {flag} VALUE")
+        }
+        ("revoke", _) => "revoke needs one of --sid SID, --sub SUB, --person KEY and --all".to_owned(),
+        ("check" | "generate-key" | "help" | "version", _) => format!("{command} takes no arguments"),
+        _ => format!("there is no command {command:?}; without a command it serves"),
     }
 }
 
@@ -193,6 +207,9 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
     match ended {
         Ok(ended) => {
             say(format_args!("ended   {ended} sessions; instances that have them cached follow within {cache_ttl:?}"));
+            if ended == 0 {
+                say(format_args!("note    the store has no session of it: is it spelt as at the provider?"));
+            }
             say(format_args!("note    refresh tokens are sealed and live on at the provider until it ends them"));
             ExitCode::SUCCESS
         }
@@ -208,7 +225,8 @@ fn explain_revoke_all() -> ExitCode {
     say(format_args!(
         "\
 Every session ends when the older keys that seal the records are disabled. Nothing was done; do this:
-  1. az keyvault secret set --vault-name VAULT --name token-key --file NEW_KEY     (base64 of 32 random bytes)
+  1. head -c 32 /dev/urandom | base64 | tr -d '\\n' > NEW_KEY
+     az keyvault secret set --vault-name VAULT --name token-key --file NEW_KEY --encoding utf-8 && rm NEW_KEY
   2. az keyvault secret list-versions --vault-name VAULT --name token-key
   3. az keyvault secret set-attributes --enabled false --id OLD_VERSION_ID              (for each older version)
 Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_KEYS: replace them and restart."
@@ -216,9 +234,14 @@ Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_K
     ExitCode::from(EXIT_MISTAKE)
 }
 
-/// A line on stdout. A reader that has seen enough (`check | head -1`) is no failure.
+/// A line on stdout. A reader that has seen enough (`check | head -1`) is no failure; a line that is lost is.
 fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stdout(), "{line}");
+    if let Err(error) = writeln!(io::stdout(), "{line}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        eprintln!("oauth-proxy: nothing can be written to stdout: {error}");
+        process::exit(1);
+    }
 }
 
 fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {

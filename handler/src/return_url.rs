@@ -57,7 +57,7 @@ impl ReturnUrl {
 #[must_use]
 pub fn is_under(path: &str, prefix: &str) -> bool {
     let mut decoded = Cow::Borrowed(path.as_bytes());
-    for _ in 0..DECODINGS {
+    for _ in 0..=DECODINGS {
         if is_segment_prefix(prefix.as_bytes(), &decoded) {
             return true;
         }
@@ -66,7 +66,7 @@ pub fn is_under(path: &str, prefix: &str) -> bool {
         }
         decoded = Cow::Owned(percent_decode(&decoded));
     }
-    is_segment_prefix(prefix.as_bytes(), &decoded)
+    false
 }
 
 impl FromStr for ReturnUrl {

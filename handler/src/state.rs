@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{AzureAssertion, Configuration, KeySettings, StoreSettings};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::oidc::{ClientAssertion, ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
-use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable, origin_headers};
+use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
@@ -95,7 +95,7 @@ impl SharedState {
         let response_mode = relying_party.registration.response_mode;
         let public_origin = configuration.public_origin;
         Ok(Self {
-            origin_headers: origin_headers(public_origin.scheme(), public_origin.authority()),
+            origin_headers: origin_headers(&public_origin),
             public_origin,
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
@@ -142,6 +142,13 @@ impl SharedState {
     pub fn path(&self, endpoint: &str) -> String {
         format!("{}/{endpoint}", self.auth_prefix)
     }
+}
+
+fn origin_headers(origin: &PublicOrigin) -> [(HeaderName, HeaderValue); 2] {
+    // RFC 6454 6.2: an origin is written in ASCII, an international name as punycode.
+    let value = |text| HeaderValue::from_str(text).expect("an origin is visible ASCII");
+    let name = HeaderName::from_static;
+    [(name("x-forwarded-proto"), value(origin.scheme())), (name("x-forwarded-host"), value(origin.authority()))]
 }
 
 fn key_source(

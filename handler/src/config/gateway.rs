@@ -3,8 +3,8 @@
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::Environment;
 use super::reader::{Reader, Setting};
+use super::{Environment, Listener};
 use crate::transport_security::is_https_or_loopback;
 use crate::web::{GatewayProof, GatewaySettings};
 
@@ -60,10 +60,14 @@ enum Kind {
 pub(super) fn read(
     reader: &mut Reader<'_>,
     environment: &Environment,
+    listener: Option<Listener>,
     warnings: &mut Vec<&'static str>,
 ) -> Option<GatewaySettings> {
     let certificates = reader.parse_or(GATEWAY_CERTIFICATE_FINGERPRINTS, Vec::new(), fingerprints);
-    let proof = proof(reader, environment, warnings);
+    let proof = proof(reader);
+    if matches!(proof, Some(GatewayProof::None)) {
+        accept_none(reader, environment, listener, warnings)?;
+    }
     let (certificates, proof) = (certificates?, proof?);
     if matches!(proof, GatewayProof::None) && !certificates.is_empty() {
         let problem = "with GATEWAY_PROOF=none anyone could have written the header that names the certificate";
@@ -73,7 +77,7 @@ pub(super) fn read(
     Some(GatewaySettings { proof, certificates })
 }
 
-fn proof(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<&'static str>) -> Option<GatewayProof> {
+fn proof(reader: &mut Reader<'_>) -> Option<GatewayProof> {
     let kind = reader.parse_or(GATEWAY_PROOF, Kind::None, |text| match text {
         "none" => Some(Kind::None),
         "shared_secret" => Some(Kind::SharedSecret),
@@ -82,7 +86,7 @@ fn proof(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<
     })?;
     let header = reader.parse_or(GATEWAY_PROOF_HEADER, "x-gateway-token", header_name);
     match kind {
-        Kind::None => none(reader, environment, warnings),
+        Kind::None => none(reader),
         Kind::SharedSecret => {
             let secrets = required(reader, GATEWAY_PROOF_SECRETS, secrets);
             Some(GatewayProof::SharedSecret { header: header?, secrets: secrets? })
@@ -101,15 +105,28 @@ fn proof(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<
     }
 }
 
-fn none(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<&'static str>) -> Option<GatewayProof> {
+fn none(reader: &mut Reader<'_>) -> Option<GatewayProof> {
     let unused = [GATEWAY_PROOF_ISSUER, GATEWAY_PROOF_AUDIENCE, GATEWAY_PROOF_OBJECT_IDS, GATEWAY_PROOF_SECRETS];
     if let Some(setting) = unused.into_iter().find(|setting| reader.optional(*setting).is_some()) {
         reader.mistake(setting, "nothing asks for it while GATEWAY_PROOF is none or not set".to_owned());
         return None;
     }
+    Some(GatewayProof::None)
+}
+
+/// Whether a gateway that proves nothing may be lived with here; on Azure only if that is wanted.
+fn accept_none(
+    reader: &mut Reader<'_>,
+    environment: &Environment,
+    listener: Option<Listener>,
+    warnings: &mut Vec<&'static str>,
+) -> Option<()> {
     let is_accepted = reader.parse_or(INSECURE_GATEWAY_PROOF_NONE, false, |text| text.parse().ok())?;
     if !environment.is_on_azure() {
-        return Some(GatewayProof::None);
+        if listener.is_some_and(|listener| !listener.address().ip().is_loopback()) {
+            warnings.push("whoever reaches LISTEN_ADDR is served: no gateway has to prove itself (GATEWAY_PROOF=none)");
+        }
+        return Some(());
     }
     if !is_accepted {
         let problem = "anyone who knows the Function App's address would get around the gateway: set managed_identity \
@@ -118,7 +135,7 @@ fn none(reader: &mut Reader<'_>, environment: &Environment, warnings: &mut Vec<&
         return None;
     }
     warnings.push("requests that came around the gateway are accepted (INSECURE_GATEWAY_PROOF_NONE=true)");
-    Some(GatewayProof::None)
+    Some(())
 }
 
 fn required<T>(reader: &mut Reader<'_>, setting: Setting, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {

@@ -150,7 +150,7 @@ impl Configuration {
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let header_preset = reader.parse_or(HEADER_PRESET, HeaderPreset::default(), |text| text.parse().ok());
         let log = reader.parse_or(LOG, (), log_filter);
-        let gateway = gateway::read(&mut reader, environment, &mut warnings);
+        let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
 
         let has_no_vault = keys.as_ref().is_some_and(|keys| matches!(keys, KeySettings::Static { .. }));

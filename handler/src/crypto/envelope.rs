@@ -6,7 +6,7 @@
 use aes_gcm::aead::{Aead, Payload};
 
 use super::encoding::length_prefixed;
-use super::{KeyRing, OpenError, Opened, base64url, base64url_decode, cipher};
+use super::{KeyRing, OpenError, Plaintext, base64url, base64url_decode, cipher};
 use crate::random;
 
 const VERSION: &str = "1";
@@ -34,7 +34,7 @@ pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing)
 ///
 /// # Errors
 /// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
-pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> Result<Opened, OpenError> {
+pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> Result<Plaintext, OpenError> {
     if value.len() > LONGEST {
         return Err(OpenError::Invalid);
     }
@@ -49,7 +49,7 @@ pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> R
     let aad = associated_data(kid.as_str(), context);
     let payload = Payload { msg: ciphertext, aad: &aad };
     let (cipher, iv) = cipher::derive(salt, key.as_bytes(), INFO);
-    cipher.decrypt(&iv, payload).map(Opened).map_err(|_| OpenError::Invalid)
+    cipher.decrypt(&iv, payload).map(Plaintext).map_err(|_| OpenError::Invalid)
 }
 
 fn seal_with_salt(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing, salt: [u8; SALT]) -> String {

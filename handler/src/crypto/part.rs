@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::encoding::length_prefixed;
-use super::{Key, KeyId, KeyRing, OpenError, Opened, cipher};
+use super::{Key, KeyId, KeyRing, OpenError, Plaintext, cipher};
 use crate::random;
 
 const VERSION: &[u8] = b"1";
@@ -76,12 +76,12 @@ impl RecordCipher<'_> {
     ///
     /// # Errors
     /// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
-    pub fn open(&self, sealed: &SealedPart, context: PartContext, ring: &KeyRing) -> Result<Opened, OpenError> {
+    pub fn open(&self, sealed: &SealedPart, context: PartContext, ring: &KeyRing) -> Result<Plaintext, OpenError> {
         let (kid, key) = ring.find(&sealed.kid).ok_or(OpenError::UnknownKey)?;
         let aad = self.associated_data(kid, context);
         let payload = Payload { msg: &sealed.ciphertext, aad: &aad };
         let (cipher, iv) = self.cipher(kid, key, &sealed.salt);
-        cipher.decrypt(&iv, payload).map(Opened).map_err(|_| OpenError::Invalid)
+        cipher.decrypt(&iv, payload).map(Plaintext).map_err(|_| OpenError::Invalid)
     }
 
     fn seal_with_salt(&self, plaintext: &[u8], context: PartContext, ring: &KeyRing, salt: [u8; 32]) -> SealedPart {

@@ -108,7 +108,8 @@ impl Issuer {
 /// Runs a fetch for all workers in a task of its own: a browser that goes away ends the wait, not the fetch, and so
 /// cannot make us start one after the other. `None` if the task was ended with its worker.
 ///
-/// Not an `async fn`: whoever awaits this would carry the fetch along, and every request would be so much larger.
+/// Not an `async fn`, and called with the fetch itself and no name for it: whoever awaits would carry the fetch along,
+/// and every request would be so much larger. It begins at the call.
 fn to_its_end<T: 'static>(fetch: impl Future<Output = T> + 'static) -> impl Future<Output = Option<T>> {
     let task = tokio::task::spawn_local(fetch);
     async move { task.await.ok() }

@@ -33,10 +33,10 @@ impl OwnCookies {
                 kept.extend_from_slice(pair);
             }
         }
-        match has_ours {
-            false => Some(Cow::Borrowed(value)),
-            true => (!kept.trim_ascii().is_empty()).then_some(Cow::Owned(kept)),
+        if !has_ours {
+            return Some(Cow::Borrowed(value));
         }
+        (!kept.trim_ascii().is_empty()).then_some(Cow::Owned(kept))
     }
 
     /// Whether this `name=value…` (one cookie pair, or a `Set-Cookie` value) is about one of our cookies.

@@ -83,14 +83,6 @@ fn is_forgeable_extension(rest: &str) -> bool {
     families.iter().any(|family| rest.starts_with(family))
 }
 
-/// What tells an Upstream the origin under which the client knows us.
-#[must_use]
-pub fn origin_headers(scheme: &str, authority: &str) -> [(up::HeaderName, up::HeaderValue); 2] {
-    let value = |text| up::HeaderValue::from_str(text).expect("an origin is visible ASCII");
-    let name = up::HeaderName::from_static;
-    [(name("x-forwarded-proto"), value(scheme)), (name("x-forwarded-host"), value(authority))]
-}
-
 /// The headers a `Connection` header names, in lower case. Usually none, and then nothing is allocated.
 pub(super) fn named_by_connection<'v>(values: impl Iterator<Item = &'v [u8]>) -> Vec<String> {
     let mut named = Vec::new();

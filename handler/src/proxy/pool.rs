@@ -23,9 +23,9 @@ use super::upstream::Upstream;
 /// How many idle connections to one Upstream a worker keeps.
 const MAX_IDLE: usize = 64;
 
-/// How much of a response is read ahead of the client, and so the longest response head. Always this much, where hyper
-/// would grow to 400 KiB: the server's write buffer, which grows by doubling, then fits one piece and no more.
-const BUFFER: usize = 18 * 1024;
+/// How much of a response is read at once, at most, and so the longest response head. hyper's own buffer would grow from
+/// 8 KiB to 400, and the server's after it.
+pub const READ_AHEAD: usize = 18 * 1024;
 
 /// One HTTP/1.1 connection to an Upstream.
 pub(super) struct Connection {
@@ -114,7 +114,7 @@ where
 {
     let mut client = http1::Builder::new();
     let (sender, driver) =
-        client.read_buf_exact_size(Some(BUFFER)).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+        client.read_buf_exact_size(Some(READ_AHEAD)).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
         // Whoever uses the connection sees the same error and reports it.
         let _ = driver.await;

@@ -1,14 +1,13 @@
 //! The lease of a record: whoever holds it is the one who asks the Provider for this generation's next token.
 //!
-//! Taken and given back under conditions of the store, so that of many instances one holds it.
+//! Taken and given back under conditions of the store, so that of many instances one holds it. Asks the Provider nothing:
+//! that is [`super::refresh`], whose tests cover both.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::refresh::{
-    FIRST_PAUSE, LONGEST_PAUSE, LONGEST_REST, PATIENCE, PROVIDER_BUDGET, REST, RefreshOutcome, WRITE_BUDGET, audit,
-};
+use super::refresh::{FIRST_PAUSE, LONGEST_PAUSE, LONGEST_REST, PATIENCE, REST, RefreshOutcome, audit};
 use super::{
     ColdPart, Freshness, LeasePurpose, RefreshLease, SessionRecord, SessionTicket, Sessions, StoreError, StoredRecord,
 };
@@ -18,17 +17,7 @@ use crate::random;
 use crate::telemetry::metrics;
 
 /// Longer than everything that happens under it, with ten seconds to spare for a slow machine.
-const LEASE: Duration = Duration::from_secs(60);
-
-/// What a store may take for one call.
-const STORE_CALL: Duration = Duration::from_secs(3);
-
-// The lease's own write and its re-read, the Provider, the write of what it gave; a deadline is only looked at between
-// two tries, so the last one comes on top.
-const _: () = assert!(
-    LEASE.as_secs()
-        >= 10 + 4 * STORE_CALL.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + LONGEST_PAUSE.as_secs()
-);
+pub(super) const LEASE: Duration = Duration::from_secs(60);
 
 /// A refresh token is sent at most so often; a Provider that saw it may have spent it.
 const MOST_ATTEMPTS: u8 = 2;
@@ -156,10 +145,6 @@ impl Sessions {
         let attempt = if is_ambiguous { attempt } else { attempt.saturating_sub(1) };
         let lapses_at = self.now().plus(rest);
         let lease = RefreshLease { lapses_at, attempt, purpose: LeasePurpose::Resting, holder: String::new() };
-        self.give_back(claimed, lease).await
-    }
-
-    async fn give_back(&self, claimed: StoredRecord, lease: RefreshLease) -> Result<(), StoreError> {
         let StoredRecord { record, etag } = claimed;
         let record = SessionRecord { lease: Some(lease), ..record };
         match self.replace(record, &etag, self.now()).await {

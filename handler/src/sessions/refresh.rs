@@ -8,15 +8,25 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::flights::Flight;
-use super::lease::Claim;
+use super::lease::{Claim, LEASE};
 use super::parts::Parts;
 use super::{ColdPart, Etag, Freshness, LiveSession, SessionRecord, SessionTicket, Sessions, StoreError, StoredRecord};
 use crate::clock::Timestamp;
 use crate::oidc::{CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
 use crate::telemetry::metrics;
 
+/// What a store may take for one call.
+const STORE_CALL: Duration = Duration::from_secs(3);
+
+// The lease's own write and its re-read, the Provider, the write of what it gave; a deadline is only looked at between
+// two tries, so the last one comes on top.
+const _: () = assert!(
+    LEASE.as_secs()
+        >= 10 + 4 * STORE_CALL.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + LONGEST_PAUSE.as_secs()
+);
+
 /// For everything a refresh asks of the Provider: assertion, metadata, tokens, keys, UserInfo.
-pub(super) const PROVIDER_BUDGET: Duration = Duration::from_secs(25);
+const PROVIDER_BUDGET: Duration = Duration::from_secs(25);
 
 /// How long the Provider is left alone after it gave no usable answer, unless it asks for longer.
 pub(super) const REST: Duration = Duration::from_secs(5);
@@ -28,7 +38,7 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long what the Provider gave is tried to be written. The lease that protects it is still held then.
-pub(super) const WRITE_BUDGET: Duration = Duration::from_secs(12);
+const WRITE_BUDGET: Duration = Duration::from_secs(12);
 
 /// How a refresh ended, for everyone who waited for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -266,10 +266,10 @@ impl Sessions {
     {
         let (keys, context) = (&self.0.settings.keys, PartContext { part, generation });
         let mut opened = self.cipher(ticket).open(sealed, context, &keys.token_keys());
-        if opened == Err(OpenError::UnknownKey) {
+        if matches!(opened, Err(OpenError::UnknownKey)) {
             let reloaded = keys.reload().await;
             opened = self.cipher(ticket).open(sealed, context, &keys.token_keys());
-            if opened == Err(OpenError::UnknownKey) {
+            if matches!(opened, Err(OpenError::UnknownKey)) {
                 reloaded.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
             }
         }

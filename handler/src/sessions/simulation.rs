@@ -45,7 +45,7 @@ struct TurnStore {
     waiting: Mutex<Vec<oneshot::Sender<()>>>,
     seeded: Mutex<Seeded>,
     /// One write of so many fails, and two lose their reply.
-    odds: usize,
+    writes_a_failure: usize,
 }
 
 enum Fate {
@@ -58,8 +58,8 @@ impl TurnStore {
     fn new(seed: u64) -> Self {
         let seeded = Seeded(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         // Every other schedule has a store that fails often, so that whole sign-outs fail.
-        let odds = if seed.is_multiple_of(2) { 20 } else { 6 };
-        Self { inner: MemoryStore::default(), waiting: Mutex::default(), seeded: Mutex::new(seeded), odds }
+        let writes_a_failure = if seed.is_multiple_of(2) { 20 } else { 6 };
+        Self { inner: MemoryStore::default(), waiting: Mutex::default(), seeded: Mutex::new(seeded), writes_a_failure }
     }
 
     async fn turn(&self) {
@@ -78,7 +78,7 @@ impl TurnStore {
     }
 
     fn fate(&self) -> Fate {
-        match self.seeded.lock().unwrap().below(self.odds) {
+        match self.seeded.lock().unwrap().below(self.writes_a_failure) {
             0 => Fate::Failed,
             1 | 2 => Fate::ReplyLost,
             _ => Fate::Written,
@@ -143,7 +143,7 @@ async fn no_refresh_ever_undoes_a_sign_out() {
     }
 
     // Every race was run: signed out by each, before and after the token was spent; and sign-outs that failed. How often
-    // varies with who happens to wait: dozens of times for the rarest.
+    // varies with who happens to wait.
     for sign_out in [SignOut::Own, SignOut::ByTheProvider, SignOut::OwnTwice] {
         for (is_over, is_spent) in [(true, false), (true, true), (false, true)] {
             let times = seen.get(&Race { sign_out, is_over, is_spent }).copied().unwrap_or(0);

@@ -8,7 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
 
 use crate::clock::Timestamp;
-use crate::crypto::{CookieContext, KeySource, KeysUnavailable, OpenError, Opened, open_cookie, seal_cookie};
+use crate::crypto::{CookieContext, KeySource, KeysUnavailable, OpenError, Plaintext, open_cookie, seal_cookie};
 use crate::proxy::OwnCookies;
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{SessionLifetime, SessionTicket};
@@ -84,7 +84,7 @@ impl CookieNames {
         name: &str,
         value: &str,
         keys: &dyn KeySource,
-    ) -> Result<Option<Opened>, KeysUnavailable> {
+    ) -> Result<Option<Plaintext>, KeysUnavailable> {
         let context = CookieContext { name, origin: &self.origin };
         let mut opened = open_cookie(value, context, &keys.cookie_keys());
         if matches!(opened, Err(OpenError::UnknownKey)) {

@@ -1,6 +1,5 @@
 //! Small questions to a request: one header's text, and the identifier that its log line and its page share.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,10 +34,7 @@ impl RequestId {
 fn next_id() -> String {
     static PROCESS: LazyLock<String> = LazyLock::new(|| random::guid_pair()[..16].to_owned());
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let mut id = String::with_capacity(PROCESS.len() + 1 + 16);
-    // Writing to a string never fails.
-    let _ = write!(id, "{}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
-    id
+    format!("{}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The text of a header's first value.

@@ -1,6 +1,7 @@
 // nginx, as the upstream and as the plain proxy that everything is compared with.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
 import { Process } from './measure.mjs'
@@ -20,7 +21,7 @@ export function nginxProxy(folder, port, upstreamPort) {
     return nginx(
         folder,
         'proxy',
-        2,
+        availableParallelism(),
         `upstream app { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests 1000000; }
          server { listen 127.0.0.1:${port}; location / {
              proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_pass http://app; } }`,

@@ -203,9 +203,32 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
 
-    let output = Command::new(binary()).arg("generate-key").env_clear().stdout(writer).output().unwrap();
+    let output = Command::new(binary()).arg("version").env_clear().stdout(writer).output().unwrap();
 
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_that_cannot_be_written_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+
+    let output = Command::new(binary()).arg("generate-key").env_clear().stdout(full).output().unwrap();
+
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && told.contains("nothing can be written to stdout"), "{told}");
+}
+
+#[test]
+fn an_open_door_beyond_this_machine_is_told() {
+    let check = |address| {
+        run_to_end(&["check"], &with(&[("LISTEN_ADDR", address), ("OIDC_ISSUER_URL", "http://127.0.0.1:1")])).1
+    };
+
+    let (everywhere, here) = (check("0.0.0.0:0"), check("127.0.0.1:0"));
+
+    assert!(everywhere.contains("note    whoever reaches LISTEN_ADDR is served"), "{everywhere}");
+    assert!(!here.contains("LISTEN_ADDR"), "{here}");
 }
 
 #[test]
@@ -263,10 +286,22 @@ fn a_prefix_that_only_begins_like_the_platforms_is_usable() {
 
 #[test]
 fn a_wrong_command_line_gets_the_usage() {
-    let (code, _, stderr) = run_to_end(&["serve"], &[]);
+    let table: [(&[&str], &str); 6] = [
+        (&["serve"], "there is no command \"serve\""),
+        (&["check", "now"], "check takes no arguments"),
+        (&["revoke"], "revoke needs one of"),
+        (&["revoke", "--sub"], "--sub needs one value"),
+        (&["revoke", "--sub", ""], "--sub needs one value"),
+        (&["revoke", "--sid=a"], "revoke needs one of"),
+    ];
+    for (arguments, wrong) in table {
+        let (code, _, stderr) = run_to_end(arguments, &[]);
 
-    assert_eq!(code, 2);
-    assert!(stderr.starts_with("Usage: oauth-proxy"), "{stderr}");
+        assert_eq!(code, 2);
+        assert!(stderr.starts_with(&format!("oauth-proxy: {wrong}")) && stderr.contains("\nUsage: "), "{stderr}");
+    }
+    let (code, stdout, _) = run_to_end(&["revoke", "--help"], &[]);
+    assert!(code == 0 && stdout.starts_with("Usage: "), "{stdout}");
 }
 
 #[test]

@@ -5,13 +5,12 @@ use std::ops::Deref;
 
 use zeroize::Zeroize;
 
-/// Opened bytes. Prints nothing, and is wiped when dropped.
+/// Plaintext bytes. Prints nothing, and is wiped when dropped.
 ///
 /// Wiped as a slice: `Zeroizing<Vec<u8>>` goes byte by byte, which every request would wait for.
-#[derive(PartialEq, Eq)]
-pub struct Opened(pub(super) Vec<u8>);
+pub struct Plaintext(pub(super) Vec<u8>);
 
-impl Deref for Opened {
+impl Deref for Plaintext {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -19,14 +18,14 @@ impl Deref for Opened {
     }
 }
 
-impl Drop for Opened {
+impl Drop for Plaintext {
     fn drop(&mut self) {
         self.0.as_mut_slice().zeroize();
     }
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for Plaintext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opened(..)")
+        f.write_str("Plaintext(..)")
     }
 }
