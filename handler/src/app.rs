@@ -21,10 +21,10 @@ use crate::web::{Error, Failure, Passed, RequestId, header_text, is_host_ping};
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
 
-/// How much of a response waits for its client before the Upstream is read on: less than a full read of it, so that one
+/// How much of a response waits for its client before the Upstream is read on: no more than a full read of it, so that one
 /// is written before the next is asked for. The server's own default holds two, and keeps the room for them.
 const WRITE_BUFFER: usize = 16 * 1024;
-const _: () = assert!(WRITE_BUFFER < READ_AHEAD);
+const _: () = assert!(WRITE_BUFFER <= READ_AHEAD);
 
 /// Binds and serves a process that `started` then. Nothing is asked of the network before the first request.
 ///

@@ -23,9 +23,10 @@ use super::upstream::Upstream;
 /// How many idle connections to one Upstream a worker keeps.
 const MAX_IDLE: usize = 64;
 
-/// How much of a response is read at once, at most, and so the longest response head. hyper's own buffer would grow from
-/// 8 KiB to 400, and the server's after it.
-pub const READ_AHEAD: usize = 18 * 1024;
+/// How much of a response is read at once, at most, and so the longest response head; and how much of a request waits for
+/// an Upstream that doesn't read. hyper's own bound for each is 400 KiB. (Its `read_buf_exact_size` would be a little
+/// faster, and leaves the second without ours: a hundred stuck uploads then hold 110 MB.)
+pub const READ_AHEAD: usize = 16 * 1024;
 
 /// One HTTP/1.1 connection to an Upstream.
 pub(super) struct Connection {
@@ -114,7 +115,7 @@ where
 {
     let mut client = http1::Builder::new();
     let (sender, driver) =
-        client.read_buf_exact_size(Some(READ_AHEAD)).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+        client.max_buf_size(READ_AHEAD).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
         // Whoever uses the connection sees the same error and reports it.
         let _ = driver.await;
