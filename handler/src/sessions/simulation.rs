@@ -143,11 +143,11 @@ async fn no_refresh_ever_undoes_a_sign_out() {
     }
 
     // Every race was run: signed out by each, before and after the token was spent; and sign-outs that failed. How often
-    // varies with who happens to wait.
+    // varies with who happens to wait: some eighty times for the rarest.
     for sign_out in [SignOut::Own, SignOut::ByTheProvider, SignOut::OwnTwice] {
         for (is_over, is_spent) in [(true, false), (true, true), (false, true)] {
             let times = seen.get(&Race { sign_out, is_over, is_spent }).copied().unwrap_or(0);
-            assert!(times > 0, "{sign_out:?}, over: {is_over}, spent: {is_spent}: {times} times of {seen:?}");
+            assert!(times >= 20, "{sign_out:?}, over: {is_over}, spent: {is_spent}: {times} times of {seen:?}");
         }
     }
 }
