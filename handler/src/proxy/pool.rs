@@ -128,3 +128,45 @@ where
         driver,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+    use actix_web::{FromRequest as _, dev, web};
+    use bytes::Bytes;
+    use futures_util::stream;
+
+    use super::super::body::Upload;
+    use super::*;
+
+    const PIECE: usize = 4 * 1024;
+
+    #[actix_web::test]
+    async fn little_of_an_upload_waits_for_an_upstream_that_does_not_read() {
+        let taken = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&taken);
+        let pieces = stream::repeat_with(move || {
+            counted.set(counted.get() + PIECE);
+            Ok::<_, PayloadError>(Bytes::from_static(&[0; PIECE]))
+        });
+        let mut endless: dev::Payload = dev::Payload::Stream { payload: Box::pin(pieces) };
+        let request = TestRequest::default().to_http_request();
+        let payload = web::Payload::from_request(&request, &mut endless).await.unwrap();
+        let (last_progress, is_complete, is_broken) = (Cell::new(Instant::now()), Cell::new(false), Cell::new(false));
+        let upload = Rc::new(Upload { last_progress, is_complete, is_broken });
+        let mut message = hyper::Request::new(RequestBody::Streamed { payload, remaining: None, upload });
+        *message.method_mut() = hyper::Method::POST;
+        let (ours, _unread) = tokio::io::duplex(1);
+        let mut connection = handshake(ours, &Upstream::parse("http://127.0.0.1:1").unwrap()).await.unwrap();
+
+        let _answer = connection.sender.try_send_request(message);
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+
+        assert!((PIECE..=READ_AHEAD + PIECE).contains(&taken.get()), "{} bytes were taken", taken.get());
+    }
+}
