@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_proxy::crypto::{
-    CookieContext, Key, KeyId, KeyRing, OpenError, Part, PartContext, RecordCipher, SealedPart, open_cookie,
+    CookieContext, Key, KeyId, KeyRing, OpenError, PartContext, RecordCipher, RecordPart, SealedPart, open_cookie,
     seal_cookie,
 };
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, prop_assume, proptest};
@@ -21,7 +21,7 @@ fn ring() -> KeyRing {
 struct Place {
     sid: [u8; 16],
     secret: [u8; 32],
-    is_hot: bool,
+    is_request_part: bool,
     generation: u64,
     issuer: String,
     client_id: String,
@@ -29,10 +29,10 @@ struct Place {
 
 fn place() -> impl Strategy<Value = Place> {
     (any::<[u8; 16]>(), any::<[u8; 32]>(), any::<bool>(), any::<u64>(), "[a-z:/.]{0,20}", "[a-z0-9-]{0,20}").prop_map(
-        |(sid, secret, is_hot, generation, issuer, client_id)| Place {
+        |(sid, secret, is_request_part, generation, issuer, client_id)| Place {
             sid,
             secret,
-            is_hot,
+            is_request_part,
             generation,
             issuer,
             client_id,
@@ -46,7 +46,10 @@ impl Place {
     }
 
     fn context(&self) -> PartContext {
-        PartContext { part: if self.is_hot { Part::Hot } else { Part::Cold }, generation: self.generation }
+        PartContext {
+            part: if self.is_request_part { RecordPart::Request } else { RecordPart::Refresh },
+            generation: self.generation,
+        }
     }
 
     fn seal(&self, plaintext: &[u8]) -> SealedPart {
@@ -63,7 +66,7 @@ impl Place {
         match number {
             0 => changed.sid = other.sid,
             1 => changed.secret = other.secret,
-            2 => changed.is_hot = !self.is_hot,
+            2 => changed.is_request_part = !self.is_request_part,
             3 => changed.generation = other.generation,
             4 => changed.issuer.clone_from(&other.issuer),
             _ => changed.client_id.clone_from(&other.client_id),

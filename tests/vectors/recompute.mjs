@@ -55,8 +55,8 @@ const part = ({ name, generation, saltByte }) => {
 
 const vectors = [
   ['cookie', 'envelope.rs', cookie()],
-  ['hot part', 'part.rs', part({ name: 'hot', generation: 1n, saltByte: 7 })],
-  ['cold part', 'part.rs', part({ name: 'cold', generation: 258n, saltByte: 8 })],
+  ['hot part', 'record_part.rs', part({ name: 'hot', generation: 1n, saltByte: 7 })],
+  ['cold part', 'record_part.rs', part({ name: 'cold', generation: 258n, saltByte: 8 })],
 ];
 
 let differences = 0;

@@ -27,8 +27,8 @@ pub(super) struct SessionItem {
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PartItems {
-    hot: PartItem,
-    cold: PartItem,
+    request: PartItem,
+    refresh: PartItem,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,9 @@ impl SessionItem {
     /// The item of a record that is written at `now`.
     pub(super) fn of(record: &SessionRecord, now: Timestamp) -> Self {
         let parts = match &record.state {
-            RecordState::Active { hot, cold } => Some(PartItems { hot: PartItem::of(hot), cold: PartItem::of(cold) }),
+            RecordState::Active { request, refresh } => {
+                Some(PartItems { request: PartItem::of(request), refresh: PartItem::of(refresh) })
+            }
             RecordState::Ended => None,
         };
         Self {
@@ -64,7 +66,7 @@ impl SessionItem {
             return None;
         }
         let state = match self.parts {
-            Some(parts) => RecordState::Active { hot: parts.hot.part()?, cold: parts.cold.part()? },
+            Some(parts) => RecordState::Active { request: parts.request.part()?, refresh: parts.refresh.part()? },
             None => RecordState::Ended,
         };
         Some(SessionRecord {

@@ -6,17 +6,15 @@ mod cipher;
 mod encoding;
 mod envelope;
 mod keys;
-#[cfg(test)]
-pub(crate) mod keys_on_reload;
-mod part;
 mod plaintext;
+mod record_part;
 mod session_seed;
 mod static_keys;
 
 pub use encoding::{base64url, base64url_decode};
 pub use envelope::{CookieContext, open_cookie, seal_cookie};
 pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, KeysUnavailable, OpenError};
-pub use part::{Part, PartContext, RecordCipher, SealedPart};
 pub use plaintext::Plaintext;
+pub use record_part::{PartContext, RecordCipher, RecordPart, SealedPart};
 pub use session_seed::derive_session;
 pub use static_keys::StaticKeys;

@@ -14,11 +14,11 @@ const UNTOLD: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 /// The claims, `session_expires_in` (seconds) and `logout_url`. `?slide=false` doesn't extend the session.
 pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
-    let cold = state.sessions.load_cold(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
+    let part = state.sessions.load_refresh_part(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
 
     let lifetime = state.sessions.lifetime();
     let slid = lifetime.slide(&ticket, request.now).filter(|_| request.query("slide").as_deref() != Some("false"));
-    let mut body: Map<String, Value> = cold.claims.as_map().clone();
+    let mut body: Map<String, Value> = part.claims.as_map().clone();
     body.retain(|name, _| !UNTOLD.contains(&name.as_str()));
     let remaining = lifetime.remaining(slid.as_ref().unwrap_or(&ticket), request.now).as_secs();
     body.insert("session_expires_in".to_owned(), remaining.into());

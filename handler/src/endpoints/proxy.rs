@@ -31,11 +31,11 @@ async fn proxy_session(
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     check_csrf(request.http, &state.public_origin)?;
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
-    let hot = session.ok_or(Error::SessionRequired)?.hot;
+    let part = session.ok_or(Error::SessionRequired)?.part;
     metrics::session_age(request.now.since(ticket.issued_at));
 
-    let id_token = hot.id_token.as_deref().map(String::as_str);
-    let identity = identity_headers(state.header_preset, hot.claims.as_map(), id_token, hot.access_token.expose());
+    let id_token = part.id_token.as_deref().map(String::as_str);
+    let identity = identity_headers(state.header_preset, part.claims.as_map(), id_token, part.access_token.expose());
     let mut answer = forward(request, payload, route, Some(identity), state).await?;
     if let Some(cookie) = state.session_cookie.slide(&ticket, state.sessions.lifetime(), request.now) {
         answer.headers_mut().append(header::SET_COOKIE, cookie);

@@ -25,13 +25,13 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
             return Ok(confirmation(request, state));
         }
     }
-    let cold = state.sessions.sign_out(&ticket, &state.relying_party, request.now).await?;
+    let part = state.sessions.sign_out(&ticket, &state.relying_party, request.now).await?;
     tracing::info!(target: "audit", event = "signed_out", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed out");
 
     metrics::sign_out("person", 1);
     let return_url = return_url(request.query("redirect").as_deref(), state);
-    let id_token = cold.and_then(|cold| cold.id_token);
+    let id_token = part.and_then(|part| part.id_token);
     let location = after_sign_out(id_token.as_deref().map(String::as_str), return_url.as_ref(), request, state).await;
     if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {
         return Ok(see_other(&location, [state.session_cookie.delete()]));

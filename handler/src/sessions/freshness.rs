@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::SessionRecord;
+use super::record::SessionRecord;
 use crate::clock::Timestamp;
 use crate::random;
 

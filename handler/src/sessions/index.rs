@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::SessionKey;
+use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, base64url_decode};
 
@@ -83,12 +83,12 @@ impl IndexKey {
 }
 
 impl SessionIndex {
-    pub(super) fn empty(key: IndexKey, expires_at: Timestamp) -> Self {
+    pub(crate) fn empty(key: IndexKey, expires_at: Timestamp) -> Self {
         Self { key, sessions: Vec::new(), closed_at: None, expires_at }
     }
 
     /// The same index without the sessions that have ended by themselves, and with one more.
-    pub(super) fn with(&self, session: IndexedSession, now: Timestamp) -> Self {
+    pub(crate) fn with(&self, session: IndexedSession, now: Timestamp) -> Self {
         let is_other = |known: &&IndexedSession| known.key != session.key && now < known.expires_at;
         let mut sessions: Vec<_> = self.sessions.iter().filter(is_other).cloned().collect();
         let expires_at = self.expires_at.max(session.expires_at);

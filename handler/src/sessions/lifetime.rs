@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::SessionTicket;
+use super::ticket::SessionTicket;
 use crate::clock::Timestamp;
 
 /// The two limits of a session's life.

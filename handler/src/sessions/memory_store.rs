@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{
-    Etag, IndexKey, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex, StoredRecord,
-};
+use super::index::{IndexKey, SessionIndex};
+use super::record::SessionRecord;
+use super::store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};
+use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::random;
 
@@ -123,7 +124,7 @@ mod tests {
             refresh_at: None,
             expires_at: END,
             lease: None,
-            state: RecordState::Active { hot: part.clone(), cold: part },
+            state: RecordState::Active { request: part.clone(), refresh: part },
         }
     }
 

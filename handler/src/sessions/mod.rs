@@ -1,37 +1,38 @@
-//! What is remembered about a person who signed in, and for how long.
+//! Sessions of people who signed in: their records, their lifetimes, and every verb on them.
 //!
-//! A [`SessionTicket`] is what the browser's cookie carries, a [`SessionRecord`] what the store
-//! keeps. No store ever sees a token, and no ticket reaches a store. Knows nothing of HTTP.
+//! A [`SessionTicket`] travels in the browser's cookie, a [`SessionRecord`] is kept in the store. No store ever sees a
+//! token, and no ticket reaches a store. Knows nothing of HTTP.
 
-mod flights;
 mod freshness;
 mod index;
 mod lease;
 mod lifetime;
-mod logout;
 mod memory_store;
 mod parts;
+mod provider_logout;
 mod record;
 mod record_cache;
-mod refresh;
-#[cfg(test)]
-mod scene;
-mod service;
+mod records;
+mod refresher;
+#[allow(clippy::module_inception, reason = "the façade is named for the module that it is the face of")]
+mod sessions;
 mod sign_in;
-mod sign_out;
-#[cfg(test)]
-mod simulation;
+mod single_flight;
 mod store;
 mod ticket;
+mod timing;
+mod used_once;
 
 pub use freshness::{Freshness, RefreshBefore};
 pub use index::{IndexKey, IndexKind, IndexedSession, SessionIndex};
 pub use lifetime::SessionLifetime;
 pub use memory_store::MemoryStore;
-pub use parts::{ColdPart, HeaderNeeds, HotPart};
+#[cfg(test)]
+pub(crate) use parts::TokenParts;
+pub use parts::{HeaderNeeds, RefreshPart, RequestPart};
 pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord};
-pub use refresh::{NoFreshToken, RefreshOutcome, SessionError};
-pub use service::{LiveSession, Sessions, SessionsSettings};
+pub use refresher::RefreshOutcome;
+pub use sessions::{LiveSession, NoFreshToken, SessionError, Sessions, SessionsSettings};
 pub use sign_in::SignInError;
 pub use store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};
 pub use ticket::{SessionId, SessionKey, SessionSecret, SessionTicket, TicketError};

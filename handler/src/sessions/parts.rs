@@ -1,17 +1,18 @@
-//! The two sealed parts of a record, opened: what every request needs, and what only a refresh needs.
+//! The two parts of a record, opened: the request part for every proxied request, the refresh part for a refresh, a
+//! sign-out and `me`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::RefreshBefore;
+use super::freshness::RefreshBefore;
 use crate::clock::Timestamp;
 use crate::oidc::{AccessToken, Claims, RefreshToken, TokenResponse};
 
 /// What every proxied request needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct HotPart {
+pub struct RequestPart {
     /// What the Upstream is shown.
     pub access_token: AccessToken,
     /// The ID token, when it becomes a header.
@@ -22,7 +23,7 @@ pub struct HotPart {
 
 /// What a refresh, a sign-out and `me` need.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct ColdPart {
+pub struct RefreshPart {
     /// What gets the next access token, if the Provider gave one.
     pub refresh_token: Option<RefreshToken>,
     /// The hint of RP-initiated logout.
@@ -31,9 +32,9 @@ pub struct ColdPart {
     pub claims: Claims,
 }
 
-impl fmt::Debug for ColdPart {
+impl fmt::Debug for RefreshPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ColdPart(..)")
+        f.write_str("RefreshPart(..)")
     }
 }
 
@@ -46,40 +47,46 @@ pub struct HeaderNeeds {
     pub id_token: bool,
 }
 
-/// Both parts and the hints that are readable without them.
-pub(super) struct Parts {
-    pub(super) hot: HotPart,
-    pub(super) cold: ColdPart,
-    pub(super) access_token_expires_at: Option<Timestamp>,
-    pub(super) refresh_at: Option<Timestamp>,
+/// Settings that decide what a token response becomes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TokenPolicy {
+    pub(super) header_needs: HeaderNeeds,
+    pub(super) refresh_before: RefreshBefore,
 }
 
-impl Parts {
+/// Both parts and the hints that are readable without them.
+pub(crate) struct TokenParts {
+    pub(crate) request: RequestPart,
+    pub(crate) refresh: RefreshPart,
+    pub(crate) access_token_expires_at: Option<Timestamp>,
+    pub(crate) refresh_at: Option<Timestamp>,
+}
+
+impl TokenParts {
     /// Divides what the Provider answered. What it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
     pub(super) fn divide(
         tokens: TokenResponse,
         claims: Claims,
-        before: Option<ColdPart>,
-        needs: HeaderNeeds,
-        refresh_before: RefreshBefore,
+        before: Option<RefreshPart>,
+        policy: TokenPolicy,
         now: Timestamp,
     ) -> Self {
-        let (old_refresh_token, old_id_token) = before.map_or((None, None), |cold| (cold.refresh_token, cold.id_token));
+        let (old_refresh_token, old_id_token) = before.map_or((None, None), |part| (part.refresh_token, part.id_token));
         let refresh_token = tokens.refresh_token.or(old_refresh_token);
         let id_token = tokens.id_token.map(Zeroizing::new).or(old_id_token);
         let expiry = refresh_token.as_ref().and(tokens.expires_at);
-        let refresh_at = expiry.map(|expires_at| refresh_before.refresh_at(expires_at, now));
-        let hot_claims = match needs.claims {
+        let refresh_at = expiry.map(|expires_at| policy.refresh_before.refresh_at(expires_at, now));
+        let request_claims = match policy.header_needs.claims {
             Some(names) => claims.only(names),
             None => claims.clone(),
         };
         Self {
-            hot: HotPart {
+            request: RequestPart {
                 access_token: tokens.access_token,
-                id_token: id_token.clone().filter(|_| needs.id_token),
-                claims: hot_claims,
+                id_token: id_token.clone().filter(|_| policy.header_needs.id_token),
+                claims: request_claims,
             },
-            cold: ColdPart { refresh_token, id_token, claims },
+            refresh: RefreshPart { refresh_token, id_token, claims },
             access_token_expires_at: tokens.expires_at,
             refresh_at,
         }

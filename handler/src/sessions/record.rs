@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::SessionKey;
+use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::crypto::SealedPart;
 
@@ -31,9 +31,9 @@ pub enum RecordState {
     /// The session lives as long as its ticket allows.
     Active {
         /// Access token and the claims that become headers.
-        hot: SealedPart,
+        request: SealedPart,
         /// Refresh token, ID token and all claims.
-        cold: SealedPart,
+        refresh: SealedPart,
     },
     /// A tombstone: the parts are gone, and nothing in flight may bring them back.
     Ended,

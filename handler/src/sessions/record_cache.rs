@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
-use super::{SessionKey, StoredRecord};
+use super::store::StoredRecord;
+use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 
 /// How many sessions are remembered; a record is two to four kilobytes.
@@ -81,7 +82,7 @@ mod tests {
             refresh_at: None,
             expires_at: NOW.plus(Duration::from_secs(60)),
             lease: None,
-            state: RecordState::Active { hot: part(), cold: part() },
+            state: RecordState::Active { request: part(), refresh: part() },
         }
     }
 

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{IndexKey, SessionIndex, SessionKey, SessionRecord};
+use super::index::{IndexKey, SessionIndex};
+use super::record::SessionRecord;
+use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 
 /// Keeps [`SessionRecord`]s, and the indexes by which the Provider ends them. One of the traits chosen at start-up.

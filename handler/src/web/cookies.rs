@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::crypto::KeyRing;
-    use crate::crypto::keys_on_reload::KeysOnReload;
+    use crate::testing::KeysOnReload;
 
     #[test]
     fn cookies_are_read_byte_for_byte() {

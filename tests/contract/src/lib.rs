@@ -35,7 +35,7 @@ pub fn record() -> SessionRecord {
             purpose: LeasePurpose::Refreshing,
             holder: "one".to_owned(),
         }),
-        state: RecordState::Active { hot: part(1), cold: part(2) },
+        state: RecordState::Active { request: part(1), refresh: part(2) },
     }
 }
 

@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use super::scene::{START, Scene, record_of};
-use super::{
-    Etag, IndexKey, MemoryStore, SessionIndex, SessionKey, SessionRecord, SessionStore, SessionTicket, Sessions,
-    StoreError, StoredIndex, StoredRecord,
-};
+use super::{Fixture, START, record_of};
 use crate::clock::Timestamp;
 use crate::oidc::scripted_provider::Reply;
+use crate::sessions::{
+    Etag, IndexKey, IndexedSession, MemoryStore, SessionIndex, SessionKey, SessionRecord, SessionStore, SessionTicket,
+    Sessions, StoreError, StoredIndex, StoredRecord,
+};
 
 const SCHEDULES: u64 = 10_000;
 /// How many run side by side, so that their waits overlap.
@@ -48,7 +48,7 @@ struct TurnStore {
     writes_a_failure: usize,
 }
 
-enum Fate {
+enum WriteOutcome {
     Written,
     Failed,
     ReplyLost,
@@ -77,20 +77,20 @@ impl TurnStore {
         }
     }
 
-    fn fate(&self) -> Fate {
+    fn outcome(&self) -> WriteOutcome {
         match self.seeded.lock().unwrap().below(self.writes_a_failure) {
-            0 => Fate::Failed,
-            1 | 2 => Fate::ReplyLost,
-            _ => Fate::Written,
+            0 => WriteOutcome::Failed,
+            1 | 2 => WriteOutcome::ReplyLost,
+            _ => WriteOutcome::Written,
         }
     }
 
     async fn write<T>(&self, write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.turn().await;
-        match self.fate() {
-            Fate::Written => write.await,
-            Fate::Failed => Err(StoreError::Unavailable("scripted".into())),
-            Fate::ReplyLost => write.await.and_then(|_| Err(StoreError::Unavailable("scripted".into()))),
+        match self.outcome() {
+            WriteOutcome::Written => write.await,
+            WriteOutcome::Failed => Err(StoreError::Unavailable("scripted".into())),
+            WriteOutcome::ReplyLost => write.await.and_then(|_| Err(StoreError::Unavailable("scripted".into()))),
         }
     }
 }
@@ -130,16 +130,16 @@ enum SignOut {
 
 #[tokio::test(flavor = "local")]
 async fn no_refresh_ever_undoes_a_sign_out() {
-    let scene = Scene::new();
-    scene.answers(Reply::Rotated);
-    scene.clock.advance(LAPSED);
+    let fixture = Fixture::new();
+    fixture.token_endpoint_replies(Reply::Rotated);
+    fixture.clock.advance(LAPSED);
 
     let mut seen = HashMap::new();
     for batch in 0..SCHEDULES / BATCH {
-        for race in join_all((0..BATCH).map(|number| schedule(&scene, batch * BATCH + number))).await {
+        for race in join_all((0..BATCH).map(|number| schedule(&fixture, batch * BATCH + number))).await {
             *seen.entry(race).or_insert(0) += 1;
         }
-        scene.provider.forget();
+        fixture.provider.forget();
     }
 
     // Every race was run: signed out by each, before and after the token was spent; and sign-outs that failed. How often
@@ -160,39 +160,39 @@ struct Race {
     is_spent: bool,
 }
 
-async fn schedule(scene: &Scene, seed: u64) -> Race {
+async fn schedule(fixture: &Fixture, seed: u64) -> Race {
     let store = Arc::new(TurnStore::new(seed));
-    let instances: Vec<Sessions> = (0..INSTANCES).map(|_| scene.instance_over(Arc::clone(&store) as _)).collect();
-    let now = instances[0].now();
+    let instances: Vec<Sessions> = (0..INSTANCES).map(|_| fixture.instance_over(Arc::clone(&store) as _)).collect();
+    let now = fixture.now();
     let ticket =
         instances[0].lifetime().issue(&[&[7; 24][..], &seed.to_be_bytes()].concat().try_into().unwrap(), "", START);
     let token = format!("token-{seed}");
     store.inner.create(&record_of(&instances[0], &ticket, &token), now).await.unwrap();
     let subject = instances[0].subject("ada");
     let index = SessionIndex::empty(subject.clone(), ticket.expires_at);
-    let entry = super::IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at };
+    let entry = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at };
     store.inner.write_index(&index.with(entry, now), None, now).await.unwrap();
     let sign_out = [SignOut::Own, SignOut::ByTheProvider, SignOut::OwnTwice][store.seeded.lock().unwrap().below(3)];
 
-    let is_over = run(scene, &store, &instances, &ticket, &subject, sign_out).await;
+    let is_over = run(fixture, &store, &instances, &ticket, &subject, sign_out).await;
 
-    let is_spent = check(scene, &store, &instances, &ticket, &token, is_over.then_some(sign_out), seed).await;
+    let is_spent = check(fixture, &store, &instances, &ticket, &token, is_over.then_some(sign_out), seed).await;
     Race { sign_out, is_over, is_spent }
 }
 
 /// Runs every participant to its end, a turn at a time. True if a sign-out was confirmed.
 async fn run(
-    scene: &Scene,
+    fixture: &Fixture,
     store: &TurnStore,
     instances: &[Sessions],
     ticket: &SessionTicket,
     subject: &IndexKey,
     sign_out: SignOut,
 ) -> bool {
-    let now = instances[0].now();
-    let refreshing = join_all(instances.iter().map(|instance| instance.load_fresh(ticket, &scene.party, now)));
+    let now = fixture.now();
+    let refreshing = join_all(instances.iter().map(|instance| instance.load_fresh(ticket, &fixture.party, now)));
     let ending = async {
-        let own = |at: usize| instances[at].sign_out(ticket, &scene.party, now);
+        let own = |at: usize| instances[at].sign_out(ticket, &fixture.party, now);
         match sign_out {
             SignOut::Own => own(0).await.is_ok(),
             SignOut::OwnTwice => {
@@ -216,7 +216,7 @@ async fn run(
 
 /// True if the refresh token was spent.
 async fn check(
-    scene: &Scene,
+    fixture: &Fixture,
     store: &TurnStore,
     instances: &[Sessions],
     ticket: &SessionTicket,
@@ -224,12 +224,12 @@ async fn check(
     ended: Option<SignOut>,
     seed: u64,
 ) -> bool {
-    let calls = scene.provider.received("/token_endpoint");
+    let calls = fixture.provider.received("/token_endpoint");
     let spent = calls.iter().filter(|call| call.form()["refresh_token"] == token).count();
     assert!(spent <= 1, "seed {seed}: the refresh token was sent {spent} times");
     let Some(sign_out) = ended else { return spent == 1 };
 
-    let now = instances[0].now().plus(Duration::from_secs(5)); // what a cache may believe is over
+    let now = fixture.now().plus(Duration::from_secs(5)); // what a cache may believe is over
     let record = store.inner.load(&ticket.sid.key(), now).await.unwrap().unwrap().record;
     assert!(record.is_ended(), "seed {seed}: {sign_out:?} was undone");
     for instance in instances {
@@ -245,7 +245,7 @@ async fn check(
     }
     // What the Provider gave is either revoked or was sealed in the record before it ended by its key alone.
     let renewed = format!("{token}+");
-    let is_lost = || spent == 1 && sign_out != SignOut::ByTheProvider && !scene.revoked().contains(&renewed);
+    let is_lost = || spent == 1 && sign_out != SignOut::ByTheProvider && !fixture.revoked().contains(&renewed);
     let mut looks = 0;
     while is_lost() {
         looks += 1; // it is revoked in the background

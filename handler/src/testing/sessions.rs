@@ -1,4 +1,4 @@
-//! What the tests of sessions work with: a clock of their own, a store that fails on demand, and a scripted Provider.
+//! Sessions over a store that fails on demand, a scripted Provider, and a clock that a test moves.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,12 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::parts::Parts;
-use super::{
-    ColdPart, Etag, HeaderNeeds, HotPart, IndexKey, MemoryStore, RefreshBefore, SessionIndex, SessionKey,
-    SessionLifetime, SessionRecord, SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredIndex,
-    StoredRecord,
-};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
 use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
@@ -21,14 +15,19 @@ use crate::oidc::{
     AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, RefreshToken, RelyingParty,
     RelyingPartySettings, ResponseMode,
 };
+use crate::sessions::{
+    Etag, HeaderNeeds, IndexKey, MemoryStore, RefreshBefore, RefreshPart, RequestPart, SessionIndex, SessionKey,
+    SessionLifetime, SessionRecord, SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredIndex,
+    StoredRecord, TokenParts,
+};
 
-pub(super) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
 
 /// A clock that stands still until a test moves it.
-pub(super) struct StoppedClock(AtomicI64);
+pub(crate) struct StoppedClock(AtomicI64);
 
 impl StoppedClock {
-    pub(super) fn advance(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
 }
@@ -39,9 +38,9 @@ impl Clock for StoppedClock {
     }
 }
 
-/// What happens to one write.
+/// Outcome of one write.
 #[derive(Clone, Debug)]
-pub(super) enum Fate {
+pub(crate) enum WriteOutcome {
     /// It is written.
     Written,
     /// The store fails before it writes.
@@ -52,47 +51,47 @@ pub(super) enum Fate {
     Overtaken(Box<SessionRecord>),
 }
 
-/// A store in memory whose next writes meet the fates that a test scripts.
+/// A store in memory whose next writes have the outcomes that a test scripts.
 #[derive(Default)]
-pub(super) struct FatefulStore {
+pub(crate) struct ScriptedStore {
     inner: MemoryStore,
-    fates: Mutex<VecDeque<Fate>>,
+    outcomes: Mutex<VecDeque<WriteOutcome>>,
 }
 
-impl FatefulStore {
-    pub(super) fn script(&self, fates: impl IntoIterator<Item = Fate>) {
-        self.fates.lock().unwrap().extend(fates);
+impl ScriptedStore {
+    pub(crate) fn script(&self, outcomes: impl IntoIterator<Item = WriteOutcome>) {
+        self.outcomes.lock().unwrap().extend(outcomes);
     }
 
     /// Writes whatever the version is, as another instance would after its own read.
-    pub(super) async fn overwrite(&self, record: &SessionRecord, now: Timestamp) {
+    pub(crate) async fn overwrite(&self, record: &SessionRecord, now: Timestamp) {
         let read = self.inner.load(&record.key, now).await.unwrap().unwrap();
         self.inner.replace(record, &read.etag, now).await.unwrap();
     }
 
-    async fn meet(&self, now: Timestamp) -> Fate {
-        let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Written);
-        if let Fate::Overtaken(record) = &fate {
+    async fn next_outcome(&self, now: Timestamp) -> WriteOutcome {
+        let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(WriteOutcome::Written);
+        if let WriteOutcome::Overtaken(record) = &outcome {
             self.overwrite(record, now).await;
         }
-        fate
+        outcome
     }
 }
 
-fn answer(fate: &Fate, written: impl Into<Option<Result<Etag, StoreError>>>) -> Result<Etag, StoreError> {
+fn report(outcome: &WriteOutcome, written: impl Into<Option<Result<Etag, StoreError>>>) -> Result<Etag, StoreError> {
     let lost = || StoreError::Unavailable("scripted".into());
-    match (fate, written.into()) {
-        (Fate::Failed, _) | (_, None) | (Fate::ReplyLost, Some(Ok(_))) => Err(lost()),
+    match (outcome, written.into()) {
+        (WriteOutcome::Failed, _) | (_, None) | (WriteOutcome::ReplyLost, Some(Ok(_))) => Err(lost()),
         (_, Some(written)) => written,
     }
 }
 
 #[async_trait]
-impl SessionStore for FatefulStore {
+impl SessionStore for ScriptedStore {
     async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.meet(now).await {
-            Fate::Failed => answer(&Fate::Failed, None),
-            fate => answer(&fate, self.inner.create(record, now).await),
+        match self.next_outcome(now).await {
+            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
+            outcome => report(&outcome, self.inner.create(record, now).await),
         }
     }
 
@@ -101,9 +100,9 @@ impl SessionStore for FatefulStore {
     }
 
     async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.meet(now).await {
-            Fate::Failed => answer(&Fate::Failed, None),
-            fate => answer(&fate, self.inner.replace(record, read, now).await),
+        match self.next_outcome(now).await {
+            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
+            outcome => report(&outcome, self.inner.replace(record, read, now).await),
         }
     }
 
@@ -112,28 +111,28 @@ impl SessionStore for FatefulStore {
     }
 
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.meet(now).await {
-            Fate::Failed => answer(&Fate::Failed, None),
-            fate => answer(&fate, self.inner.write_index(index, read, now).await),
+        match self.next_outcome(now).await {
+            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
+            outcome => report(&outcome, self.inner.write_index(index, read, now).await),
         }
     }
 }
 
 /// One instance over a store that others may share.
-pub(super) struct Scene {
-    pub(super) provider: ScriptedProvider,
-    pub(super) key: SigningKey,
-    pub(super) store: Arc<FatefulStore>,
-    pub(super) clock: Arc<StoppedClock>,
-    pub(super) sessions: Sessions,
-    pub(super) party: RelyingParty,
+pub(crate) struct Fixture {
+    pub(crate) provider: ScriptedProvider,
+    pub(crate) key: SigningKey,
+    pub(crate) store: Arc<ScriptedStore>,
+    pub(crate) clock: Arc<StoppedClock>,
+    pub(crate) sessions: Sessions,
+    pub(crate) party: RelyingParty,
     keys: Arc<dyn KeySource>,
 }
 
-impl Scene {
-    pub(super) fn new() -> Self {
+impl Fixture {
+    pub(crate) fn new() -> Self {
         let (provider, key) = ScriptedProvider::start();
-        let (store, clock) = (Arc::<FatefulStore>::default(), Arc::new(StoppedClock(AtomicI64::new(START.as_unix()))));
+        let (store, clock) = (Arc::<ScriptedStore>::default(), Arc::new(StoppedClock(AtomicI64::new(START.as_unix()))));
         let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate()));
         let settings = RelyingPartySettings {
             issuer: provider.origin.clone(),
@@ -152,35 +151,40 @@ impl Scene {
         Self { provider, key, store, clock, sessions, party, keys }
     }
 
+    /// The clock's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Another instance over the same store.
-    pub(super) fn another_instance(&self) -> Sessions {
+    pub(crate) fn another_instance(&self) -> Sessions {
         self.instance_over(Arc::clone(&self.store) as _)
     }
 
     /// An instance over another store.
-    pub(super) fn instance_over(&self, store: Arc<dyn SessionStore>) -> Sessions {
+    pub(crate) fn instance_over(&self, store: Arc<dyn SessionStore>) -> Sessions {
         instance(&self.provider.origin, store, &self.clock, &self.keys)
     }
 
     /// Someone signed in, whose access token lapses a hundred seconds after [`START`].
-    pub(super) async fn signed_in(&self) -> SessionTicket {
+    pub(crate) async fn signed_in(&self) -> SessionTicket {
         let ticket = self.sessions.lifetime().issue(&[1; 32], "code", START);
-        self.sessions.create(self.record_of(&ticket), START).await.unwrap();
+        self.sessions.records().create(self.record_of(&ticket), START).await.unwrap();
         ticket
     }
 
     /// The record that a sign-in writes for this ticket.
-    pub(super) fn record_of(&self, ticket: &SessionTicket) -> SessionRecord {
+    pub(crate) fn record_of(&self, ticket: &SessionTicket) -> SessionRecord {
         record_of(&self.sessions, ticket, "refresh-1")
     }
 
-    /// What the token endpoint answers from now on.
-    pub(super) fn answers(&self, reply: Reply) {
+    /// Sets the response of the token endpoint.
+    pub(crate) fn token_endpoint_replies(&self, reply: Reply) {
         self.provider.reply("/token_endpoint", reply);
     }
 
     /// New tokens, all of them or with `changes`; null takes a member away.
-    pub(super) fn tokens(&self, changes: &Value) -> Reply {
+    pub(crate) fn tokens(&self, changes: &Value) -> Reply {
         let mut tokens = json!({
             "access_token": "access-2", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "refresh-2",
         });
@@ -189,38 +193,38 @@ impl Scene {
         Reply::Json(tokens)
     }
 
-    /// How often the token endpoint was asked.
-    pub(super) fn calls(&self) -> usize {
+    /// Calls of the token endpoint so far.
+    pub(crate) fn calls(&self) -> usize {
         self.provider.received("/token_endpoint").len()
     }
 
     /// The tokens that were revoked.
-    pub(super) fn revoked(&self) -> Vec<String> {
+    pub(crate) fn revoked(&self) -> Vec<String> {
         self.provider.received("/revocation_endpoint").iter().map(|request| request.form()["token"].clone()).collect()
     }
 
     /// The record as the store has it.
-    pub(super) async fn record(&self, ticket: &SessionTicket) -> SessionRecord {
+    pub(crate) async fn record(&self, ticket: &SessionTicket) -> SessionRecord {
         self.store.inner.load(&ticket.sid.key(), self.clock.now()).await.unwrap().unwrap().record
     }
 }
 
 /// The first record of a session, whose access token lapses a hundred seconds after [`START`].
-pub(super) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_token: &str) -> SessionRecord {
+pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_token: &str) -> SessionRecord {
     let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
-    let hot = HotPart {
+    let request = RequestPart {
         access_token: AccessToken::new("access-1".to_owned()),
         id_token: None,
         claims: claims.only(&["name"]),
     };
     let refresh_token = Some(RefreshToken::new(refresh_token.to_owned()));
-    let parts = Parts {
-        hot,
-        cold: ColdPart { refresh_token, id_token: None, claims },
+    let parts = TokenParts {
+        request,
+        refresh: RefreshPart { refresh_token, id_token: None, claims },
         access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
         refresh_at: Some(START.plus(Duration::from_secs(80))),
     };
-    sessions.record(&parts, 1, ticket)
+    sessions.records().seal(&parts, 1, ticket)
 }
 
 fn instance(

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::crypto::keys_on_reload::KeysOnReload;
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
 use crate::oidc::{AccessToken, Claims, RefreshToken};
-use crate::sessions::MemoryStore;
+use crate::sessions::{MemoryStore, TokenParts};
+use crate::testing::KeysOnReload;
+use crate::testing::{Fixture, START, WriteOutcome};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
@@ -32,12 +33,12 @@ fn sessions_of(store: Arc<MemoryStore>, keys: Arc<dyn KeySource>) -> Sessions {
 
 async fn start(sessions: &Sessions, seed: u8) -> SessionTicket {
     let ticket = sessions.lifetime().issue(&[seed; 32], "code", NOW);
-    let hot =
-        HotPart { access_token: AccessToken::new("access".to_owned()), id_token: None, claims: Claims::default() };
+    let request =
+        RequestPart { access_token: AccessToken::new("access".to_owned()), id_token: None, claims: Claims::default() };
     let refresh_token = Some(RefreshToken::new("refresh".to_owned()));
-    let cold = ColdPart { refresh_token, id_token: None, claims: Claims::default() };
-    let parts = Parts { hot, cold, access_token_expires_at: None, refresh_at: None };
-    sessions.create(sessions.record(&parts, 1, &ticket), NOW).await.unwrap();
+    let refresh = RefreshPart { refresh_token, id_token: None, claims: Claims::default() };
+    let parts = TokenParts { request, refresh, access_token_expires_at: None, refresh_at: None };
+    sessions.records().create(sessions.records().seal(&parts, 1, &ticket), NOW).await.unwrap();
     ticket
 }
 
@@ -48,7 +49,7 @@ async fn a_started_session_is_loaded_by_its_ticket() {
 
     let session = sessions.load(&ticket, NOW).await.unwrap().unwrap();
 
-    assert_eq!(session.hot.access_token.expose(), "access");
+    assert_eq!(session.part.access_token.expose(), "access");
 }
 
 #[actix_web::test]
@@ -74,10 +75,10 @@ async fn an_ended_session_yields_its_refresh_token_once_and_never_loads_again() 
     let sessions = sessions();
     let ticket = start(&sessions, 1).await;
 
-    let cold = sessions.end(&ticket, NOW).await.unwrap().unwrap();
+    let cold = sessions.records().end(&ticket, NOW).await.unwrap().unwrap();
 
     assert_eq!(cold.refresh_token.unwrap().expose(), "refresh");
-    assert!(sessions.end(&ticket, NOW).await.unwrap().is_none());
+    assert!(sessions.records().end(&ticket, NOW).await.unwrap().is_none());
     assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
 }
 
@@ -85,10 +86,10 @@ async fn an_ended_session_yields_its_refresh_token_once_and_never_loads_again() 
 async fn a_write_that_began_before_the_sign_out_does_not_bring_the_session_back() {
     let sessions = sessions();
     let ticket = start(&sessions, 1).await;
-    let read = sessions.store().load(&ticket.sid.key(), NOW).await.unwrap().unwrap();
-    sessions.end(&ticket, NOW).await.unwrap();
+    let read = sessions.records().store.load(&ticket.sid.key(), NOW).await.unwrap().unwrap();
+    sessions.records().end(&ticket, NOW).await.unwrap();
 
-    let late = sessions.replace(read.record, &read.etag, NOW).await;
+    let late = sessions.records().replace(read.record, &read.etag, NOW).await;
 
     assert!(matches!(late, Err(StoreError::Conflict)));
     assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
@@ -105,4 +106,29 @@ async fn a_record_under_a_key_that_is_not_in_hand_opens_after_one_reload() {
 
     assert!(loaded.is_some());
     assert_eq!(ours.reloads(), 1);
+}
+
+#[actix_web::test]
+async fn a_store_that_is_down_ends_no_session_and_revokes_nothing() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.store.script([WriteOutcome::Failed]);
+
+    let refused = fixture.sessions.sign_out(&ticket, &fixture.party, START).await;
+
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_some());
+    assert_eq!(fixture.revoked(), Vec::<String>::new());
+}
+
+#[actix_web::test]
+async fn a_tombstone_whose_reply_is_lost_is_a_sign_out_all_the_same() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.store.script([WriteOutcome::ReplyLost]);
+
+    let part = fixture.sessions.sign_out(&ticket, &fixture.party, START).await.unwrap().unwrap();
+
+    assert_eq!(part.refresh_token.unwrap().expose(), "refresh-1", "it is there to be revoked");
+    assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_none());
 }

@@ -1,11 +1,11 @@
-//! For tests: keys of which the newest are in hand only after a reload, as when another instance used them first.
+//! Keys of which the newest are in hand only after a reload, as when another instance used them first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
-use super::{KeyRing, KeySource, KeysUnavailable};
+use crate::crypto::{KeyRing, KeySource, KeysUnavailable};
 
 pub(crate) struct KeysOnReload {
     before: Arc<KeyRing>,

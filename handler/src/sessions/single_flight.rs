@@ -9,29 +9,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::SessionKey;
+use super::ticket::SessionKey;
 
 /// The work under way, by session. A clone shares it.
 #[derive(Clone)]
-pub(super) struct Flights<T>(Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>);
+pub(super) struct SingleFlight<T>(Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>);
 
 /// Takes the session off the list even when its work panics.
 struct Landing<T> {
-    flights: Flights<T>,
+    flights: SingleFlight<T>,
     key: SessionKey,
 }
 
-impl<T> Default for Flights<T> {
+impl<T> Default for SingleFlight<T> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Flights<T> {
+impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     /// Begins the work unless it is under way already; whoever wants its result waits on the answer.
     ///
     /// The work is a task of the worker that calls this.
-    pub(super) fn launch<F>(&self, key: SessionKey, work: impl FnOnce() -> F) -> Flight<T>
+    pub(super) fn join_or_start<F>(&self, key: SessionKey, work: impl FnOnce() -> F) -> Flight<T>
     where
         F: Future<Output = T> + 'static,
     {
@@ -54,7 +54,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     }
 }
 
-impl<T> Flights<T> {
+impl<T> SingleFlight<T> {
     fn flights(&self) -> MutexGuard<'_, HashMap<SessionKey, watch::Receiver<Option<T>>>> {
         // No code panics while the map is locked, so a poisoned one is still whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -72,7 +72,7 @@ pub(super) struct Flight<T>(watch::Receiver<Option<T>>);
 
 impl<T: Clone> Flight<T> {
     /// The result; `None` when the work ended without one.
-    pub(super) async fn land(mut self) -> Option<T> {
+    pub(super) async fn wait(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok()?.clone()
     }
 }
@@ -94,26 +94,26 @@ mod tests {
 
     #[actix_web::test]
     async fn whoever_comes_meanwhile_shares_the_work() {
-        let (flights, runs) = (Flights::default(), Rc::new(Cell::new(0)));
+        let (flights, runs) = (SingleFlight::default(), Rc::new(Cell::new(0)));
         let (release, released) = oneshot::channel::<()>();
         let counter = Rc::clone(&runs);
-        let first = flights.launch(key(), move || async move {
+        let first = flights.join_or_start(key(), move || async move {
             counter.set(counter.get() + 1);
             released.await.is_ok()
         });
-        let second = flights.launch(key(), || async { unreachable!("the work is under way") });
+        let second = flights.join_or_start(key(), || async { unreachable!("the work is under way") });
 
         release.send(()).unwrap();
 
-        assert_eq!((first.land().await, second.land().await, runs.get()), (Some(true), Some(true), 1));
+        assert_eq!((first.wait().await, second.wait().await, runs.get()), (Some(true), Some(true), 1));
     }
 
     #[actix_web::test]
     async fn the_work_goes_on_when_nobody_waits_any_more() {
-        let flights = Flights::default();
+        let flights = SingleFlight::default();
         let (release, released) = oneshot::channel::<()>();
         let (finish, finished) = oneshot::channel::<()>();
-        drop(flights.launch(key(), move || async move {
+        drop(flights.join_or_start(key(), move || async move {
             let _ = released.await;
             finish.send(()).is_ok()
         }));
@@ -125,10 +125,10 @@ mod tests {
 
     #[actix_web::test]
     async fn work_that_panics_leaves_the_way_free() {
-        let flights = Flights::<bool>::default();
-        let failed = flights.launch(key(), || async { panic!("on purpose") });
+        let flights = SingleFlight::<bool>::default();
+        let failed = flights.join_or_start(key(), || async { panic!("on purpose") });
 
-        assert_eq!(failed.land().await, None);
-        assert_eq!(flights.launch(key(), || async { true }).land().await, Some(true));
+        assert_eq!(failed.wait().await, None);
+        assert_eq!(flights.join_or_start(key(), || async { true }).wait().await, Some(true));
     }
 }

@@ -17,18 +17,18 @@ const VERSION: &[u8] = b"1";
 
 /// Which part of a record: what every request needs, or what only a refresh and a sign-out need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum RecordPart {
     /// Access token and the claims that become headers.
-    Hot,
+    Request,
     /// Refresh token, ID token and all claims.
-    Cold,
+    Refresh,
 }
 
-impl Part {
+impl RecordPart {
     const fn name(self) -> &'static [u8] {
         match self {
-            Self::Hot => b"hot",
-            Self::Cold => b"cold",
+            Self::Request => b"hot",
+            Self::Refresh => b"cold",
         }
     }
 }
@@ -48,7 +48,7 @@ pub struct SealedPart {
 #[derive(Clone, Copy, Debug)]
 pub struct PartContext {
     /// Which part.
-    pub part: Part,
+    pub part: RecordPart,
     /// The record's generation: one more after every refresh.
     pub generation: u64,
 }
@@ -122,7 +122,7 @@ mod tests {
 
     const SID: [u8; 16] = [4; 16];
     const SECRET: [u8; 32] = [5; 32];
-    const HOT_1: PartContext = PartContext { part: Part::Hot, generation: 1 };
+    const REQUEST_1: PartContext = PartContext { part: RecordPart::Request, generation: 1 };
 
     fn cipher() -> RecordCipher<'static> {
         RecordCipher { sid: &SID, secret: &SECRET, issuer: "https://op.example", client_id: "client" }
@@ -134,15 +134,15 @@ mod tests {
 
     #[test]
     fn the_golden_record_never_changes() {
-        let sealed = cipher().seal_with_salt(b"frozen", HOT_1, &ring(), [7; 32]);
+        let sealed = cipher().seal_with_salt(b"frozen", REQUEST_1, &ring(), [7; 32]);
 
         assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "NuI_e6rKZBtDsStuHmCxndTWQu4Pjw");
-        assert_eq!(cipher().open(&sealed, HOT_1, &ring()).unwrap()[..], *b"frozen");
+        assert_eq!(cipher().open(&sealed, REQUEST_1, &ring()).unwrap()[..], *b"frozen");
     }
 
     #[test]
     fn the_golden_cold_part_never_changes() {
-        let context = PartContext { part: Part::Cold, generation: 258 };
+        let context = PartContext { part: RecordPart::Refresh, generation: 258 };
 
         let sealed = cipher().seal_with_salt(b"frozen", context, &ring(), [8; 32]);
 
@@ -152,21 +152,21 @@ mod tests {
 
     #[test]
     fn the_key_and_the_database_without_the_cookie_open_nothing() {
-        let sealed = cipher().seal(b"tokens", HOT_1, &ring());
+        let sealed = cipher().seal(b"tokens", REQUEST_1, &ring());
         let without_cookie = RecordCipher { secret: &[0; 32], ..cipher() };
 
-        assert_eq!(without_cookie.open(&sealed, HOT_1, &ring()).unwrap_err(), OpenError::Invalid);
+        assert_eq!(without_cookie.open(&sealed, REQUEST_1, &ring()).unwrap_err(), OpenError::Invalid);
     }
 
     #[test]
     fn a_part_fits_no_other_session_part_generation_issuer_or_client() {
-        let sealed = cipher().seal(b"tokens", HOT_1, &ring());
+        let sealed = cipher().seal(b"tokens", REQUEST_1, &ring());
         let elsewhere = [
-            (RecordCipher { sid: &[0; 16], ..cipher() }, HOT_1),
-            (RecordCipher { issuer: "https://other.example", ..cipher() }, HOT_1),
-            (RecordCipher { client_id: "other", ..cipher() }, HOT_1),
-            (cipher(), PartContext { part: Part::Cold, ..HOT_1 }),
-            (cipher(), PartContext { generation: 2, ..HOT_1 }),
+            (RecordCipher { sid: &[0; 16], ..cipher() }, REQUEST_1),
+            (RecordCipher { issuer: "https://other.example", ..cipher() }, REQUEST_1),
+            (RecordCipher { client_id: "other", ..cipher() }, REQUEST_1),
+            (cipher(), PartContext { part: RecordPart::Refresh, ..REQUEST_1 }),
+            (cipher(), PartContext { generation: 2, ..REQUEST_1 }),
         ];
         for (cipher, context) in elsewhere {
             assert_eq!(cipher.open(&sealed, context, &ring()).unwrap_err(), OpenError::Invalid, "{context:?}");
@@ -175,31 +175,31 @@ mod tests {
 
     #[test]
     fn any_flipped_bit_shuts_it() {
-        let sealed = cipher().seal(b"tokens", HOT_1, &ring());
+        let sealed = cipher().seal(b"tokens", REQUEST_1, &ring());
 
         for bit in 0..sealed.ciphertext.len() * 8 {
             let mut changed = sealed.clone();
             changed.ciphertext[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(cipher().open(&changed, HOT_1, &ring()).unwrap_err(), OpenError::Invalid);
+            assert_eq!(cipher().open(&changed, REQUEST_1, &ring()).unwrap_err(), OpenError::Invalid);
         }
         for bit in 0..256 {
             let mut changed = sealed.clone();
             changed.salt[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(cipher().open(&changed, HOT_1, &ring()).unwrap_err(), OpenError::Invalid);
+            assert_eq!(cipher().open(&changed, REQUEST_1, &ring()).unwrap_err(), OpenError::Invalid);
         }
     }
 
     #[test]
     fn a_retired_key_is_told_apart() {
-        let mut sealed = cipher().seal(b"tokens", HOT_1, &ring());
+        let mut sealed = cipher().seal(b"tokens", REQUEST_1, &ring());
         sealed.kid = "k0".to_owned();
 
-        assert_eq!(cipher().open(&sealed, HOT_1, &ring()).unwrap_err(), OpenError::UnknownKey);
+        assert_eq!(cipher().open(&sealed, REQUEST_1, &ring()).unwrap_err(), OpenError::UnknownKey);
     }
 
     #[test]
     fn every_write_has_its_own_salt() {
-        let (one, two) = (cipher().seal(b"x", HOT_1, &ring()), cipher().seal(b"x", HOT_1, &ring()));
+        let (one, two) = (cipher().seal(b"x", REQUEST_1, &ring()), cipher().seal(b"x", REQUEST_1, &ring()));
 
         assert_ne!(one.salt, two.salt);
         assert_ne!(one.ciphertext, two.ciphertext);

@@ -1,0 +1,206 @@
+//! Ending sessions by what the Provider calls them.
+
+use super::*;
+use crate::testing::{Fixture, START, WriteOutcome};
+
+fn session(ticket: &SessionTicket) -> IndexedSession {
+    IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at }
+}
+
+async fn enter(fixture: &Fixture, index: &IndexKey, ticket: &SessionTicket) -> bool {
+    fixture.sessions.provider_logout().enter(index, session(ticket), ticket.issued_at, START).await.unwrap()
+}
+
+async fn indexed(fixture: &Fixture, index: &IndexKey, now: Timestamp) -> Vec<IndexedSession> {
+    fixture.sessions.records().store.load_index(index, now).await.unwrap().unwrap().index.sessions
+}
+
+#[actix_web::test]
+async fn every_session_under_an_index_ends_everywhere() {
+    let fixture = Fixture::new();
+    let (ticket, other) = (fixture.signed_in().await, fixture.another_instance());
+    assert!(other.load(&ticket, START).await.unwrap().is_some());
+    let index = fixture.sessions.subject("ada");
+    enter(&fixture, &index, &ticket).await;
+
+    let ended = fixture.sessions.end_all(&index, START).await.unwrap();
+
+    assert_eq!((ended, fixture.sessions.end_all(&index, START).await.unwrap()), (1, 0));
+    assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_none());
+    let after = START.plus(Duration::from_secs(5)); // what the other instance's cache may believe
+    assert!(other.load(&ticket, after).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn an_index_that_is_not_there_ends_nothing() {
+    let fixture = Fixture::new();
+
+    assert_eq!(fixture.sessions.end_all(&fixture.sessions.subject("nobody"), START).await.unwrap(), 0);
+    assert_eq!(fixture.sessions.end_all(&fixture.sessions.provider_session("none"), START).await.unwrap(), 0);
+}
+
+#[actix_web::test]
+async fn a_session_that_is_on_its_way_ends_before_it_begins() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.subject("ada");
+    let ticket = fixture.sessions.lifetime().issue(&[1; 32], "code", START);
+    enter(&fixture, &index, &ticket).await;
+
+    fixture.sessions.end_all(&index, START).await.unwrap();
+
+    let late = fixture.sessions.records().store.create(&fixture.record_of(&ticket), START).await;
+    assert!(matches!(late, Err(StoreError::Conflict)));
+}
+
+#[actix_web::test]
+async fn no_session_joins_a_sign_in_that_the_provider_has_ended() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.provider_session("sid-1");
+    fixture.sessions.end_all(&index, START).await.unwrap();
+
+    let ticket = fixture.sessions.lifetime().issue(&[2; 32], "code", START);
+
+    assert!(!enter(&fixture, &index, &ticket).await);
+    assert!(enter(&fixture, &fixture.sessions.subject("ada"), &ticket).await, "a person may sign in again");
+}
+
+#[actix_web::test]
+async fn a_sign_in_that_began_before_the_person_was_ended_does_not_outlive_it() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.subject("ada");
+    let before = fixture.sessions.lifetime().issue(&[2; 32], "code", START);
+
+    fixture.sessions.end_all(&index, START).await.unwrap();
+
+    assert!(!enter(&fixture, &index, &before).await);
+    let after = fixture.sessions.lifetime().issue(&[3; 32], "code", START.plus(Duration::from_secs(1)));
+    assert!(enter(&fixture, &index, &after).await, "a person may sign in again");
+    fixture.sessions.end_all(&index, START.plus(Duration::from_secs(2))).await.unwrap();
+    assert!(!enter(&fixture, &index, &after).await, "and may be ended again");
+}
+
+#[actix_web::test]
+async fn an_end_that_anyone_may_ask_for_writes_nothing_that_was_not_there() {
+    let fixture = Fixture::new();
+    let (made_up, known) = (fixture.sessions.provider_session("made-up"), fixture.sessions.provider_session("known"));
+    let ticket = fixture.signed_in().await;
+    enter(&fixture, &known, &ticket).await;
+
+    assert_eq!(fixture.sessions.end_known(&made_up, START).await.unwrap(), 0);
+    assert_eq!(fixture.sessions.end_known(&known, START).await.unwrap(), 1);
+
+    assert!(fixture.sessions.records().store.load_index(&made_up, START).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn a_sign_in_that_was_ended_is_not_written_again() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.provider_session("sid-1");
+    fixture.sessions.end_all(&index, START).await.unwrap();
+    let written = fixture.sessions.records().store.load_index(&index, START).await.unwrap();
+
+    fixture.sessions.end_all(&index, START.plus(Duration::from_secs(5))).await.unwrap();
+
+    assert_eq!(fixture.sessions.records().store.load_index(&index, START).await.unwrap(), written);
+}
+
+#[actix_web::test]
+async fn one_session_that_cannot_be_ended_keeps_no_other_alive() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.subject("ada");
+    let (first, second) = (fixture.signed_in().await, fixture.sessions.lifetime().issue(&[7; 32], "code", START));
+    fixture.sessions.records().create(fixture.record_of(&second), START).await.unwrap();
+    enter(&fixture, &index, &first).await;
+    enter(&fixture, &index, &second).await;
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Failed]); // the index is closed, then the first tombstone fails
+
+    let failed = fixture.sessions.end_all(&index, START).await;
+
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))));
+    assert!(fixture.sessions.load(&second, START).await.unwrap().is_none());
+    assert_eq!(fixture.sessions.end_all(&index, START).await.unwrap(), 1);
+}
+
+#[actix_web::test]
+async fn two_sign_ins_of_one_person_at_once_are_both_entered() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.subject("ada");
+    let tickets = [[8; 32], [9; 32]].map(|seed| fixture.sessions.lifetime().issue(&seed, "code", START));
+    fixture.store.script([WriteOutcome::ReplyLost]);
+
+    let (one, two) = tokio::join!(enter(&fixture, &index, &tickets[0]), enter(&fixture, &index, &tickets[1]));
+
+    assert!(one && two);
+    assert_eq!(indexed(&fixture, &index, START).await.len(), 2);
+}
+
+#[actix_web::test]
+async fn a_person_has_a_bounded_number_of_sessions_and_the_oldest_ends() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.subject("ada");
+    let oldest = fixture.signed_in().await;
+    enter(&fixture, &index, &oldest).await;
+
+    for number in 0..MAX_SESSIONS {
+        let seed = [[3; 24].as_slice(), &number.to_be_bytes()].concat().try_into().unwrap();
+        let ticket = fixture.sessions.lifetime().issue(&seed, "code", START);
+        enter(&fixture, &index, &ticket).await;
+    }
+
+    assert_eq!(indexed(&fixture, &index, START).await.len(), MAX_SESSIONS);
+    assert!(fixture.sessions.load(&oldest, START).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn a_session_is_entered_once_and_leaves_when_it_has_expired() {
+    let fixture = Fixture::new();
+    let index = fixture.sessions.subject("ada");
+    let (first, second) = (fixture.signed_in().await, fixture.sessions.lifetime().issue(&[5; 32], "code", START));
+    enter(&fixture, &index, &first).await;
+    enter(&fixture, &index, &first).await;
+    assert_eq!(indexed(&fixture, &index, START).await.len(), 1);
+
+    let late = IndexedSession { expires_at: first.expires_at.plus(Duration::from_secs(60)), ..session(&second) };
+    fixture
+        .sessions
+        .provider_logout()
+        .enter(&index, late.clone(), START, first.expires_at.minus(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    let last =
+        IndexedSession { key: fixture.sessions.lifetime().issue(&[6; 32], "x", START).sid.key(), ..late.clone() };
+    fixture.sessions.provider_logout().enter(&index, last.clone(), START, first.expires_at).await.unwrap();
+
+    assert_eq!(indexed(&fixture, &index, first.expires_at).await, [late, last]);
+}
+
+#[actix_web::test]
+async fn what_is_used_once_is_used_once_at_all_instances() {
+    let fixture = Fixture::new();
+    let (one, two) = (&fixture.sessions, fixture.another_instance());
+    let end = START.plus(Duration::from_secs(60));
+    let jti = one.logout_token("jti-1");
+
+    let uses = [
+        one.use_once(jti.clone(), end, START).await.unwrap(),
+        two.use_once(jti.clone(), end, START).await.unwrap(),
+        two.use_once(one.logout_token("jti-2"), end, START).await.unwrap(),
+        two.use_once(jti, end.plus(Duration::from_secs(60)), end).await.unwrap(),
+    ];
+
+    assert_eq!(uses, [true, false, true, true]);
+}
+
+#[actix_web::test]
+async fn a_store_that_is_down_ends_nothing_and_says_so() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    let index = fixture.sessions.subject("ada");
+    enter(&fixture, &index, &ticket).await;
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Failed]); // the index is closed, the tombstone fails
+
+    let refused = fixture.sessions.end_all(&index, START).await;
+
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_some());
+}

@@ -1,0 +1,213 @@
+//! Session records: read, created, replaced, ended, sealed and opened.
+//!
+//! Joins the store, the cache of sealed records and the keys. Knows no Provider, no lease and no HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::parts::{RefreshPart, RequestPart, TokenParts};
+use super::record::{RecordState, SessionRecord};
+use super::record_cache::RecordCache;
+use super::store::{Etag, SessionStore, StoreError, StoredRecord};
+use super::ticket::{SessionKey, SessionTicket};
+use crate::clock::Timestamp;
+use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart, SealedPart};
+
+/// Minimum life of a tombstone: longer than any refresh that was under way.
+const TOMBSTONE: Duration = Duration::from_secs(300);
+
+/// Attempts of a conditional write before a conflict is reported.
+pub(super) const MAX_WRITE_ATTEMPTS: usize = 8;
+
+/// The records of one Provider and client.
+pub(crate) struct Records {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(super) keys: Arc<dyn KeySource>,
+    pub(super) cache: RecordCache,
+    /// The Provider's issuer; authenticated by every part.
+    pub(super) issuer: String,
+    /// Our identifier there; authenticated by every part.
+    pub(super) client_id: String,
+}
+
+/// Result of ending a session.
+pub(super) enum Tombstone {
+    /// The session lived, as here; now it has ended.
+    Written(Arc<StoredRecord>),
+    /// The session had ended before.
+    Ended,
+    /// The store has no such session.
+    Missing,
+}
+
+impl Records {
+    /// The record from the cache, or else from the store.
+    pub(super) async fn find(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
+        match self.cache.find(key, now) {
+            Some(cached) => Ok(Some(cached)),
+            None => self.read(key, now).await,
+        }
+    }
+
+    /// The record as the store has it now. Later requests of this process see at least this version.
+    pub(super) async fn read(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
+        let stored = self.store.load(key, now).await?.map(Arc::new);
+        if let Some(stored) = &stored {
+            self.cache.keep(stored, now);
+        }
+        Ok(stored)
+    }
+
+    /// Writes a record that must not exist yet.
+    pub(crate) async fn create(&self, record: SessionRecord, now: Timestamp) -> Result<(), StoreError> {
+        let etag = self.store.create(&record, now).await?;
+        self.cache.keep(&Arc::new(StoredRecord { record, etag }), now);
+        Ok(())
+    }
+
+    /// Replaces the version that was read. Later requests of this process see the new one.
+    pub(super) async fn replace(
+        &self,
+        record: SessionRecord,
+        read: &Etag,
+        now: Timestamp,
+    ) -> Result<StoredRecord, StoreError> {
+        let etag = self.store.replace(&record, read, now).await?;
+        let stored = StoredRecord { record, etag };
+        self.cache.keep(&Arc::new(stored.clone()), now);
+        Ok(stored)
+    }
+
+    /// Ends a session. Returns its refresh part, if the session lived and the part opened.
+    ///
+    /// # Errors
+    /// When the store cannot write the tombstone: the session then still lives.
+    pub(crate) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<RefreshPart>, StoreError> {
+        match self.tombstone(&ticket.sid.key(), now).await? {
+            Tombstone::Written(lived) => Ok(self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
+                // The session has ended all the same; only its refresh token lives on at the Provider.
+                tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked");
+                None
+            })),
+            Tombstone::Ended | Tombstone::Missing => Ok(None),
+        }
+    }
+
+    /// Replaces a record by its tombstone, again if a refresh is written in between.
+    pub(super) async fn tombstone(&self, key: &SessionKey, now: Timestamp) -> Result<Tombstone, StoreError> {
+        for _ in 0..MAX_WRITE_ATTEMPTS {
+            let Some(stored) = self.read(key, now).await? else { return Ok(Tombstone::Missing) };
+            if stored.record.is_ended() {
+                return Ok(Tombstone::Ended);
+            }
+            let tombstone = stored.record.tombstone(now.plus(TOMBSTONE));
+            match self.replace(tombstone, &stored.etag, now).await {
+                Ok(_) => return Ok(Tombstone::Written(stored)),
+                Err(StoreError::Conflict | StoreError::Missing) => {} // a refresh came first: read again
+                Err(error @ StoreError::Unavailable(_)) => {
+                    // The tombstone may be written, and its reply be lost.
+                    let found = self.read(key, now).await;
+                    let is_ended = found.is_ok_and(|found| found.is_some_and(|found| found.record.is_ended()));
+                    return if is_ended { Ok(Tombstone::Written(stored)) } else { Err(error) };
+                }
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Writes a tombstone for a session that has not begun, so that it cannot begin any more. A conflict means that it
+    /// has begun meanwhile.
+    pub(super) async fn forestall(
+        &self,
+        key: &SessionKey,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.create(SessionRecord::never_begun(key.clone(), expires_at, now.plus(TOMBSTONE)), now).await
+    }
+
+    /// The record of a session in its `generation`, with its parts sealed.
+    pub(crate) fn seal(&self, parts: &TokenParts, generation: u64, ticket: &SessionTicket) -> SessionRecord {
+        SessionRecord {
+            key: ticket.sid.key(),
+            generation,
+            access_token_expires_at: parts.access_token_expires_at,
+            refresh_at: parts.refresh_at,
+            expires_at: ticket.expires_at,
+            lease: None,
+            state: RecordState::Active {
+                request: self.seal_part(&parts.request, RecordPart::Request, generation, ticket),
+                refresh: self.seal_part(&parts.refresh, RecordPart::Refresh, generation, ticket),
+            },
+        }
+    }
+
+    /// Opens the part that every request needs. `None` when the session has ended or the ticket does not fit.
+    pub(super) async fn open_request_part(
+        &self,
+        stored: &StoredRecord,
+        ticket: &SessionTicket,
+    ) -> Result<Option<RequestPart>, StoreError> {
+        let RecordState::Active { request, .. } = &stored.record.state else { return Ok(None) };
+        self.open_part(request, RecordPart::Request, stored.record.generation, ticket).await
+    }
+
+    /// Opens the part that a refresh, a sign-out and `me` need.
+    pub(super) async fn open_refresh_part(
+        &self,
+        stored: &StoredRecord,
+        ticket: &SessionTicket,
+    ) -> Result<Option<RefreshPart>, StoreError> {
+        let RecordState::Active { refresh, .. } = &stored.record.state else { return Ok(None) };
+        self.open_part(refresh, RecordPart::Refresh, stored.record.generation, ticket).await
+    }
+
+    fn seal_part<T: Serialize>(
+        &self,
+        value: &T,
+        part: RecordPart,
+        generation: u64,
+        ticket: &SessionTicket,
+    ) -> SealedPart {
+        let plaintext = Zeroizing::new(serde_json::to_vec(value).expect("a part is plain data"));
+        self.cipher(ticket).seal(&plaintext, PartContext { part, generation }, &self.keys.token_keys())
+    }
+
+    /// Opens a part; an unknown key is asked for once.
+    ///
+    /// # Errors
+    /// When that key may exist but the newest keys cannot be loaded now: the record is out of reach.
+    async fn open_part<T>(
+        &self,
+        sealed: &SealedPart,
+        part: RecordPart,
+        generation: u64,
+        ticket: &SessionTicket,
+    ) -> Result<Option<T>, StoreError>
+    where
+        T: for<'de> Deserialize<'de>,
+    {
+        let context = PartContext { part, generation };
+        let mut opened = self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
+        if matches!(opened, Err(OpenError::UnknownKey)) {
+            let reloaded = self.keys.reload().await;
+            opened = self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
+            if matches!(opened, Err(OpenError::UnknownKey)) {
+                reloaded.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            }
+        }
+        Ok(opened.ok().and_then(|opened| serde_json::from_slice(&opened).ok()))
+    }
+
+    fn cipher<'a>(&'a self, ticket: &'a SessionTicket) -> RecordCipher<'a> {
+        RecordCipher {
+            sid: ticket.sid.as_bytes(),
+            secret: ticket.secret.as_bytes(),
+            issuer: &self.issuer,
+            client_id: &self.client_id,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Refreshes tokens: one call to the Provider per token generation, across all instances.
+//!
+//! A [lease](super::lease) keeps instances apart; inside a process requests share one flight. New tokens are written
+//! only over the record that was leased, so a concurrent sign-out wins and the new token is revoked instead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::freshness::Freshness;
+use super::lease::{HeldLease, LeaseAttempt, Leases};
+use super::parts::{RefreshPart, TokenParts, TokenPolicy};
+use super::record::SessionRecord;
+use super::records::Records;
+use super::single_flight::{Flight, SingleFlight};
+use super::store::{Etag, StoreError, StoredRecord};
+use super::ticket::SessionTicket;
+use super::timing::{MAX_PAUSE, MAX_PROVIDER_BACKOFF, MIN_PAUSE, PROVIDER_BACKOFF, PROVIDER_BUDGET};
+use super::timing::{REFRESH_WAIT, WRITE_BUDGET};
+use crate::clock::{Clock, Timestamp};
+use crate::oidc::{CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
+use crate::telemetry::metrics;
+
+/// Result of a refresh, for every request that waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshOutcome {
+    /// The record holds a newer token now.
+    Refreshed,
+    /// The session is over.
+    Ended,
+    /// There is no newer token yet; the session lives.
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// Refreshes the tokens of sessions. A clone shares the work under way.
+#[derive(Clone)]
+pub(super) struct Refresher {
+    pub(super) records: Arc<Records>,
+    pub(super) leases: Leases,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: TokenPolicy,
+    pub(super) flights: SingleFlight<RefreshOutcome>,
+}
+
+impl Refresher {
+    /// Waits for the refresh, but no longer than [`REFRESH_WAIT`]: it goes on without the caller.
+    pub(super) async fn refresh(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        from: Freshness,
+    ) -> RefreshOutcome {
+        let flight = self.join_or_start(ticket, relying_party, from);
+        let outcome = timeout(REFRESH_WAIT, flight.wait()).await;
+        outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: PROVIDER_BACKOFF })
+    }
+
+    /// Starts a refresh unless one is under way. `from` is how fresh a token may be and still be refreshed.
+    pub(super) fn join_or_start(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        from: Freshness,
+    ) -> Flight<RefreshOutcome> {
+        self.flights.join_or_start(ticket.sid.key(), || {
+            let refresher = self.clone();
+            let ticket = ticket.clone();
+            let relying_party = relying_party.clone();
+            async move {
+                refresher.run(&ticket, &relying_party, from).await.unwrap_or_else(|error| {
+                    let key = ticket.sid.key();
+                    tracing::warn!(session.key = key.as_str(), %error, "refresh failed: session store unavailable");
+                    RefreshOutcome::Unavailable { retry_after: PROVIDER_BACKOFF }
+                })
+            }
+        })
+    }
+
+    async fn run(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        from: Freshness,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let held = match self.leases.acquire(ticket, from).await? {
+            LeaseAttempt::Acquired(held) => *held,
+            LeaseAttempt::Ended => return Ok(RefreshOutcome::Ended),
+            LeaseAttempt::Refreshed => return Ok(RefreshOutcome::Refreshed),
+            LeaseAttempt::Unavailable { retry_after } => return Ok(RefreshOutcome::Unavailable { retry_after }),
+            LeaseAttempt::Exhausted => {
+                audit(ticket, "refresh_attempts_exhausted", None);
+                self.records.end(ticket, self.clock.now()).await?;
+                return Ok(RefreshOutcome::Ended);
+            }
+        };
+        let started = Instant::now();
+        let outcome = self.send(ticket, relying_party, held).await;
+        metrics::refresh(outcome_label(&outcome), started.elapsed());
+        outcome
+    }
+
+    /// Asks the Provider, and writes its response over the leased record.
+    async fn send(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        held: HeldLease,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let HeldLease { record, part, refresh_token } = held;
+        let call = relying_party.refresh(&refresh_token, &part.claims, self.clock.now());
+        let no_response =
+            RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoAnswer };
+        match timeout(PROVIDER_BUDGET, call).await.unwrap_or(Err(no_response)) {
+            Ok(refreshed) => self.commit(refreshed, record, part, ticket, relying_party).await,
+            Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
+                let retry_after = retry_after.unwrap_or(PROVIDER_BACKOFF).clamp(PROVIDER_BACKOFF, MAX_PROVIDER_BACKOFF);
+                audit(ticket, "refresh_unavailable", Some(&source));
+                self.leases.rest(record, is_ambiguous, retry_after).await?;
+                Ok(RefreshOutcome::Unavailable { retry_after })
+            }
+            Err(error @ RefreshError::Refused { .. }) => {
+                audit(ticket, error.code(), None);
+                self.end_unless_renewed(ticket, &record).await
+            }
+            Err(RefreshError::Invalid { code, refresh_token }) => {
+                audit(ticket, code, None);
+                revoke(refresh_token.as_ref(), relying_party, self.clock.now()).await;
+                self.records.end(ticket, self.clock.now()).await?;
+                Ok(RefreshOutcome::Ended)
+            }
+        }
+    }
+
+    /// Writes the new tokens over the leased record and nothing else.
+    async fn commit(
+        &self,
+        refreshed: CompletedRefresh,
+        leased: StoredRecord,
+        part: RefreshPart,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let now = self.clock.now();
+        let CompletedRefresh { tokens, claims } = refreshed;
+        let parts = TokenParts::divide(tokens, claims, Some(part), self.policy, now);
+        let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
+        renewed.expires_at = leased.record.expires_at;
+        let written = self.write(&renewed, leased.etag, now).await;
+        // Not revoked: where the Provider does not rotate, it is the token that the record still holds.
+        let outcome = written.inspect_err(|error| audit(ticket, "refresh_unwritten", Some(error)))?;
+        if outcome == RefreshOutcome::Ended {
+            revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
+        }
+        Ok(outcome)
+    }
+
+    /// Writes `renewed` over the leased version; an error when the store stays unavailable for [`WRITE_BUDGET`].
+    async fn write(&self, renewed: &SessionRecord, leased: Etag, now: Timestamp) -> Result<RefreshOutcome, StoreError> {
+        let deadline = Instant::now() + WRITE_BUDGET;
+        let mut etag = leased;
+        let mut pause = MIN_PAUSE;
+        loop {
+            let Err(failure) = self.records.replace(renewed.clone(), &etag, now).await else {
+                return Ok(RefreshOutcome::Refreshed);
+            };
+            // Another write came first, or this one happened and its reply was lost: only another read can tell.
+            match self.records.read(&renewed.key, now).await {
+                Ok(None) => return Ok(RefreshOutcome::Ended),
+                Ok(Some(found)) if found.record.is_ended() => return Ok(RefreshOutcome::Ended),
+                Ok(Some(found)) if found.record.generation >= renewed.generation => {
+                    return Ok(RefreshOutcome::Refreshed);
+                }
+                // Our lease lapsed and was taken: ours is newer all the same.
+                Ok(Some(found)) => etag = found.etag.clone(),
+                Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(failure);
+            }
+            if matches!(failure, StoreError::Unavailable(_)) {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        }
+    }
+
+    /// Ends the session after a refusal, unless another instance has refreshed it meanwhile.
+    async fn end_unless_renewed(
+        &self,
+        ticket: &SessionTicket,
+        leased: &StoredRecord,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let now = self.clock.now();
+        let found = self.records.read(&leased.record.key, now).await?;
+        if found.is_some_and(|found| !found.record.is_ended() && found.record.generation > leased.record.generation) {
+            return Ok(RefreshOutcome::Refreshed);
+        }
+        self.records.end(ticket, now).await?;
+        Ok(RefreshOutcome::Ended)
+    }
+}
+
+/// The label of an outcome in metrics.
+fn outcome_label(outcome: &Result<RefreshOutcome, StoreError>) -> &'static str {
+    match outcome {
+        Ok(RefreshOutcome::Refreshed) => "ok",
+        Ok(RefreshOutcome::Ended) => "session_ended",
+        Ok(RefreshOutcome::Unavailable { .. }) => "provider_unavailable",
+        Err(_) => "store_unavailable",
+    }
+}
+
+/// Revokes a refresh token that no record keeps (RFC 7009).
+pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
+    let Some(refresh_token) = refresh_token else { return };
+    if let Err(error) = relying_party.revoke(refresh_token, now).await {
+        tracing::warn!(%error, "revocation failed: refresh token lives on at the provider");
+    }
+}
+
+fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Error>) {
+    let cause = source.map(ToString::to_string);
+    tracing::warn!(
+        target: "audit",
+        event = "refresh_failed",
+        session.key = ticket.sid.key().as_str(),
+        code,
+        cause,
+        "refresh failed"
+    );
+}
+
+#[cfg(test)]
+mod tests;

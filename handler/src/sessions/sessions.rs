@@ -1,0 +1,318 @@
+//! The verbs of a session's life: sign in, load, refresh, sign out.
+//!
+//! A façade: each verb is carried out by the module that is named for it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::freshness::{Freshness, RefreshBefore};
+use super::index::IndexKey;
+use super::lease::Leases;
+use super::lifetime::SessionLifetime;
+use super::parts::{HeaderNeeds, RefreshPart, RequestPart, TokenPolicy};
+use super::provider_logout::ProviderLogout;
+use super::record_cache::RecordCache;
+use super::records::Records;
+use super::refresher::{RefreshOutcome, Refresher, revoke};
+use super::sign_in::{SignInError, SignIns};
+use super::single_flight::SingleFlight;
+use super::store::{SessionStore, StoreError, StoredRecord};
+use super::ticket::SessionTicket;
+use crate::clock::{Clock, Timestamp};
+use crate::crypto::KeySource;
+use crate::oidc::{AuthorizationResponse, PendingLogin, RelyingParty};
+
+/// Settings of the sessions of one Provider and client.
+pub struct SessionsSettings {
+    /// Where records are kept.
+    pub store: Arc<dyn SessionStore>,
+    /// Keys that seal records.
+    pub keys: Arc<dyn KeySource>,
+    /// Tells the time to work that outlives its request.
+    pub clock: Arc<dyn Clock>,
+    /// Idle and absolute limit.
+    pub lifetime: SessionLifetime,
+    /// How long a record that was read is served from the cache.
+    pub cache_ttl: Duration,
+    /// How long before its expiry an access token is refreshed.
+    pub refresh_before: RefreshBefore,
+    /// Claims and tokens that become headers.
+    pub header_needs: HeaderNeeds,
+    /// The Provider's issuer; authenticated by every sealed part.
+    pub issuer: String,
+    /// Our identifier there; authenticated by every sealed part.
+    pub client_id: String,
+}
+
+/// The sessions of one Provider and client, shared by every worker. A clone shares them.
+#[derive(Clone)]
+pub struct Sessions(Arc<Shared>);
+
+struct Shared {
+    records: Arc<Records>,
+    clock: Arc<dyn Clock>,
+    lifetime: SessionLifetime,
+    refresher: Refresher,
+    provider_logout: ProviderLogout,
+    sign_ins: SignIns,
+}
+
+/// A session that a request may use.
+#[derive(Debug)]
+pub struct LiveSession {
+    /// Tokens and claims that the request needs.
+    pub part: RequestPart,
+    /// Whether its access token can be used as it is.
+    pub freshness: Freshness,
+    /// When the access token lapses, if the Provider said so.
+    pub access_token_expires_at: Option<Timestamp>,
+    /// True while another request or instance refreshes it, or the Provider rests.
+    is_leased: bool,
+}
+
+/// The session has no usable token, and the Provider gives none at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the access token has lapsed and cannot be refreshed now")]
+pub struct NoFreshToken {
+    /// When to try again.
+    pub retry_after: Duration,
+}
+
+/// Why a session cannot be used now though it may live.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The Provider failed, and the token has lapsed.
+    #[error(transparent)]
+    NoFreshToken(#[from] NoFreshToken),
+}
+
+impl Sessions {
+    /// Sessions with these settings.
+    #[must_use]
+    pub fn new(settings: SessionsSettings) -> Self {
+        let policy = TokenPolicy { header_needs: settings.header_needs, refresh_before: settings.refresh_before };
+        let clock = settings.clock;
+        let records = Arc::new(Records {
+            store: settings.store,
+            keys: settings.keys,
+            cache: RecordCache::new(settings.cache_ttl),
+            issuer: settings.issuer,
+            client_id: settings.client_id,
+        });
+        let provider_logout = ProviderLogout(Arc::clone(&records));
+        let refresher = Refresher {
+            records: Arc::clone(&records),
+            leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock) },
+            clock: Arc::clone(&clock),
+            policy,
+            flights: SingleFlight::default(),
+        };
+        let sign_ins = SignIns {
+            records: Arc::clone(&records),
+            provider_logout: provider_logout.clone(),
+            clock: Arc::clone(&clock),
+            lifetime: settings.lifetime,
+            policy,
+            flights: SingleFlight::default(),
+        };
+        Self(Arc::new(Shared { records, clock, lifetime: settings.lifetime, refresher, provider_logout, sign_ins }))
+    }
+
+    /// Idle and absolute limit.
+    #[must_use]
+    pub fn lifetime(&self) -> SessionLifetime {
+        self.0.lifetime
+    }
+
+    /// Finishes a sign-in and starts its session. Goes on when the caller is gone.
+    ///
+    /// # Errors
+    /// See [`SignInError`].
+    pub async fn sign_in(
+        &self,
+        response: AuthorizationResponse,
+        pending: PendingLogin,
+        relying_party: RelyingParty,
+    ) -> Result<SessionTicket, SignInError> {
+        self.0.sign_ins.sign_in(response, pending, relying_party).await
+    }
+
+    /// The session of a ticket, if it lives and its record opens with the ticket's secret.
+    ///
+    /// # Errors
+    /// When the store cannot be read; that is no reason to sign anyone out.
+    pub async fn load(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<LiveSession>, StoreError> {
+        let Some(stored) = self.find(ticket, now).await? else { return Ok(None) };
+        let part = self.0.records.open_request_part(&stored, ticket).await?;
+        let record = &stored.record;
+        Ok(part.map(|part| LiveSession {
+            part,
+            freshness: Freshness::of(record, now),
+            access_token_expires_at: record.access_token_expires_at,
+            is_leased: record.lease.as_ref().is_some_and(|lease| now < lease.lapses_at),
+        }))
+    }
+
+    /// The refresh part of a session, if it lives: all claims of the person.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load_refresh_part(
+        &self,
+        ticket: &SessionTicket,
+        now: Timestamp,
+    ) -> Result<Option<RefreshPart>, StoreError> {
+        match self.find(ticket, now).await? {
+            Some(stored) => self.0.records.open_refresh_part(&stored, ticket).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The session with a token that has not lapsed. A token that is due is used while its refresh is under way.
+    ///
+    /// # Errors
+    /// See [`SessionError`]; neither is a reason to sign anyone out.
+    pub async fn load_fresh(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>, SessionError> {
+        let Some(session) = self.load(ticket, now).await? else { return Ok(None) };
+        match session.freshness {
+            Freshness::Fresh => return Ok(Some(session)),
+            Freshness::Due if session.is_leased => return Ok(Some(session)),
+            Freshness::Due => {
+                self.0.refresher.join_or_start(ticket, relying_party, Freshness::Due);
+                return Ok(Some(session));
+            }
+            Freshness::Lapsed => {}
+        }
+        drop(session);
+        match self.0.refresher.refresh(ticket, relying_party, Freshness::Due).await {
+            RefreshOutcome::Refreshed => Ok(self.load(ticket, self.0.clock.now()).await?),
+            RefreshOutcome::Ended => Ok(None),
+            RefreshOutcome::Unavailable { retry_after } => Err(NoFreshToken { retry_after }.into()),
+        }
+    }
+
+    /// Refreshes now, due or not.
+    pub async fn refresh(&self, ticket: &SessionTicket, relying_party: &RelyingParty) -> RefreshOutcome {
+        self.0.refresher.refresh(ticket, relying_party, Freshness::Fresh).await
+    }
+
+    /// Ends a session, and revokes its refresh token in the background (RFC 7009). Returns the part that the
+    /// Provider's own sign-out needs, if the session lived and the part opened.
+    ///
+    /// # Errors
+    /// When the store cannot write the tombstone: the session then still lives.
+    pub async fn sign_out(
+        &self,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        now: Timestamp,
+    ) -> Result<Option<RefreshPart>, StoreError> {
+        let part = self.0.records.end(ticket, now).await?;
+        if let Some(refresh_token) = part.as_ref().and_then(|part| part.refresh_token.clone()) {
+            let relying_party = relying_party.clone();
+            tokio::task::spawn_local(async move { revoke(Some(&refresh_token), &relying_party, now).await });
+        }
+        Ok(part)
+    }
+
+    /// Ends every session under an index, and sign-ins on their way to it. Returns how many lived; zero is not an
+    /// error.
+    ///
+    /// # Errors
+    /// When the store fails; some of them may have ended then, and a repeated call does no harm.
+    pub async fn end_all(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
+        self.0.provider_logout.end_all(index, now).await
+    }
+
+    /// As [`Self::end_all`], for a caller who may have made the index up: an unknown index is not written.
+    ///
+    /// # Errors
+    /// As [`Self::end_all`].
+    pub async fn end_known(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
+        self.0.provider_logout.end_known(index, now).await
+    }
+
+    /// The index of a sign-in at the Provider.
+    #[must_use]
+    pub fn provider_session(&self, sid: &str) -> IndexKey {
+        self.0.provider_logout.provider_session(sid)
+    }
+
+    /// The index of a person.
+    #[must_use]
+    pub fn subject(&self, sub: &str) -> IndexKey {
+        self.0.provider_logout.subject(sub)
+    }
+
+    /// The store's name for the `jti` of a logout token.
+    #[must_use]
+    pub fn logout_token(&self, jti: &str) -> IndexKey {
+        self.0.records.logout_token(jti)
+    }
+
+    /// True if the identifier was used before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_used(&self, key: &IndexKey, now: Timestamp) -> Result<bool, StoreError> {
+        self.0.records.is_used(key, now).await
+    }
+
+    /// Notes a use until `expires_at`. False if there was one before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn use_once(&self, key: IndexKey, expires_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        self.0.records.use_once(key, expires_at, now).await
+    }
+
+    /// Reads from the store, for readiness.
+    ///
+    /// # Errors
+    /// When the store does not respond.
+    pub async fn is_ready(&self, now: Timestamp) -> Result<(), StoreError> {
+        let nobody = SessionTicket::from_seed(&[0; 32], "", now, now);
+        self.0.records.store.load(&nobody.sid.key(), now).await.map(drop)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn records(&self) -> &Records {
+        &self.0.records
+    }
+
+    #[cfg(test)]
+    pub(super) fn refresher(&self) -> &Refresher {
+        &self.0.refresher
+    }
+
+    #[cfg(test)]
+    pub(super) fn provider_logout(&self) -> &ProviderLogout {
+        &self.0.provider_logout
+    }
+
+    /// The record of a living ticket, from the cache or the store.
+    async fn find(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
+        if !self.lifetime().is_alive(ticket, now) {
+            return Ok(None);
+        }
+        self.0.records.find(&ticket.sid.key(), now).await
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("lifetime", &self.lifetime()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
