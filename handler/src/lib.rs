@@ -18,6 +18,8 @@ pub mod return_url;
 pub mod sessions;
 pub mod state;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod transport_security;
 pub mod web;

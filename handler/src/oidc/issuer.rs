@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::http::Http;
-use super::{IdTokenError, ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
+use super::jwt::{JwtError, VerifiedJwt, verify_signature};
+use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
 
 /// An issuer, and what is known of it. Needs an actix system to run in.
@@ -41,20 +42,24 @@ impl Issuer {
         self.keys(&metadata, now).await.map(drop)
     }
 
-    /// What `verify` says with the issuer's keys, asked once more if newer ones may turn the verdict.
-    pub(super) async fn judge<T>(
+    /// Verifies a token's signature with the issuer's keys, and again with newer ones if it may have rotated them.
+    ///
+    /// # Errors
+    /// The outer one when the keys cannot be had: then nothing is known of the token.
+    pub(super) async fn verify_signature(
         &self,
+        token: &str,
+        explicit_type: Option<&str>,
         metadata: &ProviderMetadata,
         now: Timestamp,
-        verify: impl Fn(&VerificationKeys) -> Result<T, IdTokenError>,
-    ) -> Result<Result<T, IdTokenError>, ProviderError> {
+    ) -> Result<Result<VerifiedJwt, JwtError>, ProviderError> {
         let keys = self.keys(metadata, now).await?;
-        match verify(&keys) {
+        match verify_signature(token, &keys, explicit_type) {
             Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, metadata, now).await {
-                Some(newer) => Ok(verify(&newer)),
+                Some(newer) => Ok(verify_signature(token, &newer, explicit_type)),
                 None => Ok(Err(error)),
             },
-            verdict => Ok(verdict),
+            verified => Ok(verified),
         }
     }
 

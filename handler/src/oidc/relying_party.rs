@@ -5,10 +5,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::id_token::IdTokenVerifier;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    IdTokenVerifier, Issuer, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
-    TokenResponse, VerificationKeys,
+    Issuer, JwtError, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
+    TokenResponse,
 };
 use crate::clock::Timestamp;
 
@@ -125,14 +126,14 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<Claims, LoginError> {
-        let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Malformed)?; // OIDC Core 3.1.3.3
-        let access_token = tokens.access_token.expose();
-        let verify = |keys: &_| self.verifier(keys).verify(id_token, access_token, pending, now);
-        Ok(self.issuer.judge(metadata, now, verify).await??)
+        let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Token(JwtError::Malformed))?; // OIDC Core 3.1.3.3
+        let verified = self.issuer.verify_signature(id_token, None, metadata, now).await?;
+        let verified = verified.map_err(IdTokenError::Token)?;
+        Ok(self.verifier().verify(verified, tokens.access_token.expose(), pending, now)?)
     }
 
-    pub(super) fn verifier<'a>(&'a self, keys: &'a VerificationKeys) -> IdTokenVerifier<'a> {
-        IdTokenVerifier { keys, issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
+    pub(super) fn verifier(&self) -> IdTokenVerifier<'_> {
+        IdTokenVerifier { issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
     }
 }
 

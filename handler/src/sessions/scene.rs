@@ -16,11 +16,11 @@ use super::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
-use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::oidc::{
     AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, RefreshToken, RelyingParty,
     RelyingPartySettings, ResponseMode,
 };
+use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
 pub(super) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
 

@@ -17,7 +17,7 @@ use super::{
     StoreError, StoredIndex, StoredRecord,
 };
 use crate::clock::Timestamp;
-use crate::oidc::scripted_provider::Reply;
+use crate::testing::scripted_provider::Reply;
 
 const SCHEDULES: u64 = 10_000;
 /// How many run side by side, so that their waits overlap.

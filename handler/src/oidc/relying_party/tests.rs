@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::http::LARGEST;
-use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::oidc::{RefreshToken, ResponseMode};
+use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 

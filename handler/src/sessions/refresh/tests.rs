@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::oidc::scripted_provider::Reply;
 use crate::sessions::scene::{Fate, START, Scene};
 use crate::sessions::{LeasePurpose, RefreshLease};
+use crate::testing::scripted_provider::Reply;
 
 /// Seconds after the start at which the first token has lapsed.
 const LAPSED: i64 = 100;
