@@ -39,7 +39,7 @@ impl GatewayTokenVerifier {
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Timestamp, GatewayTokenError> {
         let metadata = self.issuer.metadata(now).await?;
         let explicit_type = Some("at+jwt"); // RFC 9068 2.1
-        let claims = self.issuer.verify_signature(token, explicit_type, &metadata, now).await??.claims;
+        let claims = self.issuer.verify_with_current_keys(token, explicit_type, &metadata, now).await??.claims;
         jwt::check_issuer(&claims, self.issuer.name())?; // RFC 9068 4
         jwt::check_audience(&claims, &self.audience)?;
         jwt::check_times(&claims, now)?;
@@ -69,7 +69,7 @@ mod tests {
     fn scene() -> (ScriptedProvider, SigningKey, GatewayTokenVerifier) {
         let (provider, key) = ScriptedProvider::start();
         let issuer = Issuer::new(&provider.origin, Arc::default(), &no_trust());
-        let issuer = issuer.with_patience(Duration::from_millis(500));
+        let issuer = issuer.with_timeout(Duration::from_millis(500));
         let object_ids = vec!["another".to_owned(), "0BB1".to_owned()];
         let verifier = GatewayTokenVerifier { issuer, audience: "api://us".to_owned(), object_ids };
         (provider, key, verifier)

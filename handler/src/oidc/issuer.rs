@@ -23,10 +23,10 @@ impl Issuer {
         Self { name: name.into(), cache, http: Http::new(tls) }
     }
 
-    /// The same issuer, asked with less patience, so that a test needs none.
+    /// The same issuer with a shorter timeout, for tests of silence.
     #[cfg(test)]
-    pub(super) fn with_patience(self, exchange: std::time::Duration) -> Self {
-        Self { http: self.http.with_patience(exchange), ..self }
+    pub(super) fn with_timeout(self, exchange: std::time::Duration) -> Self {
+        Self { http: self.http.with_timeout(exchange), ..self }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -46,7 +46,7 @@ impl Issuer {
     ///
     /// # Errors
     /// The outer one when the keys cannot be had: then nothing is known of the token.
-    pub(super) async fn verify_signature(
+    pub(super) async fn verify_with_current_keys(
         &self,
         token: &str,
         explicit_type: Option<&str>,
@@ -64,13 +64,13 @@ impl Issuer {
     }
 
     pub(super) async fn metadata(&self, now: Timestamp) -> Result<Arc<ProviderMetadata>, ProviderError> {
-        if let Some(outcome) = self.cache.metadata.at_hand(now) {
+        if let Some(outcome) = self.cache.metadata.cached(now) {
             return outcome;
         }
         let issuer = self.clone();
         to_its_end(async move { issuer.cache.metadata.load(now, issuer.fetch_metadata()).await })
             .await
-            .unwrap_or(Err(ProviderError::NoAnswer))
+            .unwrap_or(Err(ProviderError::NoResponse))
     }
 
     pub(super) async fn keys(
@@ -78,13 +78,13 @@ impl Issuer {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<Arc<VerificationKeys>, ProviderError> {
-        if let Some(outcome) = self.cache.keys.at_hand(now) {
+        if let Some(outcome) = self.cache.keys.cached(now) {
             return outcome;
         }
         let (issuer, jwks_uri) = (self.clone(), metadata.jwks_uri.clone());
         to_its_end(async move { issuer.cache.keys.load(now, issuer.fetch_keys(jwks_uri.as_str())).await })
             .await
-            .unwrap_or(Err(ProviderError::NoAnswer))
+            .unwrap_or(Err(ProviderError::NoResponse))
     }
 
     /// The Provider's keys, if there are others than `known`; asked at most once a minute.
@@ -95,7 +95,7 @@ impl Issuer {
         now: Timestamp,
     ) -> Option<Arc<VerificationKeys>> {
         let (issuer, known, jwks_uri) = (self.clone(), Arc::clone(known), metadata.jwks_uri.clone());
-        to_its_end(async move { issuer.cache.keys.seek(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await })
+        to_its_end(async move { issuer.cache.keys.refetch(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await })
             .await
             .flatten()
     }

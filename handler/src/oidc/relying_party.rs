@@ -127,7 +127,7 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<Claims, LoginError> {
         let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Token(JwtError::Malformed))?; // OIDC Core 3.1.3.3
-        let verified = self.issuer.verify_signature(id_token, None, metadata, now).await?;
+        let verified = self.issuer.verify_with_current_keys(id_token, None, metadata, now).await?;
         let verified = verified.map_err(IdTokenError::Token)?;
         Ok(self.verifier().verify(verified, tokens.access_token.expose(), pending, now)?)
     }

@@ -4,16 +4,16 @@ use serde_json::{Map, Value};
 
 use super::{AccessToken, Claims, ProviderError, ProviderMetadata, RelyingParty};
 
-/// Why UserInfo's answer is not used.
+/// Why UserInfo's response is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum UserInfoError {
-    /// No JSON object with a `sub` (a signed or encrypted answer isn't one either; we never ask for it).
+    /// No JSON object with a `sub` (a signed or encrypted response isn't one either; we never ask for it).
     #[error("UserInfo cannot be read")]
     Malformed,
-    /// OIDC Core 5.3.2: the answer is about someone else, and must not be used.
+    /// OIDC Core 5.3.2: the response is about someone else, and must not be used.
     #[error("UserInfo is about another subject")]
     Subject,
-    /// No answer, a refusal, or no such endpoint.
+    /// No response, a refusal, or no such endpoint.
     #[error("UserInfo cannot be had")]
     Unavailable(#[source] ProviderError),
 }
@@ -41,8 +41,8 @@ impl RelyingParty {
         let endpoint = metadata.userinfo_endpoint.as_ref();
         let endpoint =
             endpoint.ok_or(UserInfoError::Unavailable(ProviderError::EndpointMissing("userinfo_endpoint")))?;
-        let answer = self.issuer.http.get(endpoint.as_str(), Some(access_token.expose())).await;
-        let body = answer.and_then(|answer| answer.ok()).map_err(UserInfoError::Unavailable)?;
+        let response = self.issuer.http.get(endpoint.as_str(), Some(access_token.expose())).await;
+        let body = response.and_then(|response| response.ok()).map_err(UserInfoError::Unavailable)?;
         claims.merge_userinfo(parse(&body, claims.subject())?);
         Ok(())
     }

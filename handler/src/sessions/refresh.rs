@@ -162,7 +162,7 @@ impl Sessions {
     ) -> Result<RefreshOutcome, StoreError> {
         let asked = timeout(PROVIDER_BUDGET, relying_party.refresh(refresh_token, &cold.claims, self.now())).await;
         let no_answer =
-            RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoAnswer };
+            RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoResponse };
         match asked.unwrap_or(Err(no_answer)) {
             Ok(refreshed) => self.commit(refreshed, record, cold, ticket, relying_party).await,
             Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {

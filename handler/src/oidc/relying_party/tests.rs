@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::oidc::http::LARGEST;
+use crate::oidc::http::MAX_BODY_LENGTH;
 use crate::oidc::{RefreshToken, ResponseMode};
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
@@ -33,7 +33,7 @@ pub(in crate::oidc) fn party(
     };
     let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
     let party = RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust());
-    let issuer = party.issuer.clone().with_patience(Duration::from_millis(500));
+    let issuer = party.issuer.clone().with_timeout(Duration::from_millis(500));
     RelyingParty { issuer, ..party }
 }
 
@@ -106,17 +106,17 @@ async fn a_sign_in_ends_with_tokens_and_claims() {
 
 #[actix_web::test]
 async fn metadata_that_cannot_be_had_is_told_apart() {
-    let big = " ".repeat(LARGEST + 1);
+    let big = " ".repeat(MAX_BODY_LENGTH + 1);
     let table = [
         (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), "Status(302)", "a redirect"),
         (Reply::Raw(503, "", String::new()), "Status(503)", "maintenance"),
         (Reply::Raw(200, "", "<html>maintenance</html>".to_owned()), "Metadata(Malformed(", "a page"),
         (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
         (Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)), "Metadata(Malformed(", "compressed"),
-        (Reply::Raw(200, "", big), "NoAnswer", "too much"),
-        (Reply::Silence, "NoAnswer", "no answer in time"),
-        (Reply::Reset, "NoAnswer", "a closed connection"),
-        (Reply::Torn, "NoAnswer", "half an answer"),
+        (Reply::Raw(200, "", big), "NoResponse", "too much"),
+        (Reply::Silence, "NoResponse", "no answer in time"),
+        (Reply::Reset, "NoResponse", "a closed connection"),
+        (Reply::Torn, "NoResponse", "half an answer"),
     ];
     for (reply, expected, reason) in table {
         let (provider, _) = ScriptedProvider::start();
@@ -387,7 +387,7 @@ async fn a_revocation_that_fails_says_so() {
     let table = [
         (Reply::Raw(503, "", String::new()), "Status(503)"),
         (Reply::Raw(400, "", unsupported), "Refused(Other { error: \"unsupported_token_type\" })"),
-        (Reply::Reset, "NoAnswer"),
+        (Reply::Reset, "NoResponse"),
     ];
     for (reply, expected) in table {
         provider.reply("/revocation_endpoint", reply);
