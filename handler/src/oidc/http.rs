@@ -2,17 +2,24 @@
 //!
 //! Knows no endpoint and no message. Tells failures before the request was sent from those after.
 
+#[cfg(test)]
+mod scripted;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use awc::error::{ConnectError, SendRequestError};
+use awc::http::Method;
 use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use awc::{Client, ClientRequest, ClientResponse, Connector};
+use awc::{Client, ClientResponse, Connector};
 use bytes::Bytes;
 use tracing::Instrument as _;
+use zeroize::Zeroizing;
 
 use super::ProviderError;
 use super::client_authentication::AuthenticatedForm;
+#[cfg(test)]
+pub(crate) use scripted::{ScriptedRequest, ScriptedWire};
 
 /// No document of a Provider is larger: a JWK Set of a hundred keys with certificates stays below.
 pub(super) const MAX_BODY_LENGTH: usize = 256 * 1024;
@@ -30,15 +37,30 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// A worker's client.
 #[derive(Clone)]
 pub(super) struct Http {
-    client: Client,
+    wire: Wire,
     timeout: Duration,
 }
 
+#[derive(Clone)]
+enum Wire {
+    Network(Client),
+    #[cfg(test)]
+    Scripted(ScriptedWire),
+}
+
 /// A response of any status.
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Bytes,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Bytes,
+}
+
+struct Request<'a> {
+    method: Method,
+    url: &'a str,
+    authorization: Option<&'a str>,
+    /// `application/x-www-form-urlencoded`; empty for a GET.
+    form: String,
 }
 
 impl Http {
@@ -48,7 +70,13 @@ impl Http {
         let connector =
             Connector::new().rustls_0_23(Arc::new(tls)).timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
         let client = Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
-        Self { client, timeout: SEND_TIMEOUT }
+        Self { wire: Wire::Network(client), timeout: SEND_TIMEOUT }
+    }
+
+    /// A client without sockets, for simulations in virtual time.
+    #[cfg(test)]
+    pub(super) fn scripted(wire: ScriptedWire) -> Self {
+        Self { wire: Wire::Scripted(wire), timeout: SEND_TIMEOUT }
     }
 
     /// The same client with a shorter timeout, for tests of silence.
@@ -58,42 +86,54 @@ impl Http {
     }
 
     pub(super) async fn get(&self, url: &str, bearer: Option<&str>) -> Result<Response, ProviderError> {
-        let mut request = self.client.get(url);
-        if let Some(token) = bearer {
-            request = request.insert_header((AUTHORIZATION, format!("Bearer {token}")));
-        }
-        self.send(request, String::new()).await
+        let authorization = bearer.map(|token| Zeroizing::new(format!("Bearer {token}")));
+        let authorization = authorization.as_ref().map(|header| header.as_str());
+        self.send(Request { method: Method::GET, url, authorization, form: String::new() }).await
     }
 
     pub(super) async fn post(&self, url: &str, form: AuthenticatedForm) -> Result<Response, ProviderError> {
-        let mut request = self.client.post(url).insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
-        if let Some(authorization) = &form.authorization {
-            request = request.insert_header((AUTHORIZATION, authorization.as_str()));
-        }
-        self.send(request, form.body).await
+        let authorization = form.authorization.as_ref().map(|header| header.as_str());
+        self.send(Request { method: Method::POST, url, authorization, form: form.body }).await
     }
 
-    async fn send(&self, request: ClientRequest, body: String) -> Result<Response, ProviderError> {
-        // A pooled connection that the other side has just closed looks like a response that was lost, and a code
-        // or a refresh token cannot be sent twice to find out: every request has its own connection.
-        let request = request.insert_header((ACCEPT, "application/json")).no_decompress().force_close();
-        let response = async {
-            let mut response = request.send_body(body).await.map_err(|error| failure(&error))?;
-            let body = response.body().limit(MAX_BODY_LENGTH).await.map_err(|_| ProviderError::NoResponse)?;
-            // awc takes the end of a connection for the end of a body. (Of a chunked body too; but half a JSON object
-            // is no JSON object.)
-            if number(&response, &CONTENT_LENGTH).is_some_and(|promised| promised != body.len() as u64) {
-                return Err(ProviderError::NoResponse);
-            }
-            let retry_after =
-                number(&response, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-            Ok(Response { status: response.status().as_u16(), retry_after, body })
-        };
+    async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
         let span = tracing::trace_span!(target: "span", "call", otel.name = "provider", otel.kind = "client",
             peer.service = "provider");
-        let received = tokio::time::timeout(self.timeout, response.instrument(span)).await;
-        received.unwrap_or(Err(ProviderError::NoResponse))
+        let response = self.wire.send(request).instrument(span);
+        tokio::time::timeout(self.timeout, response).await.unwrap_or(Err(ProviderError::NoResponse))
     }
+}
+
+impl Wire {
+    async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
+        match self {
+            Self::Network(client) => send_over_network(client, request).await,
+            #[cfg(test)]
+            Self::Scripted(wire) => wire.send(request).await,
+        }
+    }
+}
+
+async fn send_over_network(client: &Client, request: Request<'_>) -> Result<Response, ProviderError> {
+    let mut outgoing = client.request(request.method.clone(), request.url);
+    if request.method == Method::POST {
+        outgoing = outgoing.insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
+    }
+    if let Some(authorization) = request.authorization {
+        outgoing = outgoing.insert_header((AUTHORIZATION, authorization));
+    }
+    // A pooled connection that the other side has just closed looks like a response that was lost, and a code
+    // or a refresh token cannot be sent twice to find out: every request has its own connection.
+    let outgoing = outgoing.insert_header((ACCEPT, "application/json")).no_decompress().force_close();
+    let mut response = outgoing.send_body(request.form).await.map_err(|error| failure(&error))?;
+    let body = response.body().limit(MAX_BODY_LENGTH).await.map_err(|_| ProviderError::NoResponse)?;
+    // awc takes the end of a connection for the end of a body. (Of a chunked body too; but half a JSON object is no
+    // JSON object.)
+    if number(&response, &CONTENT_LENGTH).is_some_and(|promised| promised != body.len() as u64) {
+        return Err(ProviderError::NoResponse);
+    }
+    let retry_after = number(&response, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+    Ok(Response { status: response.status().as_u16(), retry_after, body })
 }
 
 impl Response {

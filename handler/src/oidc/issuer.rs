@@ -23,6 +23,12 @@ impl Issuer {
         Self { name: name.into(), cache, http: Http::new(tls) }
     }
 
+    /// The issuer of this name over a scripted wire.
+    #[cfg(test)]
+    pub(super) fn scripted(name: &str, cache: Arc<ProviderCache>, wire: super::ScriptedWire) -> Self {
+        Self { name: name.into(), cache, http: Http::scripted(wire) }
+    }
+
     /// The same issuer with a shorter timeout, for tests of silence.
     #[cfg(test)]
     pub(super) fn with_timeout(self, exchange: std::time::Duration) -> Self {

@@ -39,6 +39,8 @@ pub use client_assertion::{ClientAssertion, ClientAssertionError, PrivateKeyErro
 pub use client_authentication::ClientAuthentication;
 pub use discovery::{DiscoveryError, ProviderMetadata};
 pub use gateway_token::{GatewayTokenError, GatewayTokenVerifier};
+#[cfg(test)]
+pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};
 pub use id_token::IdTokenError;
 pub use issuer::Issuer;
 pub use jwks::{JwksError, VerificationKeys};

@@ -50,6 +50,17 @@ impl RelyingParty {
         Self { settings, issuer }
     }
 
+    /// A relying party over a scripted wire, for simulations in virtual time.
+    #[cfg(test)]
+    pub(crate) fn scripted(
+        settings: Arc<RelyingPartySettings>,
+        cache: Arc<ProviderCache>,
+        wire: super::ScriptedWire,
+    ) -> Self {
+        let issuer = Issuer::scripted(&settings.issuer, cache, wire);
+        Self { settings, issuer }
+    }
+
     /// The settings it was made with.
     #[must_use]
     pub fn settings(&self) -> &RelyingPartySettings {

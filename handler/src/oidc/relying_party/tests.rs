@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::http::MAX_BODY_LENGTH;
-use crate::oidc::{RefreshToken, ResponseMode};
+use crate::oidc::{RefreshToken, Response, ResponseMode, ScriptedRequest, ScriptedWire};
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -421,4 +421,37 @@ async fn a_logout_request_goes_to_the_end_session_endpoint_or_nowhere() {
         url.starts_with(&format!("{}/end_session_endpoint?id_token_hint=e.e.s&client_id=client%3A1&", provider.origin))
     );
     assert!(none.is_none());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silence() {
+    let wire = ScriptedWire::new(|request: ScriptedRequest| async move {
+        tokio::time::sleep(Duration::from_secs(7)).await; // a second below the timeout
+        let endpoint = |name: &str| format!("https://op.example/{name}");
+        if request.method == "GET" {
+            return Ok(Response::json(
+                200,
+                &json!({
+                    "issuer": "https://op.example", "authorization_endpoint": endpoint("authorize"),
+                    "token_endpoint": endpoint("token"), "jwks_uri": endpoint("jwks"),
+                }),
+            ));
+        }
+        assert_eq!((&request.url, &request.authorization), (&endpoint("token"), &None));
+        if request.field("refresh_token").as_deref() == Some("silent") {
+            std::future::pending::<()>().await;
+        }
+        Ok(Response::json(200, &json!({"access_token": "a", "token_type": "Bearer"})))
+    });
+    let settings = public(&ScriptedProvider::start().0).settings;
+    let settings = RelyingPartySettings { issuer: "https://op.example".to_owned(), ..(*settings).clone() };
+    let party = RelyingParty::scripted(Arc::new(settings), Arc::default(), wire);
+    let refresh = async |token: &str| {
+        let started = tokio::time::Instant::now();
+        let outcome = party.refresh(&RefreshToken::new(token.to_owned()), &Claims::default(), NOW).await;
+        (outcome.map_err(|error| error.code()).map(drop), started.elapsed().as_secs())
+    };
+
+    assert_eq!(refresh("first").await, (Ok(()), 14)); // with the metadata
+    assert_eq!(refresh("silent").await, (Err("refresh_unavailable"), 8));
 }
