@@ -29,6 +29,7 @@ mod relying_party;
 mod revocation;
 mod token_error;
 mod token_request;
+mod token_request_error;
 mod token_response;
 mod userinfo;
 

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::jwt::verify_signature;
-use super::token_request::TokenRequestError;
+use super::token_request_error::TokenRequestError;
+use super::userinfo::request_userinfo;
 use super::{
     Claims, IdTokenError, JwksError, JwtError, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
     TokenResponse, TokenResponseError, UserInfoError,
@@ -90,10 +91,11 @@ impl RelyingParty {
             Err(error) => return Err(invalid(error.code(), &tokens)),
         }
         if self.settings().userinfo {
-            match self.add_userinfo(&mut claims, &tokens.access_token, &metadata).await {
+            match request_userinfo(&self.issuer.http, known.subject(), &tokens.access_token, &metadata).await {
+                Ok(userinfo) => claims.merge_userinfo(userinfo),
                 Err(error @ UserInfoError::Subject) => return Err(invalid(error.code(), &tokens)),
-                // What is known of the person is still true, and the access token is good.
-                Ok(()) | Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+                // The known claims are still true, and the access token is good.
+                Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
             }
         }
         Ok(CompletedRefresh { tokens, claims })

@@ -1,11 +1,12 @@
 //! The relying party: one worker's conversation with the Provider.
 //!
-//! Signing in is here; refresh, revocation, UserInfo and logout are verbs of it in the files of their nouns.
+//! Signing in is here; refresh, revocation and logout are verbs of it in the files of their nouns.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::id_token::IdTokenVerifier;
+use super::userinfo::request_userinfo;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
     Issuer, JwtError, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
@@ -96,7 +97,8 @@ impl RelyingParty {
         let tokens = self.exchange(&code, pending, &metadata, now).await?;
         let mut claims = self.verify(&tokens, pending, &metadata, now).await?;
         if self.settings.userinfo {
-            self.add_userinfo(&mut claims, &tokens.access_token, &metadata).await?;
+            let http = &self.issuer.http;
+            claims.merge_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
         }
         Ok(CompletedLogin { tokens, claims })
     }

@@ -1,31 +1,11 @@
 //! The token request (RFC 6749 4.1.3 and 6): a form to the token endpoint, and the meaning of its response.
 
-use std::time::Duration;
-
 use url::Url;
 
 use super::http::Response;
-use super::{
-    ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings, TokenError, TokenResponse, TokenResponseError,
-};
+use super::token_request_error::TokenRequestError;
+use super::{ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings, TokenError, TokenResponse};
 use crate::clock::Timestamp;
-
-/// Why a token request yields no tokens.
-#[derive(Debug)]
-pub(super) enum TokenRequestError {
-    /// An OAuth error.
-    Refused(TokenError),
-    /// A success that cannot be used.
-    Response(TokenResponseError),
-    /// No usable response.
-    Provider { error: ProviderError, retry_after: Option<Duration> },
-}
-
-impl From<ProviderError> for TokenRequestError {
-    fn from(error: ProviderError) -> Self {
-        Self::Provider { error, retry_after: None }
-    }
-}
 
 impl RelyingParty {
     pub(super) async fn request_tokens(
