@@ -2,8 +2,8 @@
 //!
 //! Knows no header and no gateway's name.
 
-use super::id_token::{audiences, check_times, numeric_date, signed_claims};
-use super::{Claims, IdTokenError, Issuer, ProviderError};
+use super::jwt::{self, JwtError, numeric_date};
+use super::{Claims, Issuer, ProviderError};
 use crate::clock::Timestamp;
 
 /// Verifies the tokens of the identities that may speak for a gateway.
@@ -22,7 +22,7 @@ pub struct GatewayTokenVerifier {
 pub enum GatewayTokenError {
     /// It breaks a rule.
     #[error(transparent)]
-    Invalid(#[from] IdTokenError),
+    Invalid(#[from] JwtError),
     /// It speaks for another identity.
     #[error("the token is of an identity that may not speak for the gateway")]
     Identity,
@@ -38,15 +38,11 @@ impl GatewayTokenVerifier {
     /// See [`GatewayTokenError`].
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Timestamp, GatewayTokenError> {
         let metadata = self.issuer.metadata(now).await?;
-        let verify = |keys: &_| signed_claims(token, keys, Some("at+jwt")); // RFC 9068 2.1
-        let (claims, _) = self.issuer.judge(&metadata, now, verify).await??;
-        if claims.text("iss") != Some(self.issuer.name()) {
-            return Err(IdTokenError::Issuer.into()); // RFC 9068 4
-        }
-        if !audiences(&claims).contains(&self.audience.as_str()) {
-            return Err(IdTokenError::Audience.into());
-        }
-        check_times(&claims, now)?;
+        let explicit_type = Some("at+jwt"); // RFC 9068 2.1
+        let claims = self.issuer.verify_with_current_keys(token, explicit_type, &metadata, now).await??.claims;
+        jwt::check_issuer(&claims, self.issuer.name())?; // RFC 9068 4
+        jwt::check_audience(&claims, &self.audience)?;
+        jwt::check_times(&claims, now)?;
         self.check_identity(&claims)?;
         Ok(numeric_date(&claims, "exp").unwrap_or(now))
     }
@@ -66,14 +62,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
+    use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
     fn scene() -> (ScriptedProvider, SigningKey, GatewayTokenVerifier) {
         let (provider, key) = ScriptedProvider::start();
         let issuer = Issuer::new(&provider.origin, Arc::default(), &no_trust());
-        let issuer = issuer.with_patience(Duration::from_millis(500));
+        let issuer = issuer.with_timeout(Duration::from_millis(500));
         let object_ids = vec!["another".to_owned(), "0BB1".to_owned()];
         let verifier = GatewayTokenVerifier { issuer, audience: "api://us".to_owned(), object_ids };
         (provider, key, verifier)

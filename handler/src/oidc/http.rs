@@ -1,101 +1,142 @@
-//! The wire to the Provider: one request, one bounded answer, no redirects, no second try.
+//! The wire to the Provider: one request, one bounded response, no redirects, no retry.
 //!
-//! Knows no endpoint and no message. Says of every failure whether the Provider may have acted on the request.
+//! Knows no endpoint and no message. Tells failures before the request was sent from those after.
+
+#[cfg(test)]
+mod scripted;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use awc::error::{ConnectError, SendRequestError};
+use awc::http::Method;
 use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use awc::{Client, ClientRequest, ClientResponse, Connector};
+use awc::{Client, ClientResponse, Connector};
 use bytes::Bytes;
 use tracing::Instrument as _;
+use zeroize::Zeroizing;
 
 use super::ProviderError;
 use super::client_authentication::AuthenticatedForm;
+#[cfg(test)]
+pub(crate) use scripted::{ScriptedRequest, ScriptedWire};
 
 /// No document of a Provider is larger: a JWK Set of a hundred keys with certificates stays below.
-pub(super) const LARGEST: usize = 256 * 1024;
+pub(super) const MAX_BODY_LENGTH: usize = 256 * 1024;
 
 /// For the connection with its lookup, and once more for TLS. Time for one lost SYN; a browser waits behind it.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// From the first byte of the lookup to the last of the answer. Below the ten seconds after which people reload,
+/// From the first byte of the lookup to the last of the response. Below the ten seconds after which people reload,
 /// and well below the lease of a refresh.
-const EXCHANGE: Duration = Duration::from_secs(8);
+const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The longest `Retry-After` that is believed.
-const LONGEST_RETRY: Duration = Duration::from_secs(3600);
+/// A longer `Retry-After` is cut.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// A worker's client.
 #[derive(Clone)]
 pub(super) struct Http {
-    client: Client,
-    exchange: Duration,
+    wire: Wire,
+    timeout: Duration,
 }
 
-/// An answer, whatever its status.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Bytes,
+#[derive(Clone)]
+enum Wire {
+    Network(Client),
+    #[cfg(test)]
+    Scripted(ScriptedWire),
+}
+
+/// A response of any status.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Bytes,
+}
+
+struct Request<'a> {
+    method: Method,
+    url: &'a str,
+    authorization: Option<&'a str>,
+    /// `application/x-www-form-urlencoded`; empty for a GET.
+    form: String,
 }
 
 impl Http {
     pub(super) fn new(tls: &rustls::ClientConfig) -> Self {
         let mut tls = tls.clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let connector = Connector::new().rustls_0_23(Arc::new(tls)).timeout(CONNECT).handshake_timeout(CONNECT);
+        let connector =
+            Connector::new().rustls_0_23(Arc::new(tls)).timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
         let client = Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
-        Self { client, exchange: EXCHANGE }
+        Self { wire: Wire::Network(client), timeout: SEND_TIMEOUT }
     }
 
-    /// The same client with less patience, so that a test needs none.
+    /// A client without sockets, for simulations in virtual time.
     #[cfg(test)]
-    pub(super) fn with_patience(self, exchange: Duration) -> Self {
-        Self { exchange, ..self }
+    pub(super) fn scripted(wire: ScriptedWire) -> Self {
+        Self { wire: Wire::Scripted(wire), timeout: SEND_TIMEOUT }
     }
 
-    pub(super) async fn get(&self, url: &str, bearer: Option<&str>) -> Result<Answer, ProviderError> {
-        let mut request = self.client.get(url);
-        if let Some(token) = bearer {
-            request = request.insert_header((AUTHORIZATION, format!("Bearer {token}")));
-        }
-        self.send(request, String::new()).await
+    /// The same client with a shorter timeout, for tests of silence.
+    #[cfg(test)]
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
-    pub(super) async fn post(&self, url: &str, form: AuthenticatedForm) -> Result<Answer, ProviderError> {
-        let mut request = self.client.post(url).insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
-        if let Some(authorization) = &form.authorization {
-            request = request.insert_header((AUTHORIZATION, authorization.as_str()));
-        }
-        self.send(request, form.body).await
+    pub(super) async fn get(&self, url: &str, bearer: Option<&str>) -> Result<Response, ProviderError> {
+        let authorization = bearer.map(|token| Zeroizing::new(format!("Bearer {token}")));
+        let authorization = authorization.as_ref().map(|header| header.as_str());
+        self.send(Request { method: Method::GET, url, authorization, form: String::new() }).await
     }
 
-    async fn send(&self, request: ClientRequest, body: String) -> Result<Answer, ProviderError> {
-        // A pooled connection that the other side has just closed looks like an answer that was lost, and a code
-        // or a refresh token cannot be sent twice to find out: every exchange has its own connection.
-        let request = request.insert_header((ACCEPT, "application/json")).no_decompress().force_close();
-        let exchange = async {
-            let mut answer = request.send_body(body).await.map_err(|error| failure(&error))?;
-            let body = answer.body().limit(LARGEST).await.map_err(|_| ProviderError::NoAnswer)?;
-            // awc takes the end of a connection for the end of a body. (Of a chunked body too; but half a JSON object
-            // is no JSON object.)
-            if number(&answer, &CONTENT_LENGTH).is_some_and(|promised| promised != body.len() as u64) {
-                return Err(ProviderError::NoAnswer);
-            }
-            let retry_after =
-                number(&answer, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY));
-            Ok(Answer { status: answer.status().as_u16(), retry_after, body })
-        };
+    pub(super) async fn post(&self, url: &str, form: AuthenticatedForm) -> Result<Response, ProviderError> {
+        let authorization = form.authorization.as_ref().map(|header| header.as_str());
+        self.send(Request { method: Method::POST, url, authorization, form: form.body }).await
+    }
+
+    async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
         let span = tracing::trace_span!(target: "span", "call", otel.name = "provider", otel.kind = "client",
             peer.service = "provider");
-        let answered = tokio::time::timeout(self.exchange, exchange.instrument(span)).await;
-        answered.unwrap_or(Err(ProviderError::NoAnswer))
+        let response = self.wire.send(request).instrument(span);
+        tokio::time::timeout(self.timeout, response).await.unwrap_or(Err(ProviderError::NoResponse))
     }
 }
 
-impl Answer {
+impl Wire {
+    async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
+        match self {
+            Self::Network(client) => send_over_network(client, request).await,
+            #[cfg(test)]
+            Self::Scripted(wire) => wire.send(request).await,
+        }
+    }
+}
+
+async fn send_over_network(client: &Client, request: Request<'_>) -> Result<Response, ProviderError> {
+    let mut outgoing = client.request(request.method.clone(), request.url);
+    if request.method == Method::POST {
+        outgoing = outgoing.insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
+    }
+    if let Some(authorization) = request.authorization {
+        outgoing = outgoing.insert_header((AUTHORIZATION, authorization));
+    }
+    // A pooled connection that the other side has just closed looks like a response that was lost, and a code
+    // or a refresh token cannot be sent twice to find out: every request has its own connection.
+    let outgoing = outgoing.insert_header((ACCEPT, "application/json")).no_decompress().force_close();
+    let mut response = outgoing.send_body(request.form).await.map_err(|error| failure(&error))?;
+    let body = response.body().limit(MAX_BODY_LENGTH).await.map_err(|_| ProviderError::NoResponse)?;
+    // awc takes the end of a connection for the end of a body. (Of a chunked body too; but half a JSON object is no
+    // JSON object.)
+    if number(&response, &CONTENT_LENGTH).is_some_and(|promised| promised != body.len() as u64) {
+        return Err(ProviderError::NoResponse);
+    }
+    let retry_after = number(&response, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+    Ok(Response { status: response.status().as_u16(), retry_after, body })
+}
+
+impl Response {
     /// The body of a 200.
     pub(super) fn ok(self) -> Result<Bytes, ProviderError> {
         if self.status == 200 { Ok(self.body) } else { Err(ProviderError::Status(self.status)) }
@@ -103,16 +144,16 @@ impl Answer {
 }
 
 /// A header that is a number; `Retry-After` may also be a date, which is not worth a parser.
-fn number<S>(answer: &ClientResponse<S>, name: &HeaderName) -> Option<u64> {
-    answer.headers().get(name)?.to_str().ok()?.parse().ok()
+fn number<S>(response: &ClientResponse<S>, name: &HeaderName) -> Option<u64> {
+    response.headers().get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// `Connect(Disconnected)` is what awc says when the answer did not come, not when the connection did not.
+/// awc reports a missing response as `Connect(Disconnected)`, though the connection was made.
 fn failure(error: &SendRequestError) -> ProviderError {
     match error {
-        SendRequestError::Connect(ConnectError::Disconnected) => ProviderError::NoAnswer,
+        SendRequestError::Connect(ConnectError::Disconnected) => ProviderError::NoResponse,
         SendRequestError::Connect(error) => ProviderError::Unreachable(error.to_string().into()),
         SendRequestError::Url(_) | SendRequestError::Http(_) => ProviderError::Unreachable(error.to_string().into()),
-        _ => ProviderError::NoAnswer,
+        _ => ProviderError::NoResponse,
     }
 }

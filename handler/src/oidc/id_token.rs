@@ -2,64 +2,29 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, crypto};
-use serde_json::{Map, Value};
+use jsonwebtoken::Algorithm;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::jws::Jws;
+use super::jwt::{self, CLOCK_SKEW, JwtError, VerifiedJwt, numeric_date};
 use super::pkce::base64url;
-use super::{Claims, JwksError, PendingLogin, VerificationKeys};
+use super::{Claims, PendingLogin};
 use crate::clock::Timestamp;
 
-/// What we accept: asymmetric signatures only, whatever a token or its key asks for (RFC 8725 3.1).
-const ALGORITHMS: [Algorithm; 9] = [
-    Algorithm::RS256,
-    Algorithm::PS256,
-    Algorithm::ES256,
-    Algorithm::RS384,
-    Algorithm::PS384,
-    Algorithm::ES384,
-    Algorithm::RS512,
-    Algorithm::PS512,
-    Algorithm::EdDSA,
-];
-
-/// How far the Provider's clock may be from ours.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
-
-const LONGEST_SUBJECT: usize = 255;
+const MAX_SUBJECT_LENGTH: usize = 255;
 
 /// Which rule an ID token breaks.
 #[derive(Debug, thiserror::Error)]
 pub enum IdTokenError {
-    /// Not a signed token, or its payload is no JSON object.
-    #[error("the token cannot be read")]
-    Malformed,
-    /// Signed by an algorithm that we never accept, or by none.
-    #[error("the token is not signed by an accepted algorithm")]
-    Algorithm,
-    /// The signature's key is not the Provider's, as far as we know.
-    #[error("the token's key is unknown")]
-    Key(#[source] JwksError),
-    /// The signature is not the key's.
-    #[error("the token's signature is not valid")]
-    Signature,
-    /// `iss` is another.
-    #[error("the token is from another issuer")]
-    Issuer,
+    /// A rule that logout and gateway tokens share.
+    #[error(transparent)]
+    Token(#[from] JwtError),
     /// `sub` is missing or too long, or at a refresh another.
     #[error("the token is about another subject")]
     Subject,
-    /// `aud` or `azp` names another client.
+    /// `azp` names another client, or several audiences come without one.
     #[error("the token is for another client")]
-    Audience,
-    /// `exp` is missing or past.
-    #[error("the token has expired")]
-    Expired,
-    /// `iat` is missing or in the future, or `nbf` is.
-    #[error("the token is not valid yet")]
-    NotYetValid,
+    AuthorizedParty,
     /// `nonce` is not that of this sign-in.
     #[error("the token belongs to another sign-in")]
     Nonce,
@@ -76,164 +41,83 @@ impl IdTokenError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Malformed => "id_token_malformed",
-            Self::Algorithm => "id_token_algorithm",
-            Self::Key(_) => "id_token_key",
-            Self::Signature => "id_token_signature",
-            Self::Issuer => "id_token_issuer",
+            Self::Token(JwtError::Malformed) => "id_token_malformed",
+            Self::Token(JwtError::Algorithm) => "id_token_algorithm",
+            Self::Token(JwtError::Key(_)) => "id_token_key",
+            Self::Token(JwtError::Signature) => "id_token_signature",
+            Self::Token(JwtError::Issuer) => "id_token_issuer",
+            Self::Token(JwtError::Audience) | Self::AuthorizedParty => "id_token_audience",
+            Self::Token(JwtError::Expired) => "id_token_expired",
+            Self::Token(JwtError::NotYetValid) => "id_token_not_yet_valid",
             Self::Subject => "id_token_subject",
-            Self::Audience => "id_token_audience",
-            Self::Expired => "id_token_expired",
-            Self::NotYetValid => "id_token_not_yet_valid",
             Self::Nonce => "id_token_nonce",
             Self::AccessTokenHash => "id_token_at_hash",
             Self::AuthenticationTime => "id_token_auth_time",
         }
     }
-
-    /// True if newer keys of the Provider may turn the verdict: it rotates, or has given an old name to a new key.
-    pub(super) const fn may_be_rotation(&self) -> bool {
-        matches!(self, Self::Key(JwksError::UnknownKey) | Self::Signature)
-    }
 }
 
-/// Verifies the ID tokens of one Provider for one client.
+/// The rules of one Provider's ID tokens for one client, behind the signature.
 #[derive(Clone, Copy, Debug)]
-pub struct IdTokenVerifier<'a> {
-    /// The Provider's keys.
-    pub keys: &'a VerificationKeys,
+pub(super) struct IdTokenVerifier<'a> {
     /// The issuer, exactly.
-    pub issuer: &'a str,
+    pub(super) issuer: &'a str,
     /// Us.
-    pub client_id: &'a str,
+    pub(super) client_id: &'a str,
 }
 
 impl IdTokenVerifier<'_> {
-    /// Accepts the ID token of a sign-in, or says which rule of OIDC Core 3.1.3.7 it breaks.
-    ///
-    /// # Errors
-    /// See [`IdTokenError`].
-    pub fn verify(
+    /// The claims of the ID token of a sign-in, or the rule of OIDC Core 3.1.3.7 that it breaks.
+    pub(super) fn verify(
         &self,
-        id_token: &str,
+        id_token: VerifiedJwt, // 6-8
         access_token: &str,
         pending: &PendingLogin,
         now: Timestamp,
     ) -> Result<Claims, IdTokenError> {
-        let claims = self.verify_token(id_token, access_token, now)?;
+        let claims = self.verify_claims(id_token, access_token, now)?;
         check_nonce(&claims, pending.nonce())?; // 11
         check_authentication_time(&claims, pending.max_age(), now)?; // 13
         Ok(claims)
     }
 
-    /// Accepts the ID token of a refresh, or says which rule of OIDC Core 12.2 it breaks.
-    ///
-    /// # Errors
-    /// See [`IdTokenError`].
-    pub fn verify_refreshed(
+    /// The claims of the ID token of a refresh, or the rule of OIDC Core 12.2 that it breaks.
+    pub(super) fn verify_refreshed(
         &self,
-        id_token: &str,
+        id_token: VerifiedJwt,
         access_token: &str,
         subject: &str,
         now: Timestamp,
     ) -> Result<Claims, IdTokenError> {
-        let claims = self.verify_token(id_token, access_token, now)?;
+        let claims = self.verify_claims(id_token, access_token, now)?;
         if claims.subject() != subject {
             return Err(IdTokenError::Subject);
         }
         Ok(claims)
     }
 
-    fn verify_token(&self, id_token: &str, access_token: &str, now: Timestamp) -> Result<Claims, IdTokenError> {
-        let (claims, algorithm) = signed_claims(id_token, self.keys, None)?; // 6-8
-        self.check_issuer(&claims)?; // 2
-        self.check_audience(&claims)?; // 3-5
-        check_times(&claims, now)?; // 9-10
+    fn verify_claims(&self, id_token: VerifiedJwt, access_token: &str, now: Timestamp) -> Result<Claims, IdTokenError> {
+        let VerifiedJwt { claims, algorithm } = id_token;
+        jwt::check_issuer(&claims, self.issuer)?; // 2
+        jwt::check_audience(&claims, self.client_id)?; // 3
+        self.check_authorized_party(&claims)?; // 4-5
+        jwt::check_times(&claims, now)?; // 9-10
         check_access_token_hash(&claims, access_token, algorithm)?; // 3.1.3.8
         // OIDC Core 2: at most 255 characters; it becomes a header and a key of an index.
-        if claims.subject().is_empty() || claims.subject().len() > LONGEST_SUBJECT {
+        if claims.subject().is_empty() || claims.subject().len() > MAX_SUBJECT_LENGTH {
             return Err(IdTokenError::Subject);
         }
         Ok(claims)
     }
 
-    fn check_issuer(&self, claims: &Claims) -> Result<(), IdTokenError> {
-        if claims.text("iss") == Some(self.issuer) { Ok(()) } else { Err(IdTokenError::Issuer) }
-    }
-
-    /// `aud` names us; with several audiences `azp` must, and if present it must.
-    fn check_audience(&self, claims: &Claims) -> Result<(), IdTokenError> {
-        let audiences = audiences(claims);
+    /// `azp`, if present, names us; with several audiences it must be present.
+    fn check_authorized_party(&self, claims: &Claims) -> Result<(), IdTokenError> {
         let is_authorized = match claims.as_map().get("azp") {
             Some(azp) => azp.as_str() == Some(self.client_id),
-            None => audiences.len() == 1,
+            None => jwt::audiences(claims).len() == 1,
         };
-        if audiences.contains(&self.client_id) && is_authorized { Ok(()) } else { Err(IdTokenError::Audience) }
+        if is_authorized { Ok(()) } else { Err(IdTokenError::AuthorizedParty) }
     }
-}
-
-/// The claims of a token whose signature is one of these keys', and its algorithm. `explicit_type` is the `typ` that
-/// such a token may have besides none of its own.
-pub(super) fn signed_claims(
-    token: &str,
-    keys: &VerificationKeys,
-    explicit_type: Option<&str>,
-) -> Result<(Claims, Algorithm), IdTokenError> {
-    let jws = Jws::parse(token).ok_or(IdTokenError::Malformed)?;
-    let algorithm = accepted_algorithm(&jws.header, explicit_type)?;
-    let kid = key_id(&jws.header)?;
-    let keys = keys.candidates(kid, algorithm).map_err(IdTokenError::Key)?;
-    let is_signed_by = |key| crypto::verify(jws.signature, jws.signed.as_bytes(), key, algorithm).unwrap_or(false);
-    if !keys.iter().any(is_signed_by) {
-        return Err(IdTokenError::Signature);
-    }
-    Ok((Claims::new(jws.payload().ok_or(IdTokenError::Malformed)?), algorithm))
-}
-
-/// RFC 7519 4.1.3: one, or a list.
-pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
-    match claims.as_map().get("aud") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => several.iter().map(|one| one.as_str().unwrap_or_default()).collect(),
-        _ => vec![],
-    }
-}
-
-/// The header decides only what we let it (RFC 8725 3.1): it never brings a key, or the address of one.
-fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) -> Result<Algorithm, IdTokenError> {
-    if header.contains_key("crit") {
-        return Err(IdTokenError::Malformed); // RFC 7515 4.1.11: we understand no extension
-    }
-    // RFC 8725 3.11: a logout token or an access token of the same issuer is no ID token, however well signed.
-    let is_expected = |typ: &str| explicit_type.is_some_and(|expected| typ.eq_ignore_ascii_case(expected));
-    let is_another = |typ: &str| typ.to_ascii_lowercase().ends_with("+jwt") && !is_expected(typ);
-    let is_of_another_type = |typ: &Value| typ.as_str().is_none_or(is_another);
-    if header.get("typ").is_some_and(is_of_another_type) {
-        return Err(IdTokenError::Malformed);
-    }
-    let name = header.get("alg").and_then(Value::as_str).ok_or(IdTokenError::Algorithm)?;
-    ALGORITHMS.into_iter().find(|accepted| format!("{accepted:?}") == name).ok_or(IdTokenError::Algorithm)
-}
-
-/// RFC 7515 4.1.4: `kid` is text. Of another type it must not pass for absent, which would try every key.
-fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, IdTokenError> {
-    header.get("kid").map(|kid| kid.as_str().ok_or(IdTokenError::Malformed)).transpose()
-}
-
-pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), IdTokenError> {
-    let expires_at = numeric_date(claims, "exp").ok_or(IdTokenError::Expired)?;
-    if now >= expires_at.plus(CLOCK_SKEW) {
-        return Err(IdTokenError::Expired);
-    }
-    let issued_at = numeric_date(claims, "iat").ok_or(IdTokenError::NotYetValid)?;
-    let not_before = match claims.as_map().get("nbf") {
-        Some(_) => numeric_date(claims, "nbf").ok_or(IdTokenError::NotYetValid)?,
-        None => issued_at,
-    };
-    if issued_at.max(not_before) > now.plus(CLOCK_SKEW) {
-        return Err(IdTokenError::NotYetValid);
-    }
-    Ok(())
 }
 
 fn check_nonce(claims: &Claims, expected: &str) -> Result<(), IdTokenError> {
@@ -261,14 +145,6 @@ fn check_authentication_time(claims: &Claims, max_age: Option<u64>, now: Timesta
         return Err(IdTokenError::AuthenticationTime);
     }
     Ok(())
-}
-
-/// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds.
-pub(super) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
-    let value = claims.as_map().get(name)?;
-    #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
-    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))?;
-    Some(Timestamp::from_unix(seconds))
 }
 
 #[cfg(test)]

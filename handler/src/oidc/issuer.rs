@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::http::Http;
-use super::{IdTokenError, ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
+use super::jwt::{JwtError, VerifiedJwt, verify_signature};
+use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
 
 /// An issuer, and what is known of it. Needs an actix system to run in.
@@ -22,10 +23,16 @@ impl Issuer {
         Self { name: name.into(), cache, http: Http::new(tls) }
     }
 
-    /// The same issuer, asked with less patience, so that a test needs none.
+    /// The issuer of this name over a scripted wire.
     #[cfg(test)]
-    pub(super) fn with_patience(self, exchange: std::time::Duration) -> Self {
-        Self { http: self.http.with_patience(exchange), ..self }
+    pub(super) fn scripted(name: &str, cache: Arc<ProviderCache>, wire: super::ScriptedWire) -> Self {
+        Self { name: name.into(), cache, http: Http::scripted(wire) }
+    }
+
+    /// The same issuer with a shorter timeout, for tests of silence.
+    #[cfg(test)]
+    pub(super) fn with_timeout(self, exchange: std::time::Duration) -> Self {
+        Self { http: self.http.with_timeout(exchange), ..self }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -41,31 +48,35 @@ impl Issuer {
         self.keys(&metadata, now).await.map(drop)
     }
 
-    /// What `verify` says with the issuer's keys, asked once more if newer ones may turn the verdict.
-    pub(super) async fn judge<T>(
+    /// Verifies a token's signature with the issuer's keys, and again with newer ones if it may have rotated them.
+    ///
+    /// # Errors
+    /// The outer one when the keys cannot be had: then nothing is known of the token.
+    pub(super) async fn verify_with_current_keys(
         &self,
+        token: &str,
+        explicit_type: Option<&str>,
         metadata: &ProviderMetadata,
         now: Timestamp,
-        verify: impl Fn(&VerificationKeys) -> Result<T, IdTokenError>,
-    ) -> Result<Result<T, IdTokenError>, ProviderError> {
+    ) -> Result<Result<VerifiedJwt, JwtError>, ProviderError> {
         let keys = self.keys(metadata, now).await?;
-        match verify(&keys) {
+        match verify_signature(token, &keys, explicit_type) {
             Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, metadata, now).await {
-                Some(newer) => Ok(verify(&newer)),
+                Some(newer) => Ok(verify_signature(token, &newer, explicit_type)),
                 None => Ok(Err(error)),
             },
-            verdict => Ok(verdict),
+            verified => Ok(verified),
         }
     }
 
     pub(super) async fn metadata(&self, now: Timestamp) -> Result<Arc<ProviderMetadata>, ProviderError> {
-        if let Some(outcome) = self.cache.metadata.at_hand(now) {
+        if let Some(outcome) = self.cache.metadata.cached(now) {
             return outcome;
         }
         let issuer = self.clone();
         to_its_end(async move { issuer.cache.metadata.load(now, issuer.fetch_metadata()).await })
             .await
-            .unwrap_or(Err(ProviderError::NoAnswer))
+            .unwrap_or(Err(ProviderError::NoResponse))
     }
 
     pub(super) async fn keys(
@@ -73,13 +84,13 @@ impl Issuer {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<Arc<VerificationKeys>, ProviderError> {
-        if let Some(outcome) = self.cache.keys.at_hand(now) {
+        if let Some(outcome) = self.cache.keys.cached(now) {
             return outcome;
         }
         let (issuer, jwks_uri) = (self.clone(), metadata.jwks_uri.clone());
         to_its_end(async move { issuer.cache.keys.load(now, issuer.fetch_keys(jwks_uri.as_str())).await })
             .await
-            .unwrap_or(Err(ProviderError::NoAnswer))
+            .unwrap_or(Err(ProviderError::NoResponse))
     }
 
     /// The Provider's keys, if there are others than `known`; asked at most once a minute.
@@ -90,7 +101,7 @@ impl Issuer {
         now: Timestamp,
     ) -> Option<Arc<VerificationKeys>> {
         let (issuer, known, jwks_uri) = (self.clone(), Arc::clone(known), metadata.jwks_uri.clone());
-        to_its_end(async move { issuer.cache.keys.seek(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await })
+        to_its_end(async move { issuer.cache.keys.refetch(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await })
             .await
             .flatten()
     }

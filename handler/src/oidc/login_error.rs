@@ -1,6 +1,6 @@
 //! Why a sign-in did not finish.
 
-use super::token_request::TokenRequestError;
+use super::token_request_error::TokenRequestError;
 use super::{AuthorizationResponseError, IdTokenError, ProviderError, TokenError, TokenResponseError, UserInfoError};
 
 /// Why a sign-in did not finish.

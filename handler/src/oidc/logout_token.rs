@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::id_token::{audiences, check_times, numeric_date, signed_claims};
-use super::{Claims, IdTokenError, ProviderError, RelyingParty};
+use super::jwt::{self, JwtError, numeric_date};
+use super::{Claims, ProviderError, RelyingParty};
 use crate::clock::Timestamp;
 
 /// The event that a logout token tells of.
@@ -17,9 +17,9 @@ const OLDEST: Duration = Duration::from_secs(600);
 /// Which rule a logout token breaks.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutTokenError {
-    /// A rule that ID tokens have, too.
+    /// A rule that ID and gateway tokens share.
     #[error("the logout token breaks a rule of all tokens")]
-    Token(#[from] IdTokenError),
+    Token(#[from] JwtError),
     /// `events` tells of no back-channel logout.
     #[error("the token tells of no logout")]
     Event,
@@ -58,23 +58,19 @@ impl RelyingParty {
     /// See [`LogoutTokenError`].
     pub async fn verify_logout_token(&self, token: &str, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
         let metadata = self.issuer.metadata(now).await?;
-        let verify = |keys: &_| signed_claims(token, keys, Some("logout+jwt"));
-        let (claims, _) = self.issuer.judge(&metadata, now, verify).await??; // 2.6: 1-3
-        self.check_logout_claims(&claims, now)
+        let explicit_type = Some("logout+jwt"); // 2.4
+        let verified = self.issuer.verify_with_current_keys(token, explicit_type, &metadata, now).await??; // 2.6: 1-3
+        self.check_logout_claims(&verified.claims, now)
     }
 
     fn check_logout_claims(&self, claims: &Claims, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
         let settings = self.settings();
-        if claims.text("iss") != Some(&settings.issuer) {
-            return Err(IdTokenError::Issuer.into()); // 4
-        }
-        if !audiences(claims).contains(&settings.registration.client_id.as_str()) {
-            return Err(IdTokenError::Audience.into());
-        }
-        check_times(claims, now)?;
+        jwt::check_issuer(claims, &settings.issuer)?; // 4
+        jwt::check_audience(claims, &settings.registration.client_id)?;
+        jwt::check_times(claims, now)?;
         let issued_at = numeric_date(claims, "iat").unwrap_or(now);
         if now > issued_at.plus(OLDEST) {
-            return Err(IdTokenError::Expired.into()); // 2.6: an old token is a replayed one
+            return Err(JwtError::Expired.into()); // 2.6: an old token is a replayed one
         }
         let (sid, sub) = (named(claims, "sid"), named(claims, "sub"));
         if sid.is_none() && sub.is_none() {
@@ -111,7 +107,7 @@ mod tests {
     use super::*;
     use crate::oidc::ClientAuthentication;
     use crate::oidc::relying_party::tests::party;
-    use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey};
+    use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey};
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 

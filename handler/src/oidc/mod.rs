@@ -16,6 +16,7 @@ mod id_token;
 mod issuer;
 mod jwks;
 mod jws;
+mod jwt;
 mod login_error;
 mod logout_request;
 mod logout_token;
@@ -26,10 +27,9 @@ mod provider_error;
 mod refresh;
 mod relying_party;
 mod revocation;
-#[cfg(test)]
-pub(crate) mod scripted_provider;
 mod token_error;
 mod token_request;
+mod token_request_error;
 mod token_response;
 mod userinfo;
 
@@ -40,9 +40,12 @@ pub use client_assertion::{ClientAssertion, ClientAssertionError, PrivateKeyErro
 pub use client_authentication::ClientAuthentication;
 pub use discovery::{DiscoveryError, ProviderMetadata};
 pub use gateway_token::{GatewayTokenError, GatewayTokenVerifier};
-pub use id_token::{IdTokenError, IdTokenVerifier};
+#[cfg(test)]
+pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};
+pub use id_token::IdTokenError;
 pub use issuer::Issuer;
 pub use jwks::{JwksError, VerificationKeys};
+pub use jwt::JwtError;
 pub use login_error::LoginError;
 pub use logout_request::LogoutRequest;
 pub use logout_token::{LogoutToken, LogoutTokenError};

@@ -1,6 +1,6 @@
 //! The Provider's metadata and keys, fetched once per process however many workers ask at once.
 //!
-//! Knows no HTTP: what to fetch is handed in. Time is an argument.
+//! Knows no HTTP: the fetch is an argument, and so is the time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,44 +14,44 @@ const FRESH: Duration = Duration::from_secs(3600);
 /// How long the last good document serves a Provider that is down. A key that was withdrawn lives no longer here.
 const USABLE: Duration = Duration::from_secs(24 * 3600);
 
-/// After a failure with nothing at hand, when the next attempt may be made.
+/// The pause after a failed fetch while no document can be used.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The same while the last good document serves, and between two searches for an unknown key.
+/// The same while the last good document serves, and between two fetches for an unknown key.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
-/// What all workers know of the Provider.
+/// Metadata and keys, shared by all workers.
 #[derive(Debug, Default)]
 pub struct ProviderCache {
     pub(super) metadata: Cached<ProviderMetadata>,
     pub(super) keys: Cached<VerificationKeys>,
 }
 
-/// One document, and the single flight that fetches it.
+/// One document, and the lock of the single fetch of it.
 #[derive(Debug)]
 pub(super) struct Cached<T> {
     state: Mutex<State<T>>,
-    flight: tokio::sync::Mutex<()>,
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State<T> {
     document: Option<(Arc<T>, Timestamp)>,
     failure: Option<(ProviderError, Timestamp)>,
-    sought_at: Option<Timestamp>,
-    landings: u64,
+    refetched_at: Option<Timestamp>,
+    fetches: u64,
 }
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        let state = State { document: None, failure: None, sought_at: None, landings: 0 };
-        Self { state: Mutex::new(state), flight: tokio::sync::Mutex::default() }
+        let state = State { document: None, failure: None, refetched_at: None, fetches: 0 };
+        Self { state: Mutex::new(state), fetching: tokio::sync::Mutex::default() }
     }
 }
 
 impl<T> Cached<T> {
-    /// The document if no fetch is due; it may be none, after a failure a moment ago.
-    pub(super) fn at_hand(&self, now: Timestamp) -> Option<Result<Arc<T>, ProviderError>> {
+    /// The document, or the failure of a moment ago, while no fetch is due.
+    pub(super) fn cached(&self, now: Timestamp) -> Option<Result<Arc<T>, ProviderError>> {
         let state = self.state();
         let pause = if state.usable(now).is_some() { LONG_PAUSE } else { PAUSE };
         let is_fresh = state.document.as_ref().is_some_and(|(_, fetched_at)| is_within(FRESH, *fetched_at, now));
@@ -66,49 +66,49 @@ impl<T> Cached<T> {
         now: Timestamp,
         fetch: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<Arc<T>, ProviderError> {
-        let (landings, usable) = {
+        let (fetches, usable) = {
             let state = self.state();
-            (state.landings, state.usable(now))
+            (state.fetches, state.usable(now))
         };
-        let _flight = match (self.flight.try_lock(), usable) {
-            (Ok(flight), _) => flight,
+        let _fetching = match (self.fetching.try_lock(), usable) {
+            (Ok(guard), _) => guard,
             (Err(_), Some(document)) => return Ok(document),
-            (Err(_), None) => self.flight.lock().await,
+            (Err(_), None) => self.fetching.lock().await,
         };
-        if self.state().landings != landings {
-            return self.state().outcome(now); // the flight we waited for brought it, or its failure
+        if self.state().fetches != fetches {
+            return self.state().outcome(now); // the fetch we waited for ended, either way
         }
-        if let Some(outcome) = self.at_hand(now) {
+        if let Some(outcome) = self.cached(now) {
             return outcome;
         }
-        self.land(fetch.await, now)
+        self.keep(fetch.await, now)
     }
 
-    /// Fetches the document because `known` lacks a key, at most once a minute, and returns a newer one if there is.
-    pub(super) async fn seek(
+    /// Fetches the document because `known` lacks a key, at most once a minute; `None` if there is no newer one.
+    pub(super) async fn refetch(
         &self,
         known: &Arc<T>,
         now: Timestamp,
         fetch: impl Future<Output = Result<T, ProviderError>>,
     ) -> Option<Arc<T>> {
-        let _flight = self.flight.lock().await;
+        let _fetching = self.fetching.lock().await;
         {
             let mut state = self.state();
             let newer = state.document.as_ref().filter(|(document, _)| !Arc::ptr_eq(document, known));
             if let Some((document, _)) = newer {
                 return Some(Arc::clone(document));
             }
-            if state.sought_at.is_some_and(|sought_at| is_within(LONG_PAUSE, sought_at, now)) {
+            if state.refetched_at.is_some_and(|refetched_at| is_within(LONG_PAUSE, refetched_at, now)) {
                 return None;
             }
-            state.sought_at = Some(now);
+            state.refetched_at = Some(now);
         }
-        self.land(Ok(fetch.await.ok()?), now).ok()
+        self.keep(Ok(fetch.await.ok()?), now).ok()
     }
 
-    fn land(&self, fetched: Result<T, ProviderError>, now: Timestamp) -> Result<Arc<T>, ProviderError> {
+    fn keep(&self, fetched: Result<T, ProviderError>, now: Timestamp) -> Result<Arc<T>, ProviderError> {
         let mut state = self.state();
-        state.landings += 1;
+        state.fetches += 1;
         match fetched {
             Ok(document) => {
                 state.document = Some((Arc::new(document), now));

@@ -1,20 +1,20 @@
-//! Why the Provider gave no answer that can be used.
+//! Why the Provider gave no usable response.
 
 use std::sync::Arc;
 
 use super::{ClientAssertionError, DiscoveryError, JwksError, TokenError, TokenResponseError};
 
-/// What went wrong between us and the Provider. Holds nothing of a body, and can be kept and told again.
+/// A failed request to the Provider. Holds nothing of a body, and can be kept and reported again.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProviderError {
     /// No connection: the request was not sent.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(Arc<str>),
-    /// The request was sent, but no whole answer came in time, or one of more than 256 KiB.
-    #[error("the provider does not answer")]
-    NoAnswer,
+    /// The request was sent, but no whole response came in time, or one of more than 256 KiB.
+    #[error("the provider does not respond")]
+    NoResponse,
     /// A status that means no success here.
-    #[error("the provider answered with status {0}")]
+    #[error("the provider responded with status {0}")]
     Status(u16),
     /// An error of OAuth's own.
     #[error(transparent)]
@@ -42,7 +42,7 @@ impl ProviderError {
     #[must_use]
     pub const fn may_have_acted(&self) -> bool {
         match self {
-            Self::NoAnswer | Self::TokenResponse(_) | Self::Status(502 | 504) => true,
+            Self::NoResponse | Self::TokenResponse(_) | Self::Status(502 | 504) => true,
             Self::Unreachable(_)
             | Self::Status(_)
             | Self::Refused(_)

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use super::token_request::TokenRequestError;
+use super::jwt::verify_signature;
+use super::token_request_error::TokenRequestError;
+use super::userinfo::request_userinfo;
 use super::{
-    Claims, IdTokenError, JwksError, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
+    Claims, IdTokenError, JwksError, JwtError, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
     TokenResponse, TokenResponseError, UserInfoError,
 };
 use crate::clock::Timestamp;
@@ -89,10 +91,11 @@ impl RelyingParty {
             Err(error) => return Err(invalid(error.code(), &tokens)),
         }
         if self.settings().userinfo {
-            match self.add_userinfo(&mut claims, &tokens.access_token, &metadata).await {
+            match request_userinfo(&self.issuer.http, known.subject(), &tokens.access_token, &metadata).await {
+                Ok(userinfo) => claims.merge_userinfo(userinfo),
                 Err(error @ UserInfoError::Subject) => return Err(invalid(error.code(), &tokens)),
-                // What is known of the person is still true, and the access token is good.
-                Ok(()) | Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+                // The known claims are still true, and the access token is good.
+                Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
             }
         }
         Ok(CompletedRefresh { tokens, claims })
@@ -109,17 +112,15 @@ impl RelyingParty {
     ) -> Result<Option<Claims>, IdTokenError> {
         let Some(id_token) = tokens.id_token.as_deref() else { return Ok(None) };
         let Ok(keys) = self.issuer.keys(metadata, now).await else { return Ok(None) };
-        let access_token = tokens.access_token.expose();
-        let verify = |keys: &_| self.verifier(keys).verify_refreshed(id_token, access_token, known.subject(), now);
-        match verify(&keys) {
-            Ok(newer) => Ok(Some(newer)),
+        let verified = match verify_signature(id_token, &keys, None) {
             Err(error) if error.may_be_rotation() => match self.issuer.newer_keys(&keys, metadata, now).await {
-                Some(newer_keys) => verify(&newer_keys).map(Some),
-                None if matches!(error, IdTokenError::Key(JwksError::UnknownKey)) => Ok(None),
+                Some(newer_keys) => verify_signature(id_token, &newer_keys, None),
+                None if matches!(error, JwtError::Key(JwksError::UnknownKey)) => return Ok(None),
                 None => Err(error),
             },
-            Err(error) => Err(error),
-        }
+            verified => verified,
+        };
+        self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known.subject(), now).map(Some)
     }
 }
 

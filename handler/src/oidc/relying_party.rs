@@ -1,14 +1,16 @@
 //! The relying party: one worker's conversation with the Provider.
 //!
-//! Signing in is here; refresh, revocation, UserInfo and logout are verbs of it in the files of their nouns.
+//! Signing in is here; refresh, revocation and logout are verbs of it in the files of their nouns.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::id_token::IdTokenVerifier;
+use super::userinfo::request_userinfo;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    IdTokenVerifier, Issuer, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
-    TokenResponse, VerificationKeys,
+    Issuer, JwtError, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
+    TokenResponse,
 };
 use crate::clock::Timestamp;
 
@@ -49,6 +51,17 @@ impl RelyingParty {
         Self { settings, issuer }
     }
 
+    /// A relying party over a scripted wire, for simulations in virtual time.
+    #[cfg(test)]
+    pub(crate) fn scripted(
+        settings: Arc<RelyingPartySettings>,
+        cache: Arc<ProviderCache>,
+        wire: super::ScriptedWire,
+    ) -> Self {
+        let issuer = Issuer::scripted(&settings.issuer, cache, wire);
+        Self { settings, issuer }
+    }
+
     /// The settings it was made with.
     #[must_use]
     pub fn settings(&self) -> &RelyingPartySettings {
@@ -84,7 +97,8 @@ impl RelyingParty {
         let tokens = self.exchange(&code, pending, &metadata, now).await?;
         let mut claims = self.verify(&tokens, pending, &metadata, now).await?;
         if self.settings.userinfo {
-            self.add_userinfo(&mut claims, &tokens.access_token, &metadata).await?;
+            let http = &self.issuer.http;
+            claims.merge_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
         }
         Ok(CompletedLogin { tokens, claims })
     }
@@ -125,14 +139,14 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<Claims, LoginError> {
-        let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Malformed)?; // OIDC Core 3.1.3.3
-        let access_token = tokens.access_token.expose();
-        let verify = |keys: &_| self.verifier(keys).verify(id_token, access_token, pending, now);
-        Ok(self.issuer.judge(metadata, now, verify).await??)
+        let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Token(JwtError::Malformed))?; // OIDC Core 3.1.3.3
+        let verified = self.issuer.verify_with_current_keys(id_token, None, metadata, now).await?;
+        let verified = verified.map_err(IdTokenError::Token)?;
+        Ok(self.verifier().verify(verified, tokens.access_token.expose(), pending, now)?)
     }
 
-    pub(super) fn verifier<'a>(&'a self, keys: &'a VerificationKeys) -> IdTokenVerifier<'a> {
-        IdTokenVerifier { keys, issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
+    pub(super) fn verifier(&self) -> IdTokenVerifier<'_> {
+        IdTokenVerifier { issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
     }
 }
 

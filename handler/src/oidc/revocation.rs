@@ -8,17 +8,17 @@ impl RelyingParty {
     /// such an endpoint is no error: nothing more can be done there.
     ///
     /// # Errors
-    /// When the Provider gives no answer, or refuses; the token may then live on.
+    /// When the Provider gives no response, or refuses; the token may then live on.
     pub async fn revoke(&self, refresh_token: &RefreshToken, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.issuer.metadata(now).await?;
         let Some(endpoint) = &metadata.revocation_endpoint else { return Ok(()) };
         let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        let answer = self.post(endpoint, &form, &metadata, now).await?;
-        match answer.status {
+        let response = self.post(endpoint, &form, &metadata, now).await?;
+        match response.status {
             // RFC 7009 2.2: 200 for a token that was not known, too. Some say it with 204.
             200 | 204 => Ok(()),
             status => {
-                Err(TokenError::parse(&answer.body).map_or(ProviderError::Status(status), ProviderError::Refused))
+                Err(TokenError::parse(&response.body).map_or(ProviderError::Status(status), ProviderError::Refused))
             }
         }
     }

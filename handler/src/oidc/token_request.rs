@@ -1,31 +1,11 @@
-//! The token request (RFC 6749 4.1.3 and 6): a form to the token endpoint, and what its answer means.
-
-use std::time::Duration;
+//! The token request (RFC 6749 4.1.3 and 6): a form to the token endpoint, and the meaning of its response.
 
 use url::Url;
 
-use super::http::Answer;
-use super::{
-    ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings, TokenError, TokenResponse, TokenResponseError,
-};
+use super::http::Response;
+use super::token_request_error::TokenRequestError;
+use super::{ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings, TokenError, TokenResponse};
 use crate::clock::Timestamp;
-
-/// Why a token request yields no tokens.
-#[derive(Debug)]
-pub(super) enum TokenRequestError {
-    /// The endpoint says no.
-    Refused(TokenError),
-    /// A success that cannot be used.
-    Response(TokenResponseError),
-    /// No answer to speak of.
-    Provider { error: ProviderError, retry_after: Option<Duration> },
-}
-
-impl From<ProviderError> for TokenRequestError {
-    fn from(error: ProviderError) -> Self {
-        Self::Provider { error, retry_after: None }
-    }
-}
 
 impl RelyingParty {
     pub(super) async fn request_tokens(
@@ -34,8 +14,8 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenRequestError> {
-        let answer = self.post(&metadata.token_endpoint, form, metadata, now).await?;
-        tokens(&answer, now)
+        let response = self.post(&metadata.token_endpoint, form, metadata, now).await?;
+        tokens(&response, now)
     }
 
     /// Posts a form in our name.
@@ -45,24 +25,24 @@ impl RelyingParty {
         form: &[(&str, &str)],
         metadata: &ProviderMetadata,
         now: Timestamp,
-    ) -> Result<Answer, ProviderError> {
+    ) -> Result<Response, ProviderError> {
         let RelyingPartySettings { authentication, registration, .. } = self.settings();
         let form = authentication.authenticate(form, &registration.client_id, &metadata.token_endpoint, now).await?;
         self.issuer.http.post(endpoint.as_str(), form).await
     }
 }
 
-fn tokens(answer: &Answer, now: Timestamp) -> Result<TokenResponse, TokenRequestError> {
-    match answer.status {
+fn tokens(response: &Response, now: Timestamp) -> Result<TokenResponse, TokenRequestError> {
+    match response.status {
         // Some Providers send their errors with status 200.
-        200 => TokenResponse::parse(&answer.body, now).map_err(|error| {
-            TokenError::parse(&answer.body).map_or(TokenRequestError::Response(error), TokenRequestError::Refused)
+        200 => TokenResponse::parse(&response.body, now).map_err(|error| {
+            TokenError::parse(&response.body).map_or(TokenRequestError::Response(error), TokenRequestError::Refused)
         }),
-        429 | 500.. => Err(unavailable(answer)),
-        _ => Err(TokenError::parse(&answer.body).map_or_else(|| unavailable(answer), TokenRequestError::Refused)),
+        429 | 500.. => Err(unavailable(response)),
+        _ => Err(TokenError::parse(&response.body).map_or_else(|| unavailable(response), TokenRequestError::Refused)),
     }
 }
 
-fn unavailable(answer: &Answer) -> TokenRequestError {
-    TokenRequestError::Provider { error: ProviderError::Status(answer.status), retry_after: answer.retry_after }
+fn unavailable(response: &Response) -> TokenRequestError {
+    TokenRequestError::Provider { error: ProviderError::Status(response.status), retry_after: response.retry_after }
 }

@@ -1,19 +1,20 @@
-//! UserInfo: what the Provider says of the person beyond the ID token (OIDC Core 5.3).
+//! UserInfo: claims of the person beyond the ID token (OIDC Core 5.3).
 
 use serde_json::{Map, Value};
 
-use super::{AccessToken, Claims, ProviderError, ProviderMetadata, RelyingParty};
+use super::http::Http;
+use super::{AccessToken, Claims, ProviderError, ProviderMetadata};
 
-/// Why UserInfo's answer is not used.
+/// Why UserInfo's response is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum UserInfoError {
-    /// No JSON object with a `sub` (a signed or encrypted answer isn't one either; we never ask for it).
+    /// No JSON object with a `sub` (a signed or encrypted response isn't one either; we never ask for it).
     #[error("UserInfo cannot be read")]
     Malformed,
-    /// OIDC Core 5.3.2: the answer is about someone else, and must not be used.
+    /// OIDC Core 5.3.2: the response is about someone else, and must not be used.
     #[error("UserInfo is about another subject")]
     Subject,
-    /// No answer, a refusal, or no such endpoint.
+    /// No response, a refusal, or no such endpoint.
     #[error("UserInfo cannot be had")]
     Unavailable(#[source] ProviderError),
 }
@@ -30,22 +31,18 @@ impl UserInfoError {
     }
 }
 
-impl RelyingParty {
-    /// Adds to `claims` what UserInfo says of their subject.
-    pub(super) async fn add_userinfo(
-        &self,
-        claims: &mut Claims,
-        access_token: &AccessToken,
-        metadata: &ProviderMetadata,
-    ) -> Result<(), UserInfoError> {
-        let endpoint = metadata.userinfo_endpoint.as_ref();
-        let endpoint =
-            endpoint.ok_or(UserInfoError::Unavailable(ProviderError::EndpointMissing("userinfo_endpoint")))?;
-        let answer = self.issuer.http.get(endpoint.as_str(), Some(access_token.expose())).await;
-        let body = answer.and_then(|answer| answer.ok()).map_err(UserInfoError::Unavailable)?;
-        claims.merge_userinfo(parse(&body, claims.subject())?);
-        Ok(())
-    }
+/// Requests UserInfo of `subject`.
+pub(super) async fn request_userinfo(
+    http: &Http,
+    subject: &str,
+    access_token: &AccessToken,
+    metadata: &ProviderMetadata,
+) -> Result<Claims, UserInfoError> {
+    let endpoint = metadata.userinfo_endpoint.as_ref();
+    let endpoint = endpoint.ok_or(UserInfoError::Unavailable(ProviderError::EndpointMissing("userinfo_endpoint")))?;
+    let response = http.get(endpoint.as_str(), Some(access_token.expose())).await;
+    let body = response.and_then(|response| response.ok()).map_err(UserInfoError::Unavailable)?;
+    parse(&body, subject)
 }
 
 fn parse(body: &[u8], subject: &str) -> Result<Claims, UserInfoError> {

@@ -113,7 +113,7 @@ impl Refresher {
         let HeldLease { record, part, refresh_token } = held;
         let call = relying_party.refresh(&refresh_token, &part.claims, self.clock.now());
         let no_response =
-            RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoAnswer };
+            RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoResponse };
         match timeout(PROVIDER_BUDGET, call).await.unwrap_or(Err(no_response)) {
             Ok(refreshed) => self.commit(refreshed, record, part, ticket, relying_party).await,
             Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {

@@ -1,6 +1,7 @@
-//! Fixtures and doubles that unit tests of several modules share.
+//! Test fixtures that several modules share. Product code never sees them.
 
 mod keys_on_reload;
+pub(crate) mod scripted_provider;
 mod sessions;
 mod simulation;
 

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
-use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::oidc::{
     AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, RefreshToken, RelyingParty,
     RelyingPartySettings, ResponseMode,
@@ -20,6 +19,7 @@ use crate::sessions::{
     SessionLifetime, SessionRecord, SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredIndex,
     StoredRecord, TokenParts,
 };
+use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
 pub(crate) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
 

@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 
 use super::{Fixture, START, record_of};
 use crate::clock::Timestamp;
-use crate::oidc::scripted_provider::Reply;
 use crate::sessions::{
     Etag, IndexKey, IndexedSession, MemoryStore, SessionIndex, SessionKey, SessionRecord, SessionStore, SessionTicket,
     Sessions, StoreError, StoredIndex, StoredRecord,
 };
+use crate::testing::scripted_provider::Reply;
 
 const SCHEDULES: u64 = 10_000;
 /// How many run side by side, so that their waits overlap.

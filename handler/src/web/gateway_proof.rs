@@ -200,7 +200,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::oidc::scripted_provider::no_trust;
+    use crate::testing::scripted_provider::no_trust;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
     const HEADER: &str = "x-gateway-token";

@@ -10,18 +10,18 @@ fn after(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-/// What a load at `now` yields, and whether it fetched; a fetch would answer `answer`.
+/// The outcome of a load at `now`, and true if it fetched; a fetch yields `fetched`.
 async fn load(
     cached: &Cached<u32>,
-    answer: Result<u32, ProviderError>,
+    fetched: Result<u32, ProviderError>,
     now: Timestamp,
 ) -> (Result<u32, ProviderError>, bool) {
     let has_fetched = Cell::new(false);
     let fetch = async {
         has_fetched.set(true);
-        answer
+        fetched
     };
-    let document = match cached.at_hand(now) {
+    let document = match cached.cached(now) {
         Some(outcome) => outcome,
         None => cached.load(now, fetch).await,
     };
@@ -78,7 +78,7 @@ async fn a_clock_that_is_set_back_by_a_day_delays_nothing() {
 }
 
 #[actix_web::test]
-async fn whoever_waits_for_a_flight_takes_its_outcome() {
+async fn every_waiter_takes_the_outcome_of_the_fetch() {
     let cached = Cached::default();
     let fetches = Cell::new(0);
     let fetch = || async {
@@ -95,7 +95,7 @@ async fn whoever_waits_for_a_flight_takes_its_outcome() {
 }
 
 #[actix_web::test]
-async fn nobody_waits_for_a_flight_while_the_last_good_document_serves() {
+async fn nobody_waits_for_a_fetch_while_the_last_good_document_serves() {
     let cached = Cached::default();
     load(&cached, Ok(1), NOW).await.0.unwrap();
     let never = std::future::pending();
@@ -111,11 +111,11 @@ async fn nobody_waits_for_a_flight_while_the_last_good_document_serves() {
 async fn an_unknown_key_is_sought_once_a_minute() {
     let cached = Cached::default();
     load(&cached, Ok(1), NOW).await.0.unwrap();
-    let known = cached.at_hand(NOW).unwrap().unwrap();
+    let known = cached.cached(NOW).unwrap().unwrap();
 
-    assert_eq!(cached.seek(&known, NOW, async { down() }).await, None);
-    assert_eq!(cached.seek(&known, after(59), async { Ok(2) }).await, None);
-    assert_eq!(cached.seek(&known, after(60), async { Ok(3) }).await, Some(Arc::new(3)));
+    assert_eq!(cached.refetch(&known, NOW, async { down() }).await, None);
+    assert_eq!(cached.refetch(&known, after(59), async { Ok(2) }).await, None);
+    assert_eq!(cached.refetch(&known, after(60), async { Ok(3) }).await, Some(Arc::new(3)));
     // Who still holds the older one is given the newer at once.
-    assert_eq!(cached.seek(&known, after(61), async { Ok(4) }).await, Some(Arc::new(3)));
+    assert_eq!(cached.refetch(&known, after(61), async { Ok(4) }).await, Some(Arc::new(3)));
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::relying_party::tests::party;
-use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey};
 use crate::oidc::{ClientAuthentication, ProviderCache};
+use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 

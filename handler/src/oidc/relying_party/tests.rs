@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::oidc::http::LARGEST;
-use crate::oidc::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
-use crate::oidc::{RefreshToken, ResponseMode};
+use crate::oidc::http::MAX_BODY_LENGTH;
+use crate::oidc::{RefreshToken, Response, ResponseMode, ScriptedRequest, ScriptedWire};
+use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
@@ -33,7 +33,7 @@ pub(in crate::oidc) fn party(
     };
     let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
     let party = RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust());
-    let issuer = party.issuer.clone().with_patience(Duration::from_millis(500));
+    let issuer = party.issuer.clone().with_timeout(Duration::from_millis(500));
     RelyingParty { issuer, ..party }
 }
 
@@ -106,17 +106,17 @@ async fn a_sign_in_ends_with_tokens_and_claims() {
 
 #[actix_web::test]
 async fn metadata_that_cannot_be_had_is_told_apart() {
-    let big = " ".repeat(LARGEST + 1);
+    let big = " ".repeat(MAX_BODY_LENGTH + 1);
     let table = [
         (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), "Status(302)", "a redirect"),
         (Reply::Raw(503, "", String::new()), "Status(503)", "maintenance"),
         (Reply::Raw(200, "", "<html>maintenance</html>".to_owned()), "Metadata(Malformed(", "a page"),
         (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
         (Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)), "Metadata(Malformed(", "compressed"),
-        (Reply::Raw(200, "", big), "NoAnswer", "too much"),
-        (Reply::Silence, "NoAnswer", "no answer in time"),
-        (Reply::Reset, "NoAnswer", "a closed connection"),
-        (Reply::Torn, "NoAnswer", "half an answer"),
+        (Reply::Raw(200, "", big), "NoResponse", "too much"),
+        (Reply::Silence, "NoResponse", "no answer in time"),
+        (Reply::Reset, "NoResponse", "a closed connection"),
+        (Reply::Torn, "NoResponse", "half an answer"),
     ];
     for (reply, expected, reason) in table {
         let (provider, _) = ScriptedProvider::start();
@@ -387,7 +387,7 @@ async fn a_revocation_that_fails_says_so() {
     let table = [
         (Reply::Raw(503, "", String::new()), "Status(503)"),
         (Reply::Raw(400, "", unsupported), "Refused(Other { error: \"unsupported_token_type\" })"),
-        (Reply::Reset, "NoAnswer"),
+        (Reply::Reset, "NoResponse"),
     ];
     for (reply, expected) in table {
         provider.reply("/revocation_endpoint", reply);
@@ -421,4 +421,37 @@ async fn a_logout_request_goes_to_the_end_session_endpoint_or_nowhere() {
         url.starts_with(&format!("{}/end_session_endpoint?id_token_hint=e.e.s&client_id=client%3A1&", provider.origin))
     );
     assert!(none.is_none());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silence() {
+    let wire = ScriptedWire::new(|request: ScriptedRequest| async move {
+        tokio::time::sleep(Duration::from_secs(7)).await; // a second below the timeout
+        let endpoint = |name: &str| format!("https://op.example/{name}");
+        if request.method == "GET" {
+            return Ok(Response::json(
+                200,
+                &json!({
+                    "issuer": "https://op.example", "authorization_endpoint": endpoint("authorize"),
+                    "token_endpoint": endpoint("token"), "jwks_uri": endpoint("jwks"),
+                }),
+            ));
+        }
+        assert_eq!((&request.url, &request.authorization), (&endpoint("token"), &None));
+        if request.field("refresh_token").as_deref() == Some("silent") {
+            std::future::pending::<()>().await;
+        }
+        Ok(Response::json(200, &json!({"access_token": "a", "token_type": "Bearer"})))
+    });
+    let settings = public(&ScriptedProvider::start().0).settings;
+    let settings = RelyingPartySettings { issuer: "https://op.example".to_owned(), ..(*settings).clone() };
+    let party = RelyingParty::scripted(Arc::new(settings), Arc::default(), wire);
+    let refresh = async |token: &str| {
+        let started = tokio::time::Instant::now();
+        let outcome = party.refresh(&RefreshToken::new(token.to_owned()), &Claims::default(), NOW).await;
+        (outcome.map_err(|error| error.code()).map(drop), started.elapsed().as_secs())
+    };
+
+    assert_eq!(refresh("first").await, (Ok(()), 14)); // with the metadata
+    assert_eq!(refresh("silent").await, (Err("refresh_unavailable"), 8));
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::oidc::scripted_provider::Reply;
 use crate::sessions::{LeasePurpose, LiveSession, NoFreshToken, RefreshLease, SessionError};
+use crate::testing::scripted_provider::Reply;
 use crate::testing::{Fixture, START, WriteOutcome};
 
 /// Seconds after the start at which the first token has lapsed.

@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed2551
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
 
-use super::pkce::base64url;
+use crate::crypto::base64url;
 
 /// For a client that trusts no certificate: a scripted Provider speaks plain HTTP.
 pub(crate) fn no_trust() -> Arc<rustls::ClientConfig> {

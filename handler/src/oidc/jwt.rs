@@ -1,0 +1,153 @@
+//! The signed token that ID, logout and gateway tokens share (RFC 7519): signature, `typ`, issuer, audience, times.
+//!
+//! Knows no rule of one kind alone. A token's header chooses a key and an accepted algorithm, and nothing else.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, crypto};
+use serde_json::{Map, Value};
+
+use super::jws::Jws;
+use super::{Claims, JwksError, VerificationKeys};
+use crate::clock::Timestamp;
+
+/// Asymmetric signatures only, whatever a token or its key asks for (RFC 8725 3.1).
+const ALGORITHMS: [Algorithm; 9] = [
+    Algorithm::RS256,
+    Algorithm::PS256,
+    Algorithm::ES256,
+    Algorithm::RS384,
+    Algorithm::PS384,
+    Algorithm::ES384,
+    Algorithm::RS512,
+    Algorithm::PS512,
+    Algorithm::EdDSA,
+];
+
+/// How far the Provider's clock may be from ours.
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Which rule a signed token of any kind breaks.
+#[derive(Debug, thiserror::Error)]
+pub enum JwtError {
+    /// Not a signed token of the expected `typ`, or its payload is no JSON object.
+    #[error("the token cannot be read")]
+    Malformed,
+    /// Signed by an algorithm that we never accept, or by none.
+    #[error("the token is not signed by an accepted algorithm")]
+    Algorithm,
+    /// The signature's key is not the issuer's, as far as we know.
+    #[error("the token's key is unknown")]
+    Key(#[source] JwksError),
+    /// The signature is not the key's.
+    #[error("the token's signature is not valid")]
+    Signature,
+    /// `iss` is another.
+    #[error("the token is from another issuer")]
+    Issuer,
+    /// `aud` does not name us.
+    #[error("the token is for another audience")]
+    Audience,
+    /// `exp` is missing or past.
+    #[error("the token has expired")]
+    Expired,
+    /// `iat` is missing or in the future, or `nbf` is.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+}
+
+impl JwtError {
+    /// True if newer keys of the issuer may verify the token: it rotates, or has given an old name to a new key.
+    pub(super) const fn may_be_rotation(&self) -> bool {
+        matches!(self, Self::Key(JwksError::UnknownKey) | Self::Signature)
+    }
+}
+
+/// A token whose signature was verified. Its claims still have to be checked.
+pub(super) struct VerifiedJwt {
+    pub(super) claims: Claims,
+    pub(super) algorithm: Algorithm,
+}
+
+/// Verifies the signature with one of the issuer's keys. A `typ` that ends in `+jwt` must be `explicit_type`.
+pub(super) fn verify_signature(
+    token: &str,
+    keys: &VerificationKeys,
+    explicit_type: Option<&str>,
+) -> Result<VerifiedJwt, JwtError> {
+    let jws = Jws::parse(token).ok_or(JwtError::Malformed)?;
+    let algorithm = accepted_algorithm(&jws.header, explicit_type)?;
+    let kid = key_id(&jws.header)?;
+    let keys = keys.candidates(kid, algorithm).map_err(JwtError::Key)?;
+    let is_signed_by = |key| crypto::verify(jws.signature, jws.signed.as_bytes(), key, algorithm).unwrap_or(false);
+    if !keys.iter().any(is_signed_by) {
+        return Err(JwtError::Signature);
+    }
+    let claims = Claims::new(jws.payload().ok_or(JwtError::Malformed)?);
+    Ok(VerifiedJwt { claims, algorithm })
+}
+
+/// The header decides only what we let it (RFC 8725 3.1): it never brings a key, or the address of one.
+fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) -> Result<Algorithm, JwtError> {
+    if header.contains_key("crit") {
+        return Err(JwtError::Malformed); // RFC 7515 4.1.11: we understand no extension
+    }
+    // RFC 8725 3.11: a logout token or an access token of the same issuer is no ID token, however well signed.
+    let is_expected = |typ: &str| explicit_type.is_some_and(|expected| typ.eq_ignore_ascii_case(expected));
+    let is_another = |typ: &str| typ.to_ascii_lowercase().ends_with("+jwt") && !is_expected(typ);
+    let is_of_another_type = |typ: &Value| typ.as_str().is_none_or(is_another);
+    if header.get("typ").is_some_and(is_of_another_type) {
+        return Err(JwtError::Malformed);
+    }
+    let name = header.get("alg").and_then(Value::as_str).ok_or(JwtError::Algorithm)?;
+    ALGORITHMS.into_iter().find(|accepted| format!("{accepted:?}") == name).ok_or(JwtError::Algorithm)
+}
+
+/// RFC 7515 4.1.4: `kid` is text. Of another type it must not pass for absent, which would try every key.
+fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, JwtError> {
+    header.get("kid").map(|kid| kid.as_str().ok_or(JwtError::Malformed)).transpose()
+}
+
+/// `iss`, compared exactly.
+pub(super) fn check_issuer(claims: &Claims, issuer: &str) -> Result<(), JwtError> {
+    if claims.text("iss") == Some(issuer) { Ok(()) } else { Err(JwtError::Issuer) }
+}
+
+/// `aud` names us, alone or among others.
+pub(super) fn check_audience(claims: &Claims, audience: &str) -> Result<(), JwtError> {
+    if audiences(claims).contains(&audience) { Ok(()) } else { Err(JwtError::Audience) }
+}
+
+/// RFC 7519 4.1.3: one, or a list.
+pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
+    match claims.as_map().get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().map(|one| one.as_str().unwrap_or_default()).collect(),
+        _ => vec![],
+    }
+}
+
+/// `exp`, `iat` and `nbf`, with [`CLOCK_SKEW`].
+pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), JwtError> {
+    let expires_at = numeric_date(claims, "exp").ok_or(JwtError::Expired)?;
+    if now >= expires_at.plus(CLOCK_SKEW) {
+        return Err(JwtError::Expired);
+    }
+    let issued_at = numeric_date(claims, "iat").ok_or(JwtError::NotYetValid)?;
+    let not_before = match claims.as_map().get("nbf") {
+        Some(_) => numeric_date(claims, "nbf").ok_or(JwtError::NotYetValid)?,
+        None => issued_at,
+    };
+    if issued_at.max(not_before) > now.plus(CLOCK_SKEW) {
+        return Err(JwtError::NotYetValid);
+    }
+    Ok(())
+}
+
+/// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds.
+pub(super) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
+    let value = claims.as_map().get(name)?;
+    #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
+    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))?;
+    Some(Timestamp::from_unix(seconds))
+}
