@@ -20,11 +20,12 @@ use hyper::header as up;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::body::{NoBody, RequestBody, ResponseBody, Upload};
 use super::cookies::OwnCookies;
 use super::error::ForwardError;
 use super::headers;
 use super::pool::{self, Connection, Pool};
+use super::request_body::{RequestBody, Upload};
+use super::response_body::{NoBody, ResponseBody};
 use super::target::RequestTarget;
 use super::upstream::Upstream;
 

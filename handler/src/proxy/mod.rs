@@ -3,7 +3,6 @@
 //! Knows nothing of sign-in, sessions or tokens: whoever calls `Forwarder::forward` has already decided
 //! that the request may pass, and says which headers speak for it.
 
-mod body;
 mod cookies;
 mod early_answer;
 mod error;
@@ -11,6 +10,8 @@ mod forward;
 mod headers;
 mod identity;
 mod pool;
+mod request_body;
+mod response_body;
 mod routes;
 mod target;
 #[cfg(test)]
