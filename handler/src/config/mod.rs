@@ -6,6 +6,7 @@ mod environment;
 mod gateway;
 mod identity;
 mod keys;
+mod listener;
 mod mistake;
 mod provider;
 mod reader;
@@ -14,7 +15,6 @@ mod sessions;
 mod store;
 mod telemetry;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -29,6 +29,7 @@ use crate::web::GatewaySettings;
 
 pub use environment::Environment;
 pub use keys::KeySettings;
+pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
 pub use provider::AzureAssertion;
 use reader::{Reader, Setting};
@@ -75,30 +76,6 @@ pub struct Configuration {
     pub warnings: Vec<&'static str>,
 }
 
-/// Where requests come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
-    /// The Functions host, at this port of 127.0.0.1.
-    FunctionsHost(u16),
-    /// Anyone who reaches this address.
-    Address(SocketAddr),
-}
-
-impl Listener {
-    /// The address to bind.
-    #[must_use]
-    pub fn address(self) -> SocketAddr {
-        match self {
-            Self::FunctionsHost(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-            Self::Address(address) => address,
-        }
-    }
-}
-
-const FUNCTIONS_CUSTOMHANDLER_PORT: Setting =
-    Setting { name: "FUNCTIONS_CUSTOMHANDLER_PORT", expected: "a port", example: "40123" };
-const LISTEN_ADDR: Setting =
-    Setting { name: "LISTEN_ADDR", expected: "an address and a port", example: "127.0.0.1:7071" };
 const WORKERS: Setting = Setting { name: "WORKERS", expected: "a number of threads from 1 to 64", example: "2" };
 const LOG: Setting = Setting {
     name: "LOG",
@@ -135,7 +112,7 @@ impl Configuration {
     /// All mistakes, in the order of the documentation.
     pub fn read(environment: &Environment) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(environment);
-        let listener = listener(&mut reader);
+        let listener = listener::read(&mut reader);
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
         let routes = routes::read(&mut reader);
@@ -194,15 +171,6 @@ impl Configuration {
             warnings,
         })
     }
-}
-
-fn listener(reader: &mut Reader<'_>) -> Option<Listener> {
-    if reader.optional(FUNCTIONS_CUSTOMHANDLER_PORT).is_some() {
-        let port = reader.parse_or(FUNCTIONS_CUSTOMHANDLER_PORT, 0, |text| text.parse().ok());
-        return port.map(Listener::FunctionsHost);
-    }
-    let default = SocketAddr::from(([127, 0, 0, 1], 7071));
-    reader.parse_or(LISTEN_ADDR, default, |text| text.parse().ok()).map(Listener::Address)
 }
 
 fn public_origin(reader: &mut Reader<'_>) -> Option<PublicOrigin> {

@@ -6,15 +6,19 @@ use actix_web::web::Payload;
 use hyper::header::{HeaderName, HeaderValue};
 use tracing::Instrument as _;
 
-use super::Request;
+use super::request::Request;
 use crate::proxy::{Access, ForwardRequest, Route, identity_headers};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
 use crate::web::{Error, check_csrf};
 
-/// Forwards to the Upstream of the longest matching route.
-pub(super) async fn proxy(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
-    let route = state.routes.find(request.target.path()).ok_or(Error::RouteNotFound)?;
+/// Forwards to the Upstream of the route.
+pub(super) async fn proxy(
+    request: &Request<'_>,
+    payload: Payload,
+    route: &Route,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
         Access::Session => proxy_session(request, payload, route, state).await,
