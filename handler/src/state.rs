@@ -9,9 +9,9 @@ use crate::azure::{
     ManagedIdentityAssertion,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{AzureAssertion, Configuration, KeySettings, StoreSettings};
+use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, ProviderSettings, StoreSettings};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
-use crate::oidc::{ClientAssertion, ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
+use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
 use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
@@ -72,14 +72,9 @@ impl SharedState {
         let tls = Arc::new(tls::client_config());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let credential = || AzureCredential::new(&configuration.identity, &tls);
-        let mut relying_party = configuration.relying_party;
-        if let Some(assertion) = &configuration.assertion {
-            let assertion = client_assertion(assertion, &configuration.keys, &credential()?)?;
-            relying_party.authentication = ClientAuthentication::Assertion(assertion);
-        }
+        let relying_party = Arc::new(relying_party(configuration.provider, credential)?);
         let keys = key_source(configuration.keys, credential, &clock)?;
         let store = session_store(configuration.store, credential)?;
-        let relying_party = Arc::new(relying_party);
         let preset = configuration.header_preset;
         let sessions = Sessions::new(SessionsSettings {
             store,
@@ -164,19 +159,21 @@ fn key_source(
     })
 }
 
-fn client_assertion(
-    assertion: &AzureAssertion,
-    keys: &KeySettings,
-    credential: &AzureCredential,
-) -> Result<Arc<dyn ClientAssertion>, AccessError> {
-    Ok(match (assertion, keys) {
-        (AzureAssertion::KeyVaultKey { name, key_id }, KeySettings::KeyVault { url, .. }) => {
-            Arc::new(KeyVaultAssertion::new(url, name.clone(), key_id.clone(), credential)?)
+fn relying_party(
+    provider: ProviderSettings,
+    credential: impl Fn() -> Result<AzureCredential, AccessError>,
+) -> Result<RelyingPartySettings, AccessError> {
+    let ProviderSettings { issuer, registration, authentication, userinfo } = provider;
+    let authentication = match authentication {
+        ClientAuthenticationSettings::Known(authentication) => authentication,
+        ClientAuthenticationSettings::ManagedIdentity => {
+            ClientAuthentication::Assertion(Arc::new(ManagedIdentityAssertion::new(credential()?)))
         }
-        (AzureAssertion::KeyVaultKey { .. }, KeySettings::Static { .. }) | (AzureAssertion::ManagedIdentity, _) => {
-            Arc::new(ManagedIdentityAssertion::new(credential.clone()))
+        ClientAuthenticationSettings::KeyVaultKey { vault, name, key_id } => {
+            ClientAuthentication::Assertion(Arc::new(KeyVaultAssertion::new(&vault, name, key_id, &credential()?)?))
         }
-    })
+    };
+    Ok(RelyingPartySettings { issuer, registration, authentication, userinfo })
 }
 
 fn session_store(

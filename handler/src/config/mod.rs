@@ -20,7 +20,6 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
-use crate::oidc::RelyingPartySettings;
 use crate::proxy::{HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
@@ -31,7 +30,7 @@ pub use environment::Environment;
 pub use keys::KeySettings;
 pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
-pub use provider::AzureAssertion;
+pub use provider::{ClientAuthenticationSettings, ProviderSettings};
 use reader::{Reader, Setting};
 pub use store::{CosmosKey, StoreSettings};
 
@@ -54,10 +53,8 @@ pub struct Configuration {
     pub gateway: GatewaySettings,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
-    /// The Provider, and us there.
-    pub relying_party: RelyingPartySettings,
-    /// The client authentication that takes the place of that in `relying_party`.
-    pub assertion: Option<AzureAssertion>,
+    /// The Provider and our registration there.
+    pub provider: ProviderSettings,
     /// How long sessions live.
     pub lifetime: SessionLifetime,
     /// How long a record read from the store is believed.
@@ -130,11 +127,8 @@ impl Configuration {
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
 
-        let has_no_vault = keys.as_ref().is_some_and(|keys| matches!(keys, KeySettings::Static { .. }));
-        provider::check_vault(&mut reader, provider.as_ref().and_then(|(_, azure)| azure.as_ref()), has_no_vault);
-
         let mistakes = reader.finish();
-        let (Some(listener), Some(public_origin), Some(auth_prefix), Some(routes), Some((relying_party, assertion))) =
+        let (Some(listener), Some(public_origin), Some(auth_prefix), Some(routes), Some(provider)) =
             (listener, public_origin, auth_prefix, routes, provider)
         else {
             return Err(mistakes);
@@ -159,8 +153,7 @@ impl Configuration {
             routes,
             gateway,
             header_preset,
-            relying_party,
-            assertion,
+            provider,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,
             refresh_before: sessions.refresh_before,
