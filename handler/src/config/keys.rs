@@ -68,7 +68,13 @@ pub(super) fn read(
     let Some(url) = reader.optional(KEY_VAULT_URL) else {
         let cookie = static_keys(reader, COOKIE_KEYS, environment, warnings);
         let token = static_keys(reader, TOKEN_KEYS, environment, warnings);
-        return Some(KeySettings::Static { cookie: cookie?, token: token? });
+        let cookie = cookie?;
+        let token = token?;
+        if cookie.shares_a_key_with(&token) {
+            reader.mistake(TOKEN_KEYS, "a key has the same bytes as one of COOKIE_KEYS".to_owned());
+            return None;
+        }
+        return Some(KeySettings::Static { cookie, token });
     };
     let given = [COOKIE_KEYS, TOKEN_KEYS].into_iter().find(|setting| reader.optional(*setting).is_some());
     if let Some(setting) = given {
