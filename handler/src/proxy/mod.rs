@@ -16,6 +16,7 @@ mod routes;
 mod target;
 #[cfg(test)]
 mod tests;
+mod until;
 mod upstream;
 
 pub use self::cookies::OwnCookies;
@@ -23,6 +24,6 @@ pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
 pub use self::identity::{HeaderPreset, UnknownPreset, identity_headers};
 pub use self::pool::READ_AHEAD;
-pub use self::routes::{Access, Route, RouteError, RouteTable};
+pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
 pub use self::target::{RequestTarget, TargetError};
 pub use self::upstream::{Upstream, UpstreamError};
