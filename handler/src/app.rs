@@ -63,10 +63,10 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     let (started, id) = (Instant::now(), RequestId::of(&req));
     let target = request_target(&req);
     let destination = match &target {
-        Ok(target) => Destination::of(target.path(), &state.auth_prefix),
+        Ok(target) => Destination::of(target.path(), &state.auth_prefix, &state.routes),
         Err(_) => Destination::Nothing,
     };
-    let route = destination.route(target.as_ref().ok(), &state);
+    let route = destination.route_name();
     let incoming =
         IncomingContext { traceparent: header_text(&req, "traceparent"), tracestate: header_text(&req, "tracestate") };
     let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming);
@@ -102,14 +102,14 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
 async fn answer(
     req: &HttpRequest,
     target: RequestTarget<'_>,
-    destination: Destination,
+    destination: Destination<'_>,
     id: &RequestId,
     payload: Payload,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
     let now = state.now();
     let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(req, now).await? };
-    endpoints::answer(destination, &Request { http: req, target, now, id, passed }, payload, state).await
+    endpoints::respond(destination, &Request { http: req, target, now, id, passed }, payload, state).await
 }
 
 /// The target in the bytes that arrived. Anything but one `Host` is refused (RFC 9112 3.2).

@@ -132,13 +132,17 @@ fn exporters(configuration: &Configuration) -> Result<Option<Exporters>, Box<dyn
     Ok(Some(Exporters::start(settings, &tls, bearer)?))
 }
 
-/// `LOG`, which `Configuration` checks; the server library's own start is of no interest.
+/// `LOG`, which `Configuration` checks; by default without the server library's own start.
+///
+/// The HTTP library logs an error for each response body that ends early. The proxy logs those itself, and the end of a
+/// session is no error, so the library is muted unless `LOG` names it.
 fn log_filter(environment: &Environment) -> Targets {
-    let filter = environment.value("LOG").and_then(|filter| filter.parse().ok());
-    filter.unwrap_or_else(|| {
-        Targets::new().with_default(LevelFilter::INFO).with_target("actix_server", LevelFilter::WARN)
-    })
+    let text = environment.value("LOG").unwrap_or("info,actix_server=warn");
+    let filter: Targets = text.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    if text.contains(HTTP_LIBRARY) { filter } else { filter.with_target(HTTP_LIBRARY, LevelFilter::OFF) }
 }
+
+const HTTP_LIBRARY: &str = "actix_http";
 
 fn report(mistakes: &Mistakes) -> ExitCode {
     eprintln!("{mistakes}");

@@ -1,6 +1,7 @@
 //! What the endpoints work with: one per worker, over what all workers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -9,9 +10,9 @@ use crate::azure::{
     ManagedIdentityAssertion,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{AzureAssertion, Configuration, KeySettings, StoreSettings};
+use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, ProviderSettings, StoreSettings};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
-use crate::oidc::{ClientAssertion, ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
+use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
 use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
@@ -38,6 +39,8 @@ pub struct SharedState {
     pub login_cookies: LoginCookies,
     /// The sessions.
     pub sessions: Sessions,
+    /// The age at which a cached record is read again (`SESSION_CACHE_TTL`).
+    pub session_cache_ttl: Duration,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
     keys: Arc<dyn KeySource>,
@@ -72,14 +75,9 @@ impl SharedState {
         let tls = Arc::new(tls::client_config());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let credential = || AzureCredential::new(&configuration.identity, &tls);
-        let mut relying_party = configuration.relying_party;
-        if let Some(assertion) = &configuration.assertion {
-            let assertion = client_assertion(assertion, &configuration.keys, &credential()?)?;
-            relying_party.authentication = ClientAuthentication::Assertion(assertion);
-        }
+        let relying_party = Arc::new(relying_party(configuration.provider, credential)?);
         let keys = key_source(configuration.keys, credential, &clock)?;
         let store = session_store(configuration.store, credential)?;
-        let relying_party = Arc::new(relying_party);
         let preset = configuration.header_preset;
         let sessions = Sessions::new(SessionsSettings {
             store,
@@ -104,6 +102,7 @@ impl SharedState {
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),
             sessions,
+            session_cache_ttl: configuration.session_cache_ttl,
             is_under_functions_host,
             keys,
             clock,
@@ -164,19 +163,21 @@ fn key_source(
     })
 }
 
-fn client_assertion(
-    assertion: &AzureAssertion,
-    keys: &KeySettings,
-    credential: &AzureCredential,
-) -> Result<Arc<dyn ClientAssertion>, AccessError> {
-    Ok(match (assertion, keys) {
-        (AzureAssertion::KeyVaultKey { name, key_id }, KeySettings::KeyVault { url, .. }) => {
-            Arc::new(KeyVaultAssertion::new(url, name.clone(), key_id.clone(), credential)?)
+fn relying_party(
+    provider: ProviderSettings,
+    credential: impl Fn() -> Result<AzureCredential, AccessError>,
+) -> Result<RelyingPartySettings, AccessError> {
+    let ProviderSettings { issuer, registration, authentication, userinfo } = provider;
+    let authentication = match authentication {
+        ClientAuthenticationSettings::Known(authentication) => authentication,
+        ClientAuthenticationSettings::ManagedIdentity => {
+            ClientAuthentication::Assertion(Arc::new(ManagedIdentityAssertion::new(credential()?)))
         }
-        (AzureAssertion::KeyVaultKey { .. }, KeySettings::Static { .. }) | (AzureAssertion::ManagedIdentity, _) => {
-            Arc::new(ManagedIdentityAssertion::new(credential.clone()))
+        ClientAuthenticationSettings::KeyVaultKey { vault, name, key_id } => {
+            ClientAuthentication::Assertion(Arc::new(KeyVaultAssertion::new(&vault, name, key_id, &credential()?)?))
         }
-    })
+    };
+    Ok(RelyingPartySettings { issuer, registration, authentication, userinfo })
 }
 
 fn session_store(

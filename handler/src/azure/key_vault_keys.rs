@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::key_versions::choose;
 use super::{AccessError, KeyVault};
 use crate::clock::Clock;
-use crate::crypto::{KeyRing, KeySource, KeysUnavailable};
+use crate::crypto::{KeyError, KeyRing, KeySource, KeysUnavailable};
 use crate::telemetry::metrics;
 
 /// How long a request waits for a load.
@@ -68,7 +68,7 @@ struct Progress {
     finished: u64,
 }
 
-/// Why there are no keys although the vault answered, or never was asked.
+/// A load that failed, of one secret or of both.
 #[derive(Debug, thiserror::Error)]
 enum NoKeys {
     #[error("the vault was not asked yet")]
@@ -77,6 +77,10 @@ enum NoKeys {
     Access(String, #[source] AccessError),
     #[error("the vault's secret {0} has no version that is enabled and active")]
     NoActiveVersion(String),
+    #[error("two versions of the vault's secret {0} have the same bytes")]
+    SameBytes(String),
+    #[error("the vault's secrets {cookie} and {token} share a key")]
+    SharedKey { cookie: String, token: String },
 }
 
 impl KeyVaultKeys {
@@ -99,12 +103,14 @@ impl KeyVaultKeys {
 
     async fn load(&self) {
         self.progress.send_modify(|progress| progress.is_loading = true);
-        let cookie = ("cookie", &self.settings.cookie_key_name, &self.cookie);
-        let token = ("token", &self.settings.token_key_name, &self.token);
-        let (begun, mut outcome) = (Instant::now(), Ok(()));
-        for (purpose, name, held) in [cookie, token] {
-            outcome = outcome.and(held.take(self.fetch(purpose, name, &held.ring()).await, name));
-        }
+        let begun = Instant::now();
+        let KeyVaultKeysSettings { cookie_key_name, token_key_name, .. } = &self.settings;
+        let cookie = self.fetch("cookie", cookie_key_name, &self.cookie.ring()).await;
+        let token = self.fetch("token", token_key_name, &self.token.ring()).await;
+        let (cookie, token) = self.refuse_shared_key(cookie, token);
+        let cookie = self.cookie.take(cookie, cookie_key_name);
+        let token = self.token.take(token, token_key_name);
+        let outcome = cookie.and(token);
         let mut looked = self.looked();
         looked.failure = outcome.err();
         if looked.failure.is_none() {
@@ -133,7 +139,30 @@ impl KeyVaultKeys {
             };
             keys.push((version.kid, key));
         }
-        KeyRing::new(keys).map_err(|_| NoKeys::NoActiveVersion(name.to_owned()))
+        KeyRing::new(keys).map_err(|error| match error {
+            KeyError::SameBytes => NoKeys::SameBytes(name.to_owned()),
+            KeyError::Count { .. } | KeyError::Duplicate | KeyError::Id | KeyError::Length { .. } => {
+                NoKeys::NoActiveVersion(name.to_owned())
+            }
+        })
+    }
+
+    /// The loaded rings, unless they share a key; a secret that wasn't loaded counts with the ring in use.
+    fn refuse_shared_key(
+        &self,
+        cookie: Result<KeyRing, NoKeys>,
+        token: Result<KeyRing, NoKeys>,
+    ) -> (Result<KeyRing, NoKeys>, Result<KeyRing, NoKeys>) {
+        let cookie_in_use = self.cookie.ring();
+        let token_in_use = self.token.ring();
+        let cookie_ring = cookie.as_ref().unwrap_or(&cookie_in_use);
+        let token_ring = token.as_ref().unwrap_or(&token_in_use);
+        if !cookie_ring.shares_a_key_with(token_ring) {
+            return (cookie, token);
+        }
+        let KeyVaultKeysSettings { cookie_key_name, token_key_name, .. } = &self.settings;
+        let shared = |_| Err(NoKeys::SharedKey { cookie: cookie_key_name.clone(), token: token_key_name.clone() });
+        (cookie.and_then(shared), token.and_then(shared))
     }
 
     /// Whether no key can be sealing that we don't know: one that came after our last look doesn't seal yet.
@@ -235,18 +264,27 @@ impl Held {
                 *held = (Arc::new(KeyRing::generate()), Err(none.clone()));
                 Err(none)
             }
+            // An operator must act on it, but what was sealed before is still as safe as it was.
+            Err(error @ (NoKeys::SameBytes(_) | NoKeys::SharedKey { .. })) => {
+                tracing::error!(key.name = name, %error, are_kept = held.1.is_ok(), "keys were refused");
+                Err(keep(&mut held.1, error))
+            }
             Err(error @ (NoKeys::Access(..) | NoKeys::NotYet)) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                let are_kept = held.1.is_ok();
-                tracing::warn!(key.name = name, %error, cause, are_kept, "keys could not be loaded");
-                let unavailable = KeysUnavailable(Arc::new(error));
-                if !are_kept {
-                    held.1 = Err(unavailable.clone());
-                }
-                Err(unavailable)
+                tracing::warn!(key.name = name, %error, cause, are_kept = held.1.is_ok(), "keys could not be loaded");
+                Err(keep(&mut held.1, error))
             }
         }
     }
+}
+
+/// Keys in use survive a failed load; without any, its error is the state.
+fn keep(state: &mut Result<(), KeysUnavailable>, error: NoKeys) -> KeysUnavailable {
+    let unavailable = KeysUnavailable(Arc::new(error));
+    if state.is_err() {
+        *state = Err(unavailable.clone());
+    }
+    unavailable
 }
 
 impl fmt::Debug for KeyVaultKeys {

@@ -12,7 +12,7 @@ use super::reader::{Reader, Setting};
 use crate::azure::KeyVaultKeysSettings;
 use crate::crypto::{Key, KeyId, KeyRing};
 
-const KEY_VAULT_URL: Setting = Setting {
+pub(super) const KEY_VAULT_URL: Setting = Setting {
     name: "KEY_VAULT_URL",
     expected: "the https address of the vault that holds the keys, and then no COOKIE_KEYS and TOKEN_KEYS",
     example: "https://vault.vault.azure.net/",
@@ -68,7 +68,13 @@ pub(super) fn read(
     let Some(url) = reader.optional(KEY_VAULT_URL) else {
         let cookie = static_keys(reader, COOKIE_KEYS, environment, warnings);
         let token = static_keys(reader, TOKEN_KEYS, environment, warnings);
-        return Some(KeySettings::Static { cookie: cookie?, token: token? });
+        let cookie = cookie?;
+        let token = token?;
+        if cookie.shares_a_key_with(&token) {
+            reader.mistake(TOKEN_KEYS, "a key has the same bytes as one of COOKIE_KEYS".to_owned());
+            return None;
+        }
+        return Some(KeySettings::Static { cookie, token });
     };
     let given = [COOKIE_KEYS, TOKEN_KEYS].into_iter().find(|setting| reader.optional(*setting).is_some());
     if let Some(setting) = given {
@@ -82,15 +88,19 @@ pub(super) fn read(
     }
 }
 
-/// Plain http is no vault, not even on loopback: Azure's library sends no token over it.
 fn vault(reader: &mut Reader<'_>, text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok().filter(|url| {
-        url.scheme() == "https" && url.path() == "/" && url.query().is_none() && url.username().is_empty()
-    });
+    let url = key_vault_url(text);
     if url.is_none() {
         reader.mistake(KEY_VAULT_URL, "its value is not an https origin".to_owned());
     }
     url
+}
+
+/// An https origin. Plain http is refused on loopback too: Azure's library sends no token over it.
+pub(super) fn key_vault_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| {
+        url.scheme() == "https" && url.path() == "/" && url.query().is_none() && url.username().is_empty()
+    })
 }
 
 fn vault_keys(reader: &mut Reader<'_>) -> Option<KeyVaultKeysSettings> {

@@ -6,6 +6,7 @@ mod environment;
 mod gateway;
 mod identity;
 mod keys;
+mod listener;
 mod mistake;
 mod provider;
 mod reader;
@@ -14,13 +15,11 @@ mod sessions;
 mod store;
 mod telemetry;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
-use crate::oidc::RelyingPartySettings;
 use crate::proxy::{HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
@@ -29,8 +28,9 @@ use crate::web::GatewaySettings;
 
 pub use environment::Environment;
 pub use keys::KeySettings;
+pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
-pub use provider::AzureAssertion;
+pub use provider::{ClientAuthenticationSettings, ProviderSettings};
 use reader::{Reader, Setting};
 pub use store::{CosmosKey, StoreSettings};
 
@@ -53,10 +53,8 @@ pub struct Configuration {
     pub gateway: GatewaySettings,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
-    /// The Provider, and us there.
-    pub relying_party: RelyingPartySettings,
-    /// The client authentication that takes the place of that in `relying_party`.
-    pub assertion: Option<AzureAssertion>,
+    /// The Provider and our registration there.
+    pub provider: ProviderSettings,
     /// How long sessions live.
     pub lifetime: SessionLifetime,
     /// How long a record read from the store is believed.
@@ -75,30 +73,6 @@ pub struct Configuration {
     pub warnings: Vec<&'static str>,
 }
 
-/// Where requests come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
-    /// The Functions host, at this port of 127.0.0.1.
-    FunctionsHost(u16),
-    /// Anyone who reaches this address.
-    Address(SocketAddr),
-}
-
-impl Listener {
-    /// The address to bind.
-    #[must_use]
-    pub fn address(self) -> SocketAddr {
-        match self {
-            Self::FunctionsHost(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-            Self::Address(address) => address,
-        }
-    }
-}
-
-const FUNCTIONS_CUSTOMHANDLER_PORT: Setting =
-    Setting { name: "FUNCTIONS_CUSTOMHANDLER_PORT", expected: "a port", example: "40123" };
-const LISTEN_ADDR: Setting =
-    Setting { name: "LISTEN_ADDR", expected: "an address and a port", example: "127.0.0.1:7071" };
 const WORKERS: Setting = Setting { name: "WORKERS", expected: "a number of threads from 1 to 64", example: "2" };
 const LOG: Setting = Setting {
     name: "LOG",
@@ -135,7 +109,7 @@ impl Configuration {
     /// All mistakes, in the order of the documentation.
     pub fn read(environment: &Environment) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(environment);
-        let listener = listener(&mut reader);
+        let listener = listener::read(&mut reader);
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
         let routes = routes::read(&mut reader);
@@ -153,11 +127,8 @@ impl Configuration {
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
 
-        let has_no_vault = keys.as_ref().is_some_and(|keys| matches!(keys, KeySettings::Static { .. }));
-        provider::check_vault(&mut reader, provider.as_ref().and_then(|(_, azure)| azure.as_ref()), has_no_vault);
-
         let mistakes = reader.finish();
-        let (Some(listener), Some(public_origin), Some(auth_prefix), Some(routes), Some((relying_party, assertion))) =
+        let (Some(listener), Some(public_origin), Some(auth_prefix), Some(routes), Some(provider)) =
             (listener, public_origin, auth_prefix, routes, provider)
         else {
             return Err(mistakes);
@@ -182,8 +153,7 @@ impl Configuration {
             routes,
             gateway,
             header_preset,
-            relying_party,
-            assertion,
+            provider,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,
             refresh_before: sessions.refresh_before,
@@ -194,15 +164,6 @@ impl Configuration {
             warnings,
         })
     }
-}
-
-fn listener(reader: &mut Reader<'_>) -> Option<Listener> {
-    if reader.optional(FUNCTIONS_CUSTOMHANDLER_PORT).is_some() {
-        let port = reader.parse_or(FUNCTIONS_CUSTOMHANDLER_PORT, 0, |text| text.parse().ok());
-        return port.map(Listener::FunctionsHost);
-    }
-    let default = SocketAddr::from(([127, 0, 0, 1], 7071));
-    reader.parse_or(LISTEN_ADDR, default, |text| text.parse().ok()).map(Listener::Address)
 }
 
 fn public_origin(reader: &mut Reader<'_>) -> Option<PublicOrigin> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::keys::key_vault_name;
+use super::keys::{KEY_VAULT_URL, key_vault_name, key_vault_url};
 use super::reader::{Reader, Setting};
-use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, RelyingPartySettings, ResponseMode};
+use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, ResponseMode};
 use crate::public_origin::PublicOrigin;
 use crate::transport_security::is_https_or_loopback;
 
@@ -63,31 +63,42 @@ enum Method {
     None,
 }
 
-/// A client authentication that Azure helps with, and that the composition completes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AzureAssertion {
-    /// The managed identity's token (`CLIENT_AUTH_METHOD=managed_identity`).
-    ManagedIdentity,
-    /// A key of the vault of `KEY_VAULT_URL` signs.
-    KeyVaultKey {
-        /// The key.
-        name: String,
-        /// What the Provider calls its public half.
-        key_id: Option<String>,
-    },
+/// The Provider, our registration there, and the client authentication.
+#[derive(Debug)]
+pub struct ProviderSettings {
+    /// The issuer, exactly as it names itself (`OIDC_ISSUER_URL`).
+    pub issuer: String,
+    /// Our registration at the Provider.
+    pub registration: ClientRegistration,
+    /// The client authentication at the Provider's endpoints.
+    pub authentication: ClientAuthenticationSettings,
+    /// True if UserInfo is requested at sign-in and after a refresh.
+    pub userinfo: bool,
 }
 
-/// How we authenticate: completely known, or with Azure's help.
-enum Authentication {
+/// The client authentication: complete, or signed by a service of Azure.
+#[derive(Debug)]
+pub enum ClientAuthenticationSettings {
+    /// A secret or key of the settings, or none.
     Known(ClientAuthentication),
-    Azure(AzureAssertion),
+    /// The managed identity's token (`CLIENT_AUTH_METHOD=managed_identity`).
+    ManagedIdentity,
+    /// A key of a vault signs (`CLIENT_KEY_NAME`).
+    KeyVaultKey {
+        /// The vault of `KEY_VAULT_URL`.
+        vault: Url,
+        /// The key's name in it.
+        name: String,
+        /// The Provider's name for the public half (`CLIENT_KEY_ID`).
+        key_id: Option<String>,
+    },
 }
 
 pub(super) fn read(
     reader: &mut Reader<'_>,
     origin: Option<&PublicOrigin>,
     auth_prefix: Option<&str>,
-) -> Option<(RelyingPartySettings, Option<AzureAssertion>)> {
+) -> Option<ProviderSettings> {
     let issuer = issuer(reader);
     let client_id = reader.required(CLIENT_ID);
     let authentication = authentication(reader);
@@ -105,21 +116,7 @@ pub(super) fn read(
         scopes: scopes?,
         response_mode: response_mode?,
     };
-    let (authentication, azure) = match authentication? {
-        Authentication::Known(authentication) => (authentication, None),
-        Authentication::Azure(assertion) => (ClientAuthentication::None, Some(assertion)),
-    };
-    Some((RelyingPartySettings { issuer: issuer?, registration, authentication, userinfo: userinfo? }, azure))
-}
-
-/// A key that signs in a vault needs a vault.
-pub(super) fn check_vault(reader: &mut Reader<'_>, assertion: Option<&AzureAssertion>, has_no_vault: bool) {
-    match assertion {
-        Some(AzureAssertion::KeyVaultKey { .. }) if has_no_vault => {
-            reader.mistake(CLIENT_KEY_NAME, "KEY_VAULT_URL is not set".to_owned());
-        }
-        Some(AzureAssertion::KeyVaultKey { .. } | AzureAssertion::ManagedIdentity) | None => {}
-    }
+    Some(ProviderSettings { issuer: issuer?, registration, authentication: authentication?, userinfo: userinfo? })
 }
 
 /// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.
@@ -134,7 +131,7 @@ fn issuer(reader: &mut Reader<'_>) -> Option<String> {
     is_usable.then(|| text.to_owned())
 }
 
-fn authentication(reader: &mut Reader<'_>) -> Option<Authentication> {
+fn authentication(reader: &mut Reader<'_>) -> Option<ClientAuthenticationSettings> {
     let secret = reader.optional(CLIENT_SECRET).map(|secret| Zeroizing::new(secret.to_owned()));
     if secret.as_ref().is_some_and(|secret| secret.starts_with("@Microsoft.KeyVault(")) {
         let problem = "App Service could not replace the reference: the secret isn't in the vault, or the identity may not read it";
@@ -150,12 +147,12 @@ fn authentication(reader: &mut Reader<'_>) -> Option<Authentication> {
         "none" => Some(Method::None),
         _ => None,
     })?;
-    let known = |authentication| Some(Authentication::Known(authentication));
+    let known = |authentication| Some(ClientAuthenticationSettings::Known(authentication));
     match (method, secret) {
         (Method::Basic, Some(secret)) => known(ClientAuthentication::ClientSecretBasic(secret)),
         (Method::Post, Some(secret)) => known(ClientAuthentication::ClientSecretPost(secret)),
         (Method::PrivateKeyJwt, None) => private_key_jwt(reader),
-        (Method::ManagedIdentity, None) => Some(Authentication::Azure(AzureAssertion::ManagedIdentity)),
+        (Method::ManagedIdentity, None) => Some(ClientAuthenticationSettings::ManagedIdentity),
         (Method::None, None) => known(ClientAuthentication::None),
         (Method::Basic | Method::Post, None) => {
             reader.mistake(CLIENT_SECRET, "it is not set, and CLIENT_AUTH_METHOD needs it".to_owned());
@@ -168,18 +165,23 @@ fn authentication(reader: &mut Reader<'_>) -> Option<Authentication> {
     }
 }
 
-fn private_key_jwt(reader: &mut Reader<'_>) -> Option<Authentication> {
+fn private_key_jwt(reader: &mut Reader<'_>) -> Option<ClientAuthenticationSettings> {
     let key_id = reader.optional(CLIENT_KEY_ID).map(str::to_owned);
     match (reader.optional(CLIENT_PRIVATE_KEY), reader.optional(CLIENT_KEY_NAME)) {
         (Some(pem), None) => {
             let pem = Zeroizing::new(pem.replace("\\n", "\n"));
             let key = PrivateKeyJwt::from_pem(&pem, key_id);
             let key = key.map_err(|error| reader.mistake(CLIENT_PRIVATE_KEY, format!("it is {error}"))).ok()?;
-            Some(Authentication::Known(ClientAuthentication::Assertion(Arc::new(key))))
+            Some(ClientAuthenticationSettings::Known(ClientAuthentication::Assertion(Arc::new(key))))
         }
         (None, Some(_)) => {
             let name = reader.parse_or(CLIENT_KEY_NAME, String::new(), key_vault_name)?;
-            Some(Authentication::Azure(AzureAssertion::KeyVaultKey { name, key_id }))
+            let Some(vault) = reader.optional(KEY_VAULT_URL) else {
+                reader.mistake(CLIENT_KEY_NAME, "KEY_VAULT_URL is not set".to_owned());
+                return None;
+            };
+            let vault = key_vault_url(vault)?; // `keys` reports a URL that can't be used
+            Some(ClientAuthenticationSettings::KeyVaultKey { vault, name, key_id })
         }
         (None, None) => {
             let problem = "neither it nor CLIENT_KEY_NAME is set, and CLIENT_AUTH_METHOD needs one";

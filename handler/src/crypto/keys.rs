@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::base64url;
@@ -58,6 +59,11 @@ impl Key {
     pub(super) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// True if both are the same 256 bits, compared in constant time.
+    fn has_bytes_of(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
 }
 
 impl fmt::Debug for Key {
@@ -87,6 +93,9 @@ pub enum KeyError {
     /// Two keys of the ring share an identifier.
     #[error("two keys share an identifier")]
     Duplicate,
+    /// Two keys of the ring have the same bytes: a rotation that rotates nothing.
+    #[error("two keys have the same bytes")]
+    SameBytes,
 }
 
 /// The one or two keys in use for one purpose; the first seals.
@@ -97,11 +106,12 @@ impl KeyRing {
     /// A ring of the given keys, the one that seals first.
     ///
     /// # Errors
-    /// When there are none or more than two, or two of the same identifier.
+    /// When there are none or more than two, or two of the same identifier or of the same bytes.
     pub fn new(sealing_first: Vec<(KeyId, Key)>) -> Result<Self, KeyError> {
         match sealing_first.as_slice() {
             [_] => Ok(Self(sealing_first)),
             [(first, _), (second, _)] if first == second => Err(KeyError::Duplicate),
+            [(_, first), (_, second)] if first.has_bytes_of(second) => Err(KeyError::SameBytes),
             [_, _] => Ok(Self(sealing_first)),
             other => Err(KeyError::Count { found: other.len() }),
         }
@@ -119,6 +129,12 @@ impl KeyRing {
     pub fn sealing(&self) -> (&KeyId, &Key) {
         let (id, key) = &self.0[0];
         (id, key)
+    }
+
+    /// True if a key of this ring has the bytes of one of the other: two purposes need two keys (NIST SP 800-57 5.2).
+    #[must_use]
+    pub fn shares_a_key_with(&self, other: &Self) -> bool {
+        self.0.iter().any(|(_, ours)| other.0.iter().any(|(_, theirs)| ours.has_bytes_of(theirs)))
     }
 
     /// The key of this identifier, if it still opens anything.
@@ -189,6 +205,25 @@ mod tests {
         assert_eq!(KeyRing::new(three).unwrap_err(), KeyError::Count { found: 3 });
         let twins = vec![(id("a"), key()), (id("a"), key())];
         assert_eq!(KeyRing::new(twins).unwrap_err(), KeyError::Duplicate);
+    }
+
+    #[test]
+    fn a_ring_of_the_same_bytes_under_two_names_is_refused() {
+        let same = Key::generate();
+
+        let refused = KeyRing::new(vec![(id("a"), same.clone()), (id("b"), same)]).unwrap_err();
+
+        assert_eq!(refused, KeyError::SameBytes);
+    }
+
+    #[test]
+    fn two_rings_share_a_key_by_its_bytes_and_not_by_its_name() {
+        let same = Key::generate();
+        let ring = |name: &str, key: &Key| KeyRing::new(vec![(id("k1"), Key::generate()), (id(name), key.clone())]);
+        let ring = ring("k2", &same).unwrap();
+
+        assert!(ring.shares_a_key_with(&KeyRing::new(vec![(id("other"), same)]).unwrap()));
+        assert!(!ring.shares_a_key_with(&KeyRing::new(vec![(id("k1"), Key::generate())]).unwrap()));
     }
 
     #[test]

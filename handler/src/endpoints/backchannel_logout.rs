@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Payload;
 
-use super::{Request, form};
+use super::request::{Request, form};
 use crate::oidc::LogoutToken;
 use crate::state::AppState;
 use crate::telemetry::metrics;

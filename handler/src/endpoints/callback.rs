@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::Payload;
 
-use super::{Request, form, return_url, see_other};
+use super::redirect::see_other;
+use super::request::{Request, form, return_url};
 use crate::oidc::AuthorizationResponse;
 use crate::return_url::ReturnUrl;
 use crate::state::AppState;
@@ -21,7 +22,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
         return login_unknown(request, state).await;
     };
     let (replaced, pending) = (remembered.replaces(), remembered.pending);
-    let return_url = return_url(Some(pending.return_url()), state).unwrap_or_else(ReturnUrl::root);
+    let return_url = return_url(Some(pending.return_url()), &state.auth_prefix).unwrap_or_else(ReturnUrl::root);
 
     let signed_in = state.sessions.sign_in(response, pending, state.relying_party.clone()).await;
     let ticket = match signed_in {

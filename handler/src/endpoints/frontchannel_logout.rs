@@ -7,7 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use url::Url;
 
-use super::Request;
+use super::request::Request;
 use crate::state::AppState;
 use crate::telemetry::metrics;
 use crate::web::Error;

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde_json::json;
 
-use super::Request;
+use super::request::Request;
 use crate::state::AppState;
 
 /// The process answers.

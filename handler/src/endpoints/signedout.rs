@@ -3,13 +3,14 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::{Request, return_url, see_other};
+use super::redirect::see_other;
+use super::request::{Request, return_url};
 use crate::state::AppState;
 use crate::web::{Link, Page};
 
 /// The page, or the path that the sign-out was asked to end at (it travels as `state`, and is checked again).
 pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse {
-    if let Some(return_url) = return_url(request.query("state").as_deref(), state) {
+    if let Some(return_url) = return_url(request.query("state").as_deref(), &state.auth_prefix) {
         return see_other(return_url.as_str(), []);
     }
     let signin = state.path("signin");

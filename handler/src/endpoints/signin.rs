@@ -5,7 +5,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::{Request, return_url, see_other};
+use super::redirect::see_other;
+use super::request::{Request, return_url};
 use crate::oidc::LoginHints;
 use crate::return_url::ReturnUrl;
 use crate::state::AppState;
@@ -18,7 +19,8 @@ pub(super) async fn signin(request: &Request<'_>, state: &AppState) -> Result<Ht
     }
     let query = request.target.query().unwrap_or_default();
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let return_url = return_url(request.query("redirect").as_deref(), state).unwrap_or_else(ReturnUrl::root);
+    let return_url =
+        return_url(request.query("redirect").as_deref(), &state.auth_prefix).unwrap_or_else(ReturnUrl::root);
     let hints = LoginHints::from_query(&pairs);
     let begun = state.relying_party.begin_login(return_url.as_str(), &hints, request.now).await;
     let (authorization, pending) = begun.map_err(|error| Error::Provider { error, return_url })?;

@@ -7,7 +7,8 @@ use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode, header};
 use serde_json::json;
 
-use super::{Request, return_url, see_other};
+use super::redirect::see_other;
+use super::request::{Request, return_url};
 use crate::return_url::ReturnUrl;
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -30,7 +31,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
         request.id = request.id.as_str(), "someone signed out");
 
     metrics::sign_out("person", 1);
-    let return_url = return_url(request.query("redirect").as_deref(), state);
+    let return_url = return_url(request.query("redirect").as_deref(), &state.auth_prefix);
     let id_token = part.and_then(|part| part.id_token);
     let location = after_sign_out(id_token.as_deref().map(String::as_str), return_url.as_ref(), request, state).await;
     if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {

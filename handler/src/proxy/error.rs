@@ -1,9 +1,9 @@
-//! Why a request got no answer from its Upstream.
+//! A request without a response from its Upstream.
 
 use std::error::Error as StdError;
 use std::io;
 
-/// Why a request could not be forwarded; no byte of an answer has reached the client yet.
+/// A request that could not be forwarded; no byte of a response has reached the client yet.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
     /// The Upstream could not be connected to, in time or at all.
@@ -18,6 +18,9 @@ pub enum ForwardError {
     /// The request can't be forwarded as it is, or its client stopped sending it.
     #[error("the request cannot be forwarded: {0}")]
     BadRequest(&'static str),
+    /// `ForwardRequest::until` completed; the Upstream may have received the request, whole or in part.
+    #[error("the exchange was cut before the response")]
+    Cut,
 }
 
 impl ForwardError {
@@ -29,6 +32,7 @@ impl ForwardError {
             Self::Timeout => "upstream_timeout",
             Self::Broken(_) => "upstream_broken",
             Self::BadRequest(_) => "bad_request",
+            Self::Cut => "exchange_cut",
         }
     }
 }

@@ -15,17 +15,20 @@ use actix_web::body::{BodySize, BoxBody};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Payload;
+use futures_core::future::LocalBoxFuture;
 use hyper::body::{Body as _, Incoming};
 use hyper::header as up;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::body::{NoBody, RequestBody, ResponseBody, Upload};
 use super::cookies::OwnCookies;
 use super::error::ForwardError;
 use super::headers;
 use super::pool::{self, Connection, Pool};
+use super::request_body::{RequestBody, Upload};
+use super::response_body::{NoBody, ResponseBody};
 use super::target::RequestTarget;
+use super::until::Until;
 use super::upstream::Upstream;
 
 /// A request to forward without its body, and what is said about it besides what the client said.
@@ -40,8 +43,11 @@ pub struct ForwardRequest<'a> {
     pub injected: Vec<(up::HeaderName, up::HeaderValue)>,
     /// The cookies no Upstream may see or set.
     pub own_cookies: &'a OwnCookies,
-    /// Whether the answer belongs to a signed-in person and must stay out of shared caches.
+    /// True if the response belongs to a signed-in person and must stay out of shared caches.
     pub authenticated: bool,
+    /// Cuts the exchange when it completes, wherever it is: no response head then, or an incomplete message.
+    /// Polled only once the exchange waits.
+    pub until: Option<LocalBoxFuture<'static, ()>>,
 }
 
 /// How long a forwarder waits, for what.
@@ -53,6 +59,8 @@ pub struct ForwarderSettings {
     pub response_timeout: Duration,
     /// For the next request on an idle connection.
     pub idle_timeout: Duration,
+    /// For the response head before [`ForwardRequest::until`] is polled: most are there by then.
+    pub unchecked: Duration,
 }
 
 impl Default for ForwarderSettings {
@@ -62,6 +70,7 @@ impl Default for ForwarderSettings {
             // The Functions host gives up after 240 s; we want to be the one who explains.
             response_timeout: Duration::from_secs(230),
             idle_timeout: Duration::from_secs(60),
+            unchecked: Duration::from_secs(1),
         }
     }
 }
@@ -74,11 +83,12 @@ pub struct Forwarder {
     settings: ForwarderSettings,
 }
 
-/// Why an exchange ended without a response head.
-enum Lost {
+/// An exchange that ended without a response head.
+enum ExchangeError {
     Unsent(Box<hyper::Request<RequestBody>>),
     Sent(hyper::Error),
     Late,
+    Cut,
 }
 
 impl Forwarder {
@@ -97,9 +107,11 @@ impl Forwarder {
     pub async fn forward(
         &self,
         upstream: &Upstream,
-        request: &ForwardRequest<'_>,
+        mut request: ForwardRequest<'_>,
         payload: Payload,
     ) -> Result<HttpResponse, ForwardError> {
+        let mut until = Until::new(request.until.take());
+        let request = &request;
         let (mut body, upload) = request_body(request.headers, payload)?;
         let mut message = head(upstream, request, &mut body)?;
         // RFC 9110 9.2.2: only what is safe to repeat, and only when there is no body to repeat.
@@ -113,17 +125,17 @@ impl Forwarder {
                 Some(connection) => connection,
                 None => self.connect(upstream).await?,
             };
-            match self.exchange(&mut connection, message, upload.as_deref()).await {
-                Ok(response) => return self.answer(response, connection, upload, request),
-                Err(Lost::Unsent(unsent)) if was_pooled => {
+            match self.exchange(&mut connection, message, upload.as_deref(), &mut until).await {
+                Ok(response) => return self.respond(response, connection, upload, until, request),
+                Err(ExchangeError::Unsent(unsent)) if was_pooled => {
                     message = *unsent;
                     pooled = self.pool.take(upstream);
                 }
-                Err(Lost::Sent(error)) if was_pooled && may_resend && !error.is_parse() => {
+                Err(ExchangeError::Sent(error)) if was_pooled && may_resend && !error.is_parse() => {
                     may_resend = false;
                     message = head(upstream, request, &mut RequestBody::Empty)?;
                 }
-                Err(lost) => return Err(failure(lost, upload.as_deref())),
+                Err(error) => return Err(failure(error, upload.as_deref())),
             }
         }
     }
@@ -141,28 +153,59 @@ impl Forwarder {
         connection: &mut Connection,
         message: hyper::Request<RequestBody>,
         upload: Option<&Upload>,
-    ) -> Result<hyper::Response<Incoming>, Lost> {
+        until: &mut Until,
+    ) -> Result<hyper::Response<Incoming>, ExchangeError> {
         let sent = connection.sender.try_send_request(message);
-        match within(self.settings.response_timeout, upload, sent).await {
-            None => Err(Lost::Late),
-            Some(Ok(response)) => Ok(response),
-            Some(Err(mut error)) => Err(match error.take_message() {
-                Some(unsent) => Lost::Unsent(Box::new(unsent)),
-                None => Lost::Sent(error.into_error()),
+        match self.within_limits(upload, until, sent).await? {
+            Ok(response) => Ok(response),
+            Err(mut error) => Err(match error.take_message() {
+                Some(unsent) => ExchangeError::Unsent(Box::new(unsent)),
+                None => ExchangeError::Sent(error.into_error()),
             }),
         }
     }
 
-    fn answer(
+    /// The output of `work`, if it is there within the response timeout from the upload's last progress on and before
+    /// `until` completes.
+    async fn within_limits<F: Future>(
+        &self,
+        upload: Option<&Upload>,
+        until: &mut Until,
+        work: F,
+    ) -> Result<F::Output, ExchangeError> {
+        let mut work = pin!(work);
+        let limit = self.settings.response_timeout;
+        let start = Instant::now();
+        if until.is_given()
+            && let Ok(done) = timeout_at((start + self.settings.unchecked.min(limit)).into(), &mut work).await
+        {
+            return Ok(done);
+        }
+        let mut deadline = start + limit;
+        loop {
+            let waited = until.or(timeout_at(deadline.into(), &mut work)).await.ok_or(ExchangeError::Cut)?;
+            if let Ok(done) = waited {
+                return Ok(done);
+            }
+            let later = upload.map(|upload| upload.last_progress.get() + limit).ok_or(ExchangeError::Late)?;
+            if later <= Instant::now() {
+                return Err(ExchangeError::Late);
+            }
+            deadline = later;
+        }
+    }
+
+    fn respond(
         &self,
         response: hyper::Response<Incoming>,
         connection: Connection,
         upload: Option<Rc<Upload>>,
+        until: Until,
         request: &ForwardRequest<'_>,
     ) -> Result<HttpResponse, ForwardError> {
         let (head, incoming) = response.into_parts();
         let status = StatusCode::from_u16(head.status.as_u16());
-        // We never ask for an upgrade, so 101 is no answer to anything (RFC 9110 15.2.2).
+        // We never ask for an upgrade, so 101 responds to nothing (RFC 9110 15.2.2).
         let status = status.ok().filter(|status| !status.is_informational());
         let status = status.ok_or_else(|| ForwardError::Broken("an unusable status".into()))?;
         // RFC 9112 6.3: chunks win over a length.
@@ -179,51 +222,35 @@ impl Forwarder {
                 .map_or(BodySize::Stream, BodySize::Sized),
         };
         let is_over = incoming.is_end_stream();
-        let mut body =
-            ResponseBody { incoming, size, connection: Some(connection), upload, pool: Rc::clone(&self.pool) };
+        let mut body = ResponseBody::new(incoming, size, connection, upload, Rc::clone(&self.pool), until);
         if is_over {
             body.release();
         }
         let body = if has_no_body { BoxBody::new(NoBody) } else { BoxBody::new(body) };
 
-        let mut answer = HttpResponse::with_body(status, body);
-        headers::copy_response(&head.headers, request.own_cookies, answer.headers_mut());
+        let mut response = HttpResponse::with_body(status, body);
+        headers::copy_response(&head.headers, request.own_cookies, response.headers_mut());
         if status == StatusCode::NOT_MODIFIED
             && let Some(Ok(length)) = length.map(|value| HeaderValue::from_bytes(value.as_bytes()))
         {
-            answer.headers_mut().insert(actix_web::http::header::CONTENT_LENGTH, length);
+            response.headers_mut().insert(actix_web::http::header::CONTENT_LENGTH, length);
         }
         if request.authenticated {
-            headers::forbid_shared_caching(answer.headers_mut());
+            headers::forbid_shared_caching(response.headers_mut());
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// Waits at most `limit` from the last progress of the upload on; `None` is too late.
-async fn within<F: Future>(limit: Duration, upload: Option<&Upload>, work: F) -> Option<F::Output> {
-    let mut work = pin!(work);
-    let mut deadline = Instant::now() + limit;
-    loop {
-        if let Ok(done) = timeout_at(deadline.into(), &mut work).await {
-            return Some(done);
-        }
-        let later = upload.map(|upload| upload.last_progress.get() + limit)?;
-        if later <= Instant::now() {
-            return None;
-        }
-        deadline = later;
-    }
-}
-
-fn failure(lost: Lost, upload: Option<&Upload>) -> ForwardError {
+fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardError {
     if upload.is_some_and(|upload| upload.is_broken.get()) {
         return ForwardError::BadRequest("the request body ended early");
     }
-    match lost {
-        Lost::Late => ForwardError::Timeout,
-        Lost::Sent(error) => ForwardError::Broken(error.into()),
-        Lost::Unsent(_) => ForwardError::Broken("the connection closed at once".into()),
+    match error {
+        ExchangeError::Late => ForwardError::Timeout,
+        ExchangeError::Cut => ForwardError::Cut,
+        ExchangeError::Sent(error) => ForwardError::Broken(error.into()),
+        ExchangeError::Unsent(_) => ForwardError::Broken("the connection closed at once".into()),
     }
 }
 

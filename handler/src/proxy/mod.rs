@@ -3,7 +3,6 @@
 //! Knows nothing of sign-in, sessions or tokens: whoever calls `Forwarder::forward` has already decided
 //! that the request may pass, and says which headers speak for it.
 
-mod body;
 mod cookies;
 mod early_answer;
 mod error;
@@ -11,10 +10,13 @@ mod forward;
 mod headers;
 mod identity;
 mod pool;
+mod request_body;
+mod response_body;
 mod routes;
 mod target;
 #[cfg(test)]
 mod tests;
+mod until;
 mod upstream;
 
 pub use self::cookies::OwnCookies;
@@ -22,6 +24,6 @@ pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
 pub use self::identity::{HeaderPreset, UnknownPreset, identity_headers};
 pub use self::pool::READ_AHEAD;
-pub use self::routes::{Access, Route, RouteError, RouteTable};
+pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
 pub use self::target::{RequestTarget, TargetError};
 pub use self::upstream::{Upstream, UpstreamError};

@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::body::RequestBody;
 use super::early_answer::EarlyAnswer;
+use super::request_body::RequestBody;
 use super::upstream::Upstream;
 
 /// How many idle connections to one Upstream a worker keeps.
@@ -139,7 +139,7 @@ mod tests {
     use bytes::Bytes;
     use futures_util::stream;
 
-    use super::super::body::Upload;
+    use super::super::request_body::Upload;
     use super::*;
 
     const PIECE: usize = 4 * 1024;

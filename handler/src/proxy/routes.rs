@@ -21,6 +21,7 @@ pub struct Route {
     path: String,
     upstream: Arc<Upstream>,
     access: Access,
+    streams: Streams,
 }
 
 /// Who may use a route.
@@ -33,11 +34,21 @@ pub enum Access {
     Anonymous,
 }
 
-/// What is wrong with a route table.
+/// The end of requests and responses that still stream when their session ends; anonymous routes have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Streams {
+    /// They are cut.
+    #[default]
+    End,
+    /// They go on to their own end.
+    Outlive,
+}
+
+/// A mistake in a route table.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// It isn't a JSON list of objects with the members we know.
-    #[error("the routes are not a JSON list of {{path, upstream, access}}")]
+    #[error("the routes are not a JSON list of {{path, upstream, access, streams}}")]
     Json(#[source] serde_json::Error),
     /// The list is empty: nothing could be reached.
     #[error("there is no route")]
@@ -51,6 +62,9 @@ pub enum RouteError {
     /// `access` is neither `session` nor `anonymous`.
     #[error("the access {0:?} is neither session nor anonymous")]
     Access(String),
+    /// `streams` is neither `end` nor `outlive`.
+    #[error("the streams {0:?} is neither end nor outlive")]
+    Streams(String),
     /// An Upstream isn't usable.
     #[error("the upstream of the route {path:?} is not usable")]
     Upstream {
@@ -68,10 +82,11 @@ struct RouteRow {
     path: String,
     upstream: String,
     access: Option<String>,
+    streams: Option<String>,
 }
 
 impl RouteTable {
-    /// Reads a JSON list of `{"path", "upstream", "access"}`; access is `session` when it isn't given.
+    /// Reads a JSON list of `{"path", "upstream", "access", "streams"}`; access is `session` and streams `end` by default.
     ///
     /// # Errors
     /// The first mistake found.
@@ -84,14 +99,15 @@ impl RouteTable {
             if routes.iter().any(|route| route.path == path) {
                 return Err(RouteError::Duplicate(row.path));
             }
-            let access = row.access.map_or(Ok(Access::Session), |access| access.parse())?;
+            let access = row.access.map_or(Ok(Access::default()), |access| access.parse())?;
+            let streams = row.streams.map_or(Ok(Streams::default()), |streams| streams.parse())?;
             // Routes to one URL share its connections.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
                 None => upstream(&row.path, &row.upstream)?,
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
-            routes.push(Route { path, upstream, access });
+            routes.push(Route { path, upstream, access, streams });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
@@ -105,7 +121,8 @@ impl RouteTable {
     /// # Errors
     /// When the URL is no Upstream.
     pub fn single(url: &str) -> Result<Self, RouteError> {
-        let route = Route { path: "/".to_owned(), upstream: upstream("/", url)?, access: Access::Session };
+        let upstream = upstream("/", url)?;
+        let route = Route { path: "/".to_owned(), upstream, access: Access::Session, streams: Streams::End };
         Ok(Self { routes: vec![route] })
     }
 
@@ -152,6 +169,12 @@ impl Route {
     pub fn access(&self) -> Access {
         self.access
     }
+
+    /// The end of its streams.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        self.streams
+    }
 }
 
 impl FromStr for Access {
@@ -162,6 +185,18 @@ impl FromStr for Access {
             "session" => Ok(Self::Session),
             "anonymous" => Ok(Self::Anonymous),
             _ => Err(RouteError::Access(text.to_owned())),
+        }
+    }
+}
+
+impl FromStr for Streams {
+    type Err = RouteError;
+
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        match text {
+            "end" => Ok(Self::End),
+            "outlive" => Ok(Self::Outlive),
+            _ => Err(RouteError::Streams(text.to_owned())),
         }
     }
 }
@@ -307,6 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn streams_end_with_their_session_unless_the_route_says_otherwise() {
+        let table = RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a"},
+                {"path":"/end","upstream":"http://a","streams":"end"},
+                {"path":"/events","upstream":"http://a","streams":"outlive"}]"#,
+        )
+        .unwrap();
+
+        let streams = |path: &str| table.find(path).unwrap().streams();
+
+        assert_eq!([streams("/"), streams("/end"), streams("/events")], [Streams::End, Streams::End, Streams::Outlive]);
+    }
+
+    #[test]
     fn tables_with_a_mistake_are_refused() {
         for (json, why) in [
             ("", "no JSON"),
@@ -316,6 +365,7 @@ mod tests {
             (r#"[{"upstream":"http://a"}]"#, "no path"),
             (r#"[{"path":"/","upstream":"http://a","acess":"anonymous"}]"#, "an unknown member"),
             (r#"[{"path":"/","upstream":"http://a","access":"public"}]"#, "an unknown access"),
+            (r#"[{"path":"/","upstream":"http://a","streams":"survive"}]"#, "an unknown end of streams"),
             (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
             (r#"[{"path":"/a//b","upstream":"http://a"}]"#, "an empty segment"),
             (r#"[{"path":"/a/../b","upstream":"http://a"}]"#, "a dot segment"),

@@ -1,20 +1,28 @@
 //! How forwarding behaves on the wire: a real server, raw Upstreams, all on loopback.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt, web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 use super::*;
+use futures_core::future::LocalBoxFuture;
+
+/// Cuts the next exchange when its sender sends; none cuts nothing.
+type Cut = Arc<Mutex<Option<oneshot::Receiver<()>>>>;
 
 async fn relay(
     req: HttpRequest,
     payload: web::Payload,
     to: web::Data<Upstream>,
     by: web::Data<Forwarder>,
+    cut: web::Data<Cut>,
 ) -> HttpResponse {
+    let cut = cut.lock().unwrap().take();
     let own_cookies = OwnCookies::new(vec!["session".to_owned()]);
     let request = ForwardRequest {
         method: req.method(),
@@ -23,8 +31,13 @@ async fn relay(
         injected: Vec::new(),
         own_cookies: &own_cookies,
         authenticated: false,
+        until: cut.map(|cut| -> LocalBoxFuture<'static, ()> {
+            Box::pin(async {
+                cut.await.unwrap();
+            })
+        }),
     };
-    match by.forward(&to, &request, payload).await {
+    match by.forward(&to, request, payload).await {
         Ok(answer) => answer,
         Err(error) => HttpResponse::BadGateway().body(error.code()),
     }
@@ -52,6 +65,12 @@ async fn patient_proxy(connections: Vec<Vec<&'static str>>, settings: ForwarderS
             }
         }
     });
+    TcpStream::connect(serve(url, settings, None)).await.unwrap()
+}
+
+/// A proxy before the Upstream at `url`; the address of the proxy.
+fn serve(url: String, settings: ForwarderSettings, cut: Option<oneshot::Receiver<()>>) -> SocketAddr {
+    let cut: Cut = Arc::new(Mutex::new(cut));
     let server = HttpServer::new(move || {
         let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -60,13 +79,14 @@ async fn patient_proxy(connections: Vec<Vec<&'static str>>, settings: ForwarderS
             .with_no_client_auth();
         App::new()
             .app_data(web::Data::new(Upstream::parse(&url).unwrap()))
+            .app_data(web::Data::new(Arc::clone(&cut)))
             .app_data(web::Data::new(Forwarder::new(Arc::new(tls), settings)))
             .default_service(web::to(relay))
     });
     let server = server.workers(1).bind("127.0.0.1:0").unwrap();
     let address = server.addrs()[0];
     rt::spawn(server.run());
-    TcpStream::connect(address).await.unwrap()
+    address
 }
 
 async fn ask(client: &mut TcpStream, request: &str) -> String {
@@ -160,4 +180,116 @@ async fn an_upstream_that_says_nothing_is_given_up() {
     let answer = ask(&mut client, LAST).await;
 
     assert!(answer.ends_with("upstream_timeout"), "{answer}");
+}
+
+/// An exchange that the test can cut: the client's socket, and the Upstream's after it has read `request`.
+struct CuttableExchange {
+    client: TcpStream,
+    upstream: TcpStream,
+    cut: oneshot::Sender<()>,
+}
+
+impl CuttableExchange {
+    async fn begin(request: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let settings = ForwarderSettings { unchecked: Duration::ZERO, ..ForwarderSettings::default() };
+        let (cut, receiver) = oneshot::channel();
+        let mut client = TcpStream::connect(serve(url, settings, Some(receiver))).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        read_through(&mut upstream, &request[request.find("\r\n\r\n").unwrap()..]).await;
+        Self { client, upstream, cut }
+    }
+
+    /// Lets the Upstream send `response`, cuts once the client has read its end, and returns all that follows.
+    async fn cut_after(mut self, response: &str) -> String {
+        self.upstream.write_all(response.as_bytes()).await.unwrap();
+        read_through(&mut self.client, &response[response.len() - 2..]).await;
+        self.cut.send(()).unwrap();
+        let mut rest = String::new();
+        self.client.read_to_string(&mut rest).await.unwrap();
+        self.upstream.read_to_end(&mut Vec::new()).await.unwrap(); // the end of its connection
+        rest
+    }
+}
+
+async fn read_through(socket: &mut TcpStream, end: &str) {
+    let mut seen = Vec::new();
+    while !seen.windows(end.len()).any(|part| part == end.as_bytes()) {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0, "{}", String::from_utf8_lossy(&seen));
+    }
+}
+
+const UPLOAD: &str = "POST / HTTP/1.1\r\nHost: p\r\nContent-Length: 99\r\n\r\nxy";
+
+#[actix_web::test]
+async fn an_event_stream_that_is_cut_never_looks_complete() {
+    let exchange = CuttableExchange::begin(GET).await;
+
+    let rest = exchange.cut_after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevnt").await;
+
+    assert!(!rest.contains("0\r\n\r\n"), "{rest:?}");
+}
+
+#[actix_web::test]
+async fn a_download_that_is_cut_is_shorter_than_its_length() {
+    let exchange = CuttableExchange::begin(GET).await;
+
+    let rest = exchange.cut_after("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nok").await;
+
+    assert_eq!(rest, "");
+}
+
+#[actix_web::test]
+async fn an_upload_that_is_cut_before_the_response_head_gets_an_error() {
+    let CuttableExchange { mut client, mut upstream, cut } = CuttableExchange::begin(UPLOAD).await;
+
+    cut.send(()).unwrap();
+
+    read_through(&mut client, "exchange_cut").await;
+    upstream.read_to_end(&mut Vec::new()).await.unwrap(); // the end of its connection
+}
+
+#[actix_web::test]
+async fn a_request_that_waits_for_its_response_head_is_cut() {
+    let CuttableExchange { mut client, mut upstream, cut } = CuttableExchange::begin(GET).await;
+
+    cut.send(()).unwrap();
+
+    read_through(&mut client, "exchange_cut").await;
+    upstream.read_to_end(&mut Vec::new()).await.unwrap(); // the end of its connection
+}
+
+#[actix_web::test]
+async fn an_upload_that_is_cut_after_the_response_head_ends_both_ways() {
+    let exchange = CuttableExchange::begin(UPLOAD).await;
+
+    let rest = exchange.cut_after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok").await;
+
+    assert!(!rest.contains("0\r\n\r\n"), "{rest:?}");
+}
+
+#[actix_web::test]
+async fn an_upstream_that_never_pauses_is_cut() {
+    let CuttableExchange { mut client, mut upstream, cut } = CuttableExchange::begin(GET).await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    let sent = rt::spawn(async move { while upstream.write_all(&[0; 64 * 1024]).await.is_ok() {} });
+    client.read_exact(&mut vec![0; 1024 * 1024]).await.unwrap();
+
+    cut.send(()).unwrap();
+
+    let _ = client.read_to_end(&mut Vec::new()).await; // to its end, or its reset
+    sent.await.unwrap();
+}
+
+#[actix_web::test]
+async fn an_exchange_that_ends_before_it_is_cut_is_whole() {
+    let CuttableExchange { mut client, mut upstream, cut: _cut } = CuttableExchange::begin(GET).await;
+    upstream.write_all(OK.as_bytes()).await.unwrap();
+    read_through(&mut client, "\r\n\r\nok").await;
+
+    client.write_all(LAST.as_bytes()).await.unwrap();
+
+    read_through(&mut upstream, "\r\n\r\n").await; // the same connection: it went back to the pool
 }

@@ -117,6 +117,7 @@ impl Error {
             Self::Request(_) => "bad_request",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::Forward(ForwardError::Cut) => "session_ended",
             Self::Forward(error) => error.code(),
             Self::Provider { .. } => "provider_unavailable",
             Self::SignIn { error, .. } => sign_in_code(error),
@@ -128,6 +129,11 @@ impl Error {
             Self::NoFreshToken(_) => "refresh_unavailable",
             Self::ConfigurationIncomplete => "configuration_incomplete",
         }
+    }
+
+    /// True if a sign-in is the remedy.
+    pub(super) fn needs_sign_in(&self) -> bool {
+        matches!(self, Self::SessionRequired | Self::Forward(ForwardError::Cut))
     }
 
     /// When to try again, if that helps.
@@ -250,6 +256,11 @@ fn forward(error: &ForwardError) -> Row {
             StatusCode::GATEWAY_TIMEOUT,
             "The application took too long",
             "It may still be working on what you asked for. Look before you ask again.",
+        ),
+        ForwardError::Cut => (
+            StatusCode::UNAUTHORIZED,
+            "Your session has ended",
+            "It ended while the application was working. What you sent may have arrived. Sign in and look.",
         ),
         ForwardError::BadRequest(_) => {
             (StatusCode::BAD_REQUEST, "This request cannot be passed on", "It arrived incomplete or malformed.")

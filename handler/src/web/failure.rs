@@ -6,10 +6,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::csrf::same_origin_referrer;
 use super::problem::problem;
 use super::{Error, Link, Page, RequestId, is_navigation};
+use crate::proxy::ForwardError;
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
 
-/// What is known of a request whose answer is an error.
+/// What is known of a request whose response is an error.
 pub struct Failure<'a> {
     /// The request.
     pub req: &'a HttpRequest,
@@ -24,25 +25,25 @@ pub struct Failure<'a> {
 }
 
 impl Failure<'_> {
-    /// The answer that tells of `error`.
+    /// The response for `error`.
     #[must_use]
     pub fn respond(&self, error: &Error) -> HttpResponse {
-        let mut answer = match (self.is_page(), error) {
-            (true, Error::SessionRequired) if is_safe(self.req.method()) => self.redirect_to_signin(),
+        let mut response = match (self.is_page(), error.needs_sign_in()) {
+            (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(),
             (true, _) => self.page(error),
-            (false, Error::SessionRequired) => problem(error, Some(&self.login_url(self.referrer())), self.id),
-            (false, _) => problem(error, None, self.id),
+            (false, true) => problem(error, Some(&self.login_url(self.referrer())), self.id),
+            (false, false) => problem(error, None, self.id),
         };
         if let Some(retry_after) = error.retry_after() {
-            answer.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
         }
         if let Error::MethodNotAllowed { allowed } = error {
             let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
             if let Ok(names) = names.join(", ").parse() {
-                answer.headers_mut().insert(header::ALLOW, names);
+                response.headers_mut().insert(header::ALLOW, names);
             }
         }
-        answer
+        response
     }
 
     fn is_page(&self) -> bool {
@@ -67,13 +68,14 @@ impl Failure<'_> {
             }
             _ => self.login_url(self.referrer()),
         };
-        let label = if matches!(error, Error::SessionRequired) { "Sign in" } else { "Try again" };
+        let label = if error.needs_sign_in() { "Sign in" } else { "Try again" };
         let signin = Link::To { href: &login_url, label };
         let start = Link::To { href: "/", label: "Go to the start page" };
         let links = match error {
             Error::SessionRequired | Error::LoginUnknown | Error::SignIn { .. } | Error::AuthorizationResponse(_) => {
                 vec![signin]
             }
+            Error::Forward(ForwardError::Cut) => vec![signin],
             Error::Provider { .. } => vec![signin, start],
             Error::ConfigurationIncomplete => vec![],
             _ => vec![start],

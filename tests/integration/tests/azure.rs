@@ -129,6 +129,46 @@ fn a_secret_that_is_no_key_is_told_of() {
     assert!(stdout.contains("the secret is not base64 of 32 bytes"), "{stdout}");
 }
 
+#[test]
+fn secrets_that_share_a_key_are_refused_by_check() {
+    let value = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for (secrets, told) in [
+        ([(COOKIE_KEY, value), (TOKEN_KEY, value)], "the vault's secrets cookie-key and token-key share a key"),
+        (
+            [(COOKIE_KEY, value), (COOKIE_KEY, value)],
+            "two versions of the vault's secret cookie-key have the same bytes",
+        ),
+    ] {
+        let scene = Scene::new();
+        secrets.iter().for_each(|(name, value)| drop(scene.azure.vault.add_secret(name, value, OLD - 1)));
+
+        let (exit, stdout, _) = run_to_end(&["check"], &scene.settings(&[("PUBLIC_BASE_URL", "http://127.0.0.1:1")]));
+
+        assert_eq!(exit, 1);
+        assert!(stdout.contains(told) && !stdout.contains("AAECAw"), "{stdout}");
+    }
+}
+
+#[test]
+fn a_version_with_the_bytes_of_another_secret_is_refused_and_the_older_keys_stay() {
+    let scene = Scene::without_keys();
+    let value = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    scene.azure.vault.add_secret(COOKIE_KEY, value, OLD);
+    scene.azure.vault.add_key_secret(TOKEN_KEY, OLD);
+    let handler = scene.handler(&[("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s")]);
+    let mut browser = Browser::new(&handler.origin);
+    browser.sign_in("/", &scene.provider);
+
+    scene.azure.vault.add_secret(TOKEN_KEY, value, 0);
+
+    wait_until("the log says why", || {
+        handler.output().text().contains("the vault's secrets cookie-key and token-key share a key")
+    });
+    assert!(!handler.output().text().contains("AAECAw"));
+    assert_eq!(browser.fetch("/page").status, 200);
+    assert_eq!(browser.fetch("/oauth/health/ready").json()["keys"].as_str(), Some("up"));
+}
+
 /// Four instances with different reload phases; the session begins under the old keys.
 #[test]
 fn keys_rotate_under_four_instances_with_nobody_signed_out() {
@@ -184,8 +224,9 @@ fn a_key_that_the_vault_cannot_give_now_refuses_nobody() {
     let behind = scene.handler(&[&quick[..], &cosmos.settings()].concat());
     wait_until("it has keys", || Browser::new(&behind.origin).fetch("/oauth/health/ready").status == 200);
     vault.faults.break_down(Fault::Status(503));
-    let value = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    let [cookie, token] = [COOKIE_KEY, TOKEN_KEY].map(|name| format!("{}:{value}", vault.add_secret(name, value, 10)));
+    let add = |name, value| format!("{}:{value}", vault.add_secret(name, value, 10));
+    let cookie = add(COOKIE_KEY, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let token = add(TOKEN_KEY, "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=");
     let own = [
         ("PUBLIC_BASE_URL", behind.origin.as_str()),
         ("UPSTREAM_URL", scene.upstream.url.as_str()),

@@ -81,6 +81,14 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
             "k:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,k:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         )],
         &[("TOKEN_KEYS", THREE_KEYS)],
+        &[(
+            "TOKEN_KEYS",
+            "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,k2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        )],
+        &[
+            ("TOKEN_KEYS", "t1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+            ("COOKIE_KEYS", "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+        ],
         &[("GATEWAY_PROOF", "mtls")],
         &[("GATEWAY_PROOF_HEADER", "Authorization")],
         &[("GATEWAY_PROOF_HEADER", "X-Gateway-Client-Address")],
@@ -135,7 +143,7 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         let line = line.unwrap_or_else(|| panic!("{changes:?}: {stderr}"));
         assert!(line.contains("expected ") && line.contains(&format!("for example {variable}=")), "{line}");
         assert_eq!(stderr.lines().count(), 2, "one mistake: {stderr}");
-        assert!(!stderr.contains("THE-SECRET"), "{stderr}");
+        assert!(!stderr.contains("THE-SECRET") && !stderr.contains("AAECAw"), "{stderr}");
     }
 }
 

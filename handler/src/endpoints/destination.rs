@@ -1,0 +1,171 @@
+//! Our URL table, and the destination of a request's path: an endpoint, a route, or nothing.
+//!
+//! Pure: reads no header and no state. The route is looked up here, once for a request.
+
+use actix_web::http::Method;
+
+use crate::proxy::{Route, RouteTable};
+use crate::return_url;
+
+/// One public URL: its function folder, its names below the prefix, and its methods.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The folder of its `function.json`.
+    pub folder: &'static str,
+    /// What follows the prefix; the first is the name, the others are aliases.
+    pub names: &'static [&'static str],
+    /// The methods it allows.
+    pub methods: &'static [Method],
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Signin,
+    Callback,
+    Signout,
+    SignedOut,
+    Me,
+    Refresh,
+    BackchannelLogout,
+    FrontchannelLogout,
+    Live,
+    Ready,
+}
+
+impl Endpoint {
+    /// True where no cookie is read or written.
+    pub(super) fn is_open(&self) -> bool {
+        match self.kind {
+            Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
+            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh => false,
+        }
+    }
+}
+
+/// Every URL of ours. Everything else is the proxy's, whose folder is `proxy`.
+pub const ROUTES: &[Endpoint] = &[
+    Endpoint { folder: "signin", names: &["signin", "login"], methods: &[Method::GET], kind: Kind::Signin },
+    Endpoint { folder: "callback", names: &["callback"], methods: &[Method::GET, Method::POST], kind: Kind::Callback },
+    Endpoint {
+        folder: "signout",
+        names: &["signout", "logout"],
+        methods: &[Method::GET, Method::POST],
+        kind: Kind::Signout,
+    },
+    Endpoint { folder: "signedout", names: &["signedout"], methods: &[Method::GET], kind: Kind::SignedOut },
+    Endpoint { folder: "me", names: &["me", "userinfo", "user"], methods: &[Method::GET], kind: Kind::Me },
+    Endpoint { folder: "refresh", names: &["refresh"], methods: &[Method::POST], kind: Kind::Refresh },
+    Endpoint {
+        folder: "backchannel-logout",
+        names: &["backchannel-logout"],
+        methods: &[Method::POST],
+        kind: Kind::BackchannelLogout,
+    },
+    Endpoint {
+        folder: "frontchannel-logout",
+        names: &["frontchannel-logout"],
+        methods: &[Method::GET],
+        kind: Kind::FrontchannelLogout,
+    },
+    Endpoint { folder: "health", names: &["health/live"], methods: &[Method::GET, Method::HEAD], kind: Kind::Live },
+    Endpoint { folder: "health", names: &["health/ready"], methods: &[Method::GET, Method::HEAD], kind: Kind::Ready },
+];
+
+/// The handler of a request's path.
+#[derive(Clone, Copy, Debug)]
+pub enum Destination<'a> {
+    /// One of our own URLs.
+    Endpoint(&'static Endpoint),
+    /// No URL of ours below our prefix, or a path that no route covers.
+    Nothing,
+    /// The Upstream of this route.
+    Proxy(&'a Route),
+}
+
+impl<'a> Destination<'a> {
+    /// The destination of this path. Our prefix ends at a segment boundary, in any case and however it is encoded.
+    #[must_use]
+    pub fn of(path: &str, auth_prefix: &str, routes: &'a RouteTable) -> Self {
+        let below = path.strip_prefix(auth_prefix).and_then(|rest| rest.strip_prefix('/'));
+        let found = below.and_then(|below| ROUTES.iter().find(|endpoint| endpoint.names.contains(&below)));
+        match found {
+            Some(endpoint) => Self::Endpoint(endpoint),
+            None if return_url::is_under(path, auth_prefix) => Self::Nothing,
+            None => routes.find(path).map_or(Self::Nothing, Self::Proxy),
+        }
+    }
+
+    /// The route's name in logs: the endpoint's name, or the route's path prefix. Never the request's own path.
+    #[must_use]
+    pub fn route_name(self) -> &'a str {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.names[0],
+            Self::Nothing => "none",
+            Self::Proxy(route) => route.path(),
+        }
+    }
+
+    /// True for the URL that asks only whether we live.
+    #[must_use]
+    pub fn is_probe(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
+    }
+
+    /// True where scripts ask: their failures are problem documents whatever the headers say.
+    #[must_use]
+    pub fn is_api(self) -> bool {
+        match self {
+            Self::Endpoint(endpoint) => match endpoint.kind {
+                Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Live | Kind::Ready => true,
+                Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
+            },
+            Self::Nothing | Self::Proxy(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_prefix_ends_at_a_segment_and_has_no_other_spelling() {
+        let routes = RouteTable::single("https://app.example").unwrap();
+        let lead = |path: &str| match Destination::of(path, "/oauth", &routes) {
+            Destination::Endpoint(endpoint) => endpoint.names[0],
+            Destination::Nothing => "nothing",
+            Destination::Proxy(_) => "proxy",
+        };
+        for (path, expected) in [
+            ("/oauth/signin", "signin"),
+            ("/oauth/login", "signin"),
+            ("/oauth/health/live", "health/live"),
+            ("/oauth", "nothing"),
+            ("/oauth/", "nothing"),
+            ("/oauth/signin/", "nothing"),
+            ("/oauth//signin", "nothing"),
+            ("/OAuth/signin", "nothing"),
+            ("/oauth;x/signin", "nothing"),
+            ("/%6fauth/signin", "nothing"),
+            ("/%256fauth/signin", "nothing"),
+            ("/%6fauth//signin", "nothing"),
+            ("/", "proxy"),
+            ("/oauthfoo", "proxy"),
+            ("/oauth-app", "proxy"),
+            ("/a/oauth/signin", "proxy"),
+            ("/100%25", "proxy"),
+        ] {
+            assert_eq!(lead(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_route_covers_leads_to_nothing() {
+        let routes = RouteTable::parse(r#"[{"path":"/app","upstream":"https://app.example"}]"#).unwrap();
+
+        let uncovered = Destination::of("/other", "/oauth", &routes);
+
+        assert!(matches!(uncovered, Destination::Nothing) && uncovered.route_name() == "none");
+    }
+}

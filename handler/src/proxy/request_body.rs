@@ -1,0 +1,79 @@
+//! The client's body on its way to the Upstream, and the progress of its upload.
+//!
+//! Never buffered whole: the next chunk is read when the connection has room for it.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use actix_web::web::Payload;
+use bytes::Bytes;
+use futures_core::Stream as _;
+use hyper::body::{Body, Frame, SizeHint};
+
+/// How far the upload of one request is.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) last_progress: Cell<Instant>,
+    pub(super) is_complete: Cell<bool>,
+    pub(super) is_broken: Cell<bool>,
+}
+
+/// What is sent to the Upstream after the head.
+pub(super) enum RequestBody {
+    /// Nothing.
+    Empty,
+    /// The client's body, `remaining` bytes of it when its length is known.
+    Streamed { payload: Payload, remaining: Option<u64>, upload: Rc<Upload> },
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Self::Streamed { payload, remaining, upload } = self.get_mut() else {
+            return Poll::Ready(None);
+        };
+        let chunk = std::task::ready!(Pin::new(payload).poll_next(cx));
+        upload.last_progress.set(Instant::now());
+        // A body cut short must never look complete: an error makes hyper drop the connection.
+        let broken = |cause: &str| {
+            upload.is_broken.set(true);
+            Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause.to_owned()))))
+        };
+        match chunk {
+            Some(Ok(bytes)) => {
+                if let Some(left) = remaining {
+                    *left = left.saturating_sub(bytes.len() as u64);
+                    upload.is_complete.set(*left == 0);
+                }
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Some(Err(error)) => broken(&error.to_string()),
+            None if remaining.is_some_and(|left| left > 0) => broken("the request body is too short"),
+            None => {
+                upload.is_complete.set(true);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streamed { remaining, .. } => *remaining == Some(0),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed { remaining: Some(left), .. } => SizeHint::with_exact(*left),
+            Self::Streamed { remaining: None, .. } => SizeHint::default(),
+        }
+    }
+}
