@@ -8,8 +8,8 @@ use super::jwt::verify_signature;
 use super::token_request_error::TokenRequestError;
 use super::userinfo::request_userinfo;
 use super::{
-    Claims, IdTokenError, JwksError, JwtError, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
-    TokenResponse, TokenResponseError, UserInfoError,
+    Claims, IdTokenError, JwksError, JwtError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken,
+    RelyingParty, TokenError, TokenResponse, TokenResponseError, UserInfoError,
 };
 use crate::clock::Timestamp;
 
@@ -18,8 +18,8 @@ use crate::clock::Timestamp;
 pub struct CompletedRefresh {
     /// The tokens; only the access token is sure to be among them. An ID token here has been verified.
     pub tokens: TokenResponse,
-    /// What was known of the person, with what the ID token and UserInfo newly say.
-    pub claims: Claims,
+    /// The known claims, each source renewed if the Provider renewed it.
+    pub claims: PersonClaims,
 }
 
 /// Why a refresh yields nothing.
@@ -72,7 +72,7 @@ impl RelyingParty {
     pub async fn refresh(
         &self,
         refresh_token: &RefreshToken,
-        known: &Claims,
+        known: &PersonClaims,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
         let metadata = self.issuer.metadata(now).await.map_err(|error| unavailable(error, None))?;
@@ -80,25 +80,41 @@ impl RelyingParty {
         let mut tokens =
             self.request_tokens(&form, &metadata, now).await.map_err(|error| failure(error, refresh_token))?;
 
-        let invalid = |code, tokens: &TokenResponse| {
-            let newest = tokens.refresh_token.as_ref().unwrap_or(refresh_token);
-            RefreshError::Invalid { code, refresh_token: Some(newest.clone()) }
-        };
-        let mut claims = known.clone();
-        match self.verify_refreshed(&tokens, known, &metadata, now).await {
-            Ok(Some(newer)) => claims.merge(newer),
-            Ok(None) => tokens.id_token = None,
-            Err(error) => return Err(invalid(error.code(), &tokens)),
-        }
-        if self.settings().userinfo {
-            match request_userinfo(&self.issuer.http, known.subject(), &tokens.access_token, &metadata).await {
-                Ok(userinfo) => claims.merge_userinfo(userinfo),
-                Err(error @ UserInfoError::Subject) => return Err(invalid(error.code(), &tokens)),
-                // The known claims are still true, and the access token is good.
-                Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+        match self.renew_claims(&mut tokens, known, &metadata, now).await {
+            Ok(claims) => Ok(CompletedRefresh { tokens, claims }),
+            Err(code) => {
+                let newest = tokens.refresh_token.as_ref().unwrap_or(refresh_token);
+                Err(RefreshError::Invalid { code, refresh_token: Some(newest.clone()) })
             }
         }
-        Ok(CompletedRefresh { tokens, claims })
+    }
+
+    /// The known claims with those of the newer ID token and of UserInfo, or the code of the rule that one of them
+    /// breaks. Removes an ID token that cannot be verified now.
+    async fn renew_claims(
+        &self,
+        tokens: &mut TokenResponse,
+        known: &PersonClaims,
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Result<PersonClaims, &'static str> {
+        let mut claims = known.clone();
+        match self.verify_refreshed(tokens, known, metadata, now).await {
+            Ok(Some(newer)) => claims.renew_id_token(newer),
+            Ok(None) => tokens.id_token = None,
+            Err(error) => return Err(error.code()),
+        }
+        if !self.settings().userinfo {
+            claims.replace_userinfo(Claims::default()); // from an earlier setting: nothing would renew them
+            return Ok(claims);
+        }
+        match request_userinfo(&self.issuer.http, known.subject(), &tokens.access_token, metadata).await {
+            Ok(userinfo) => claims.replace_userinfo(userinfo),
+            Err(error @ UserInfoError::Subject) => return Err(error.code()),
+            // Until UserInfo responds again its earlier claims stand, and the access token is good.
+            Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+        }
+        Ok(claims)
     }
 
     /// The claims of the newer ID token. `None` if there is none, which OIDC Core 12.2 allows, or if the keys to judge

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::RefreshBefore;
 use crate::clock::Timestamp;
-use crate::oidc::{AccessToken, Claims, RefreshToken, TokenResponse};
+use crate::oidc::{AccessToken, Claims, PersonClaims, RefreshToken, TokenResponse};
 
 /// What every proxied request needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct ColdPart {
     /// The hint of RP-initiated logout.
     pub id_token: Option<Zeroizing<String>>,
     /// Everything the Provider said of the person.
-    pub claims: Claims,
+    pub claims: PersonClaims,
 }
 
 impl fmt::Debug for ColdPart {
@@ -58,7 +58,7 @@ impl Parts {
     /// Divides what the Provider answered. What it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
     pub(super) fn divide(
         tokens: TokenResponse,
-        claims: Claims,
+        claims: PersonClaims,
         before: Option<ColdPart>,
         needs: HeaderNeeds,
         refresh_before: RefreshBefore,
@@ -71,7 +71,7 @@ impl Parts {
         let refresh_at = expiry.map(|expires_at| refresh_before.refresh_at(expires_at, now));
         let hot_claims = match needs.claims {
             Some(names) => claims.only(names),
-            None => claims.clone(),
+            None => (*claims).clone(),
         };
         Self {
             hot: HotPart {

@@ -216,7 +216,7 @@ pub(super) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_tok
     let refresh_token = Some(RefreshToken::new(refresh_token.to_owned()));
     let parts = Parts {
         hot,
-        cold: ColdPart { refresh_token, id_token: None, claims },
+        cold: ColdPart { refresh_token, id_token: None, claims: claims.into() },
         access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
         refresh_at: Some(START.plus(Duration::from_secs(80))),
     };

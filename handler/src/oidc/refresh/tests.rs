@@ -15,7 +15,7 @@ struct Scene {
     provider: ScriptedProvider,
     key: SigningKey,
     party: RelyingParty,
-    known: Claims,
+    known: PersonClaims,
 }
 
 fn scene(userinfo: bool) -> Scene {
@@ -23,6 +23,7 @@ fn scene(userinfo: bool) -> Scene {
     let cache: Arc<ProviderCache> = Arc::default();
     let party = party(&provider.origin, ClientAuthentication::None, userinfo, &cache);
     let known = json!({"iss": provider.origin, "sub": "ada", "name": "Ada", "exp": 1});
+    let known = json!({"id_token": known, "userinfo": {"locale": "de", "groups": ["admins"]}});
     Scene { party, key, known: serde_json::from_value(known).unwrap(), provider }
 }
 
@@ -61,7 +62,7 @@ fn invalid(outcome: Result<CompletedRefresh, RefreshError>) -> (&'static str, St
 async fn a_refresh_yields_tokens_and_merged_claims() {
     let scene = scene(false);
 
-    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({"nonce": "any"}))).await.unwrap();
+    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
 
     assert_eq!(refresh.tokens.access_token.expose(), "new");
     assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
@@ -72,7 +73,8 @@ async fn a_refresh_yields_tokens_and_merged_claims() {
 
 #[actix_web::test]
 async fn an_answer_of_an_access_token_alone_is_normal() {
-    let scene = scene(false);
+    let scene = scene(true);
+    scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
 
     let refresh = scene.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
 
@@ -115,7 +117,8 @@ async fn an_answer_that_breaks_a_rule_ends_the_session_and_names_the_token_to_re
 
 #[actix_web::test]
 async fn an_id_token_that_nobody_can_judge_now_is_as_if_none_had_come() {
-    let scene = scene(false);
+    let scene = scene(true);
+    scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
     scene.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
 
     let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
@@ -173,7 +176,7 @@ async fn a_provider_in_trouble_ends_no_session() {
 
 #[actix_web::test]
 async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
-    let known = serde_json::from_value(json!({"sub": "ada"})).unwrap();
+    let known = PersonClaims::default();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let party = party(&format!("http://127.0.0.1:{port}"), ClientAuthentication::None, false, &Arc::default());
 
@@ -183,22 +186,50 @@ async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
 }
 
 #[actix_web::test]
-async fn userinfo_after_a_refresh_adds_or_changes_nothing() {
+async fn userinfo_after_a_refresh_replaces_what_it_said_before_or_changes_nothing() {
     let scene = scene(true);
+    let (before, no_groups) = (json!({"locale": "de", "groups": ["admins"]}), json!({}));
     let table = [
-        (Reply::Json(json!({"sub": "ada", "email": "new@b"})), Some("new@b")),
-        (Reply::Raw(401, "", String::new()), Some("a@b")),
-        (Reply::Raw(500, "", String::new()), Some("a@b")),
-        (Reply::Json(json!({"email": "nobody@b"})), Some("a@b")),
-        (Reply::Raw(200, "", "<html>".to_owned()), Some("a@b")),
-        (Reply::Silence, Some("a@b")),
+        (Reply::Json(json!({"sub": "ada", "email": "new@b"})), Some("new@b"), no_groups),
+        (Reply::Raw(401, "", String::new()), Some("a@b"), before.clone()),
+        (Reply::Raw(500, "", String::new()), Some("a@b"), before.clone()),
+        (Reply::Json(json!({"email": "nobody@b"})), Some("a@b"), before.clone()),
+        (Reply::Raw(200, "", "<html>".to_owned()), Some("a@b"), before.clone()),
+        (Reply::Silence, Some("a@b"), before),
     ];
-    for (userinfo, email) in table {
+    for (number, (userinfo, email, others)) in table.into_iter().enumerate() {
         scene.provider.reply("/userinfo_endpoint", userinfo);
+
         let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
-        assert_eq!((refresh.claims.text("email"), refresh.claims.text("name")), (email, Some("Ada")));
+
+        let claims = &refresh.claims;
+        assert_eq!((claims.text("email"), claims.text("name")), (email, Some("Ada")), "row {number}");
+        let found = claims.only(&["locale", "groups"]);
+        assert_eq!(serde_json::to_value(found).unwrap(), others, "row {number}");
     }
     assert_eq!(scene.provider.received("/userinfo_endpoint")[0].headers["authorization"], "Bearer new");
+}
+
+#[actix_web::test]
+async fn userinfo_that_is_no_longer_configured_is_forgotten_at_a_refresh() {
+    let scene = scene(false);
+
+    let refresh = scene.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
+
+    assert_eq!(refresh.claims.as_map().get("groups"), None);
+    assert_eq!(refresh.claims.text("name"), Some("Ada"));
+}
+
+#[actix_web::test]
+async fn rights_that_a_newer_id_token_omits_are_gone() {
+    let mut scene = scene(false);
+    let known = json!({"iss": scene.provider.origin, "sub": "ada", "name": "Ada", "roles": ["admin"], "sid": "s"});
+    scene.known = serde_json::from_value::<Claims>(known).unwrap().into();
+
+    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+
+    assert_eq!(refresh.claims.as_map().get("roles"), None);
+    assert_eq!((refresh.claims.text("name"), refresh.claims.text("sid")), (Some("Ada"), Some("s")));
 }
 
 #[actix_web::test]

@@ -448,7 +448,7 @@ async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silen
     let party = RelyingParty::scripted(Arc::new(settings), Arc::default(), wire);
     let refresh = async |token: &str| {
         let started = tokio::time::Instant::now();
-        let outcome = party.refresh(&RefreshToken::new(token.to_owned()), &Claims::default(), NOW).await;
+        let outcome = party.refresh(&RefreshToken::new(token.to_owned()), &PersonClaims::default(), NOW).await;
         (outcome.map_err(|error| error.code()).map(drop), started.elapsed().as_secs())
     };
 

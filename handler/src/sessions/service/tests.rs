@@ -35,7 +35,7 @@ async fn start(sessions: &Sessions, seed: u8) -> SessionTicket {
     let hot =
         HotPart { access_token: AccessToken::new("access".to_owned()), id_token: None, claims: Claims::default() };
     let refresh_token = Some(RefreshToken::new("refresh".to_owned()));
-    let cold = ColdPart { refresh_token, id_token: None, claims: Claims::default() };
+    let cold = ColdPart { refresh_token, id_token: None, claims: Claims::default().into() };
     let parts = Parts { hot, cold, access_token_expires_at: None, refresh_at: None };
     sessions.create(sessions.record(&parts, 1, &ticket), NOW).await.unwrap();
     ticket
