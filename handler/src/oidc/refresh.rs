@@ -136,7 +136,7 @@ impl RelyingParty {
             },
             verified => verified,
         };
-        self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known.subject(), now).map(Some)
+        self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known, now).map(Some)
     }
 }
 

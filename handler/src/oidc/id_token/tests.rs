@@ -30,8 +30,8 @@ impl TokenVerifier<'_> {
         Self::CLAIMS.verify(jwt::verify_signature(token, self.0, None)?, access_token, pending, now)
     }
 
-    fn verify_refreshed(&self, token: &str, subject: &str) -> Result<Claims, IdTokenError> {
-        Self::CLAIMS.verify_refreshed(jwt::verify_signature(token, self.0, None)?, "access", subject, NOW)
+    fn verify_refreshed(&self, token: &str, original: &Claims) -> Result<Claims, IdTokenError> {
+        Self::CLAIMS.verify_refreshed(jwt::verify_signature(token, self.0, None)?, "access", original, NOW)
     }
 }
 
@@ -277,11 +277,31 @@ fn what_is_no_signed_token_is_refused() {
 }
 
 #[test]
-fn a_refreshed_id_token_needs_no_nonce_but_the_same_subject() {
-    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
-    let (set, token) = (keys(&[&key]), key.sign(&claims(&pending, &json!({"nonce": null}))));
+fn a_refreshed_id_token_repeats_subject_nonce_and_authentication_time_or_omits_the_latter() {
+    let key = SigningKey::es256("k");
+    let (set, pending) = (keys(&[&key]), PendingLogin::begin("/", None, NOW));
+    let bare = json!({"sub": "ada"});
+    let full = json!({"sub": "ada", "nonce": "n", "auth_time": 1_700_000_000});
+    let table = [
+        (&full, json!({"nonce": null}), Ok(()), "both omitted"),
+        (&full, json!({"nonce": "n", "auth_time": 1_700_000_000}), Ok(()), "both repeated"),
+        (&full, json!({"nonce": "n", "auth_time": 1_700_000_000.0}), Ok(()), "the same date, written otherwise"),
+        (&full, json!({"nonce": "m"}), Err("id_token_nonce"), "another nonce"),
+        (&full, json!({"nonce": ""}), Err("id_token_nonce"), "an empty nonce"),
+        (&full, json!({"nonce": ["n"]}), Err("id_token_nonce"), "a nonce that is no text"),
+        (&full, json!({"nonce": null, "auth_time": 1_700_000_001}), Err("id_token_auth_time"), "another time"),
+        (&full, json!({"nonce": null, "auth_time": "1700000000"}), Err("id_token_auth_time"), "a time that is text"),
+        (&bare, json!({"nonce": "n"}), Err("id_token_nonce"), "a nonce where none was"),
+        (&bare, json!({"nonce": ""}), Err("id_token_nonce"), "an empty nonce where none was"),
+        (&bare, json!({"nonce": null, "auth_time": 1_700_000_000}), Ok(()), "a time where none was"),
+        (&bare, json!({"nonce": null, "sub": "eve"}), Err("id_token_subject"), "another subject"),
+    ];
+    for (original, change, expected, reason) in table {
+        let original: Claims = serde_json::from_value(original.clone()).unwrap();
+        let token = key.sign(&claims(&pending, &change));
 
-    assert!(verifier(&set).verify_refreshed(&token, "ada").is_ok());
-    let refused = verifier(&set).verify_refreshed(&token, "eve").unwrap_err();
-    assert_eq!(refused.code(), "id_token_subject");
+        let verdict = verifier(&set).verify_refreshed(&token, &original).map(drop).map_err(|error| error.code());
+
+        assert_eq!(verdict, expected, "{reason}");
+    }
 }

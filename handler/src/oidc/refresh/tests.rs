@@ -22,7 +22,7 @@ fn scene(userinfo: bool) -> Scene {
     let (provider, key) = ScriptedProvider::start();
     let cache: Arc<ProviderCache> = Arc::default();
     let party = party(&provider.origin, ClientAuthentication::None, userinfo, &cache);
-    let known = json!({"iss": provider.origin, "sub": "ada", "name": "Ada", "exp": 1});
+    let known = json!({"iss": provider.origin, "sub": "ada", "name": "Ada", "exp": 1, "nonce": "n", "auth_time": 1});
     let known = json!({"id_token": known, "userinfo": {"locale": "de", "groups": ["admins"]}});
     Scene { party, key, known: serde_json::from_value(known).unwrap(), provider }
 }
@@ -105,6 +105,8 @@ async fn an_answer_that_breaks_a_rule_ends_the_session_and_names_the_token_to_re
         (scene.tokens(&scene.key, &json!({"iss": "https://evil.example"})), "id_token_issuer", "next"),
         (scene.tokens(&scene.key, &json!({"aud": "another"})), "id_token_audience", "next"),
         (scene.tokens(&scene.key, &json!({"exp": 1})), "id_token_expired", "next"),
+        (scene.tokens(&scene.key, &json!({"nonce": "another"})), "id_token_nonce", "next"),
+        (scene.tokens(&scene.key, &json!({"auth_time": 2})), "id_token_auth_time", "next"),
         (scene.tokens(&unknown, &json!({})), "id_token_key", "next"), // sought, and the Provider has no such key
         (scene.tokens(&stranger, &json!({})), "id_token_signature", "next"),
         (dpop(r#","refresh_token":"next""#), "token_type", "next"),
