@@ -1,6 +1,6 @@
 //! The refresh (RFC 6749 6, OIDC Core 12): a refresh token for the next access token.
 //!
-//! Says of every failure whether the session is over, lives on, or may have lost its refresh token.
+//! Every failure tells if the session is over, lives until its access token lapses, or may have lost its refresh token.
 
 use std::time::Duration;
 
@@ -25,28 +25,43 @@ pub struct CompletedRefresh {
 /// Why a refresh yields nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The Provider refuses the refresh token for good: the session is over.
+    /// The Provider refuses the grant (`invalid_grant`, or one of OIDC Core 3.1.2.6 that asks for the person): the
+    /// session is over.
     #[error("the provider refuses the refresh token")]
     Refused {
         /// The Provider's error code.
         error: String,
     },
-    /// The answer breaks a rule: the session is over.
-    #[error("the provider's answer to a refresh breaks a rule ({code})")]
+    /// The Provider refuses this client (`invalid_client`, `unauthorized_client`): every refresh fails until an operator
+    /// has mended the registration or the secret. The access token is good until it lapses.
+    #[error("the provider refuses this client ({error})")]
+    ClientRefused {
+        /// The Provider's error code.
+        error: String,
+    },
+    /// The Provider refuses the refresh with another OAuth error: a retry would meet it again. The access token is good
+    /// until it lapses.
+    #[error("the provider refuses the refresh ({error})")]
+    RequestRefused {
+        /// The Provider's error code.
+        error: String,
+    },
+    /// The response breaks a rule: the session is over.
+    #[error("the provider's response to a refresh breaks a rule ({code})")]
     Invalid {
         /// Which rule.
         code: &'static str,
         /// The token to revoke: the new one, or the old one if there is none.
         refresh_token: Option<RefreshToken>,
     },
-    /// No usable answer: the session lives on.
+    /// No usable response: the session lives on.
     #[error("the provider does not refresh now")]
     Unavailable {
         /// True if the Provider may have spent the refresh token all the same.
         is_ambiguous: bool,
-        /// When the Provider wants to be asked again, at most an hour.
+        /// `Retry-After`, at most an hour.
         retry_after: Option<Duration>,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: ProviderError,
     },
@@ -58,6 +73,8 @@ impl RefreshError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refresh_refused",
+            Self::ClientRefused { .. } => "client_refused",
+            Self::RequestRefused { .. } => "token_request_refused",
             Self::Invalid { code, .. } => code,
             Self::Unavailable { .. } => "refresh_unavailable",
         }
@@ -143,7 +160,9 @@ impl RelyingParty {
 fn failure(error: TokenRequestError, refresh_token: &RefreshToken) -> RefreshError {
     match error {
         TokenRequestError::Refused(TokenError::Grant { error }) => RefreshError::Refused { error },
-        TokenRequestError::Refused(error) => unavailable(ProviderError::Refused(error), None),
+        TokenRequestError::Refused(TokenError::Client { error }) => RefreshError::ClientRefused { error },
+        TokenRequestError::Refused(TokenError::Other { error }) => RefreshError::RequestRefused { error },
+        TokenRequestError::Refused(error @ TokenError::Later { .. }) => unavailable(error.into(), None),
         TokenRequestError::Response(TokenResponseError::TokenType { refresh_token: newer }) => {
             let newest = newer.unwrap_or_else(|| refresh_token.clone());
             RefreshError::Invalid { code: "token_type", refresh_token: Some(newest) }

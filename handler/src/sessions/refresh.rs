@@ -171,6 +171,11 @@ impl Sessions {
                 self.rest(record, is_ambiguous, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
+            Err(error @ (RefreshError::ClientRefused { .. } | RefreshError::RequestRefused { .. })) => {
+                audit(ticket, error.code(), Some(&error));
+                self.rest(record, false, REST).await?;
+                Ok(RefreshOutcome::Unavailable { retry_after: REST })
+            }
             Err(error @ RefreshError::Refused { .. }) => {
                 audit(ticket, error.code(), None);
                 self.end_unless_renewed(ticket, &record).await

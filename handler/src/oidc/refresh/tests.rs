@@ -86,9 +86,16 @@ async fn an_answer_of_an_access_token_alone_is_normal() {
 #[actix_web::test]
 async fn a_refresh_token_that_is_refused_ends_the_session() {
     let scene = scene(false);
-    for (status, error) in [(400, "invalid_grant"), (401, "invalid_grant"), (400, "interaction_required")] {
-        let refused =
-            scene.refresh_to(Reply::Raw(status, "", json!({ "error": error }).to_string())).await.unwrap_err();
+    let table = [
+        (400, "invalid_grant"),
+        (401, "invalid_grant"),
+        (200, "invalid_grant"),
+        (400, "interaction_required"),
+        (400, "login_required"),
+        (400, "consent_required"),
+    ];
+    for (status, error) in table {
+        let refused = scene.refresh_to(oauth_error(status, error)).await.unwrap_err();
 
         assert_eq!(refused.code(), "refresh_refused");
         assert!(matches!(refused, RefreshError::Refused { error: told } if told == error), "{status} {error}");
@@ -145,27 +152,74 @@ async fn a_key_that_was_rotated_is_sought_and_if_that_must_wait_the_id_token_is_
     assert!(waiting.tokens.id_token.is_none());
 }
 
+fn oauth_error(status: u16, error: &str) -> Reply {
+    Reply::Raw(status, "", json!({ "error": error }).to_string())
+}
+
+#[actix_web::test]
+async fn a_refusal_of_the_client_or_the_request_is_for_good_and_ends_no_session() {
+    let scene = scene(false);
+    let table = [
+        (oauth_error(401, "invalid_client"), "client_refused"),
+        (oauth_error(400, "invalid_client"), "client_refused"),
+        (oauth_error(400, "unauthorized_client"), "client_refused"),
+        (oauth_error(200, "unauthorized_client"), "client_refused"),
+        (oauth_error(400, "invalid_request"), "token_request_refused"),
+        (oauth_error(400, "invalid_scope"), "token_request_refused"),
+        (oauth_error(400, "unsupported_grant_type"), "token_request_refused"),
+        (oauth_error(403, "access_denied"), "token_request_refused"),
+        (oauth_error(400, "<script>"), "token_request_refused"),
+        (oauth_error(200, "invalid_scope"), "token_request_refused"),
+    ];
+    for (number, (reply, code)) in table.into_iter().enumerate() {
+        let refused = scene.refresh_to(reply).await.unwrap_err();
+
+        assert_eq!(refused.code(), code, "row {number}");
+        let is_for_good = matches!(refused, RefreshError::ClientRefused { .. } | RefreshError::RequestRefused { .. });
+        assert!(is_for_good, "row {number}");
+    }
+}
+
 #[actix_web::test]
 async fn a_provider_in_trouble_ends_no_session() {
     let scene = scene(false);
-    let error = |error: &str| json!({ "error": error }).to_string();
+    let raw = |status, header| Reply::Raw(status, header, String::new());
+    let later = |error: &str| Reply::Raw(400, "retry-after: 7\r\n", json!({ "error": error }).to_string());
     let table = [
-        (Reply::Raw(429, "retry-after: 7\r\n", String::new()), false, Some(7)),
-        (Reply::Raw(503, "retry-after: 99999\r\n", String::new()), false, Some(3600)),
-        (Reply::Raw(503, "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n", String::new()), false, None),
-        (Reply::Raw(500, "", error("invalid_grant")), false, None),
+        (raw(429, "retry-after: 7\r\n"), false, Some(7)),
+        (oauth_error(429, "invalid_grant"), false, None),
+        (raw(503, "retry-after: 99999\r\n"), false, Some(3600)),
+        (raw(503, "retry-after: 18446744073709551615\r\n"), false, Some(3600)),
+        (raw(503, "retry-after: 18446744073709551616\r\n"), false, None),
+        (raw(503, "retry-after: 0\r\n"), false, Some(0)),
+        (raw(503, "retry-after: -1\r\n"), false, None),
+        (raw(503, "retry-after: 1.5\r\n"), false, None),
+        (raw(503, "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n"), false, None),
+        (oauth_error(503, "invalid_grant"), false, None),
+        (oauth_error(500, "invalid_grant"), true, None),
+        (raw(500, "retry-after: 9\r\n"), true, Some(9)),
+        (raw(501, ""), true, None),
         (Reply::Raw(502, "", "<html>".to_owned()), true, None),
-        (Reply::Raw(504, "", String::new()), true, None),
+        (raw(504, ""), true, None),
+        (raw(599, ""), true, None),
         (Reply::Raw(400, "", "<html>".to_owned()), false, None),
-        (Reply::Raw(401, "", error("invalid_client")), false, None),
-        (Reply::Raw(400, "", error("temporarily_unavailable")), false, None),
-        (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), false, None),
+        (raw(401, ""), false, None),
+        (later("temporarily_unavailable"), false, Some(7)),
+        (later("slow_down"), false, Some(7)),
+        (later("authorization_pending"), false, Some(7)),
+        (later("server_error"), false, Some(7)),
+        (oauth_error(200, "temporarily_unavailable"), false, None),
+        (raw(302, "location: http://127.0.0.1:1/\r\n"), false, None),
+        (oauth_error(302, "invalid_grant"), false, None),
+        (raw(204, ""), true, None),
+        (oauth_error(201, "invalid_grant"), true, None),
         (Reply::Raw(200, "", "<html>sign in</html>".to_owned()), true, None),
-        (Reply::Raw(200, "", String::new()), true, None),
+        (raw(200, ""), true, None),
         (Reply::Silence, true, None),
         (Reply::Reset, true, None),
         (Reply::Torn, true, None),
     ];
+    let rows = table.len();
     for (number, (reply, expected, seconds)) in table.into_iter().enumerate() {
         let unavailable = scene.refresh_to(reply).await.unwrap_err();
 
@@ -173,7 +227,7 @@ async fn a_provider_in_trouble_ends_no_session() {
         let RefreshError::Unavailable { is_ambiguous, retry_after, .. } = unavailable else { panic!("row {number}") };
         assert_eq!((is_ambiguous, retry_after), (expected, seconds.map(Duration::from_secs)), "row {number}");
     }
-    assert_eq!(scene.provider.received("/token_endpoint").len(), 15, "a refresh token is never sent twice");
+    assert_eq!(scene.provider.received("/token_endpoint").len(), rows, "a refresh token is never sent twice");
 }
 
 #[actix_web::test]

@@ -242,6 +242,8 @@ async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
         (json(400, "<script>"), "token_request_refused"),
         (Reply::Raw(400, "", "<html>".to_owned()), "provider_unavailable"),
         (Reply::Raw(401, "", String::new()), "provider_unavailable"),
+        (json(400, "temporarily_unavailable"), "provider_unavailable"),
+        (json(302, "invalid_grant"), "provider_unavailable"),
         (json(429, "invalid_grant"), "provider_unavailable"),
         (json(500, "invalid_grant"), "provider_unavailable"),
         (Reply::Raw(307, "location: http://127.0.0.1:1/\r\n", String::new()), "provider_unavailable"),
@@ -258,7 +260,7 @@ async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
         assert_eq!(sign_in_to(&party, &provider, reply).await, code, "row {number}");
     }
     let sent = provider.received("/token_endpoint").len();
-    assert_eq!(sent, 18, "a code is never sent twice");
+    assert_eq!(sent, 20, "a code is never sent twice");
 }
 
 #[actix_web::test]
