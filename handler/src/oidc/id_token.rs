@@ -159,7 +159,9 @@ fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algor
 fn check_authentication_time(claims: &Claims, max_age: Option<u64>, now: Timestamp) -> Result<(), IdTokenError> {
     let Some(max_age) = max_age else { return Ok(()) };
     let auth_time = numeric_date(claims, "auth_time").ok_or(IdTokenError::AuthenticationTime)?;
-    if now > auth_time.plus(Duration::from_secs(max_age)).plus(CLOCK_SKEW) {
+    let is_too_old = now > auth_time.plus(Duration::from_secs(max_age)).plus(CLOCK_SKEW);
+    // A time ahead of ours would pass for recent until it comes.
+    if is_too_old || auth_time > now.plus(CLOCK_SKEW) {
         return Err(IdTokenError::AuthenticationTime);
     }
     Ok(())

@@ -134,11 +134,45 @@ fn an_id_token_that_breaks_a_rule_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_sign_in_older_than_the_asked_max_age_is_refused() {
-    let too_old = json!({"auth_time": NOW.as_unix() - 121});
+fn a_sign_in_older_than_the_requested_max_age_is_refused() {
+    let now = NOW.as_unix();
+    let refused = Err("id_token_auth_time");
+    let table = [
+        (json!({"auth_time": now - 120}), 60, Ok(()), "a minute, and a minute for the clocks"),
+        (json!({"auth_time": now - 121}), 60, refused, "a second more"),
+        (json!({"auth_time": now + 60}), 60, Ok(()), "a clock a minute ahead"),
+        (json!({"auth_time": now + 61}), 60, refused, "in the future"),
+        (json!({"auth_time": 1e300}), 60, refused, "beyond i64"),
+        (json!({"auth_time": u64::MAX}), u64::MAX, refused, "u64::MAX"),
+        (json!({"auth_time": -1e300}), 60, refused, "below i64"),
+        (json!({"auth_time": -1e300}), u64::MAX, refused, "below i64, and any age requested"),
+        (json!({"auth_time": 0}), u64::MAX, Ok(()), "any age requested"),
+        (json!({"auth_time": now - 100}), 0, refused, "no age requested"),
+        (json!({"auth_time": now.to_string()}), 60, refused, "text"),
+        (json!({}), 60, refused, "none"),
+    ];
+    for (change, max_age, expected, reason) in table {
+        assert_eq!(verdict(&change, Some(max_age)), expected, "{reason}");
+    }
+}
 
-    assert_eq!(verdict(&too_old, Some(60)), Err("id_token_auth_time"));
-    assert_eq!(verdict(&json!({}), Some(60)), Err("id_token_auth_time"));
+#[test]
+fn dates_beyond_every_integer_are_past_or_future_and_never_panic() {
+    let table = [
+        (json!({"exp": 1e300}), Ok(())),
+        (json!({"exp": u64::MAX}), Ok(())),
+        (json!({"exp": i64::MAX}), Ok(())),
+        (json!({"exp": -1e300}), Err("id_token_expired")),
+        (json!({"exp": i64::MIN}), Err("id_token_expired")),
+        (json!({"iat": -1e300}), Ok(())),
+        (json!({"iat": u64::MAX}), Err("id_token_not_yet_valid")),
+        (json!({"nbf": -1e300}), Ok(())),
+        (json!({"nbf": 1e300}), Err("id_token_not_yet_valid")),
+        (json!({"nbf": i64::MAX}), Err("id_token_not_yet_valid")),
+    ];
+    for (change, expected) in table {
+        assert_eq!(verdict(&change, None), expected, "{change}");
+    }
 }
 
 #[test]
