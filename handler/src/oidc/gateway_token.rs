@@ -92,6 +92,8 @@ mod tests {
         let expires_at = verifier.verify(&key.sign(&claims(&provider, json!({}))), NOW).await.unwrap();
 
         assert_eq!(expires_at, NOW.plus(Duration::from_secs(300)));
+        let endless = key.sign(&claims(&provider, json!({"exp": 1e300})));
+        assert_eq!(verifier.verify(&endless, NOW).await.unwrap(), Timestamp::from_unix(i64::MAX));
     }
 
     #[actix_web::test]

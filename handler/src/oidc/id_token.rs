@@ -25,14 +25,14 @@ pub enum IdTokenError {
     /// `azp` names another client, or several audiences come without one.
     #[error("the token is for another client")]
     AuthorizedParty,
-    /// `nonce` is not that of this sign-in.
+    /// `nonce` is not that of this sign-in, or at a refresh not the original's.
     #[error("the token belongs to another sign-in")]
     Nonce,
     /// `at_hash` is not that of the access token.
     #[error("the token belongs to another access token")]
     AccessTokenHash,
-    /// `auth_time` is missing or older than the asked `max_age`.
-    #[error("the person signed in too long ago")]
+    /// `auth_time` is missing or older than the requested `max_age`, or at a refresh not the original's.
+    #[error("the time of authentication is not accepted")]
     AuthenticationTime,
 }
 
@@ -86,13 +86,15 @@ impl IdTokenVerifier<'_> {
         &self,
         id_token: VerifiedJwt,
         access_token: &str,
-        subject: &str,
+        original: &Claims,
         now: Timestamp,
     ) -> Result<Claims, IdTokenError> {
         let claims = self.verify_claims(id_token, access_token, now)?;
-        if claims.subject() != subject {
+        if claims.subject() != original.subject() {
             return Err(IdTokenError::Subject);
         }
+        check_repeated_nonce(&claims, original)?;
+        check_repeated_authentication_time(&claims, original)?;
         Ok(claims)
     }
 
@@ -125,6 +127,22 @@ fn check_nonce(claims: &Claims, expected: &str) -> Result<(), IdTokenError> {
     if bool::from(given.as_bytes().ct_eq(expected.as_bytes())) { Ok(()) } else { Err(IdTokenError::Nonce) }
 }
 
+/// OIDC Core 12.2: a refreshed ID token should have no `nonce`; if it has one, it is the original's.
+fn check_repeated_nonce(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
+    if !claims.as_map().contains_key("nonce") {
+        return Ok(());
+    }
+    check_nonce(claims, original.text("nonce").ok_or(IdTokenError::Nonce)?)
+}
+
+/// OIDC Core 12.2: `auth_time`, if present, is the original's. One that appears newly contradicts nothing.
+fn check_repeated_authentication_time(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
+    let name = "auth_time";
+    let (Some(given), Some(before)) = (claims.as_map().get(name), original.as_map().get(name)) else { return Ok(()) };
+    let is_same_date = || numeric_date(claims, name).is_some_and(|date| numeric_date(original, name) == Some(date));
+    if given == before || is_same_date() { Ok(()) } else { Err(IdTokenError::AuthenticationTime) }
+}
+
 /// `at_hash`: the left half of the access token's hash, by the hash of the token's own algorithm.
 fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algorithm) -> Result<(), IdTokenError> {
     let Some(at_hash) = claims.as_map().get("at_hash") else { return Ok(()) };
@@ -141,7 +159,9 @@ fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algor
 fn check_authentication_time(claims: &Claims, max_age: Option<u64>, now: Timestamp) -> Result<(), IdTokenError> {
     let Some(max_age) = max_age else { return Ok(()) };
     let auth_time = numeric_date(claims, "auth_time").ok_or(IdTokenError::AuthenticationTime)?;
-    if now > auth_time.plus(Duration::from_secs(max_age)).plus(CLOCK_SKEW) {
+    let is_too_old = now > auth_time.plus(Duration::from_secs(max_age)).plus(CLOCK_SKEW);
+    // A time ahead of ours would pass for recent until it comes.
+    if is_too_old || auth_time > now.plus(CLOCK_SKEW) {
         return Err(IdTokenError::AuthenticationTime);
     }
     Ok(())

@@ -61,6 +61,7 @@ impl From<TokenRequestError> for LoginError {
             TokenRequestError::Refused(TokenError::Grant { .. }) => Self::CodeRefused,
             TokenRequestError::Refused(TokenError::Client { error }) => Self::ClientRefused { error },
             TokenRequestError::Refused(TokenError::Other { error }) => Self::TokenRequestRefused { error },
+            TokenRequestError::Refused(error @ TokenError::Later { .. }) => Self::Provider(error.into()),
             TokenRequestError::Response(error) => Self::Tokens(error),
             TokenRequestError::Provider { error, .. } => Self::Provider(error),
         }

@@ -145,6 +145,18 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn a_logout_token_is_remembered_by_its_age_whatever_its_exp() {
+        let (provider, key, party) = scene();
+        for exp in [json!(NOW.as_unix() + 120), json!(u64::MAX), json!(1e300)] {
+            let token = key.sign(&claims(&provider, json!({ "exp": exp })));
+
+            let verified = party.verify_logout_token(&token, NOW).await.unwrap();
+
+            assert_eq!(verified.expires_at, NOW.plus(Duration::from_secs(1200)), "{exp}");
+        }
+    }
+
+    #[actix_web::test]
     async fn a_logout_token_that_breaks_a_rule_ends_nothing() {
         let (provider, key, party) = scene();
         for (changes, reason) in [
@@ -153,6 +165,8 @@ mod tests {
             (json!({"iat": null}), "no beginning"),
             (json!({"iat": NOW.as_unix() - 601}), "too old"),
             (json!({"iat": NOW.as_unix() + 61}), "from the future"),
+            (json!({"iat": -1e300}), "older than any integer"),
+            (json!({"iat": 1e300}), "later than any integer"),
             (json!({"exp": null}), "no end"),
             (json!({"exp": NOW.as_unix() - 61}), "expired"),
             (json!({"sid": null, "sub": null}), "about nobody"),

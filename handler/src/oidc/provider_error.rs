@@ -37,12 +37,13 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
-    /// True if the Provider may have acted on the request: spent a code, rotated a refresh token. 502 and 504 are a
-    /// gateway's, and say nothing of what is behind it.
+    /// True if the Provider may have acted on the request: spent a code, rotated a refresh token. A 500 may follow the
+    /// rotation's commit, 502 and 504 are a gateway's, and a success of another kind is one. RFC 9110 15.6.4: a 503 was
+    /// not handled.
     #[must_use]
     pub const fn may_have_acted(&self) -> bool {
         match self {
-            Self::NoResponse | Self::TokenResponse(_) | Self::Status(502 | 504) => true,
+            Self::NoResponse | Self::TokenResponse(_) | Self::Status(200..=299 | 500..=502 | 504..) => true,
             Self::Unreachable(_)
             | Self::Status(_)
             | Self::Refused(_)

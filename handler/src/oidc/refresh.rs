@@ -1,6 +1,6 @@
 //! The refresh (RFC 6749 6, OIDC Core 12): a refresh token for the next access token.
 //!
-//! Says of every failure whether the session is over, lives on, or may have lost its refresh token.
+//! Every failure tells if the session is over, lives until its access token lapses, or may have lost its refresh token.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use super::jwt::verify_signature;
 use super::token_request_error::TokenRequestError;
 use super::userinfo::request_userinfo;
 use super::{
-    Claims, IdTokenError, JwksError, JwtError, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
-    TokenResponse, TokenResponseError, UserInfoError,
+    Claims, IdTokenError, JwksError, JwtError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken,
+    RelyingParty, TokenError, TokenResponse, TokenResponseError, UserInfoError,
 };
 use crate::clock::Timestamp;
 
@@ -18,35 +18,50 @@ use crate::clock::Timestamp;
 pub struct CompletedRefresh {
     /// The tokens; only the access token is sure to be among them. An ID token here has been verified.
     pub tokens: TokenResponse,
-    /// What was known of the person, with what the ID token and UserInfo newly say.
-    pub claims: Claims,
+    /// The known claims, each source renewed if the Provider renewed it.
+    pub claims: PersonClaims,
 }
 
 /// Why a refresh yields nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The Provider refuses the refresh token for good: the session is over.
+    /// The Provider refuses the grant (`invalid_grant`, or one of OIDC Core 3.1.2.6 that asks for the person): the
+    /// session is over.
     #[error("the provider refuses the refresh token")]
     Refused {
         /// The Provider's error code.
         error: String,
     },
-    /// The answer breaks a rule: the session is over.
-    #[error("the provider's answer to a refresh breaks a rule ({code})")]
+    /// The Provider refuses this client (`invalid_client`, `unauthorized_client`): every refresh fails until an operator
+    /// has mended the registration or the secret. The access token is good until it lapses.
+    #[error("the provider refuses this client ({error})")]
+    ClientRefused {
+        /// The Provider's error code.
+        error: String,
+    },
+    /// The Provider refuses the refresh with another OAuth error: a retry would meet it again. The access token is good
+    /// until it lapses.
+    #[error("the provider refuses the refresh ({error})")]
+    RequestRefused {
+        /// The Provider's error code.
+        error: String,
+    },
+    /// The response breaks a rule: the session is over.
+    #[error("the provider's response to a refresh breaks a rule ({code})")]
     Invalid {
         /// Which rule.
         code: &'static str,
         /// The token to revoke: the new one, or the old one if there is none.
         refresh_token: Option<RefreshToken>,
     },
-    /// No usable answer: the session lives on.
+    /// No usable response: the session lives on.
     #[error("the provider does not refresh now")]
     Unavailable {
         /// True if the Provider may have spent the refresh token all the same.
         is_ambiguous: bool,
-        /// When the Provider wants to be asked again, at most an hour.
+        /// `Retry-After`, at most an hour.
         retry_after: Option<Duration>,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: ProviderError,
     },
@@ -58,6 +73,8 @@ impl RefreshError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refresh_refused",
+            Self::ClientRefused { .. } => "client_refused",
+            Self::RequestRefused { .. } => "token_request_refused",
             Self::Invalid { code, .. } => code,
             Self::Unavailable { .. } => "refresh_unavailable",
         }
@@ -72,7 +89,7 @@ impl RelyingParty {
     pub async fn refresh(
         &self,
         refresh_token: &RefreshToken,
-        known: &Claims,
+        known: &PersonClaims,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
         let metadata = self.issuer.metadata(now).await.map_err(|error| unavailable(error, None))?;
@@ -80,25 +97,41 @@ impl RelyingParty {
         let mut tokens =
             self.request_tokens(&form, &metadata, now).await.map_err(|error| failure(error, refresh_token))?;
 
-        let invalid = |code, tokens: &TokenResponse| {
-            let newest = tokens.refresh_token.as_ref().unwrap_or(refresh_token);
-            RefreshError::Invalid { code, refresh_token: Some(newest.clone()) }
-        };
-        let mut claims = known.clone();
-        match self.verify_refreshed(&tokens, known, &metadata, now).await {
-            Ok(Some(newer)) => claims.merge(newer),
-            Ok(None) => tokens.id_token = None,
-            Err(error) => return Err(invalid(error.code(), &tokens)),
-        }
-        if self.settings().userinfo {
-            match request_userinfo(&self.issuer.http, known.subject(), &tokens.access_token, &metadata).await {
-                Ok(userinfo) => claims.merge_userinfo(userinfo),
-                Err(error @ UserInfoError::Subject) => return Err(invalid(error.code(), &tokens)),
-                // The known claims are still true, and the access token is good.
-                Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+        match self.renew_claims(&mut tokens, known, &metadata, now).await {
+            Ok(claims) => Ok(CompletedRefresh { tokens, claims }),
+            Err(code) => {
+                let newest = tokens.refresh_token.as_ref().unwrap_or(refresh_token);
+                Err(RefreshError::Invalid { code, refresh_token: Some(newest.clone()) })
             }
         }
-        Ok(CompletedRefresh { tokens, claims })
+    }
+
+    /// The known claims with those of the newer ID token and of UserInfo, or the code of the rule that one of them
+    /// breaks. Removes an ID token that cannot be verified now.
+    async fn renew_claims(
+        &self,
+        tokens: &mut TokenResponse,
+        known: &PersonClaims,
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Result<PersonClaims, &'static str> {
+        let mut claims = known.clone();
+        match self.verify_refreshed(tokens, known, metadata, now).await {
+            Ok(Some(newer)) => claims.renew_id_token(newer),
+            Ok(None) => tokens.id_token = None,
+            Err(error) => return Err(error.code()),
+        }
+        if !self.settings().userinfo {
+            claims.replace_userinfo(Claims::default()); // from an earlier setting: nothing would renew them
+            return Ok(claims);
+        }
+        match request_userinfo(&self.issuer.http, known.subject(), &tokens.access_token, metadata).await {
+            Ok(userinfo) => claims.replace_userinfo(userinfo),
+            Err(error @ UserInfoError::Subject) => return Err(error.code()),
+            // Until UserInfo responds again its earlier claims stand, and the access token is good.
+            Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+        }
+        Ok(claims)
     }
 
     /// The claims of the newer ID token. `None` if there is none, which OIDC Core 12.2 allows, or if the keys to judge
@@ -120,14 +153,16 @@ impl RelyingParty {
             },
             verified => verified,
         };
-        self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known.subject(), now).map(Some)
+        self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known, now).map(Some)
     }
 }
 
 fn failure(error: TokenRequestError, refresh_token: &RefreshToken) -> RefreshError {
     match error {
         TokenRequestError::Refused(TokenError::Grant { error }) => RefreshError::Refused { error },
-        TokenRequestError::Refused(error) => unavailable(ProviderError::Refused(error), None),
+        TokenRequestError::Refused(TokenError::Client { error }) => RefreshError::ClientRefused { error },
+        TokenRequestError::Refused(TokenError::Other { error }) => RefreshError::RequestRefused { error },
+        TokenRequestError::Refused(error @ TokenError::Later { .. }) => unavailable(error.into(), None),
         TokenRequestError::Response(TokenResponseError::TokenType { refresh_token: newer }) => {
             let newest = newer.unwrap_or_else(|| refresh_token.clone());
             RefreshError::Invalid { code: "token_type", refresh_token: Some(newest) }

@@ -9,8 +9,8 @@ use super::id_token::IdTokenVerifier;
 use super::userinfo::request_userinfo;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    Issuer, JwtError, LoginError, LoginHints, PendingLogin, ProviderCache, ProviderError, ProviderMetadata,
-    TokenResponse,
+    Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
+    ProviderMetadata, TokenResponse,
 };
 use crate::clock::Timestamp;
 
@@ -39,8 +39,8 @@ pub struct RelyingParty {
 pub struct CompletedLogin {
     /// The tokens.
     pub tokens: TokenResponse,
-    /// Who it is.
-    pub claims: Claims,
+    /// The claims of the ID token and of UserInfo.
+    pub claims: PersonClaims,
 }
 
 impl RelyingParty {
@@ -95,10 +95,10 @@ impl RelyingParty {
         let metadata = self.issuer.metadata(now).await?;
         let code = response.check(pending, &metadata, now)?;
         let tokens = self.exchange(&code, pending, &metadata, now).await?;
-        let mut claims = self.verify(&tokens, pending, &metadata, now).await?;
+        let mut claims = PersonClaims::from(self.verify(&tokens, pending, &metadata, now).await?);
         if self.settings.userinfo {
             let http = &self.issuer.http;
-            claims.merge_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
+            claims.replace_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
         }
         Ok(CompletedLogin { tokens, claims })
     }

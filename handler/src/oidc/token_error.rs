@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::error_code::error_code;
 
-/// What the endpoint refuses.
+/// An OAuth error, by who can mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The code or the refresh token: it is spent, revoked, or only the person can renew it.
@@ -16,6 +16,12 @@ pub enum TokenError {
     /// Us: the secret, or what we are allowed. Only an operator can mend it.
     #[error("the provider refuses this client ({error})")]
     Client {
+        /// The Provider's error code.
+        error: String,
+    },
+    /// Nothing for good: the same request may succeed later.
+    #[error("the provider defers the request ({error})")]
+    Later {
         /// The Provider's error code.
         error: String,
     },
@@ -43,6 +49,8 @@ impl TokenError {
             // nothing but a sign-in helps.
             "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => Self::Grant { error },
             "invalid_client" | "unauthorized_client" => Self::Client { error },
+            // RFC 6749 4.1.2.1 and RFC 8628 3.5, met at token endpoints with status 400 too.
+            "temporarily_unavailable" | "server_error" | "slow_down" | "authorization_pending" => Self::Later { error },
             _ => Self::Other { error },
         })
     }
@@ -51,7 +59,7 @@ impl TokenError {
     #[must_use]
     pub fn error(&self) -> &str {
         match self {
-            Self::Grant { error } | Self::Client { error } | Self::Other { error } => error,
+            Self::Grant { error } | Self::Client { error } | Self::Later { error } | Self::Other { error } => error,
         }
     }
 }
@@ -61,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_who_can_mend_it() {
+    fn an_error_code_tells_who_can_mend_it() {
         let parse = |error: &str| TokenError::parse(serde_json::json!({ "error": error }).to_string().as_bytes());
         for error in ["invalid_grant", "interaction_required", "login_required", "consent_required"] {
             assert_eq!(parse(error), Some(TokenError::Grant { error: error.to_owned() }));
@@ -69,7 +77,10 @@ mod tests {
         for error in ["invalid_client", "unauthorized_client"] {
             assert_eq!(parse(error), Some(TokenError::Client { error: error.to_owned() }));
         }
-        for error in ["invalid_request", "invalid_scope", "temporarily_unavailable"] {
+        for error in ["temporarily_unavailable", "server_error", "slow_down", "authorization_pending"] {
+            assert_eq!(parse(error), Some(TokenError::Later { error: error.to_owned() }));
+        }
+        for error in ["invalid_request", "invalid_scope", "unsupported_grant_type", "made_up"] {
             assert_eq!(parse(error), Some(TokenError::Other { error: error.to_owned() }));
         }
     }

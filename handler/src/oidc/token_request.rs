@@ -35,14 +35,23 @@ impl RelyingParty {
 fn tokens(response: &Response, now: Timestamp) -> Result<TokenResponse, TokenRequestError> {
     match response.status {
         // Some Providers send their errors with status 200.
-        200 => TokenResponse::parse(&response.body, now).map_err(|error| {
-            TokenError::parse(&response.body).map_or(TokenRequestError::Response(error), TokenRequestError::Refused)
-        }),
-        429 | 500.. => Err(unavailable(response)),
-        _ => Err(TokenError::parse(&response.body).map_or_else(|| unavailable(response), TokenRequestError::Refused)),
+        200 => TokenResponse::parse(&response.body, now)
+            .map_err(|error| refusal(response).unwrap_or(TokenRequestError::Response(error))),
+        // RFC 6585 4: too many requests, whatever the body says.
+        429 => Err(unavailable(response, ProviderError::Status(429))),
+        400..=499 => Err(refusal(response).unwrap_or(unavailable(response, ProviderError::Status(response.status)))),
+        status => Err(unavailable(response, ProviderError::Status(status))),
     }
 }
 
-fn unavailable(response: &Response) -> TokenRequestError {
-    TokenRequestError::Provider { error: ProviderError::Status(response.status), retry_after: response.retry_after }
+/// The OAuth error in a body, if there is one.
+fn refusal(response: &Response) -> Option<TokenRequestError> {
+    Some(match TokenError::parse(&response.body)? {
+        later @ TokenError::Later { .. } => unavailable(response, ProviderError::Refused(later)),
+        error => TokenRequestError::Refused(error),
+    })
+}
+
+fn unavailable(response: &Response, error: ProviderError) -> TokenRequestError {
+    TokenRequestError::Provider { error, retry_after: response.retry_after }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::Claims;
+use super::jws::Jws;
+use super::jwt::numeric_date;
 use crate::clock::Timestamp;
 
 macro_rules! secret_token {
@@ -47,12 +50,12 @@ secret_token! {
     RefreshToken
 }
 
-/// A successful answer of the token endpoint. At a refresh only the access token is sure to be there.
+/// A successful response of the token endpoint. At a refresh only the access token is sure to be there.
 #[derive(Clone)]
 pub struct TokenResponse {
     /// What the Upstream is shown.
     pub access_token: AccessToken,
-    /// When it lapses, if the Provider told.
+    /// When it lapses, by `expires_in` or else by its own `exp`; 10 seconds to ten years ahead.
     pub expires_at: Option<Timestamp>,
     /// The next refresh token, if there is a new one.
     pub refresh_token: Option<RefreshToken>,
@@ -70,7 +73,7 @@ impl fmt::Debug for TokenResponse {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TokenResponseError {
     /// Not JSON, or no access token that a header could hold: an intermediary's page, say.
-    #[error("the token endpoint's answer cannot be read")]
+    #[error("the token endpoint's response cannot be read")]
     Malformed, // without its cause: serde quotes what it did not expect, and that may be a token
     /// RFC 6749 7.1: a client must not use a token of a type it doesn't understand.
     #[error("the access token is of a type other than bearer")]
@@ -92,32 +95,45 @@ struct Body {
 }
 
 /// The access token travels in a header of every proxied request, next to those of the browser.
-const LONGEST: usize = 16 * 1024;
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// A shorter lifetime counts as this one: after an `expires_in: 0` every request would wait for a refresh of its own.
+const MIN_LIFETIME: Duration = Duration::from_secs(10);
+
+/// A longer lifetime is cut to ten years: stores keep the expiry as a JSON number, and no arithmetic on it overflows.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// RFC 6750 2.1: what can follow `Bearer` in a header; anything else could start a header of its own.
 fn bearer_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccessToken, D::Error> {
     let token = AccessToken::deserialize(deserializer)?;
     let is_printable = token.expose().bytes().all(|byte| byte.is_ascii_graphic());
-    if is_printable && (1..=LONGEST).contains(&token.expose().len()) {
+    if is_printable && (1..=MAX_LENGTH).contains(&token.expose().len()) {
         return Ok(token);
     }
     Err(de::Error::custom("the access token cannot be sent in a header"))
 }
 
-/// RFC 6749 5.1 has a whole number of seconds; some Providers send text, or a fraction. A lifetime that cannot be
-/// read is as if none were given.
-fn seconds(expires_in: &Value) -> Option<u64> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, a fraction drops")]
-    let rounded = |seconds: f64| seconds as u64;
-    match expires_in {
-        Value::Number(number) => number.as_u64().or_else(|| number.as_f64().map(rounded)),
+/// RFC 6749 5.1 has a whole number of seconds; some Providers send text, or a fraction. `None` if it cannot be read.
+fn lifetime(expires_in: &Value) -> Option<Duration> {
+    let seconds = match expires_in {
+        Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let seconds = seconds.filter(|seconds| seconds.is_finite())?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, a fraction drops")]
+    let whole = seconds as u64;
+    Some(Duration::from_secs(whole))
+}
+
+/// The time until `exp` of an access token that is a JWT (RFC 9068). Unverified: a hint of when to refresh, no more.
+fn lifetime_of_jwt(access_token: &AccessToken, now: Timestamp) -> Option<Duration> {
+    let claims = Claims::new(Jws::parse(access_token.expose())?.payload()?);
+    Some(numeric_date(&claims, "exp")?.since(now))
 }
 
 impl TokenResponse {
-    /// Reads the body of a 200 answer that was received at `now`.
+    /// Reads the body of a 200 that was received at `now`.
     ///
     /// # Errors
     /// See [`TokenResponseError`].
@@ -127,9 +143,10 @@ impl TokenResponse {
         if !body.token_type.eq_ignore_ascii_case("bearer") {
             return Err(TokenResponseError::TokenType { refresh_token });
         }
+        let lifetime = lifetime(&body.expires_in).or_else(|| lifetime_of_jwt(&body.access_token, now));
         Ok(Self {
             access_token: body.access_token,
-            expires_at: seconds(&body.expires_in).map(|seconds| now.plus(Duration::from_secs(seconds))),
+            expires_at: lifetime.map(|lifetime| now.plus(lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME))),
             refresh_token,
             id_token: body.id_token.filter(|token| !token.is_empty()),
         })
@@ -154,22 +171,83 @@ mod tests {
         assert!(tokens.expires_at.is_none() && tokens.refresh_token.is_none() && tokens.id_token.is_none());
     }
 
+    /// Seconds until the expiry of this access token with this `expires_in`.
+    fn lifetime_with(access_token: &str, expires_in: &str) -> Option<u64> {
+        let body = format!(r#"{{"access_token":"{access_token}","token_type":"Bearer","expires_in":{expires_in}}}"#);
+        parse(&body).unwrap().expires_at.map(|expires_at| expires_at.since(NOW).as_secs())
+    }
+
+    const TEN_YEARS: u64 = 315_360_000;
+
     #[test]
-    fn a_lifetime_may_be_a_number_or_text() {
-        for lifetime in ["60", "\"60\"", "60.9", "\" 60\""] {
-            let body = format!(r#"{{"access_token":"a","token_type":"Bearer","expires_in":{lifetime}}}"#);
-            assert_eq!(parse(&body).unwrap().expires_at, Some(NOW.plus(Duration::from_secs(60))));
+    fn a_lifetime_is_ten_seconds_to_ten_years_whatever_number_the_provider_sends() {
+        let table = [
+            ("3600", Some(3600), "as usual"),
+            ("\"60\"", Some(60), "text"),
+            ("\" 60\"", Some(60), "text with a blank"),
+            ("60.9", Some(60), "a fraction"),
+            ("\"60.9\"", Some(60), "a fraction as text"),
+            ("6e1", Some(60), "an exponent"),
+            ("10", Some(10), "the least"),
+            ("9", Some(10), "less"),
+            ("0.5", Some(10), "half a second"),
+            ("0", Some(10), "nothing"),
+            ("-0.0", Some(10), "less than nothing, as floats go"),
+            ("-5", Some(10), "past"),
+            ("\"-1\"", Some(10), "past, as text"),
+            ("-9223372036854775808", Some(10), "i64::MIN"),
+            ("-1e300", Some(10), "long past"),
+            ("315360000", Some(TEN_YEARS), "the most"),
+            ("315360001", Some(TEN_YEARS), "more"),
+            ("9223372036854775807", Some(TEN_YEARS), "i64::MAX"),
+            ("18446744073709551615", Some(TEN_YEARS), "u64::MAX"),
+            ("18446744073709551616", Some(TEN_YEARS), "beyond u64"),
+            ("\"18446744073709551616\"", Some(TEN_YEARS), "beyond u64, as text"),
+            ("1e300", Some(TEN_YEARS), "beyond everything"),
+            ("null", None, "null"),
+            ("\"soon\"", None, "a word"),
+            ("\"\"", None, "nothing as text"),
+            ("\"NaN\"", None, "no number as text"),
+            ("\"inf\"", None, "infinity as text"),
+            ("[]", None, "a list"),
+            ("{}", None, "an object"),
+            ("true", None, "a boolean"),
+        ];
+        for (expires_in, expected, reason) in table {
+            assert_eq!(lifetime_with("a", expires_in), expected, "{reason}: {expires_in}");
         }
     }
 
     #[test]
-    fn a_lifetime_that_cannot_be_read_is_none() {
-        for lifetime in ["null", "\"soon\"", "[]", "{}", "true", "\"-1\""] {
-            let body = format!(r#"{{"access_token":"a","token_type":"Bearer","expires_in":{lifetime}}}"#);
-            assert_eq!(parse(&body).unwrap().expires_at, None, "{lifetime}");
+    fn without_a_readable_lifetime_an_access_token_that_is_a_jwt_lapses_by_its_exp() {
+        let jwt = |payload: &str| {
+            let encode = |part: &str| crate::oidc::pkce::base64url(part.as_bytes());
+            format!("{}.{}.AA", encode(r#"{"alg":"ES256"}"#), encode(payload))
+        };
+        let table = [
+            (r#"{"exp":1800000300}"#, "null", Some(300), "its exp"),
+            (r#"{"exp":1800000300}"#, "\"soon\"", Some(300), "its exp for a lifetime that cannot be read"),
+            (r#"{"exp":1800000300}"#, "60", Some(60), "the lifetime goes first"),
+            (r#"{"exp":1800000300.9}"#, "null", Some(300), "a fraction"),
+            (r#"{"exp":1800000001}"#, "null", Some(10), "soon"),
+            (r#"{"exp":1799999999}"#, "null", Some(10), "past"),
+            (r#"{"exp":-1e300}"#, "null", Some(10), "long past"),
+            (r#"{"exp":1e300}"#, "null", Some(TEN_YEARS), "beyond i64"),
+            (r#"{"exp":9223372036854775807}"#, "null", Some(TEN_YEARS), "i64::MAX"),
+            (r#"{"exp":18446744073709551615}"#, "null", Some(TEN_YEARS), "u64::MAX"),
+            (r#"{"exp":"1800000300"}"#, "null", None, "text"),
+            (r#"{"exp":null}"#, "null", None, "null"),
+            (r#"{"exp":1,"exp":2}"#, "null", None, "two of them"),
+            (r"{}", "null", None, "none"),
+            ("[]", "null", None, "no claims"),
+            ("no json", "null", None, "no JSON"),
+        ];
+        for (payload, expires_in, expected, reason) in table {
+            assert_eq!(lifetime_with(&jwt(payload), expires_in), expected, "{reason}");
         }
-        let negative = parse(r#"{"access_token":"a","token_type":"Bearer","expires_in":-5}"#).unwrap();
-        assert_eq!(negative.expires_at, Some(NOW));
+        for opaque in ["opaque", "a.b.c", "..", "e30.e30.e30.e30.e30"] {
+            assert_eq!(lifetime_with(opaque, "null"), None, "{opaque}");
+        }
     }
 
     #[test]
@@ -190,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_access_token_that_no_header_can_hold_is_refused() {
-        let long = "a".repeat(LONGEST + 1);
+        let long = "a".repeat(MAX_LENGTH + 1);
         for token in ["", "a b", "a\\r\\nX-Evil: 1", "\u{e9}", "a\\u0000", &long] {
             let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer"}}"#);
             assert!(matches!(parse(&body), Err(TokenResponseError::Malformed)), "{token:.20}");

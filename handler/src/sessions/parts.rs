@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::freshness::RefreshBefore;
 use crate::clock::Timestamp;
-use crate::oidc::{AccessToken, Claims, RefreshToken, TokenResponse};
+use crate::oidc::{AccessToken, Claims, PersonClaims, RefreshToken, TokenResponse};
 
 /// What every proxied request needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct RefreshPart {
     /// The hint of RP-initiated logout.
     pub id_token: Option<Zeroizing<String>>,
     /// Everything the Provider said of the person.
-    pub claims: Claims,
+    pub claims: PersonClaims,
 }
 
 impl fmt::Debug for RefreshPart {
@@ -66,7 +66,7 @@ impl TokenParts {
     /// Divides what the Provider answered. What it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
     pub(super) fn divide(
         tokens: TokenResponse,
-        claims: Claims,
+        claims: PersonClaims,
         before: Option<RefreshPart>,
         policy: TokenPolicy,
         now: Timestamp,
@@ -78,7 +78,7 @@ impl TokenParts {
         let refresh_at = expiry.map(|expires_at| policy.refresh_before.refresh_at(expires_at, now));
         let request_claims = match policy.header_needs.claims {
             Some(names) => claims.only(names),
-            None => claims.clone(),
+            None => (*claims).clone(),
         };
         Self {
             request: RequestPart {

@@ -122,6 +122,11 @@ impl Refresher {
                 self.leases.rest(record, is_ambiguous, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
+            Err(error @ (RefreshError::ClientRefused { .. } | RefreshError::RequestRefused { .. })) => {
+                audit(ticket, error.code(), Some(&error));
+                self.leases.rest(record, false, MAX_PROVIDER_BACKOFF).await?;
+                Ok(RefreshOutcome::Unavailable { retry_after: MAX_PROVIDER_BACKOFF })
+            }
             Err(error @ RefreshError::Refused { .. }) => {
                 audit(ticket, error.code(), None);
                 self.end_unless_renewed(ticket, &record).await

@@ -220,7 +220,7 @@ pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_tok
     let refresh_token = Some(RefreshToken::new(refresh_token.to_owned()));
     let parts = TokenParts {
         request,
-        refresh: RefreshPart { refresh_token, id_token: None, claims },
+        refresh: RefreshPart { refresh_token, id_token: None, claims: claims.into() },
         access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
         refresh_at: Some(START.plus(Duration::from_secs(80))),
     };

@@ -30,8 +30,8 @@ impl TokenVerifier<'_> {
         Self::CLAIMS.verify(jwt::verify_signature(token, self.0, None)?, access_token, pending, now)
     }
 
-    fn verify_refreshed(&self, token: &str, subject: &str) -> Result<Claims, IdTokenError> {
-        Self::CLAIMS.verify_refreshed(jwt::verify_signature(token, self.0, None)?, "access", subject, NOW)
+    fn verify_refreshed(&self, token: &str, original: &Claims) -> Result<Claims, IdTokenError> {
+        Self::CLAIMS.verify_refreshed(jwt::verify_signature(token, self.0, None)?, "access", original, NOW)
     }
 }
 
@@ -134,11 +134,45 @@ fn an_id_token_that_breaks_a_rule_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_sign_in_older_than_the_asked_max_age_is_refused() {
-    let too_old = json!({"auth_time": NOW.as_unix() - 121});
+fn a_sign_in_older_than_the_requested_max_age_is_refused() {
+    let now = NOW.as_unix();
+    let refused = Err("id_token_auth_time");
+    let table = [
+        (json!({"auth_time": now - 120}), 60, Ok(()), "a minute, and a minute for the clocks"),
+        (json!({"auth_time": now - 121}), 60, refused, "a second more"),
+        (json!({"auth_time": now + 60}), 60, Ok(()), "a clock a minute ahead"),
+        (json!({"auth_time": now + 61}), 60, refused, "in the future"),
+        (json!({"auth_time": 1e300}), 60, refused, "beyond i64"),
+        (json!({"auth_time": u64::MAX}), u64::MAX, refused, "u64::MAX"),
+        (json!({"auth_time": -1e300}), 60, refused, "below i64"),
+        (json!({"auth_time": -1e300}), u64::MAX, refused, "below i64, and any age requested"),
+        (json!({"auth_time": 0}), u64::MAX, Ok(()), "any age requested"),
+        (json!({"auth_time": now - 100}), 0, refused, "no age requested"),
+        (json!({"auth_time": now.to_string()}), 60, refused, "text"),
+        (json!({}), 60, refused, "none"),
+    ];
+    for (change, max_age, expected, reason) in table {
+        assert_eq!(verdict(&change, Some(max_age)), expected, "{reason}");
+    }
+}
 
-    assert_eq!(verdict(&too_old, Some(60)), Err("id_token_auth_time"));
-    assert_eq!(verdict(&json!({}), Some(60)), Err("id_token_auth_time"));
+#[test]
+fn dates_beyond_every_integer_are_past_or_future_and_never_panic() {
+    let table = [
+        (json!({"exp": 1e300}), Ok(())),
+        (json!({"exp": u64::MAX}), Ok(())),
+        (json!({"exp": i64::MAX}), Ok(())),
+        (json!({"exp": -1e300}), Err("id_token_expired")),
+        (json!({"exp": i64::MIN}), Err("id_token_expired")),
+        (json!({"iat": -1e300}), Ok(())),
+        (json!({"iat": u64::MAX}), Err("id_token_not_yet_valid")),
+        (json!({"nbf": -1e300}), Ok(())),
+        (json!({"nbf": 1e300}), Err("id_token_not_yet_valid")),
+        (json!({"nbf": i64::MAX}), Err("id_token_not_yet_valid")),
+    ];
+    for (change, expected) in table {
+        assert_eq!(verdict(&change, None), expected, "{change}");
+    }
 }
 
 #[test]
@@ -277,11 +311,31 @@ fn what_is_no_signed_token_is_refused() {
 }
 
 #[test]
-fn a_refreshed_id_token_needs_no_nonce_but_the_same_subject() {
-    let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
-    let (set, token) = (keys(&[&key]), key.sign(&claims(&pending, &json!({"nonce": null}))));
+fn a_refreshed_id_token_repeats_subject_nonce_and_authentication_time_or_omits_the_latter() {
+    let key = SigningKey::es256("k");
+    let (set, pending) = (keys(&[&key]), PendingLogin::begin("/", None, NOW));
+    let bare = json!({"sub": "ada"});
+    let full = json!({"sub": "ada", "nonce": "n", "auth_time": 1_700_000_000});
+    let table = [
+        (&full, json!({"nonce": null}), Ok(()), "both omitted"),
+        (&full, json!({"nonce": "n", "auth_time": 1_700_000_000}), Ok(()), "both repeated"),
+        (&full, json!({"nonce": "n", "auth_time": 1_700_000_000.0}), Ok(()), "the same date, written otherwise"),
+        (&full, json!({"nonce": "m"}), Err("id_token_nonce"), "another nonce"),
+        (&full, json!({"nonce": ""}), Err("id_token_nonce"), "an empty nonce"),
+        (&full, json!({"nonce": ["n"]}), Err("id_token_nonce"), "a nonce that is no text"),
+        (&full, json!({"nonce": null, "auth_time": 1_700_000_001}), Err("id_token_auth_time"), "another time"),
+        (&full, json!({"nonce": null, "auth_time": "1700000000"}), Err("id_token_auth_time"), "a time that is text"),
+        (&bare, json!({"nonce": "n"}), Err("id_token_nonce"), "a nonce where none was"),
+        (&bare, json!({"nonce": ""}), Err("id_token_nonce"), "an empty nonce where none was"),
+        (&bare, json!({"nonce": null, "auth_time": 1_700_000_000}), Ok(()), "a time where none was"),
+        (&bare, json!({"nonce": null, "sub": "eve"}), Err("id_token_subject"), "another subject"),
+    ];
+    for (original, change, expected, reason) in table {
+        let original: Claims = serde_json::from_value(original.clone()).unwrap();
+        let token = key.sign(&claims(&pending, &change));
 
-    assert!(verifier(&set).verify_refreshed(&token, "ada").is_ok());
-    let refused = verifier(&set).verify_refreshed(&token, "eve").unwrap_err();
-    assert_eq!(refused.code(), "id_token_subject");
+        let verdict = verifier(&set).verify_refreshed(&token, &original).map(drop).map_err(|error| error.code());
+
+        assert_eq!(verdict, expected, "{reason}");
+    }
 }

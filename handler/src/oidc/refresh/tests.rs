@@ -15,14 +15,15 @@ struct Scene {
     provider: ScriptedProvider,
     key: SigningKey,
     party: RelyingParty,
-    known: Claims,
+    known: PersonClaims,
 }
 
 fn scene(userinfo: bool) -> Scene {
     let (provider, key) = ScriptedProvider::start();
     let cache: Arc<ProviderCache> = Arc::default();
     let party = party(&provider.origin, ClientAuthentication::None, userinfo, &cache);
-    let known = json!({"iss": provider.origin, "sub": "ada", "name": "Ada", "exp": 1});
+    let known = json!({"iss": provider.origin, "sub": "ada", "name": "Ada", "exp": 1, "nonce": "n", "auth_time": 1});
+    let known = json!({"id_token": known, "userinfo": {"locale": "de", "groups": ["admins"]}});
     Scene { party, key, known: serde_json::from_value(known).unwrap(), provider }
 }
 
@@ -61,7 +62,7 @@ fn invalid(outcome: Result<CompletedRefresh, RefreshError>) -> (&'static str, St
 async fn a_refresh_yields_tokens_and_merged_claims() {
     let scene = scene(false);
 
-    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({"nonce": "any"}))).await.unwrap();
+    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
 
     assert_eq!(refresh.tokens.access_token.expose(), "new");
     assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
@@ -72,7 +73,8 @@ async fn a_refresh_yields_tokens_and_merged_claims() {
 
 #[actix_web::test]
 async fn an_answer_of_an_access_token_alone_is_normal() {
-    let scene = scene(false);
+    let scene = scene(true);
+    scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
 
     let refresh = scene.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
 
@@ -84,9 +86,16 @@ async fn an_answer_of_an_access_token_alone_is_normal() {
 #[actix_web::test]
 async fn a_refresh_token_that_is_refused_ends_the_session() {
     let scene = scene(false);
-    for (status, error) in [(400, "invalid_grant"), (401, "invalid_grant"), (400, "interaction_required")] {
-        let refused =
-            scene.refresh_to(Reply::Raw(status, "", json!({ "error": error }).to_string())).await.unwrap_err();
+    let table = [
+        (400, "invalid_grant"),
+        (401, "invalid_grant"),
+        (200, "invalid_grant"),
+        (400, "interaction_required"),
+        (400, "login_required"),
+        (400, "consent_required"),
+    ];
+    for (status, error) in table {
+        let refused = scene.refresh_to(oauth_error(status, error)).await.unwrap_err();
 
         assert_eq!(refused.code(), "refresh_refused");
         assert!(matches!(refused, RefreshError::Refused { error: told } if told == error), "{status} {error}");
@@ -103,6 +112,8 @@ async fn an_answer_that_breaks_a_rule_ends_the_session_and_names_the_token_to_re
         (scene.tokens(&scene.key, &json!({"iss": "https://evil.example"})), "id_token_issuer", "next"),
         (scene.tokens(&scene.key, &json!({"aud": "another"})), "id_token_audience", "next"),
         (scene.tokens(&scene.key, &json!({"exp": 1})), "id_token_expired", "next"),
+        (scene.tokens(&scene.key, &json!({"nonce": "another"})), "id_token_nonce", "next"),
+        (scene.tokens(&scene.key, &json!({"auth_time": 2})), "id_token_auth_time", "next"),
         (scene.tokens(&unknown, &json!({})), "id_token_key", "next"), // sought, and the Provider has no such key
         (scene.tokens(&stranger, &json!({})), "id_token_signature", "next"),
         (dpop(r#","refresh_token":"next""#), "token_type", "next"),
@@ -115,7 +126,8 @@ async fn an_answer_that_breaks_a_rule_ends_the_session_and_names_the_token_to_re
 
 #[actix_web::test]
 async fn an_id_token_that_nobody_can_judge_now_is_as_if_none_had_come() {
-    let scene = scene(false);
+    let scene = scene(true);
+    scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
     scene.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
 
     let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
@@ -140,27 +152,74 @@ async fn a_key_that_was_rotated_is_sought_and_if_that_must_wait_the_id_token_is_
     assert!(waiting.tokens.id_token.is_none());
 }
 
+fn oauth_error(status: u16, error: &str) -> Reply {
+    Reply::Raw(status, "", json!({ "error": error }).to_string())
+}
+
+#[actix_web::test]
+async fn a_refusal_of_the_client_or_the_request_is_for_good_and_ends_no_session() {
+    let scene = scene(false);
+    let table = [
+        (oauth_error(401, "invalid_client"), "client_refused"),
+        (oauth_error(400, "invalid_client"), "client_refused"),
+        (oauth_error(400, "unauthorized_client"), "client_refused"),
+        (oauth_error(200, "unauthorized_client"), "client_refused"),
+        (oauth_error(400, "invalid_request"), "token_request_refused"),
+        (oauth_error(400, "invalid_scope"), "token_request_refused"),
+        (oauth_error(400, "unsupported_grant_type"), "token_request_refused"),
+        (oauth_error(403, "access_denied"), "token_request_refused"),
+        (oauth_error(400, "<script>"), "token_request_refused"),
+        (oauth_error(200, "invalid_scope"), "token_request_refused"),
+    ];
+    for (number, (reply, code)) in table.into_iter().enumerate() {
+        let refused = scene.refresh_to(reply).await.unwrap_err();
+
+        assert_eq!(refused.code(), code, "row {number}");
+        let is_for_good = matches!(refused, RefreshError::ClientRefused { .. } | RefreshError::RequestRefused { .. });
+        assert!(is_for_good, "row {number}");
+    }
+}
+
 #[actix_web::test]
 async fn a_provider_in_trouble_ends_no_session() {
     let scene = scene(false);
-    let error = |error: &str| json!({ "error": error }).to_string();
+    let raw = |status, header| Reply::Raw(status, header, String::new());
+    let later = |error: &str| Reply::Raw(400, "retry-after: 7\r\n", json!({ "error": error }).to_string());
     let table = [
-        (Reply::Raw(429, "retry-after: 7\r\n", String::new()), false, Some(7)),
-        (Reply::Raw(503, "retry-after: 99999\r\n", String::new()), false, Some(3600)),
-        (Reply::Raw(503, "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n", String::new()), false, None),
-        (Reply::Raw(500, "", error("invalid_grant")), false, None),
+        (raw(429, "retry-after: 7\r\n"), false, Some(7)),
+        (oauth_error(429, "invalid_grant"), false, None),
+        (raw(503, "retry-after: 99999\r\n"), false, Some(3600)),
+        (raw(503, "retry-after: 18446744073709551615\r\n"), false, Some(3600)),
+        (raw(503, "retry-after: 18446744073709551616\r\n"), false, None),
+        (raw(503, "retry-after: 0\r\n"), false, Some(0)),
+        (raw(503, "retry-after: -1\r\n"), false, None),
+        (raw(503, "retry-after: 1.5\r\n"), false, None),
+        (raw(503, "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n"), false, None),
+        (oauth_error(503, "invalid_grant"), false, None),
+        (oauth_error(500, "invalid_grant"), true, None),
+        (raw(500, "retry-after: 9\r\n"), true, Some(9)),
+        (raw(501, ""), true, None),
         (Reply::Raw(502, "", "<html>".to_owned()), true, None),
-        (Reply::Raw(504, "", String::new()), true, None),
+        (raw(504, ""), true, None),
+        (raw(599, ""), true, None),
         (Reply::Raw(400, "", "<html>".to_owned()), false, None),
-        (Reply::Raw(401, "", error("invalid_client")), false, None),
-        (Reply::Raw(400, "", error("temporarily_unavailable")), false, None),
-        (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), false, None),
+        (raw(401, ""), false, None),
+        (later("temporarily_unavailable"), false, Some(7)),
+        (later("slow_down"), false, Some(7)),
+        (later("authorization_pending"), false, Some(7)),
+        (later("server_error"), false, Some(7)),
+        (oauth_error(200, "temporarily_unavailable"), false, None),
+        (raw(302, "location: http://127.0.0.1:1/\r\n"), false, None),
+        (oauth_error(302, "invalid_grant"), false, None),
+        (raw(204, ""), true, None),
+        (oauth_error(201, "invalid_grant"), true, None),
         (Reply::Raw(200, "", "<html>sign in</html>".to_owned()), true, None),
-        (Reply::Raw(200, "", String::new()), true, None),
+        (raw(200, ""), true, None),
         (Reply::Silence, true, None),
         (Reply::Reset, true, None),
         (Reply::Torn, true, None),
     ];
+    let rows = table.len();
     for (number, (reply, expected, seconds)) in table.into_iter().enumerate() {
         let unavailable = scene.refresh_to(reply).await.unwrap_err();
 
@@ -168,12 +227,12 @@ async fn a_provider_in_trouble_ends_no_session() {
         let RefreshError::Unavailable { is_ambiguous, retry_after, .. } = unavailable else { panic!("row {number}") };
         assert_eq!((is_ambiguous, retry_after), (expected, seconds.map(Duration::from_secs)), "row {number}");
     }
-    assert_eq!(scene.provider.received("/token_endpoint").len(), 15, "a refresh token is never sent twice");
+    assert_eq!(scene.provider.received("/token_endpoint").len(), rows, "a refresh token is never sent twice");
 }
 
 #[actix_web::test]
 async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
-    let known = serde_json::from_value(json!({"sub": "ada"})).unwrap();
+    let known = PersonClaims::default();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let party = party(&format!("http://127.0.0.1:{port}"), ClientAuthentication::None, false, &Arc::default());
 
@@ -183,22 +242,50 @@ async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
 }
 
 #[actix_web::test]
-async fn userinfo_after_a_refresh_adds_or_changes_nothing() {
+async fn userinfo_after_a_refresh_replaces_what_it_said_before_or_changes_nothing() {
     let scene = scene(true);
+    let (before, no_groups) = (json!({"locale": "de", "groups": ["admins"]}), json!({}));
     let table = [
-        (Reply::Json(json!({"sub": "ada", "email": "new@b"})), Some("new@b")),
-        (Reply::Raw(401, "", String::new()), Some("a@b")),
-        (Reply::Raw(500, "", String::new()), Some("a@b")),
-        (Reply::Json(json!({"email": "nobody@b"})), Some("a@b")),
-        (Reply::Raw(200, "", "<html>".to_owned()), Some("a@b")),
-        (Reply::Silence, Some("a@b")),
+        (Reply::Json(json!({"sub": "ada", "email": "new@b"})), Some("new@b"), no_groups),
+        (Reply::Raw(401, "", String::new()), Some("a@b"), before.clone()),
+        (Reply::Raw(500, "", String::new()), Some("a@b"), before.clone()),
+        (Reply::Json(json!({"email": "nobody@b"})), Some("a@b"), before.clone()),
+        (Reply::Raw(200, "", "<html>".to_owned()), Some("a@b"), before.clone()),
+        (Reply::Silence, Some("a@b"), before),
     ];
-    for (userinfo, email) in table {
+    for (number, (userinfo, email, others)) in table.into_iter().enumerate() {
         scene.provider.reply("/userinfo_endpoint", userinfo);
+
         let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
-        assert_eq!((refresh.claims.text("email"), refresh.claims.text("name")), (email, Some("Ada")));
+
+        let claims = &refresh.claims;
+        assert_eq!((claims.text("email"), claims.text("name")), (email, Some("Ada")), "row {number}");
+        let found = claims.only(&["locale", "groups"]);
+        assert_eq!(serde_json::to_value(found).unwrap(), others, "row {number}");
     }
     assert_eq!(scene.provider.received("/userinfo_endpoint")[0].headers["authorization"], "Bearer new");
+}
+
+#[actix_web::test]
+async fn userinfo_that_is_no_longer_configured_is_forgotten_at_a_refresh() {
+    let scene = scene(false);
+
+    let refresh = scene.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
+
+    assert_eq!(refresh.claims.as_map().get("groups"), None);
+    assert_eq!(refresh.claims.text("name"), Some("Ada"));
+}
+
+#[actix_web::test]
+async fn rights_that_a_newer_id_token_omits_are_gone() {
+    let mut scene = scene(false);
+    let known = json!({"iss": scene.provider.origin, "sub": "ada", "name": "Ada", "roles": ["admin"], "sid": "s"});
+    scene.known = serde_json::from_value::<Claims>(known).unwrap().into();
+
+    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+
+    assert_eq!(refresh.claims.as_map().get("roles"), None);
+    assert_eq!((refresh.claims.text("name"), refresh.claims.text("sid")), (Some("Ada"), Some("s")));
 }
 
 #[actix_web::test]

@@ -242,6 +242,8 @@ async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
         (json(400, "<script>"), "token_request_refused"),
         (Reply::Raw(400, "", "<html>".to_owned()), "provider_unavailable"),
         (Reply::Raw(401, "", String::new()), "provider_unavailable"),
+        (json(400, "temporarily_unavailable"), "provider_unavailable"),
+        (json(302, "invalid_grant"), "provider_unavailable"),
         (json(429, "invalid_grant"), "provider_unavailable"),
         (json(500, "invalid_grant"), "provider_unavailable"),
         (Reply::Raw(307, "location: http://127.0.0.1:1/\r\n", String::new()), "provider_unavailable"),
@@ -258,7 +260,7 @@ async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
         assert_eq!(sign_in_to(&party, &provider, reply).await, code, "row {number}");
     }
     let sent = provider.received("/token_endpoint").len();
-    assert_eq!(sent, 18, "a code is never sent twice");
+    assert_eq!(sent, 20, "a code is never sent twice");
 }
 
 #[actix_web::test]
@@ -448,7 +450,7 @@ async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silen
     let party = RelyingParty::scripted(Arc::new(settings), Arc::default(), wire);
     let refresh = async |token: &str| {
         let started = tokio::time::Instant::now();
-        let outcome = party.refresh(&RefreshToken::new(token.to_owned()), &Claims::default(), NOW).await;
+        let outcome = party.refresh(&RefreshToken::new(token.to_owned()), &PersonClaims::default(), NOW).await;
         (outcome.map_err(|error| error.code()).map(drop), started.elapsed().as_secs())
     };
 
