@@ -28,21 +28,30 @@ struct Place {
     secret: [u8; 32],
     is_request_part: bool,
     generation: u64,
+    hints: (Option<i64>, Option<i64>),
     issuer: String,
     client_id: String,
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    (any::<[u8; 16]>(), any::<[u8; 32]>(), any::<bool>(), any::<u64>(), "[a-z:/.]{0,20}", "[a-z0-9-]{0,20}").prop_map(
-        |(sid, secret, is_request_part, generation, issuer, client_id)| Place {
+    (
+        any::<[u8; 16]>(),
+        any::<[u8; 32]>(),
+        any::<bool>(),
+        any::<u64>(),
+        any::<(Option<i64>, Option<i64>)>(),
+        "[a-z:/.]{0,20}",
+        "[a-z0-9-]{0,20}",
+    )
+        .prop_map(|(sid, secret, is_request_part, generation, hints, issuer, client_id)| Place {
             sid,
             secret,
             is_request_part,
             generation,
+            hints,
             issuer,
             client_id,
-        },
-    )
+        })
 }
 
 impl Place {
@@ -54,6 +63,8 @@ impl Place {
         PartContext {
             part: if self.is_request_part { RecordPart::Request } else { RecordPart::Refresh },
             generation: self.generation,
+            access_token_expires_at: self.hints.0,
+            refresh_at: self.hints.1,
         }
     }
 
@@ -74,6 +85,7 @@ impl Place {
             2 => changed.is_request_part = !self.is_request_part,
             3 => changed.generation = other.generation,
             4 => changed.issuer.clone_from(&other.issuer),
+            5 => changed.hints = other.hints,
             _ => changed.client_id.clone_from(&other.client_id),
         }
         changed
@@ -87,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn a_part_opens_nowhere_else(place in place(), other in place(), number in 0_usize..6) {
+    fn a_part_opens_nowhere_else(place in place(), other in place(), number in 0_usize..7) {
         let elsewhere = place.with_one_of(&other, number);
         prop_assume!(elsewhere != place);
 
@@ -144,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn the_hot_and_the_cold_part_of_two_generations_mix_in_no_way(place in place(), plaintext: Vec<u8>) {
+    fn the_request_and_the_refresh_part_of_two_generations_mix_in_no_way(place in place(), plaintext: Vec<u8>) {
         let next = Place { generation: place.generation.wrapping_add(1), ..place.clone() };
         let mixed = SealedPart { ciphertext: next.seal(&plaintext).ciphertext, ..place.seal(&plaintext) };
 

@@ -42,21 +42,44 @@ const cookie = () => {
   return `1.new.${Buffer.concat([salt, sealed]).toString('base64url')}`;
 };
 
-const part = ({ name, generation, saltByte }) => {
+// Eight bytes, big endian; none for an absent hint.
+const hint = (seconds) => (seconds === undefined ? Buffer.alloc(0) : uint64(seconds));
+
+const part = ({ name, generation, accessTokenExpiresAt, refreshAt, saltByte }) => {
   const sid = bytes(16, 4);
   return seal({
     ikm: Buffer.concat([bytes(32, 6), bytes(32, 5)]), // the token key, then S
     salt: bytes(32, saltByte),
     info: lengthPrefixed('record/v1', sid, 'k1'),
-    aad: lengthPrefixed('1', name, sid, 'k1', uint64(generation), 'https://op.example', 'client'),
+    aad: lengthPrefixed(
+      '2',
+      name,
+      sid,
+      'k1',
+      uint64(generation),
+      hint(accessTokenExpiresAt),
+      hint(refreshAt),
+      'https://op.example',
+      'client',
+    ),
     plaintext: 'frozen',
   }).toString('base64url');
 };
 
 const vectors = [
   ['cookie', 'envelope.rs', cookie()],
-  ['hot part', 'record_part.rs', part({ name: 'hot', generation: 1n, saltByte: 7 })],
-  ['cold part', 'record_part.rs', part({ name: 'cold', generation: 258n, saltByte: 8 })],
+  [
+    'request part',
+    'record_part.rs',
+    part({
+      name: 'request',
+      generation: 1n,
+      accessTokenExpiresAt: 1800003600n,
+      refreshAt: 1800002880n,
+      saltByte: 7,
+    }),
+  ],
+  ['refresh part', 'record_part.rs', part({ name: 'refresh', generation: 258n, saltByte: 8 })],
 ];
 
 let differences = 0;

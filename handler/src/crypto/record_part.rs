@@ -13,7 +13,7 @@ use super::encoding::length_prefixed;
 use super::{Key, KeyId, KeyRing, OpenError, Plaintext, cipher};
 use crate::random;
 
-const VERSION: &[u8] = b"1";
+const VERSION: &[u8] = b"2";
 
 /// Which part of a record: what every request needs, or what only a refresh and a sign-out need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub enum RecordPart {
 impl RecordPart {
     const fn name(self) -> &'static [u8] {
         match self {
-            Self::Request => b"hot",
-            Self::Refresh => b"cold",
+            Self::Request => b"request",
+            Self::Refresh => b"refresh",
         }
     }
 }
@@ -51,6 +51,10 @@ pub struct PartContext {
     pub part: RecordPart,
     /// The record's generation: one more after every refresh.
     pub generation: u64,
+    /// The record's readable hint of the access token's expiry, in Unix seconds.
+    pub access_token_expires_at: Option<i64>,
+    /// The record's readable hint of when a refresh is due, in Unix seconds.
+    pub refresh_at: Option<i64>,
 }
 
 /// Seals and opens the parts of one session's record.
@@ -95,12 +99,16 @@ impl RecordCipher<'_> {
 
     fn associated_data(&self, kid: &KeyId, context: PartContext) -> Vec<u8> {
         let generation = context.generation.to_be_bytes();
+        let access_token_expires_at = context.access_token_expires_at.map(i64::to_be_bytes);
+        let refresh_at = context.refresh_at.map(i64::to_be_bytes);
         let fields = [
             VERSION,
             context.part.name(),
             self.sid,
             kid.as_str().as_bytes(),
             &generation,
+            hint_bytes(&access_token_expires_at),
+            hint_bytes(&refresh_at),
             self.issuer.as_bytes(),
             self.client_id.as_bytes(),
         ];
@@ -116,13 +124,23 @@ impl RecordCipher<'_> {
     }
 }
 
+/// Eight bytes, or none for an absent hint.
+fn hint_bytes(hint: &Option<[u8; 8]>) -> &[u8] {
+    hint.as_ref().map_or(&[], |bytes| bytes.as_slice())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SID: [u8; 16] = [4; 16];
     const SECRET: [u8; 32] = [5; 32];
-    const REQUEST_1: PartContext = PartContext { part: RecordPart::Request, generation: 1 };
+    const REQUEST_1: PartContext = PartContext {
+        part: RecordPart::Request,
+        generation: 1,
+        access_token_expires_at: Some(1_800_003_600),
+        refresh_at: Some(1_800_002_880),
+    };
 
     fn cipher() -> RecordCipher<'static> {
         RecordCipher { sid: &SID, secret: &SECRET, issuer: "https://op.example", client_id: "client" }
@@ -133,20 +151,21 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_record_never_changes() {
+    fn the_frozen_request_part_never_changes() {
         let sealed = cipher().seal_with_salt(b"frozen", REQUEST_1, &ring(), [7; 32]);
 
-        assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "NuI_e6rKZBtDsStuHmCxndTWQu4Pjw");
+        assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "NuI_e6rKvRaMgxVXy11UJNXQkd9Skg");
         assert_eq!(cipher().open(&sealed, REQUEST_1, &ring()).unwrap()[..], *b"frozen");
     }
 
     #[test]
-    fn the_golden_cold_part_never_changes() {
-        let context = PartContext { part: RecordPart::Refresh, generation: 258 };
+    fn the_frozen_refresh_part_never_changes() {
+        let context =
+            PartContext { part: RecordPart::Refresh, generation: 258, access_token_expires_at: None, refresh_at: None };
 
         let sealed = cipher().seal_with_salt(b"frozen", context, &ring(), [8; 32]);
 
-        assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "X4H0mYl0BQRRZoz7u2nz-lU6MgjW1g");
+        assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "X4H0mYl095YbNPMIiBEi_EkNXbxA5w");
         assert_eq!(cipher().open(&sealed, context, &ring()).unwrap()[..], *b"frozen");
     }
 
@@ -159,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_fits_no_other_session_part_generation_issuer_or_client() {
+    fn a_part_fits_no_other_session_part_generation_hint_issuer_or_client() {
         let sealed = cipher().seal(b"tokens", REQUEST_1, &ring());
         let elsewhere = [
             (RecordCipher { sid: &[0; 16], ..cipher() }, REQUEST_1),
@@ -167,6 +186,17 @@ mod tests {
             (RecordCipher { client_id: "other", ..cipher() }, REQUEST_1),
             (cipher(), PartContext { part: RecordPart::Refresh, ..REQUEST_1 }),
             (cipher(), PartContext { generation: 2, ..REQUEST_1 }),
+            (cipher(), PartContext { access_token_expires_at: Some(i64::MAX), ..REQUEST_1 }),
+            (cipher(), PartContext { access_token_expires_at: None, ..REQUEST_1 }),
+            (cipher(), PartContext { refresh_at: None, ..REQUEST_1 }),
+            (
+                cipher(),
+                PartContext {
+                    access_token_expires_at: REQUEST_1.refresh_at,
+                    refresh_at: REQUEST_1.access_token_expires_at,
+                    ..REQUEST_1
+                },
+            ),
         ];
         for (cipher, context) in elsewhere {
             assert_eq!(cipher.open(&sealed, context, &ring()).unwrap_err(), OpenError::Invalid, "{context:?}");

@@ -131,6 +131,7 @@ impl Records {
 
     /// The record of a session in its `generation`, with its parts sealed.
     pub(crate) fn seal(&self, parts: &TokenParts, generation: u64, ticket: &SessionTicket) -> SessionRecord {
+        let context = |part| part_context(part, generation, parts.access_token_expires_at, parts.refresh_at);
         SessionRecord {
             key: ticket.sid.key(),
             generation,
@@ -139,8 +140,8 @@ impl Records {
             expires_at: ticket.expires_at,
             lease: None,
             state: RecordState::Active {
-                request: self.seal_part(&parts.request, RecordPart::Request, generation, ticket),
-                refresh: self.seal_part(&parts.refresh, RecordPart::Refresh, generation, ticket),
+                request: self.seal_part(&parts.request, context(RecordPart::Request), ticket),
+                refresh: self.seal_part(&parts.refresh, context(RecordPart::Refresh), ticket),
             },
         }
     }
@@ -152,7 +153,7 @@ impl Records {
         ticket: &SessionTicket,
     ) -> Result<Option<RequestPart>, StoreError> {
         let RecordState::Active { request, .. } = &stored.record.state else { return Ok(None) };
-        self.open_part(request, RecordPart::Request, stored.record.generation, ticket).await
+        self.open_part(request, RecordPart::Request, &stored.record, ticket).await
     }
 
     /// Opens the part that a refresh, a sign-out and `me` need.
@@ -162,18 +163,12 @@ impl Records {
         ticket: &SessionTicket,
     ) -> Result<Option<RefreshPart>, StoreError> {
         let RecordState::Active { refresh, .. } = &stored.record.state else { return Ok(None) };
-        self.open_part(refresh, RecordPart::Refresh, stored.record.generation, ticket).await
+        self.open_part(refresh, RecordPart::Refresh, &stored.record, ticket).await
     }
 
-    fn seal_part<T: Serialize>(
-        &self,
-        value: &T,
-        part: RecordPart,
-        generation: u64,
-        ticket: &SessionTicket,
-    ) -> SealedPart {
+    fn seal_part<T: Serialize>(&self, value: &T, context: PartContext, ticket: &SessionTicket) -> SealedPart {
         let plaintext = Zeroizing::new(serde_json::to_vec(value).expect("a part is plain data"));
-        self.cipher(ticket).seal(&plaintext, PartContext { part, generation }, &self.keys.token_keys())
+        self.cipher(ticket).seal(&plaintext, context, &self.keys.token_keys())
     }
 
     /// Opens a part; an unknown key is asked for once.
@@ -184,13 +179,13 @@ impl Records {
         &self,
         sealed: &SealedPart,
         part: RecordPart,
-        generation: u64,
+        record: &SessionRecord,
         ticket: &SessionTicket,
     ) -> Result<Option<T>, StoreError>
     where
         T: for<'de> Deserialize<'de>,
     {
-        let context = PartContext { part, generation };
+        let context = part_context(part, record.generation, record.access_token_expires_at, record.refresh_at);
         let mut opened = self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
         if matches!(opened, Err(OpenError::UnknownKey)) {
             let reloaded = self.keys.reload().await;
@@ -209,5 +204,20 @@ impl Records {
             issuer: &self.issuer,
             client_id: &self.client_id,
         }
+    }
+}
+
+/// Readable fields of a record that its parts authenticate, so that a change to one of them opens nothing.
+fn part_context(
+    part: RecordPart,
+    generation: u64,
+    access_token_expires_at: Option<Timestamp>,
+    refresh_at: Option<Timestamp>,
+) -> PartContext {
+    PartContext {
+        part,
+        generation,
+        access_token_expires_at: access_token_expires_at.map(Timestamp::as_unix),
+        refresh_at: refresh_at.map(Timestamp::as_unix),
     }
 }

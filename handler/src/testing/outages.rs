@@ -1,0 +1,137 @@
+//! An ill Provider signs nobody out: four instances, every illness, before and after the access token lapses.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::task::LocalSet;
+
+use super::virtual_provider::Illness;
+use super::world::World;
+use crate::sessions::{MemoryStore, NoFreshToken, SessionError};
+
+/// Seconds after the start at which the first access token lapses.
+const LAPSE: u64 = 100;
+
+/// A response to one request of the person.
+#[derive(Debug)]
+enum Seen {
+    Token(String),
+    Unavailable(Duration),
+    SignedOut,
+}
+
+/// Requests of one person once a second at each of four instances, over an outage from `from` to `to`.
+async fn outage(illness: Illness, from: u64, to: u64) {
+    let case = format!("{illness:?} from {from} s to {to} s");
+    let world = World::new(Arc::new(MemoryStore::default()), &[0; 4]);
+    let ticket = world.signed_in(1, "refresh").await;
+    let seen = RefCell::new(Vec::new());
+
+    let turns = async {
+        world.until(Duration::from_secs(from)).await;
+        world.provider.set_illness(Some(illness));
+        world.until(Duration::from_secs(to)).await;
+        world.provider.set_illness(None);
+    };
+    let requests = world.instances.iter().map(|instance| async {
+        for second in 0..to + 90 {
+            world.until(Duration::from_secs(second)).await;
+            let loaded = instance.sessions.load_fresh(&ticket, &instance.party, instance.now()).await;
+            let response = match loaded {
+                Ok(Some(session)) => Seen::Token(session.part.access_token.expose().to_owned()),
+                Ok(None) => Seen::SignedOut,
+                Err(SessionError::NoFreshToken(NoFreshToken { retry_after })) => Seen::Unavailable(retry_after),
+                Err(SessionError::Store(error)) => panic!("{case}: {error}"),
+            };
+            seen.borrow_mut().push((world.started.elapsed().as_secs(), response));
+        }
+    });
+    tokio::join!(turns, join_all(requests));
+
+    for (at, response) in seen.into_inner() {
+        match response {
+            Seen::SignedOut => panic!("{case}: signed out after {at} s"),
+            Seen::Unavailable(_) if at < LAPSE => panic!("{case}: 503 while the token lives, after {at} s"),
+            Seen::Unavailable(retry_after) => {
+                assert!((1..=60).contains(&retry_after.as_secs()), "{case}: retry after {retry_after:?}");
+                assert!(at <= to + 61 + 15, "{case}: still 503 after {at} s");
+            }
+            Seen::Token(token) => assert!(
+                token == "access-1" && at <= LAPSE || token == "access-of-refresh+",
+                "{case}: {token} after {at} s"
+            ),
+        }
+    }
+    check_calls(&world, illness, &case);
+}
+
+/// At most two calls without a response while the token lives, at most one call in a rest, and one success.
+fn check_calls(world: &World, illness: Illness, case: &str) {
+    let calls: Vec<Duration> = world.provider.refresh_calls().iter().map(|call| call.at).collect();
+    let lapse = Duration::from_secs(LAPSE);
+    let early = calls.iter().filter(|at| **at < lapse).count();
+    assert!(!illness.is_ambiguous() || early <= 2, "{case}: {calls:?}");
+    for pair in calls.windows(2) {
+        assert!(pair[1] - pair[0] >= Duration::from_secs(3), "{case}: {calls:?}");
+    }
+    assert!(world.provider.refresh_calls().iter().all(|call| call.token == "refresh"), "{case}: {calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ill_provider_signs_nobody_out() {
+    for illness in Illness::ALL {
+        for length in [15, 60, 600] {
+            for from in [70, LAPSE] {
+                LocalSet::new().run_until(outage(illness, from, from + length)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_died_holds_its_person_up_for_the_life_of_a_lease() {
+    let world = World::new(Arc::new(MemoryStore::default()), &[0, 0]);
+    let ticket = world.signed_in(1, "refresh").await;
+    world.until(Duration::from_secs(LAPSE)).await;
+    world.provider.set_latency(Duration::from_secs(5));
+    let dying = LocalSet::new();
+    let request = dying.run_until(world.instances[0].sessions.load_fresh(
+        &ticket,
+        &world.instances[0].party,
+        world.instances[0].now(),
+    ));
+    assert!(tokio::time::timeout(Duration::from_secs(3), request).await.is_err());
+    drop(dying); // with all its tasks, while the metadata or the token is on its way
+    world.provider.set_latency(Duration::from_millis(100));
+    let died_at = world.started.elapsed();
+
+    let survivor = &world.instances[1];
+    let session =
+        LocalSet::new().run_until(survivor.sessions.load_fresh(&ticket, &survivor.party, survivor.now())).await;
+
+    assert_eq!(session.unwrap().unwrap().part.access_token.expose(), "access-of-refresh+");
+    let waited = world.started.elapsed() - died_at;
+    assert!(waited < Duration::from_secs(15), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_differ_take_no_lease_from_a_living_holder() {
+    let world = World::new(Arc::new(MemoryStore::default()), &[0, 20, -20, 20]);
+    let ticket = world.signed_in(1, "refresh").await;
+    world.until(Duration::from_secs(LAPSE + 20)).await;
+    world.provider.set_latency(Duration::from_secs(7)); // twice, for the metadata and for the token
+
+    let loads = world
+        .instances
+        .iter()
+        .map(|instance| async { instance.sessions.load_fresh(&ticket, &instance.party, instance.now()).await });
+    let all = async {
+        join_all(loads).await;
+        world.until(Duration::from_secs(LAPSE + 60)).await;
+    };
+    LocalSet::new().run_until(all).await;
+
+    assert_eq!(world.provider.refresh_calls().len(), 1);
+}
