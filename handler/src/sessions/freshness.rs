@@ -24,6 +24,8 @@ pub enum Freshness {
     Due,
     /// No: it has lapsed.
     Lapsed,
+    /// No: it has lapsed, and there is no refresh token. The session's tokens have ended.
+    Spent,
 }
 
 impl RefreshBefore {
@@ -42,15 +44,16 @@ impl RefreshBefore {
 }
 
 impl Freshness {
-    /// What the record's own hints say at `now`. Without a refresh token or an expiry there is nothing to do.
+    /// Judges the record's hints at `now`. Without an expiry a token is used until the session ends.
     #[must_use]
     pub fn of(record: &SessionRecord, now: Timestamp) -> Self {
-        let Some(refresh_at) = record.refresh_at else { return Self::Fresh };
         let has_lapsed = record.access_token_expires_at.is_some_and(|expires_at| now >= expires_at);
-        match (now < refresh_at, has_lapsed) {
-            (true, _) => Self::Fresh,
-            (false, false) => Self::Due,
-            (false, true) => Self::Lapsed,
+        match (record.refresh_at, has_lapsed) {
+            (None, true) => Self::Spent,
+            (None, false) => Self::Fresh,
+            (Some(refresh_at), _) if now < refresh_at => Self::Fresh,
+            (Some(_), false) => Self::Due,
+            (Some(_), true) => Self::Lapsed,
         }
     }
 }

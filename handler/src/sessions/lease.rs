@@ -1,28 +1,30 @@
 //! The lease of a record: its holder is the one who asks the Provider for this generation's next token.
 //!
-//! Acquired and released by conditional writes, so that of many instances one holds it. Asks the Provider nothing.
+//! Acquired, renewed and released by conditional writes, so that of many instances one holds it. A holder that died is
+//! recognised by a record that stays unchanged, not by the time in it. Asks the Provider nothing.
 
+use std::cell::Cell;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::freshness::Freshness;
 use super::parts::RefreshPart;
 use super::record::{LeasePurpose, RefreshLease, SessionRecord};
 use super::records::Records;
-use super::store::{StoreError, StoredRecord};
+use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
-use super::timing::{LEASE, MAX_PAUSE, MAX_PROVIDER_BACKOFF, MIN_PAUSE, PROVIDER_BACKOFF, REFRESH_WAIT};
+use super::timing::{
+    self, LEASE, LEASE_WAIT, MAX_PAUSE, MAX_REST, MAX_UNANSWERED, MIN_PAUSE, RENEW_EVERY, SEND_WITHIN,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::RefreshToken;
 use crate::random;
 use crate::telemetry::metrics;
 
-/// A refresh token is sent at most so often; a Provider that saw it may have spent it.
-const MAX_ATTEMPTS: u8 = 2;
-
-/// Acquires and releases the leases of records.
+/// Acquires, renews and releases the leases of records.
 #[derive(Clone)]
 pub(super) struct Leases {
     pub(super) records: Arc<Records>,
@@ -37,23 +39,36 @@ pub(super) enum LeaseAttempt {
     Ended,
     /// The token was refreshed meanwhile.
     Refreshed,
-    /// Another instance holds the lease for longer than a request waits, or the Provider rests.
+    /// The Provider rests, or another instance is at work for longer than we wait.
     Unavailable {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The Provider may have seen the token twice without a response: it is not sent a third time.
-    Exhausted,
+    /// The Provider has refused the last request, and rests.
+    Refused,
 }
 
 /// A lease that this instance holds.
 pub(super) struct HeldLease {
-    /// The record with our lease in it.
-    pub(super) record: StoredRecord,
-    /// Its refresh part, opened.
+    /// The refresh part, opened.
     pub(super) part: RefreshPart,
     /// The token to send.
     pub(super) refresh_token: RefreshToken,
+    /// The leased record, as it was written last.
+    pub(super) record: StoredRecord,
+    /// When the last write that certainly succeeded was begun.
+    renewed_at: Cell<Instant>,
+}
+
+/// The response of the Provider to a call under the lease.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// The Provider has not acted on the call.
+    NotActedOn,
+    /// Nobody knows.
+    Unknown,
+    /// An error for this client or this request.
+    Refused,
 }
 
 /// Measures the time spent waiting for another's lease, and reports it when dropped.
@@ -67,13 +82,38 @@ impl Drop for LeaseWait {
     }
 }
 
+/// The version of a record that another instance has leased, and when it was first seen here.
+#[derive(Default)]
+struct Observation(Option<(Etag, Instant)>);
+
+impl Observation {
+    /// True once `etag` has been the record's version for the life of a lease.
+    fn is_dead(&mut self, etag: &Etag) -> bool {
+        match &self.0 {
+            Some((seen, since)) if seen == etag => since.elapsed() >= LEASE,
+            _ => {
+                self.0 = Some((etag.clone(), Instant::now()));
+                false
+            }
+        }
+    }
+}
+
+impl HeldLease {
+    /// True while no other instance can have taken the lease for dead.
+    pub(super) fn may_send(&self) -> bool {
+        self.renewed_at.get().elapsed() < SEND_WITHIN
+    }
+}
+
 impl Leases {
     /// Acquires the lease of the record's generation, or reports that the session ended, was refreshed meanwhile, or
     /// must wait. `from` is how fresh a token may be and still be refreshed.
     pub(super) async fn acquire(&self, ticket: &SessionTicket, from: Freshness) -> Result<LeaseAttempt, StoreError> {
-        let deadline = Instant::now() + REFRESH_WAIT;
+        let deadline = Instant::now() + LEASE_WAIT;
         let mut pause = MIN_PAUSE;
         let mut wait = LeaseWait(None);
+        let mut observation = Observation::default();
         loop {
             let now = self.clock.now();
             let Some(stored) = self.records.read(&ticket.sid.key(), now).await? else {
@@ -86,22 +126,29 @@ impl Leases {
             if freshness == Freshness::Fresh && from != Freshness::Fresh {
                 return Ok(LeaseAttempt::Refreshed);
             }
-            match stored.record.lease.clone().filter(|lease| now < lease.lapses_at) {
-                None => {
-                    if let Some(attempt) = self.take((*stored).clone(), ticket, freshness, now).await? {
-                        return Ok(attempt);
+            let is_free = match &stored.record.lease {
+                None => true,
+                Some(lease) => match lease.purpose {
+                    LeasePurpose::Resting if now < lease.lapses_at => {
+                        return Ok(LeaseAttempt::Unavailable { retry_after: until(lease.lapses_at, now) });
                     }
+                    LeasePurpose::Refused if now < lease.lapses_at => return Ok(LeaseAttempt::Refused),
+                    LeasePurpose::Resting | LeasePurpose::Refused => true,
+                    LeasePurpose::Refreshing => observation.is_dead(&stored.etag),
+                },
+            };
+            if is_free {
+                if let Some(attempt) = self.take((*stored).clone(), ticket, freshness).await? {
+                    return Ok(attempt);
                 }
-                Some(lease) if lease.purpose == LeasePurpose::Resting || Instant::now() >= deadline => {
-                    let retry_after = lease.lapses_at.since(now).max(Duration::from_secs(1));
-                    return Ok(LeaseAttempt::Unavailable { retry_after });
-                }
-                Some(_) => {
-                    wait.0.get_or_insert_with(Instant::now);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
+                continue; // another write came first
             }
+            if Instant::now() >= deadline {
+                return Ok(LeaseAttempt::Unavailable { retry_after: timing::rest(0, None) });
+            }
+            wait.0.get_or_insert_with(Instant::now);
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
@@ -111,57 +158,134 @@ impl Leases {
         stored: StoredRecord,
         ticket: &SessionTicket,
         freshness: Freshness,
-        now: Timestamp,
     ) -> Result<Option<LeaseAttempt>, StoreError> {
-        let attempt = stored.record.lease.as_ref().map_or(0, |lease| lease.attempt) + 1;
-        if attempt > MAX_ATTEMPTS {
-            if freshness == Freshness::Lapsed {
-                return Ok(Some(LeaseAttempt::Exhausted));
-            }
-            let expires_at = stored.record.access_token_expires_at.unwrap_or(now);
-            let retry_after = expires_at.since(now).max(PROVIDER_BACKOFF);
+        let (unanswered, rests) = stored.record.lease.as_ref().map_or((0, 0), |lease| (lease.unanswered, lease.rests));
+        if unanswered >= MAX_UNANSWERED && freshness != Freshness::Lapsed {
+            // The last holder died, or the person asks for a refresh while the token lives.
+            let retry_after = self.rest(stored, Unusable::Unknown, None).await?;
             return Ok(Some(LeaseAttempt::Unavailable { retry_after }));
         }
         let Some(part) = self.records.open_refresh_part(&stored, ticket).await? else {
             return Ok(Some(LeaseAttempt::Ended)); // sealed under a key that is gone
         };
         let Some(refresh_token) = part.refresh_token.clone() else {
-            return Ok(Some(LeaseAttempt::Unavailable { retry_after: MAX_PROVIDER_BACKOFF }));
+            return Ok(Some(LeaseAttempt::Unavailable { retry_after: MAX_REST }));
         };
         let holder = random::guid_pair();
+        let renewed_at = Instant::now();
         let now = self.clock.now(); // keys may have been waited for meanwhile
-        let purpose = LeasePurpose::Refreshing;
-        let lease = RefreshLease { lapses_at: now.plus(LEASE), attempt, purpose, holder: holder.clone() };
-        let claimed = SessionRecord { lease: Some(lease), ..stored.record };
-        let taken = match self.records.replace(claimed, &stored.etag, now).await {
+        let lease = RefreshLease {
+            purpose: LeasePurpose::Refreshing,
+            holder: holder.clone(),
+            lapses_at: now.plus(LEASE),
+            unanswered: unanswered.saturating_add(1),
+            rests,
+        };
+        let leased = SessionRecord { lease: Some(lease), ..stored.record };
+        let record = match self.records.replace(leased, &stored.etag, now).await {
             Ok(record) => Some(record),
             // Another write came first, or this one happened and its reply was lost: only another read can tell.
-            Err(error) => {
-                let found = self.records.read(&ticket.sid.key(), now).await?;
-                let is_ours = |lease: &RefreshLease| lease.holder == holder;
-                let found = found.filter(|found| found.record.lease.as_ref().is_some_and(is_ours));
-                match (found, error) {
-                    (Some(found), _) => Some((*found).clone()),
-                    (None, StoreError::Conflict | StoreError::Missing) => None,
-                    (None, error @ StoreError::Unavailable(_)) => return Err(error),
-                }
-            }
+            Err(error) => match (self.find_ours(ticket, &holder, now).await?, error) {
+                (Some(found), _) => Some(found),
+                (None, StoreError::Conflict | StoreError::Missing) => None,
+                (None, error @ StoreError::Unavailable(_)) => return Err(error),
+            },
         };
-        Ok(taken.map(|record| LeaseAttempt::Acquired(Box::new(HeldLease { record, part, refresh_token }))))
+        let held = |record| HeldLease { part, refresh_token, record, renewed_at: Cell::new(renewed_at) };
+        Ok(record.map(|record| LeaseAttempt::Acquired(Box::new(held(record)))))
     }
 
-    /// Leaves the Provider alone for a while. An attempt it cannot have seen does not count.
-    pub(super) async fn rest(&self, held: StoredRecord, is_ambiguous: bool, rest: Duration) -> Result<(), StoreError> {
-        let attempt = held.record.lease.as_ref().map_or(0, |lease| lease.attempt);
-        let attempt = if is_ambiguous { attempt } else { attempt.saturating_sub(1) };
-        let lapses_at = self.clock.now().plus(rest);
-        let lease = RefreshLease { lapses_at, attempt, purpose: LeasePurpose::Resting, holder: String::new() };
-        let StoredRecord { record, etag } = held;
+    /// Runs `call` to its end and renews the lease meanwhile. A renewal that fails interrupts nothing: the write of the
+    /// call's result is conditional and finds out.
+    pub(super) async fn hold<T>(
+        &self,
+        held: &HeldLease,
+        ticket: &SessionTicket,
+        call: impl Future<Output = T>,
+    ) -> (T, StoredRecord) {
+        let mut record = held.record.clone();
+        let mut call = pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut call => return (result, record),
+                () = sleep(RENEW_EVERY) => {}
+            }
+            let begun = Instant::now();
+            let mut finished = None;
+            let renewed = {
+                let mut renewal = pin!(self.renew(&record, ticket));
+                loop {
+                    tokio::select! {
+                        biased;
+                        result = &mut call, if finished.is_none() => finished = Some(result),
+                        renewed = &mut renewal => break renewed,
+                    }
+                }
+            };
+            if let Some(renewed) = renewed {
+                record = renewed;
+                held.renewed_at.set(begun);
+            }
+            if let Some(result) = finished {
+                return (result, record);
+            }
+        }
+    }
+
+    /// Writes the lease again; `None` when it could not be written, or is no longer ours.
+    async fn renew(&self, leased: &StoredRecord, ticket: &SessionTicket) -> Option<StoredRecord> {
+        let now = self.clock.now();
+        let lease = RefreshLease { lapses_at: now.plus(LEASE), ..leased.record.lease.clone()? };
+        let holder = lease.holder.clone();
+        let renewed = SessionRecord { lease: Some(lease), ..leased.record.clone() };
+        match self.records.replace(renewed, &leased.etag, now).await {
+            Ok(record) => Some(record),
+            Err(_) => self.find_ours(ticket, &holder, now).await.ok().flatten(), // perhaps only its reply was lost
+        }
+    }
+
+    /// The record, if this holder's lease is in it.
+    async fn find_ours(
+        &self,
+        ticket: &SessionTicket,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Option<StoredRecord>, StoreError> {
+        let found = self.records.read(&ticket.sid.key(), now).await?;
+        let is_ours = |lease: &RefreshLease| lease.purpose == LeasePurpose::Refreshing && lease.holder == holder;
+        Ok(found.filter(|found| found.record.lease.as_ref().is_some_and(is_ours)).map(|found| (*found).clone()))
+    }
+
+    /// Lets the Provider rest: until the access token lapses after a refusal or after [`MAX_UNANSWERED`] calls without a
+    /// response, otherwise for a pause that grows. Returns when to try again.
+    pub(super) async fn rest(
+        &self,
+        leased: StoredRecord,
+        response: Unusable,
+        retry_after: Option<Duration>,
+    ) -> Result<Duration, StoreError> {
+        let now = self.clock.now();
+        let (unanswered, rests) = leased.record.lease.as_ref().map_or((0, 0), |lease| (lease.unanswered, lease.rests));
+        let unanswered = if response == Unusable::Unknown { unanswered } else { unanswered.saturating_sub(1) };
+        let pause = timing::rest(rests, retry_after);
+        let waits_for_lapse = response == Unusable::Refused || unanswered >= MAX_UNANSWERED;
+        let lapse = leased.record.access_token_expires_at.filter(|lapse| waits_for_lapse && *lapse > now);
+        let lapses_at = lapse.map_or_else(|| now.plus(pause), |lapse| lapse.max(now.plus(pause)));
+        let purpose = if response == Unusable::Refused { LeasePurpose::Refused } else { LeasePurpose::Resting };
+        let rests = rests.saturating_add(1);
+        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered, rests };
+        let StoredRecord { record, etag } = leased;
         let record = SessionRecord { lease: Some(lease), ..record };
-        match self.records.replace(record, &etag, self.clock.now()).await {
-            // Another write ended the session or took the lapsed lease; both are for its writer to report.
-            Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(()),
+        match self.records.replace(record, &etag, now).await {
+            // Another write ended the session or took the lease; both are for its writer to report.
+            Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(until(lapses_at, now)),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
     }
+}
+
+/// Time from `now` to `then`, at least a second.
+fn until(then: Timestamp, now: Timestamp) -> Duration {
+    then.since(now).max(Duration::from_secs(1))
 }

@@ -39,26 +39,35 @@ pub enum RecordState {
     Ended,
 }
 
-/// A claim on the one refresh of a generation, good until it lapses.
+/// Who may ask the Provider for the next token of this generation, and when.
+///
+/// Not authenticated: whoever can write to the store can delay a refresh, or cause one more call of the Provider, and
+/// nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshLease {
-    /// After this moment another may try.
-    pub lapses_at: Timestamp,
-    /// How many calls of this generation the Provider may have seen, this one included; never above two.
-    pub attempt: u8,
-    /// Whether a call is under way, or everyone waits until the Provider has recovered.
+    /// State of the lease.
     pub purpose: LeasePurpose,
-    /// Random for each claim: whoever doesn't know whether its claim was written finds out by this.
+    /// Random for each acquisition: a holder that doesn't know if its write happened finds out by this.
     pub holder: String,
+    /// End of a rest. For a refresh under way only a hint: its holder renews it, and its death is judged by
+    /// observation.
+    pub lapses_at: Timestamp,
+    /// Calls of this generation that the Provider may have seen without responding, the one under way included.
+    pub unanswered: u8,
+    /// Rests in a row; each makes the next one longer.
+    pub rests: u8,
 }
 
-/// What a lease is held for.
+/// State of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeasePurpose {
-    /// Its owner is asking the Provider.
+    /// The holder is asking the Provider, and renews the lease meanwhile.
     Refreshing,
-    /// The Provider gave no usable answer; nobody asks before the lease lapses.
+    /// The Provider gave no usable response; nobody asks before the lease lapses.
     Resting,
+    /// The Provider refused the request, though not the grant; nobody asks before the lease lapses, and once the access
+    /// token has lapsed the person signs in.
+    Refused,
 }
 
 impl SessionRecord {

@@ -9,15 +9,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::freshness::Freshness;
-use super::lease::{HeldLease, LeaseAttempt, Leases};
+use super::lease::{HeldLease, LeaseAttempt, Leases, Unusable};
 use super::parts::{RefreshPart, TokenParts, TokenPolicy};
 use super::record::SessionRecord;
 use super::records::Records;
 use super::single_flight::{Flight, SingleFlight};
 use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
-use super::timing::{MAX_PAUSE, MAX_PROVIDER_BACKOFF, MIN_PAUSE, PROVIDER_BACKOFF, PROVIDER_BUDGET};
-use super::timing::{REFRESH_WAIT, WRITE_BUDGET};
+use super::timing::{MAX_PAUSE, MIN_PAUSE, MIN_REST, PROVIDER_BUDGET, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::{CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
 use crate::telemetry::metrics;
@@ -34,6 +33,10 @@ pub enum RefreshOutcome {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The Provider refuses this client: an operator must act. Once the token has lapsed the person is led to sign-in.
+    ClientRefused,
+    /// The Provider refuses the request, though not the grant. Once the token has lapsed only a sign-in helps.
+    RequestRefused,
 }
 
 /// Refreshes the tokens of sessions. A clone shares the work under way.
@@ -56,7 +59,7 @@ impl Refresher {
     ) -> RefreshOutcome {
         let flight = self.join_or_start(ticket, relying_party, from);
         let outcome = timeout(REFRESH_WAIT, flight.wait()).await;
-        outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: PROVIDER_BACKOFF })
+        outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: MIN_REST })
     }
 
     /// Starts a refresh unless one is under way. `from` is how fresh a token may be and still be refreshed.
@@ -74,7 +77,7 @@ impl Refresher {
                 refresher.run(&ticket, &relying_party, from).await.unwrap_or_else(|error| {
                     let key = ticket.sid.key();
                     tracing::warn!(session.key = key.as_str(), %error, "refresh failed: session store unavailable");
-                    RefreshOutcome::Unavailable { retry_after: PROVIDER_BACKOFF }
+                    RefreshOutcome::Unavailable { retry_after: MIN_REST }
                 })
             }
         })
@@ -91,11 +94,7 @@ impl Refresher {
             LeaseAttempt::Ended => return Ok(RefreshOutcome::Ended),
             LeaseAttempt::Refreshed => return Ok(RefreshOutcome::Refreshed),
             LeaseAttempt::Unavailable { retry_after } => return Ok(RefreshOutcome::Unavailable { retry_after }),
-            LeaseAttempt::Exhausted => {
-                audit(ticket, "refresh_attempts_exhausted", None);
-                self.records.end(ticket, self.clock.now()).await?;
-                return Ok(RefreshOutcome::Ended);
-            }
+            LeaseAttempt::Refused => return Ok(RefreshOutcome::RequestRefused),
         };
         let started = Instant::now();
         let outcome = self.send(ticket, relying_party, held).await;
@@ -110,22 +109,28 @@ impl Refresher {
         relying_party: &RelyingParty,
         held: HeldLease,
     ) -> Result<RefreshOutcome, StoreError> {
-        let HeldLease { record, part, refresh_token } = held;
-        let call = relying_party.refresh(&refresh_token, &part.claims, self.clock.now());
+        let call = relying_party.refresh(&held.refresh_token, &held.part.claims, self.clock.now());
+        let (response, record) = self.leases.hold(&held, ticket, timeout(PROVIDER_BUDGET, call)).await;
         let no_response =
             RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoResponse };
-        match timeout(PROVIDER_BUDGET, call).await.unwrap_or(Err(no_response)) {
-            Ok(refreshed) => self.commit(refreshed, record, part, ticket, relying_party).await,
+        match response.unwrap_or(Err(no_response)) {
+            Ok(refreshed) => self.commit(refreshed, record, held.part, ticket, relying_party).await,
             Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
-                let retry_after = retry_after.unwrap_or(PROVIDER_BACKOFF).clamp(PROVIDER_BACKOFF, MAX_PROVIDER_BACKOFF);
                 audit(ticket, "refresh_unavailable", Some(&source));
-                self.leases.rest(record, is_ambiguous, retry_after).await?;
+                let response = if is_ambiguous { Unusable::Unknown } else { Unusable::NotActedOn };
+                let retry_after = self.leases.rest(record, response, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
-            Err(error @ (RefreshError::ClientRefused { .. } | RefreshError::RequestRefused { .. })) => {
+            Err(error @ RefreshError::ClientRefused { .. }) => {
                 audit(ticket, error.code(), Some(&error));
-                self.leases.rest(record, false, MAX_PROVIDER_BACKOFF).await?;
-                Ok(RefreshOutcome::Unavailable { retry_after: MAX_PROVIDER_BACKOFF })
+                tracing::error!(code = error.code(), %error, "refresh failed: check the client's secret and registration");
+                self.leases.rest(record, Unusable::Refused, None).await?;
+                Ok(RefreshOutcome::ClientRefused)
+            }
+            Err(error @ RefreshError::RequestRefused { .. }) => {
+                audit(ticket, error.code(), Some(&error));
+                self.leases.rest(record, Unusable::Refused, None).await?;
+                Ok(RefreshOutcome::RequestRefused)
             }
             Err(error @ RefreshError::Refused { .. }) => {
                 audit(ticket, error.code(), None);
@@ -179,7 +184,7 @@ impl Refresher {
                 Ok(Some(found)) if found.record.generation >= renewed.generation => {
                     return Ok(RefreshOutcome::Refreshed);
                 }
-                // Our lease lapsed and was taken: ours is newer all the same.
+                // Our lease was taken for dead: our tokens are newer all the same.
                 Ok(Some(found)) => etag = found.etag.clone(),
                 Err(_) => {}
             }
@@ -215,6 +220,8 @@ fn outcome_label(outcome: &Result<RefreshOutcome, StoreError>) -> &'static str {
         Ok(RefreshOutcome::Refreshed) => "ok",
         Ok(RefreshOutcome::Ended) => "session_ended",
         Ok(RefreshOutcome::Unavailable { .. }) => "provider_unavailable",
+        Ok(RefreshOutcome::ClientRefused) => "client_refused",
+        Ok(RefreshOutcome::RequestRefused) => "request_refused",
         Err(_) => "store_unavailable",
     }
 }

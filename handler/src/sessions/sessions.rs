@@ -191,11 +191,12 @@ impl Sessions {
                 return Ok(Some(session));
             }
             Freshness::Lapsed => {}
+            Freshness::Spent => return Ok(None),
         }
         drop(session);
         match self.0.refresher.refresh(ticket, relying_party, Freshness::Due).await {
             RefreshOutcome::Refreshed => Ok(self.load(ticket, self.0.clock.now()).await?),
-            RefreshOutcome::Ended => Ok(None),
+            RefreshOutcome::Ended | RefreshOutcome::ClientRefused | RefreshOutcome::RequestRefused => Ok(None),
             RefreshOutcome::Unavailable { retry_after } => Err(NoFreshToken { retry_after }.into()),
         }
     }
@@ -299,12 +300,13 @@ impl Sessions {
         &self.0.provider_logout
     }
 
-    /// The record of a living ticket, from the cache or the store.
+    /// The record of a living ticket whose tokens have not ended, from the cache or the store.
     async fn find(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
         if !self.lifetime().is_alive(ticket, now) {
             return Ok(None);
         }
-        self.0.records.find(&ticket.sid.key(), now).await
+        let found = self.0.records.find(&ticket.sid.key(), now).await?;
+        Ok(found.filter(|found| Freshness::of(&found.record, now) != Freshness::Spent))
     }
 }
 

@@ -1,33 +1,84 @@
-//! Every time budget of a refresh, and the check that they fit into each other.
+//! Every time budget of a refresh, and the checks that they fit into each other.
 
 use std::time::Duration;
+
+use crate::random;
 
 /// One call of the store, its own retries included.
 const STORE_CALL: Duration = Duration::from_secs(3);
 
-/// Everything a refresh asks of the Provider: assertion, metadata, tokens, keys, UserInfo.
-pub(super) const PROVIDER_BUDGET: Duration = Duration::from_secs(25);
+/// A lease that nobody has renewed for so long is dead. Measured by the observer's own monotonic clock from the first
+/// time it saw that version of the record, so that clocks that differ take no lease from a living holder.
+pub(super) const LEASE: Duration = Duration::from_secs(12);
 
-/// Retries of the write of new tokens. The lease that protects them is still held then.
+/// How often a holder renews its lease.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+// One renewal may fail and the next one still come in time.
+const _: () = assert!(LEASE.as_secs() >= 2 * (RENEW_EVERY.as_secs() + STORE_CALL.as_secs()) + MAX_PAUSE.as_secs());
+
+/// A refresh token is sent only while our own lease was renewed so recently: no observer can have called it dead yet.
+pub(super) const SEND_WITHIN: Duration = Duration::from_secs(9);
+const _: () = assert!(SEND_WITHIN.as_secs() + STORE_CALL.as_secs() <= LEASE.as_secs());
+
+/// Everything a refresh asks of the Provider: assertion, metadata, tokens, keys twice, UserInfo. Longer than the sum of
+/// their own time limits: a cut between the tokens and the rest would lose a rotated refresh token.
+pub(super) const PROVIDER_BUDGET: Duration = Duration::from_secs(60);
+
+/// Retries of the write of new tokens. Not bound by the lease: whoever takes it meanwhile finds the newer generation.
 pub(super) const WRITE_BUDGET: Duration = Duration::from_secs(12);
 
-/// Life of a lease: longer than everything that happens under it, with ten seconds to spare for a slow machine.
-pub(super) const LEASE: Duration = Duration::from_secs(60);
-
-// The lease's own write and its re-read, the Provider, the write of new tokens; a deadline is only looked at between
-// two tries, so the last one comes on top.
+/// How long one instance observes the lease of another before it gives up for the moment.
+pub(super) const LEASE_WAIT: Duration = Duration::from_secs(90);
 const _: () = assert!(
-    LEASE.as_secs()
-        >= 10 + 4 * STORE_CALL.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + MAX_PAUSE.as_secs()
+    LEASE_WAIT.as_secs() >= LEASE.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + STORE_CALL.as_secs()
 );
 
-/// Pause after a refresh without a usable response, unless the Provider asks for a longer one.
-pub(super) const PROVIDER_BACKOFF: Duration = Duration::from_secs(5);
-pub(super) const MAX_PROVIDER_BACKOFF: Duration = Duration::from_secs(60);
+/// How long a request waits for a refresh, its own instance's or another's, before it gets 503. Longer than a lease, so
+/// that a person whose instance died waits once.
+pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(15);
+const _: () = assert!(REFRESH_WAIT.as_secs() > LEASE.as_secs() + MAX_PAUSE.as_secs());
 
-/// How long a request waits for a refresh, its own instance's or another's, before it gets 503.
-pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(12);
+/// Calls of one generation without a response while the access token lives. After them the Provider rests until the
+/// token lapses.
+pub(super) const MAX_UNANSWERED: u8 = 2;
+
+/// First and longest pause after a refresh without a usable response.
+pub(super) const MIN_REST: Duration = Duration::from_secs(5);
+pub(super) const MAX_REST: Duration = Duration::from_secs(60);
 
 /// Pauses between two looks at the store.
 pub(super) const MIN_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause after so many rests in a row: doubled each time up to [`MAX_REST`], less up to a fifth by chance, and
+/// never shorter than the Provider's `Retry-After` as long as that is no longer than [`MAX_REST`].
+pub(super) fn rest(rests: u8, retry_after: Option<Duration>) -> Duration {
+    let doubled = MIN_REST.saturating_mul(1 << u32::from(rests.min(8))).min(MAX_REST);
+    let [chance] = random::bytes::<1>();
+    let jittered = doubled - doubled / 5 * u32::from(chance) / 255;
+    let pause = Duration::from_secs(jittered.as_secs()); // timestamps count whole seconds
+    pause.max(retry_after.unwrap_or_default().min(MAX_REST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_grow_to_a_minute_and_differ_by_a_fifth() {
+        for (rests, longest) in [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (8, 60), (255, 60)] {
+            for _ in 0..100 {
+                let pause = rest(rests, None).as_secs();
+                assert!(pause <= longest && pause * 5 >= longest * 4 - 5, "{pause} s after {rests} rests");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rest_is_as_long_as_the_provider_asks_up_to_a_minute() {
+        assert_eq!(rest(0, Some(Duration::from_secs(30))).as_secs(), 30);
+        assert_eq!(rest(0, Some(Duration::MAX)).as_secs(), 60);
+        assert!(rest(0, Some(Duration::ZERO)).as_secs() >= 4);
+    }
+}

@@ -134,20 +134,10 @@ impl Fixture {
         let (provider, key) = ScriptedProvider::start();
         let (store, clock) = (Arc::<ScriptedStore>::default(), Arc::new(StoppedClock(AtomicI64::new(START.as_unix()))));
         let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate()));
-        let settings = RelyingPartySettings {
-            issuer: provider.origin.clone(),
-            registration: ClientRegistration {
-                client_id: "client".to_owned(),
-                redirect_uri: "https://app.example/oauth/callback".to_owned(),
-                scopes: vec!["openid".to_owned()],
-                response_mode: ResponseMode::Query,
-            },
-            authentication: ClientAuthentication::None,
-            userinfo: false,
-        };
+        let settings = relying_party_settings(&provider.origin);
         let provider_cache: Arc<ProviderCache> = Arc::default();
         let party = RelyingParty::new(Arc::new(settings), provider_cache, no_trust());
-        let sessions = instance(&provider.origin, Arc::clone(&store) as _, &clock, &keys);
+        let sessions = instance(&provider.origin, Arc::clone(&store) as _, Arc::clone(&clock) as _, &keys);
         Self { provider, key, store, clock, sessions, party, keys }
     }
 
@@ -163,13 +153,23 @@ impl Fixture {
 
     /// An instance over another store.
     pub(crate) fn instance_over(&self, store: Arc<dyn SessionStore>) -> Sessions {
-        instance(&self.provider.origin, store, &self.clock, &self.keys)
+        instance(&self.provider.origin, store, Arc::clone(&self.clock) as _, &self.keys)
     }
 
     /// Someone signed in, whose access token lapses a hundred seconds after [`START`].
     pub(crate) async fn signed_in(&self) -> SessionTicket {
         let ticket = self.sessions.lifetime().issue(&[1; 32], "code", START);
         self.sessions.records().create(self.record_of(&ticket), START).await.unwrap();
+        ticket
+    }
+
+    /// Someone signed in without a refresh token; the access token lapses after so many seconds, if it says so.
+    pub(crate) async fn signed_in_without_refresh_token(&self, lifetime: Option<u64>) -> SessionTicket {
+        let ticket = self.sessions.lifetime().issue(&[1; 32], "code", START);
+        let expires_at = lifetime.map(|seconds| START.plus(Duration::from_secs(seconds)));
+        let parts = TokenParts { access_token_expires_at: expires_at, refresh_at: None, ..first_parts(None) };
+        let record = self.sessions.records().seal(&parts, 1, &ticket);
+        self.sessions.records().create(record, START).await.unwrap();
         ticket
     }
 
@@ -209,34 +209,53 @@ impl Fixture {
     }
 }
 
+/// A public client of the Provider with this issuer.
+pub(super) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
+    RelyingPartySettings {
+        issuer: issuer.to_owned(),
+        registration: ClientRegistration {
+            client_id: "client".to_owned(),
+            redirect_uri: "https://app.example/oauth/callback".to_owned(),
+            scopes: vec!["openid".to_owned()],
+            response_mode: ResponseMode::Query,
+        },
+        authentication: ClientAuthentication::None,
+        userinfo: false,
+    }
+}
+
 /// The first record of a session, whose access token lapses a hundred seconds after [`START`].
 pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_token: &str) -> SessionRecord {
+    sessions.records().seal(&first_parts(Some(refresh_token)), 1, ticket)
+}
+
+fn first_parts(refresh_token: Option<&str>) -> TokenParts {
     let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
     let request = RequestPart {
         access_token: AccessToken::new("access-1".to_owned()),
         id_token: None,
         claims: claims.only(&["name"]),
     };
-    let refresh_token = Some(RefreshToken::new(refresh_token.to_owned()));
-    let parts = TokenParts {
+    let refresh_token = refresh_token.map(|token| RefreshToken::new(token.to_owned()));
+    TokenParts {
         request,
         refresh: RefreshPart { refresh_token, id_token: None, claims: claims.into() },
         access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
         refresh_at: Some(START.plus(Duration::from_secs(80))),
-    };
-    sessions.records().seal(&parts, 1, ticket)
+    }
 }
 
-fn instance(
+/// Sessions of one instance.
+pub(super) fn instance(
     issuer: &str,
     store: Arc<dyn SessionStore>,
-    clock: &Arc<StoppedClock>,
+    clock: Arc<dyn Clock>,
     keys: &Arc<dyn KeySource>,
 ) -> Sessions {
     Sessions::new(SessionsSettings {
         store,
         keys: Arc::clone(keys),
-        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        clock,
         lifetime: SessionLifetime { idle: Duration::from_secs(86_400), absolute: Duration::from_secs(86_400) },
         cache_ttl: Duration::from_secs(5),
         refresh_before: RefreshBefore::Share(20),

@@ -79,6 +79,9 @@ pub enum Error {
     /// The access token has lapsed, and the Provider gives no other now.
     #[error(transparent)]
     NoFreshToken(#[from] NoFreshToken),
+    /// The Provider refuses to refresh the access token, which may still be good.
+    #[error("the provider refuses to refresh the access token")]
+    RefreshRefused,
     /// The settings have mistakes; the log lists them.
     #[error("the configuration is incomplete")]
     ConfigurationIncomplete,
@@ -127,6 +130,7 @@ impl Error {
             Self::Store(_) => STORE_DOWN,
             Self::Keys(_) => "keys_unavailable",
             Self::NoFreshToken(_) => "refresh_unavailable",
+            Self::RefreshRefused => "refresh_refused",
             Self::ConfigurationIncomplete => "configuration_incomplete",
         }
     }
@@ -158,6 +162,7 @@ impl Error {
             | Self::AuthorizationResponse(_)
             | Self::LoginUnknown
             | Self::BackchannelLogout(_)
+            | Self::RefreshRefused
             | Self::ConfigurationIncomplete => None,
         }
     }
@@ -215,6 +220,11 @@ impl Error {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The sign-in service does not answer",
                 "You are still signed in, but your access could not be renewed. Try again in a moment.",
+            ),
+            Self::RefreshRefused => (
+                StatusCode::UNAUTHORIZED,
+                "Your access cannot be renewed",
+                "The sign-in service refuses to renew it. You can go on until it lapses; then sign in again.",
             ),
             Self::ConfigurationIncomplete => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -19,7 +19,7 @@ async fn access_token(fixture: &Fixture, ticket: &SessionTicket) -> String {
 }
 
 fn lease(purpose: LeasePurpose, attempt: u8, lapses_at: Timestamp) -> Option<RefreshLease> {
-    Some(RefreshLease { lapses_at, attempt, purpose, holder: "another".to_owned() })
+    Some(RefreshLease { purpose, holder: "another".to_owned(), lapses_at, unanswered: attempt, rests: 0 })
 }
 
 async fn write_lease(fixture: &Fixture, ticket: &SessionTicket, lease: Option<RefreshLease>) {
@@ -99,15 +99,16 @@ async fn what_the_answer_omits_stays_as_it_was() {
 }
 
 #[actix_web::test]
-async fn a_provider_without_an_answer_is_left_alone_until_the_rest_is_over() {
-    for (reply, rest, attempt) in [
-        (Reply::Raw(500, "", String::new()), 5, 0),
-        (Reply::Raw(429, "retry-after: 30\r\n", String::new()), 30, 0),
-        (Reply::Raw(503, "retry-after: 3600\r\n", String::new()), 60, 0),
-        (Reply::Raw(401, "", r#"{"error":"invalid_client"}"#.to_owned()), 5, 0),
-        (Reply::Raw(200, "", "<html>".to_owned()), 5, 1),
-        (Reply::Reset, 5, 1),
-        (Reply::Torn, 5, 1),
+async fn a_provider_without_a_response_is_not_asked_again_until_its_rest_is_over() {
+    for (reply, rest, unanswered) in [
+        (Reply::Raw(429, "retry-after: 30\r\n", String::new()), 30..=30, 0),
+        (Reply::Raw(503, "retry-after: 3600\r\n", String::new()), 60..=60, 0),
+        (Reply::Raw(503, "", String::new()), 4..=5, 0),
+        (Reply::Raw(403, "", "<html>".to_owned()), 4..=5, 0),
+        (Reply::Raw(200, "", "<html>".to_owned()), 4..=5, 1),
+        (Reply::Raw(502, "", String::new()), 4..=5, 1),
+        (Reply::Reset, 4..=5, 1),
+        (Reply::Torn, 4..=5, 1),
     ] {
         let fixture = Fixture::new();
         let ticket = fixture.signed_in().await;
@@ -116,16 +117,16 @@ async fn a_provider_without_an_answer_is_left_alone_until_the_rest_is_over() {
 
         let refused = [load(&fixture, &ticket).await.unwrap_err(), load(&fixture, &ticket).await.unwrap_err()];
 
-        let retry_after = refused.map(|error| match error {
-            SessionError::NoFreshToken(NoFreshToken { retry_after }) => retry_after.as_secs(),
-            SessionError::Store(error) => panic!("{error}"),
-        });
-        assert_eq!((retry_after, fixture.calls()), ([rest, rest], 1));
+        for error in refused {
+            let SessionError::NoFreshToken(NoFreshToken { retry_after }) = error else { panic!("{error}") };
+            assert!(rest.contains(&retry_after.as_secs()), "{retry_after:?}");
+        }
+        assert_eq!(fixture.calls(), 1);
         let resting = fixture.record(&ticket).await.lease.unwrap();
-        assert_eq!((resting.purpose, resting.attempt), (LeasePurpose::Resting, attempt));
+        assert_eq!((resting.purpose, resting.unanswered, resting.rests), (LeasePurpose::Resting, unanswered, 1));
 
         fixture.token_endpoint_replies(fixture.tokens(&json!({})));
-        fixture.clock.advance(i64::try_from(rest).unwrap());
+        fixture.clock.advance(i64::try_from(*rest.end()).unwrap());
         assert_eq!(access_token(&fixture, &ticket).await, "access-2");
     }
 }
@@ -144,47 +145,33 @@ async fn a_provider_that_is_down_costs_nothing_while_the_token_lives() {
 }
 
 #[actix_web::test]
-async fn a_refresh_token_that_may_be_spent_is_sent_twice_at_most() {
+async fn after_two_calls_without_a_response_the_provider_rests_until_the_token_lapses() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(Reply::Reset);
-    fixture.clock.advance(LAPSED);
+    fixture.clock.advance(80);
 
-    for _ in 0..2 {
-        assert!(load(&fixture, &ticket).await.is_err());
+    for _ in 0..3 {
+        fixture.sessions.refresh(&ticket, &fixture.party).await;
         fixture.clock.advance(5);
     }
-    let third = load(&fixture, &ticket).await.unwrap();
 
-    assert!(third.is_none(), "nothing can be known any more, so the person signs in again");
-    assert_eq!(fixture.calls(), 2);
-    assert!(fixture.record(&ticket).await.is_ended());
+    assert_eq!((access_token(&fixture, &ticket).await.as_str(), fixture.calls()), ("access-1", 2));
+    let lease = fixture.record(&ticket).await.lease.unwrap();
+    assert_eq!((lease.purpose, lease.lapses_at), (LeasePurpose::Resting, START.plus(Duration::from_secs(100))));
 }
 
 #[actix_web::test]
-async fn attempts_that_are_used_up_end_nothing_while_the_token_lives() {
+async fn two_calls_without_a_response_are_enough_while_the_token_lives() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
-    write_lease(&fixture, &ticket, lease(LeasePurpose::Refreshing, 2, START)).await;
+    write_lease(&fixture, &ticket, lease(LeasePurpose::Resting, 2, START)).await;
     fixture.clock.advance(80);
 
     let outcome = fixture.sessions.refresh(&ticket, &fixture.party).await;
 
     assert_eq!(outcome, RefreshOutcome::Unavailable { retry_after: Duration::from_secs(20) });
     assert_eq!((access_token(&fixture, &ticket).await.as_str(), fixture.calls()), ("access-1", 0));
-}
-
-#[actix_web::test]
-async fn a_lease_that_lapsed_is_taken_over_once() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(Reply::Reset);
-    write_lease(&fixture, &ticket, lease(LeasePurpose::Refreshing, 1, START)).await;
-    fixture.clock.advance(LAPSED);
-
-    assert!(load(&fixture, &ticket).await.is_err());
-
-    assert_eq!((fixture.record(&ticket).await.lease.unwrap().attempt, fixture.calls()), (2, 1));
 }
 
 #[actix_web::test]
@@ -200,22 +187,6 @@ async fn another_instances_refresh_is_waited_for() {
     let token = |session: Result<Option<LiveSession>, SessionError>| session.unwrap().unwrap().part.access_token;
     assert_eq!((token(one).expose(), token(two).expose()), ("access-2", "access-2"));
     assert_eq!(fixture.calls(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_instances_refresh_is_not_waited_for_for_ever() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.clock.advance(LAPSED);
-    let until = fixture.now().plus(Duration::from_secs(30));
-    write_lease(&fixture, &ticket, lease(LeasePurpose::Refreshing, 1, until)).await;
-    fixture.clock.advance(6); // what this instance has cached is forgotten
-
-    let tasks = tokio::task::LocalSet::new();
-    let outcome = tasks.run_until(load(&fixture, &ticket)).await;
-
-    assert!(matches!(outcome, Err(SessionError::NoFreshToken(_))));
-    assert_eq!(fixture.calls(), 0);
 }
 
 #[actix_web::test]
@@ -342,4 +313,88 @@ async fn another_instance_sees_a_sign_out_within_the_cache_time() {
     assert!(is_alive().await, "within the cache time it may be late");
     fixture.clock.advance(5);
     assert!(!is_alive().await);
+}
+
+fn refusal(status: u16, error: &str) -> Reply {
+    Reply::Raw(status, "", json!({ "error": error }).to_string())
+}
+
+#[actix_web::test]
+async fn a_refusal_of_client_or_request_leads_to_sign_in_once_the_token_has_lapsed() {
+    for (status, error, expected) in [
+        (401, "invalid_client", RefreshOutcome::ClientRefused),
+        (400, "invalid_client", RefreshOutcome::ClientRefused),
+        (400, "unauthorized_client", RefreshOutcome::ClientRefused),
+        (400, "invalid_request", RefreshOutcome::RequestRefused),
+        (400, "invalid_scope", RefreshOutcome::RequestRefused),
+        (400, "unsupported_grant_type", RefreshOutcome::RequestRefused),
+        (403, "access_denied", RefreshOutcome::RequestRefused),
+        (404, "a_code_of_their_own", RefreshOutcome::RequestRefused),
+    ] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        fixture.token_endpoint_replies(refusal(status, error));
+        fixture.clock.advance(80);
+
+        assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, expected, "{error}");
+        for _ in 0..5 {
+            assert_eq!(access_token(&fixture, &ticket).await, "access-1", "{error}: the token lives");
+            fixture.clock.advance(3);
+        }
+        assert_eq!(fixture.calls(), 1, "{error}");
+
+        fixture.clock.advance(20);
+        for _ in 0..5 {
+            assert!(load(&fixture, &ticket).await.unwrap().is_none(), "{error}: to sign-in");
+        }
+        assert_eq!(fixture.calls(), 2, "{error}: once more after the lapse, then it rests");
+
+        fixture.token_endpoint_replies(fixture.tokens(&json!({})));
+        fixture.clock.advance(10);
+        assert_eq!(access_token(&fixture, &ticket).await, "access-2", "{error}: mended by the operator");
+    }
+}
+
+#[actix_web::test]
+async fn a_refusal_for_the_moment_signs_nobody_out() {
+    for reply in [
+        refusal(400, "slow_down"),
+        refusal(400, "temporarily_unavailable"),
+        refusal(429, "invalid_request"),
+        refusal(503, "invalid_client"),
+        refusal(500, "invalid_grant"),
+    ] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        fixture.token_endpoint_replies(reply);
+        fixture.clock.advance(LAPSED);
+
+        assert!(matches!(load(&fixture, &ticket).await, Err(SessionError::NoFreshToken(_))));
+        assert!(!fixture.record(&ticket).await.is_ended());
+    }
+}
+
+#[actix_web::test]
+async fn without_a_refresh_token_the_session_ends_with_its_access_token() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in_without_refresh_token(Some(100)).await;
+    assert_eq!(access_token(&fixture, &ticket).await, "access-1");
+
+    fixture.clock.advance(LAPSED);
+
+    assert!(load(&fixture, &ticket).await.unwrap().is_none());
+    assert!(fixture.sessions.load_refresh_part(&ticket, fixture.now()).await.unwrap().is_none());
+    let signed_out = fixture.sessions.sign_out(&ticket, &fixture.party, fixture.now()).await.unwrap();
+    assert!(signed_out.is_some(), "a sign-out still yields the hint for the provider's");
+}
+
+#[actix_web::test]
+async fn a_token_without_refresh_token_and_expiry_is_used_until_the_session_ends() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in_without_refresh_token(None).await;
+
+    fixture.clock.advance(86_399);
+
+    assert_eq!(access_token(&fixture, &ticket).await, "access-1");
+    assert_eq!(fixture.calls(), 0);
 }
