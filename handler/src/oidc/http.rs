@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod scripted;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use awc::http::Method;
 use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use awc::{Client, ClientResponse, Connector};
 use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
@@ -34,11 +36,28 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 /// A longer `Retry-After` is cut.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// A worker's client.
+/// Connections under way for one purpose of a worker. Each request has its own.
+const MAX_CONNECTIONS: usize = 100;
+
+/// Requests that wait for one of them; the next is refused at once. A Provider that takes half a second serves so many
+/// within [`CONNECTION_WAIT`].
+const MAX_WAITING: usize = 400;
+
+/// The wait for one of them, before [`SEND_TIMEOUT`] begins: a request that times out while it waits was not sent.
+const CONNECTION_WAIT: Duration = Duration::from_secs(2);
+
+/// A worker's client for one purpose.
 #[derive(Clone)]
 pub(super) struct Http {
     wire: Wire,
     timeout: Duration,
+    limit: Rc<ConnectionLimit>,
+}
+
+struct ConnectionLimit {
+    /// Connections and those who wait for one.
+    admitted: Semaphore,
+    connections: Semaphore,
 }
 
 #[derive(Clone)]
@@ -67,22 +86,27 @@ impl Http {
     pub(super) fn new(tls: &rustls::ClientConfig) -> Self {
         let mut tls = tls.clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let connector =
-            Connector::new().rustls_0_23(Arc::new(tls)).timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
+        let connector = Connector::new().rustls_0_23(Arc::new(tls)).limit(0); // `ConnectionLimit` counts, by purpose
+        let connector = connector.timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
         let client = Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
-        Self { wire: Wire::Network(client), timeout: SEND_TIMEOUT }
+        Self { wire: Wire::Network(client), timeout: SEND_TIMEOUT, limit: Rc::default() }
     }
 
     /// A client without sockets, for simulations in virtual time.
     #[cfg(test)]
     pub(super) fn scripted(wire: ScriptedWire) -> Self {
-        Self { wire: Wire::Scripted(wire), timeout: SEND_TIMEOUT }
+        Self { wire: Wire::Scripted(wire), timeout: SEND_TIMEOUT, limit: Rc::default() }
     }
 
     /// The same client with a shorter timeout, for tests of silence.
     #[cfg(test)]
     pub(super) fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// The same client for another purpose, with connections of its own.
+    pub(super) fn with_own_connections(&self) -> Self {
+        Self { limit: Rc::default(), ..self.clone() }
     }
 
     pub(super) async fn get(&self, url: &str, bearer: Option<&str>) -> Result<Response, ProviderError> {
@@ -97,10 +121,30 @@ impl Http {
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
+        let _connection = self.limit.acquire().await?;
         let span = tracing::trace_span!(target: "span", "call", otel.name = "provider", otel.kind = "client",
             peer.service = "provider");
         let response = self.wire.send(request).instrument(span);
         tokio::time::timeout(self.timeout, response).await.unwrap_or(Err(ProviderError::NoResponse))
+    }
+}
+
+impl ConnectionLimit {
+    /// A place among the connections, until it is dropped.
+    async fn acquire(&self) -> Result<[SemaphorePermit<'_>; 2], ProviderError> {
+        let busy = || ProviderError::Unreachable("too many requests wait for a connection".into());
+        let Ok(admitted) = self.admitted.try_acquire() else { return Err(busy()) };
+        match tokio::time::timeout(CONNECTION_WAIT, self.connections.acquire()).await {
+            Ok(Ok(connection)) => Ok([admitted, connection]),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+}
+
+impl Default for ConnectionLimit {
+    fn default() -> Self {
+        let admitted = Semaphore::new(MAX_CONNECTIONS + MAX_WAITING);
+        Self { admitted, connections: Semaphore::new(MAX_CONNECTIONS) }
     }
 }
 
@@ -155,5 +199,45 @@ fn failure(error: &SendRequestError) -> ProviderError {
         SendRequestError::Connect(error) => ProviderError::Unreachable(error.to_string().into()),
         SendRequestError::Url(_) | SendRequestError::Http(_) => ProviderError::Unreachable(error.to_string().into()),
         _ => ProviderError::NoResponse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures_util::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn a_hundred_requests_hang_four_hundred_wait_briefly_and_the_next_is_refused_at_once() {
+        let http = Http::scripted(ScriptedWire::new(|_| std::future::pending()));
+        let started = Instant::now();
+        let request = async |_| {
+            let error = http.get("https://op.example/", None).await.err().unwrap();
+            (started.elapsed().as_secs(), error.may_have_acted())
+        };
+
+        let mut ends = BTreeMap::new();
+        for end in join_all((0..501).map(request)).await {
+            *ends.entry(end).or_insert(0) += 1;
+        }
+
+        assert_eq!(ends, BTreeMap::from([((0, false), 1), ((2, false), 400), ((8, true), 100)]));
+    }
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn a_connection_that_becomes_free_is_the_next_requests() {
+        let http = Http::scripted(ScriptedWire::new(|_| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Response::json(200, &serde_json::Value::Null))
+        }));
+        let request = async |_| http.get("https://op.example/", None).await.is_ok();
+
+        let outcomes = join_all((0..200).map(request)).await;
+
+        assert_eq!(outcomes.iter().filter(|is_ok| **is_ok).count(), 200);
     }
 }

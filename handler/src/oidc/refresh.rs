@@ -94,8 +94,10 @@ impl RelyingParty {
     ) -> Result<CompletedRefresh, RefreshError> {
         let metadata = self.issuer.metadata(now).await.map_err(|error| unavailable(error, None))?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        let mut tokens =
-            self.request_tokens(&form, &metadata, now).await.map_err(|error| failure(error, refresh_token))?;
+        let mut tokens = self
+            .request_tokens(&self.connections.refresh, &form, &metadata, now)
+            .await
+            .map_err(|error| failure(error, refresh_token))?;
 
         match self.renew_claims(&mut tokens, known, &metadata, now).await {
             Ok(claims) => Ok(CompletedRefresh { tokens, claims }),
@@ -125,7 +127,7 @@ impl RelyingParty {
             claims.replace_userinfo(Claims::default()); // from an earlier setting: nothing would renew them
             return Ok(claims);
         }
-        match request_userinfo(&self.issuer.http, known.subject(), &tokens.access_token, metadata).await {
+        match request_userinfo(&self.connections.refresh, known.subject(), &tokens.access_token, metadata).await {
             Ok(userinfo) => claims.replace_userinfo(userinfo),
             Err(error @ UserInfoError::Subject) => return Err(error.code()),
             // Until UserInfo responds again its earlier claims stand, and the access token is good.

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::http::Http;
 use super::id_token::IdTokenVerifier;
 use super::userinfo::request_userinfo;
 use super::{
@@ -31,7 +32,18 @@ pub struct RelyingPartySettings {
 #[derive(Clone)]
 pub struct RelyingParty {
     settings: Arc<RelyingPartySettings>,
+    /// Metadata and keys.
     pub(super) issuer: Issuer,
+    pub(super) connections: Connections,
+}
+
+/// The connections of each purpose, so that none waits for another: made-up codes cost a browser nothing, and their
+/// exchanges must delay nobody's refresh.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pub(super) sign_in: Http,
+    pub(super) refresh: Http,
+    pub(super) revocation: Http,
 }
 
 /// What a finished sign-in yields.
@@ -48,7 +60,7 @@ impl RelyingParty {
     #[must_use]
     pub fn new(settings: Arc<RelyingPartySettings>, cache: Arc<ProviderCache>, tls: Arc<rustls::ClientConfig>) -> Self {
         let issuer = Issuer::new(&settings.issuer, cache, &tls);
-        Self { settings, issuer }
+        Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 
     /// A relying party over a scripted wire, for simulations in virtual time.
@@ -59,7 +71,14 @@ impl RelyingParty {
         wire: super::ScriptedWire,
     ) -> Self {
         let issuer = Issuer::scripted(&settings.issuer, cache, wire);
-        Self { settings, issuer }
+        Self { settings, connections: Connections::over(&issuer.http), issuer }
+    }
+
+    /// The same relying party with a shorter timeout, for tests of silence.
+    #[cfg(test)]
+    pub(super) fn with_timeout(self, timeout: std::time::Duration) -> Self {
+        let issuer = self.issuer.with_timeout(timeout);
+        Self { settings: self.settings, connections: Connections::over(&issuer.http), issuer }
     }
 
     /// The settings it was made with.
@@ -97,7 +116,7 @@ impl RelyingParty {
         let tokens = self.exchange(&code, pending, &metadata, now).await?;
         let mut claims = PersonClaims::from(self.verify(&tokens, pending, &metadata, now).await?);
         if self.settings.userinfo {
-            let http = &self.issuer.http;
+            let http = &self.connections.sign_in;
             claims.replace_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
         }
         Ok(CompletedLogin { tokens, claims })
@@ -129,7 +148,7 @@ impl RelyingParty {
             ("redirect_uri", &self.settings.registration.redirect_uri),
             ("code_verifier", pending.code_verifier()),
         ];
-        Ok(self.request_tokens(&form, metadata, now).await?)
+        Ok(self.request_tokens(&self.connections.sign_in, &form, metadata, now).await?)
     }
 
     async fn verify(
@@ -147,6 +166,16 @@ impl RelyingParty {
 
     pub(super) fn verifier(&self) -> IdTokenVerifier<'_> {
         IdTokenVerifier { issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
+    }
+}
+
+impl Connections {
+    fn over(http: &Http) -> Self {
+        Self {
+            sign_in: http.with_own_connections(),
+            refresh: http.with_own_connections(),
+            revocation: http.with_own_connections(),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ impl RelyingParty {
         let metadata = self.issuer.metadata(now).await?;
         let Some(endpoint) = &metadata.revocation_endpoint else { return Ok(()) };
         let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        let response = self.post(endpoint, &form, &metadata, now).await?;
+        let response = self.post(&self.connections.revocation, endpoint, &form, &metadata, now).await?;
         match response.status {
             // RFC 7009 2.2: 200 for a token that was not known, too. Some say it with 204.
             200 | 204 => Ok(()),

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::http::Response;
+use super::http::{Http, Response};
 use super::token_request_error::TokenRequestError;
 use super::{ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings, TokenError, TokenResponse};
 use crate::clock::Timestamp;
@@ -10,17 +10,19 @@ use crate::clock::Timestamp;
 impl RelyingParty {
     pub(super) async fn request_tokens(
         &self,
+        http: &Http,
         form: &[(&str, &str)],
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenRequestError> {
-        let response = self.post(&metadata.token_endpoint, form, metadata, now).await?;
+        let response = self.post(http, &metadata.token_endpoint, form, metadata, now).await?;
         tokens(&response, now)
     }
 
     /// Posts a form in our name.
     pub(super) async fn post(
         &self,
+        http: &Http,
         endpoint: &Url,
         form: &[(&str, &str)],
         metadata: &ProviderMetadata,
@@ -28,7 +30,7 @@ impl RelyingParty {
     ) -> Result<Response, ProviderError> {
         let RelyingPartySettings { authentication, registration, .. } = self.settings();
         let form = authentication.authenticate(form, &registration.client_id, &metadata.token_endpoint, now).await?;
-        self.issuer.http.post(endpoint.as_str(), form).await
+        http.post(endpoint.as_str(), form).await
     }
 }
 

@@ -102,6 +102,7 @@ impl Received {
 #[derive(Default)]
 struct Script {
     replies: HashMap<String, Reply>,
+    grants: HashMap<String, Reply>,
     received: Vec<Received>,
     silent: Vec<TcpStream>,
 }
@@ -145,6 +146,11 @@ impl ScriptedProvider {
         self.script.lock().unwrap().replies.insert(path.to_owned(), reply);
     }
 
+    /// The reply of the token endpoint to this `grant_type`, whatever its reply to others is.
+    pub(crate) fn reply_to_grant(&self, grant_type: &str, reply: Reply) {
+        self.script.lock().unwrap().grants.insert(grant_type.to_owned(), reply);
+    }
+
     pub(crate) fn publish(&self, keys: &[&Value]) {
         self.reply("/jwks_uri", Reply::Json(json!({ "keys": keys })));
     }
@@ -160,10 +166,12 @@ impl ScriptedProvider {
 
     fn serve(&self, mut stream: TcpStream) {
         let Some(received) = read(&stream) else { return };
-        let sent = received.form().get("refresh_token").cloned().unwrap_or_default();
+        let form = received.form();
+        let sent = form.get("refresh_token").cloned().unwrap_or_default();
         let reply = {
             let mut script = self.script.lock().unwrap();
-            let reply = script.replies.get(&received.path).cloned();
+            let by_grant = form.get("grant_type").and_then(|grant_type| script.grants.get(grant_type));
+            let reply = by_grant.or(script.replies.get(&received.path)).cloned();
             script.received.push(received);
             reply.unwrap_or(Reply::Raw(404, "", String::new()))
         };

@@ -32,9 +32,7 @@ pub(in crate::oidc) fn party(
         response_mode: ResponseMode::Query,
     };
     let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
-    let party = RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust());
-    let issuer = party.issuer.clone().with_timeout(Duration::from_millis(500));
-    RelyingParty { issuer, ..party }
+    RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust()).with_timeout(Duration::from_millis(500))
 }
 
 fn public(provider: &ScriptedProvider) -> RelyingParty {
@@ -456,4 +454,30 @@ async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silen
 
     assert_eq!(refresh("first").await, (Ok(()), 14)); // with the metadata
     assert_eq!(refresh("silent").await, (Err("refresh_unavailable"), 8));
+}
+
+#[actix_web::test]
+async fn a_refresh_waits_for_no_number_of_code_exchanges() {
+    let (provider, _) = ScriptedProvider::start();
+    provider.reply_to_grant("authorization_code", Reply::Silence);
+    provider.reply_to_grant("refresh_token", Reply::Rotated);
+    let party = public(&provider).with_timeout(Duration::from_secs(60));
+    party.is_ready(NOW).await.unwrap();
+    let exchange = || {
+        let party = party.clone();
+        actix_web::rt::spawn(async move {
+            let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
+            complete(&party, &pending, NOW).await.map(drop)
+        })
+    };
+    let exchanges: Vec<_> = (0..250).map(|_| exchange()).collect();
+    while provider.received("/token_endpoint").len() < 100 {
+        tokio::task::yield_now().await;
+    }
+
+    let refreshing = async { party.refresh(&RefreshToken::new("r".to_owned()), &PersonClaims::default(), NOW).await };
+    let refreshed = tokio::time::timeout(Duration::from_secs(10), refreshing).await.expect("it waits").unwrap();
+
+    assert_eq!(refreshed.tokens.access_token.expose(), "access-of-r");
+    assert!(exchanges.iter().filter(|exchange| !exchange.is_finished()).count() >= 100, "those still hang");
 }
