@@ -5,6 +5,7 @@ use actix_web::http::header;
 use serde_json::{Map, Value};
 
 use super::request::Request;
+use super::slide::slide;
 use crate::state::AppState;
 use crate::web::Error;
 
@@ -17,7 +18,10 @@ pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpRe
     let part = state.sessions.load_refresh_part(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
 
     let lifetime = state.sessions.lifetime();
-    let slid = lifetime.slide(&ticket, request.now).filter(|_| request.query("slide").as_deref() != Some("false"));
+    let slid = match request.query("slide").as_deref() {
+        Some("false") => None,
+        _ => slide(&ticket, request.now, state).await,
+    };
     let mut body: Map<String, Value> = part.claims.as_map().clone();
     body.retain(|name, _| !UNTOLD.contains(&name.as_str()));
     let remaining = lifetime.remaining(slid.as_ref().unwrap_or(&ticket), request.now).as_secs();

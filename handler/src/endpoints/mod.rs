@@ -13,6 +13,7 @@ mod request;
 mod signedout;
 mod signin;
 mod signout;
+mod slide;
 
 use actix_web::HttpResponse;
 use actix_web::web::Payload;

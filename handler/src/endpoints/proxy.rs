@@ -12,6 +12,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use tracing::Instrument as _;
 
 use super::request::Request;
+use super::slide::slide;
 use crate::clock::{Clock as _, SystemClock};
 use crate::proxy::{Access, ForwardRequest, Route, Streams, identity_headers};
 use crate::sessions::{SessionTicket, Sessions};
@@ -52,8 +53,8 @@ async fn proxy_session(
         Streams::Outlive => None,
     };
     let mut response = forward(request, payload, route, Some(Authenticated { identity, until }), state).await?;
-    if let Some(cookie) = state.session_cookie.slide(&ticket, state.sessions.lifetime(), request.now) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+    if let Some(slid) = slide(&ticket, request.now, state).await {
+        response.headers_mut().append(header::SET_COOKIE, state.session_cookie.set(&slid));
     }
     Ok(response)
 }

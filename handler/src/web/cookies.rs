@@ -7,11 +7,10 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
 
-use crate::clock::Timestamp;
 use crate::crypto::{CookieContext, KeySource, KeysUnavailable, OpenError, Plaintext, open_cookie, seal_cookie};
 use crate::proxy::OwnCookies;
 use crate::public_origin::PublicOrigin;
-use crate::sessions::{SessionLifetime, SessionTicket};
+use crate::sessions::SessionTicket;
 
 /// The names and attributes of our cookies on one public origin.
 #[derive(Clone, Debug)]
@@ -150,12 +149,6 @@ impl SessionCookie {
     #[must_use]
     pub fn delete(&self) -> HeaderValue {
         set_cookie(&self.names.session, "", Some(0), self.names.attributes)
-    }
-
-    /// The ticket to re-issue at `now`, as a `Set-Cookie`, when it is due.
-    #[must_use]
-    pub fn slide(&self, ticket: &SessionTicket, lifetime: SessionLifetime, now: Timestamp) -> Option<HeaderValue> {
-        lifetime.slide(ticket, now).map(|slid| self.set(&slid))
     }
 }
 

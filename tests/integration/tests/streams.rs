@@ -1,4 +1,4 @@
-//! Requests and responses that still stream when their session ends.
+//! Requests that are still under way when their session ends: their streams, and their cookies.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
@@ -11,6 +11,7 @@ use support::{Browser, Handler, Provider, Received, Upstream, read_answer, wait_
 
 struct Fixture {
     provider: Provider,
+    upstream: Upstream,
     handler: Handler,
     /// One more event of `/feed` or `/ticker`.
     feed: mpsc::Sender<&'static str>,
@@ -19,7 +20,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// An Upstream whose `/events` sends one event and whose `/upload` never responds, each to the connection's end.
+    /// An Upstream whose `/feed/slow` responds when it is told an event, and whose `/events` sends one event and whose `/upload` never responds, each to the connection's end.
     fn start(settings: &[(&str, &str)]) -> Self {
         let (feed, events) = mpsc::channel::<&str>();
         let (ends, ended) = mpsc::channel();
@@ -33,6 +34,10 @@ impl Fixture {
                 let _ = reader.read_to_end(&mut Vec::new());
                 let _ = ends.lock().unwrap().send(path);
                 return false;
+            }
+            if path == "/feed/slow" {
+                events.lock().unwrap().recv().unwrap();
+                return stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").is_ok();
             }
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
             stream.write_all(head.as_bytes()).unwrap();
@@ -53,7 +58,11 @@ impl Fixture {
         let routes = routes.to_string();
         let own = [("ROUTES", routes.as_str()), ("SESSION_CACHE_TTL", "1s")];
         let handler = Handler::start(&[&own[..], &provider.settings(), settings].concat());
-        Self { provider, handler, feed, ended }
+        Self { provider, upstream, handler, feed, ended }
+    }
+
+    fn is_asked(&self, path: &str) -> bool {
+        self.upstream.received().iter().any(|received| received.request_line == format!("GET {path}"))
     }
 
     fn signed_in(&self) -> Browser {
@@ -154,4 +163,33 @@ fn idle_time_cuts_no_stream() {
 
     fixture.feed.send("second").unwrap();
     ticker.read_through("data: second\n");
+}
+
+#[test]
+fn a_slow_response_of_an_ended_session_sets_no_cookie_over_the_new_ones() {
+    let fixture = Fixture::start(&[("SESSION_IDLE_TIMEOUT", "9s")]);
+    let mut browser = fixture.signed_in();
+    let old = browser.clone();
+    wait_until("the cookie is to be issued again", || old.clone().fetch("/").header("set-cookie").is_some());
+    let slow = old.begin("GET", "/feed/slow", &[], b"");
+    wait_until("the upstream works on it", || fixture.is_asked("/feed/slow"));
+
+    browser.post("/oauth/signout", b"");
+    assert_eq!(browser.sign_in("/", &fixture.provider).status, 200);
+    fixture.feed.send("respond").unwrap();
+
+    let response = read_answer(&slow, "GET").unwrap();
+    assert_eq!((response.status, response.header("set-cookie")), (200, None));
+}
+
+#[test]
+fn a_slow_response_of_a_living_session_slides_it() {
+    let fixture = Fixture::start(&[("SESSION_IDLE_TIMEOUT", "9s")]);
+    let browser = fixture.signed_in();
+    wait_until("the cookie is to be issued again", || browser.clone().fetch("/").header("set-cookie").is_some());
+    let slow = browser.begin("GET", "/feed/slow", &[], b"");
+
+    fixture.feed.send("respond").unwrap();
+
+    assert!(read_answer(&slow, "GET").unwrap().header("set-cookie").is_some());
 }
