@@ -24,10 +24,7 @@ pub enum IndexKind {
 
 /// The store's name for an index: a hash, from which nothing of a person can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IndexKey {
-    text: String,
-    kind: IndexKind,
-}
+pub struct IndexKey(String);
 
 /// The sessions that end together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +33,7 @@ pub struct SessionIndex {
     pub key: IndexKey,
     /// The sessions, oldest first.
     pub sessions: Vec<IndexedSession>,
-    /// When it was ended: no session of a sign-in may join after that, and of a person none that began before.
+    /// When it was last ended: no session joins whose sign-in began by then.
     pub closed_at: Option<Timestamp>,
     /// When it may be forgotten.
     pub expires_at: Timestamp,
@@ -65,20 +62,20 @@ impl IndexKey {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
         }
-        Self { text: base64url(&hash.finalize()), kind }
+        Self(base64url(&hash.finalize()))
     }
 
     /// The key of a person, as a log line names it; `None` for anything else.
     #[must_use]
     pub fn of_person(text: &str) -> Option<Self> {
         let is_key = base64url_decode(text).is_some_and(|hash| hash.len() == 32);
-        is_key.then(|| Self { text: text.to_owned(), kind: IndexKind::Subject })
+        is_key.then(|| Self(text.to_owned()))
     }
 
     /// The key as text, 43 characters of the base64url alphabet.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 }
 
@@ -96,13 +93,10 @@ impl SessionIndex {
         Self { sessions, expires_at, ..self.clone() }
     }
 
-    /// Whether a session that began then may join.
+    /// True if the session of a sign-in that began at `began_at` may join. Time is in whole seconds: of two events of
+    /// one second the end wins.
     pub(super) fn admits(&self, began_at: Timestamp) -> bool {
-        match self.key.kind {
-            IndexKind::ProviderSession | IndexKind::LogoutToken => self.closed_at.is_none(),
-            // A second is as fine as time is here: of two events of one second the end wins.
-            IndexKind::Subject => self.closed_at.is_none_or(|closed_at| closed_at < began_at),
-        }
+        self.closed_at.is_none_or(|closed_at| closed_at < began_at)
     }
 
     pub(super) fn closed(&self, now: Timestamp, keep: Duration) -> Self {

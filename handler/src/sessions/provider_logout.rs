@@ -38,17 +38,19 @@ impl ProviderLogout {
         }
     }
 
-    /// Enters a session under its `sid` and `sub`. False if one of them was closed.
+    /// Enters a session under its `sid` and `sub`. False if one of them was ended after the sign-in `began_at`, which is
+    /// before the callback: a person may be at the Provider for minutes.
     pub(super) async fn enter_indexes(
         &self,
         claims: &Claims,
         ticket: &SessionTicket,
+        began_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let provider_session = claims.text("sid").map(|sid| self.provider_session(sid));
         for index in provider_session.into_iter().chain([self.subject(claims.subject())]) {
             let session = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at };
-            if !self.enter(&index, session, ticket.issued_at, now).await? {
+            if !self.enter(&index, session, began_at, now).await? {
                 return Ok(false);
             }
         }
