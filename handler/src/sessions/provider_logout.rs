@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::index::{IndexKey, IndexKind, IndexedSession, SessionIndex};
-use super::records::{MAX_WRITE_ATTEMPTS, Records, Tombstone};
+use super::index_writers::IndexWriters;
+use super::records::{Records, Tombstone};
 use super::store::{Etag, StoreError};
 use super::ticket::SessionTicket;
+use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
 use crate::oidc::Claims;
 
@@ -20,9 +22,16 @@ const CLOSED: Duration = Duration::from_secs(20 * 60);
 
 /// The indexes of sessions by `sid` and `sub`.
 #[derive(Clone)]
-pub(super) struct ProviderLogout(pub(super) Arc<Records>);
+pub(super) struct ProviderLogout {
+    records: Arc<Records>,
+    writers: IndexWriters,
+}
 
 impl ProviderLogout {
+    pub(super) fn new(records: Arc<Records>) -> Self {
+        Self { records, writers: IndexWriters::default() }
+    }
+
     /// Ends every session under an index, and sign-ins on their way to it. Returns how many lived.
     pub(super) async fn end_all(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
         let this = self.clone();
@@ -32,7 +41,7 @@ impl ProviderLogout {
 
     /// As [`Self::end_all`], for a caller who may have made the index up: an unknown index is not written.
     pub(super) async fn end_known(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
-        match self.0.store.load_index(index, now).await? {
+        match self.records.store.load_index(index, now).await? {
             Some(_) => self.end_all(index, now).await,
             None => Ok(0),
         }
@@ -59,12 +68,12 @@ impl ProviderLogout {
 
     /// The index of a sign-in at the Provider.
     pub(super) fn provider_session(&self, sid: &str) -> IndexKey {
-        IndexKey::of(IndexKind::ProviderSession, &self.0.issuer, sid)
+        IndexKey::of(IndexKind::ProviderSession, &self.records.issuer, sid)
     }
 
     /// The index of a person.
     pub(super) fn subject(&self, sub: &str) -> IndexKey {
-        IndexKey::of(IndexKind::Subject, &self.0.issuer, sub)
+        IndexKey::of(IndexKind::Subject, &self.records.issuer, sub)
     }
 
     /// Tries each of them, and reports the first failure at the end.
@@ -87,8 +96,11 @@ impl ProviderLogout {
         began_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut failure = StoreError::Conflict;
-        for _ in 0..MAX_WRITE_ATTEMPTS {
+        let mut retry = WriteRetry::start();
+        let Some(_writer) = self.writers.acquire(index, retry.deadline()).await else {
+            return Err(StoreError::Conflict);
+        };
+        loop {
             let (known, etag) = self.load(index, session.expires_at, now).await?;
             if !known.admits(began_at) {
                 return Ok(false);
@@ -100,27 +112,28 @@ impl ProviderLogout {
             if entered.sessions.len() > MAX_SESSIONS {
                 self.end_unseen(&entered.sessions.remove(0), now).await?;
             }
-            match self.0.store.write_index(&entered, etag.as_ref(), now).await {
+            match self.records.store.write_index(&entered, etag.as_ref(), now).await {
                 Ok(_) => return Ok(true),
-                Err(error) => failure = error, // another sign-in came first, or it was written: read again
+                Err(error) => retry.pause_after(error).await?, // another write came first, or its reply was lost
             }
         }
-        Err(failure)
     }
 
     async fn close(&self, index: &IndexKey, now: Timestamp) -> Result<Vec<IndexedSession>, StoreError> {
-        let mut failure = StoreError::Conflict;
-        for _ in 0..MAX_WRITE_ATTEMPTS {
+        let mut retry = WriteRetry::start();
+        let Some(_writer) = self.writers.acquire(index, retry.deadline()).await else {
+            return Err(StoreError::Conflict);
+        };
+        loop {
             let (known, etag) = self.load(index, now.plus(CLOSED), now).await?;
             if !known.admits(now) {
                 return Ok(known.sessions);
             }
-            match self.0.store.write_index(&known.closed(now, CLOSED), etag.as_ref(), now).await {
+            match self.records.store.write_index(&known.closed(now, CLOSED), etag.as_ref(), now).await {
                 Ok(_) => return Ok(known.sessions),
-                Err(error) => failure = error, // a sign-in came first, or it was written: read again
+                Err(error) => retry.pause_after(error).await?, // a sign-in came first, or its reply was lost
             }
         }
-        Err(failure)
     }
 
     /// The index as it is, or an empty one that is not written yet.
@@ -130,7 +143,7 @@ impl ProviderLogout {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(SessionIndex, Option<Etag>), StoreError> {
-        Ok(match self.0.store.load_index(index, now).await? {
+        Ok(match self.records.store.load_index(index, now).await? {
             Some(stored) => (stored.index, Some(stored.etag)),
             None => (SessionIndex::empty(index.clone(), expires_at), None),
         })
@@ -142,18 +155,18 @@ impl ProviderLogout {
         if session.expires_at <= now {
             return Ok(false);
         }
-        for _ in 0..MAX_WRITE_ATTEMPTS {
-            match self.0.tombstone(&session.key, now).await? {
+        let mut retry = WriteRetry::start();
+        loop {
+            match self.records.tombstone(&session.key, now).await? {
                 Tombstone::Written(_) => return Ok(true),
                 Tombstone::Ended => return Ok(false),
-                Tombstone::Missing => match self.0.forestall(&session.key, session.expires_at, now).await {
+                Tombstone::Missing => match self.records.forestall(&session.key, session.expires_at, now).await {
                     Ok(()) => return Ok(false),
-                    Err(StoreError::Conflict) => {} // it has begun: read again
+                    Err(StoreError::Conflict) => retry.pause_after(StoreError::Conflict).await?, // it has begun
                     Err(error @ (StoreError::Missing | StoreError::Unavailable(_))) => return Err(error),
                 },
             }
         }
-        Err(StoreError::Conflict)
     }
 }
 

@@ -103,7 +103,7 @@ impl Sessions {
             issuer: settings.issuer,
             client_id: settings.client_id,
         });
-        let provider_logout = ProviderLogout(Arc::clone(&records));
+        let provider_logout = ProviderLogout::new(Arc::clone(&records));
         let refresher = Refresher {
             records: Arc::clone(&records),
             leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock) },

@@ -5,4 +5,4 @@ mod sessions;
 mod simulation;
 
 pub(crate) use keys_on_reload::KeysOnReload;
-pub(crate) use sessions::{Fixture, START, WriteOutcome, record_of};
+pub(crate) use sessions::{ContendedStore, Fixture, START, WriteOutcome, record_of};

@@ -1,7 +1,8 @@
 //! Ending sessions by what the Provider calls them.
 
 use super::*;
-use crate::testing::{Fixture, START, WriteOutcome};
+use crate::sessions::Sessions;
+use crate::testing::{ContendedStore, Fixture, START, WriteOutcome};
 
 fn session(ticket: &SessionTicket) -> IndexedSession {
     IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at }
@@ -123,6 +124,75 @@ async fn two_sign_ins_of_one_person_at_once_are_both_entered() {
     assert_eq!(indexed(&fixture, &index, START).await.len(), 2);
 }
 
+/// Four instances over one store whose writers overtake each other.
+fn contended(fixture: &Fixture) -> (Arc<ContendedStore>, [Sessions; 4]) {
+    let store = Arc::<ContendedStore>::default();
+    let instances = [(); 4].map(|()| fixture.instance_over(Arc::clone(&store) as _));
+    (store, instances)
+}
+
+fn numbered(sessions: &Sessions, number: usize) -> SessionTicket {
+    let seed = [[3; 24].as_slice(), &number.to_be_bytes()].concat().try_into().unwrap();
+    sessions.lifetime().issue(&seed, "code", START)
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_hundred_sign_ins_of_one_person_at_once_all_succeed_and_all_end() {
+    let fixture = Fixture::new();
+    let (_, instances) = contended(&fixture);
+    let index = instances[0].subject("ada");
+    let tickets: Vec<_> = (0..100).map(|number| numbered(&instances[0], number)).collect();
+
+    let begun = futures_util::future::join_all(tickets.iter().enumerate().map(async |(number, ticket)| {
+        let instance = &instances[number % instances.len()];
+        let is_in = instance.provider_logout().enter(&index, session(ticket), START, START).await;
+        instance.records().create(fixture.record_of(ticket), START).await.unwrap();
+        is_in
+    }));
+
+    assert!(begun.await.into_iter().all(|entered| matches!(entered, Ok(true))));
+    assert_eq!(instances[1].end_all(&index, START).await.unwrap(), 100);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn an_end_among_many_sign_ins_is_written() {
+    let fixture = Fixture::new();
+    let (_, instances) = contended(&fixture);
+    let index = instances[0].subject("ada");
+    let later = START.plus(Duration::from_secs(1));
+
+    let entering = futures_util::future::join_all((0..100).map(async |number| {
+        let instance = &instances[number % 3];
+        instance.provider_logout().enter(&index, session(&numbered(instance, number)), later, START).await
+    }));
+    let (entered, ended) = tokio::join!(entering, instances[3].end_all(&index, START));
+
+    assert!(ended.is_ok());
+    assert!(entered.into_iter().all(|entered| matches!(entered, Ok(true))));
+    assert!(
+        !instances[0]
+            .provider_logout()
+            .enter(&index, session(&numbered(&instances[0], 100)), START, START)
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_sign_out_that_refreshes_and_leases_overtake_is_written() {
+    let fixture = Fixture::new();
+    let (store, [one, two, ..]) = contended(&fixture);
+    let (ticket, index) = (numbered(&one, 1), one.subject("ada"));
+    one.records().create(fixture.record_of(&ticket), START).await.unwrap();
+    one.provider_logout().enter(&index, session(&ticket), START, START).await.unwrap();
+    store.overtake(20);
+
+    let ended = two.end_all(&index, START).await.unwrap();
+
+    assert_eq!(ended, 1);
+    assert!(two.load(&ticket, START).await.unwrap().is_none());
+}
+
 #[actix_web::test]
 async fn a_person_has_a_bounded_number_of_sessions_and_the_oldest_ends() {
     let fixture = Fixture::new();
@@ -131,8 +201,7 @@ async fn a_person_has_a_bounded_number_of_sessions_and_the_oldest_ends() {
     enter(&fixture, &index, &oldest).await;
 
     for number in 0..MAX_SESSIONS {
-        let seed = [[3; 24].as_slice(), &number.to_be_bytes()].concat().try_into().unwrap();
-        let ticket = fixture.sessions.lifetime().issue(&seed, "code", START);
+        let ticket = numbered(&fixture.sessions, number);
         enter(&fixture, &index, &ticket).await;
     }
 
