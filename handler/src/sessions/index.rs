@@ -35,6 +35,8 @@ pub struct SessionIndex {
     pub sessions: Vec<IndexedSession>,
     /// When it was last ended: no session joins whose sign-in began by then.
     pub closed_at: Option<Timestamp>,
+    /// When the sessions without a `sid` were last ended; the others don't notice.
+    pub closed_without_sid_at: Option<Timestamp>,
     /// When it may be forgotten.
     pub expires_at: Timestamp,
 }
@@ -46,6 +48,17 @@ pub struct IndexedSession {
     pub key: SessionKey,
     /// Its absolute end.
     pub expires_at: Timestamp,
+    /// True if the Provider named its sign-in by a `sid`, so that a logout of another `sid` leaves it alone.
+    pub has_sid: bool,
+}
+
+/// Which sessions of an index end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndScope {
+    /// Every one.
+    All,
+    /// Those that no `sid` finds.
+    WithoutSid,
 }
 
 impl IndexKey {
@@ -81,7 +94,7 @@ impl IndexKey {
 
 impl SessionIndex {
     pub(crate) fn empty(key: IndexKey, expires_at: Timestamp) -> Self {
-        Self { key, sessions: Vec::new(), closed_at: None, expires_at }
+        Self { key, sessions: Vec::new(), closed_at: None, closed_without_sid_at: None, expires_at }
     }
 
     /// The same index without the sessions that have ended by themselves, and with one more.
@@ -95,12 +108,30 @@ impl SessionIndex {
 
     /// True if the session of a sign-in that began at `began_at` may join. Time is in whole seconds: of two events of
     /// one second the end wins.
-    pub(super) fn admits(&self, began_at: Timestamp) -> bool {
-        self.closed_at.is_none_or(|closed_at| closed_at < began_at)
+    pub(super) fn admits(&self, began_at: Timestamp, has_sid: bool) -> bool {
+        let closed_at = if has_sid { self.closed_at } else { self.closed_at.max(self.closed_without_sid_at) };
+        closed_at.is_none_or(|closed_at| closed_at < began_at)
     }
 
-    pub(super) fn closed(&self, now: Timestamp, keep: Duration) -> Self {
-        Self { closed_at: Some(now), expires_at: self.expires_at.max(now.plus(keep)), ..self.clone() }
+    /// True if an end at `now` of these sessions is noted already.
+    pub(super) fn is_closed(&self, scope: EndScope, now: Timestamp) -> bool {
+        !self.admits(now, scope == EndScope::All)
+    }
+
+    /// The same index with the note that these sessions ended at `now`, kept for so long at least.
+    pub(super) fn closed(&self, scope: EndScope, now: Timestamp, keep: Duration) -> Self {
+        let expires_at = self.expires_at.max(now.plus(keep));
+        match scope {
+            EndScope::All => Self { closed_at: Some(now), expires_at, ..self.clone() },
+            EndScope::WithoutSid => Self { closed_without_sid_at: Some(now), expires_at, ..self.clone() },
+        }
+    }
+
+    /// The sessions that an end concerns.
+    pub(super) fn within(self, scope: EndScope) -> Vec<IndexedSession> {
+        let mut sessions = self.sessions;
+        sessions.retain(|session| scope == EndScope::All || !session.has_sid);
+        sessions
     }
 }
 

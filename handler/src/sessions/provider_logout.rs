@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::index::{IndexKey, IndexKind, IndexedSession, SessionIndex};
+use super::index::{EndScope, IndexKey, IndexKind, IndexedSession, SessionIndex};
 use super::index_writers::IndexWriters;
 use super::records::{Records, Tombstone};
 use super::store::{Etag, StoreError};
 use super::ticket::SessionTicket;
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
-use crate::oidc::Claims;
+use crate::oidc::{Claims, LogoutToken};
 
 /// Sessions of one person in the index; one more ends the oldest.
 const MAX_SESSIONS: usize = 500;
@@ -32,11 +32,26 @@ impl ProviderLogout {
         Self { records, writers: IndexWriters::default() }
     }
 
+    /// Ends the sessions that a logout token names (Back-Channel Logout 1.0, 2.4). Returns how many lived.
+    ///
+    /// With `sid` and `sub`, that sign-in of that person. A session for which the Provider gave no `sid` may be the one
+    /// that is meant, so those of the person end, too.
+    pub(super) async fn end_named(&self, token: &LogoutToken, now: Timestamp) -> Result<usize, StoreError> {
+        let by_sid = match &token.sid {
+            Some(sid) => self.end_all(&self.provider_session(sid), now).await?,
+            None => 0,
+        };
+        let scope = if token.sid.is_some() { EndScope::WithoutSid } else { EndScope::All };
+        let by_sub = match &token.sub {
+            Some(sub) => self.end(&self.subject(sub), scope, now).await?,
+            None => 0,
+        };
+        Ok(by_sid + by_sub)
+    }
+
     /// Ends every session under an index, and sign-ins on their way to it. Returns how many lived.
     pub(super) async fn end_all(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
-        let this = self.clone();
-        let index = index.clone();
-        detach(async move { this.end_each(this.close(&index, now).await?, now).await }).await
+        self.end(index, EndScope::All, now).await
     }
 
     /// As [`Self::end_all`], for a caller who may have made the index up: an unknown index is not written.
@@ -57,8 +72,9 @@ impl ProviderLogout {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let provider_session = claims.text("sid").map(|sid| self.provider_session(sid));
+        let has_sid = provider_session.is_some();
         for index in provider_session.into_iter().chain([self.subject(claims.subject())]) {
-            let session = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at };
+            let session = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid };
             if !self.enter(&index, session, began_at, now).await? {
                 return Ok(false);
             }
@@ -74,6 +90,12 @@ impl ProviderLogout {
     /// The index of a person.
     pub(super) fn subject(&self, sub: &str) -> IndexKey {
         IndexKey::of(IndexKind::Subject, &self.records.issuer, sub)
+    }
+
+    async fn end(&self, index: &IndexKey, scope: EndScope, now: Timestamp) -> Result<usize, StoreError> {
+        let this = self.clone();
+        let index = index.clone();
+        detach(async move { this.end_each(this.close(&index, scope, now).await?, now).await }).await
     }
 
     /// Tries each of them, and reports the first failure at the end.
@@ -102,7 +124,7 @@ impl ProviderLogout {
         };
         loop {
             let (known, etag) = self.load(index, session.expires_at, now).await?;
-            if !known.admits(began_at) {
+            if !known.admits(began_at, session.has_sid) {
                 return Ok(false);
             }
             if known.sessions.contains(&session) {
@@ -119,18 +141,24 @@ impl ProviderLogout {
         }
     }
 
-    async fn close(&self, index: &IndexKey, now: Timestamp) -> Result<Vec<IndexedSession>, StoreError> {
+    /// Notes the end in the index. Returns the sessions that it concerns.
+    async fn close(
+        &self,
+        index: &IndexKey,
+        scope: EndScope,
+        now: Timestamp,
+    ) -> Result<Vec<IndexedSession>, StoreError> {
         let mut retry = WriteRetry::start();
         let Some(_writer) = self.writers.acquire(index, retry.deadline()).await else {
             return Err(StoreError::Conflict);
         };
         loop {
             let (known, etag) = self.load(index, now.plus(CLOSED), now).await?;
-            if !known.admits(now) {
-                return Ok(known.sessions);
+            if known.is_closed(scope, now) {
+                return Ok(known.within(scope));
             }
-            match self.records.store.write_index(&known.closed(now, CLOSED), etag.as_ref(), now).await {
-                Ok(_) => return Ok(known.sessions),
+            match self.records.store.write_index(&known.closed(scope, now, CLOSED), etag.as_ref(), now).await {
+                Ok(_) => return Ok(known.within(scope)),
                 Err(error) => retry.pause_after(error).await?, // a sign-in came first, or its reply was lost
             }
         }

@@ -5,7 +5,7 @@ use crate::sessions::Sessions;
 use crate::testing::{ContendedStore, Fixture, START, WriteOutcome};
 
 fn session(ticket: &SessionTicket) -> IndexedSession {
-    IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at }
+    IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid: true }
 }
 
 async fn enter(fixture: &Fixture, index: &IndexKey, ticket: &SessionTicket) -> bool {
@@ -261,4 +261,64 @@ async fn a_store_that_is_down_ends_nothing_and_says_so() {
 
     assert!(matches!(refused, Err(StoreError::Unavailable(_))));
     assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_some());
+}
+
+/// Enters a session and writes its record, as a sign-in whose ID token has this `sid` does.
+async fn begin(fixture: &Fixture, number: usize, sid: Option<&str>) -> SessionTicket {
+    let ticket = numbered(&fixture.sessions, number);
+    assert!(try_enter(fixture, &ticket, sid, START).await);
+    fixture.sessions.records().create(fixture.record_of(&ticket), START).await.unwrap();
+    ticket
+}
+
+async fn try_enter(fixture: &Fixture, ticket: &SessionTicket, sid: Option<&str>, began_at: Timestamp) -> bool {
+    let claims: Claims = serde_json::from_value(serde_json::json!({"sub": "ada", "sid": sid})).unwrap();
+    fixture.sessions.provider_logout().enter_indexes(&claims, ticket, began_at, START).await.unwrap()
+}
+
+#[actix_web::test]
+async fn a_logout_token_ends_the_sessions_that_it_may_mean_and_no_other() {
+    let (sid, sub) = (Some("sid-1".to_owned()), Some("ada".to_owned()));
+    for (sid, sub, ended, reason) in [
+        (sid.clone(), sub.clone(), [true, false, true], "a session without a sid may be the one that is meant"),
+        (sid, None, [true, false, false], "nothing says whose session it is"),
+        (None, sub, [true, true, true], "the person is signed out everywhere"),
+    ] {
+        let fixture = Fixture::new();
+        let tickets = [
+            begin(&fixture, 1, Some("sid-1")).await,
+            begin(&fixture, 2, Some("sid-2")).await,
+            begin(&fixture, 3, None).await,
+        ];
+        let token = LogoutToken { sid, sub, jti: "jti".to_owned(), expires_at: START };
+
+        let number = fixture.sessions.end_named(&token, START.plus(Duration::from_secs(1))).await.unwrap();
+
+        let mut found = Vec::new();
+        for ticket in &tickets {
+            found.push(fixture.sessions.load(ticket, START).await.unwrap().is_none());
+        }
+        assert_eq!(found, ended, "{reason}");
+        assert_eq!(number, ended.iter().filter(|ended| **ended).count(), "{reason}");
+    }
+}
+
+#[actix_web::test]
+async fn a_logout_of_one_sid_keeps_out_the_sign_ins_that_it_may_mean_and_no_other() {
+    let fixture = Fixture::new();
+    let sign_in = |number| numbered(&fixture.sessions, number);
+    let token = LogoutToken {
+        sid: Some("sid-1".to_owned()),
+        sub: Some("ada".to_owned()),
+        jti: "jti".to_owned(),
+        expires_at: START,
+    };
+
+    fixture.sessions.end_named(&token, START).await.unwrap();
+
+    assert!(!try_enter(&fixture, &sign_in(1), Some("sid-1"), START).await, "the sid that ended");
+    assert!(try_enter(&fixture, &sign_in(2), Some("sid-2"), START).await, "another sid");
+    assert!(!try_enter(&fixture, &sign_in(3), None, START).await, "no sid: it may be the one that is meant");
+    let later = START.plus(Duration::from_secs(1));
+    assert!(try_enter(&fixture, &sign_in(4), None, later).await, "a sign-in that began later");
 }
