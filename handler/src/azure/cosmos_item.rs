@@ -88,6 +88,7 @@ pub(super) struct IndexItem {
     v: u8,
     sessions: Vec<IndexedSession>,
     closed_at: Option<Timestamp>,
+    closed_without_sid_at: Option<Timestamp>,
     expires_at: Timestamp,
     ttl: i64,
 }
@@ -100,6 +101,7 @@ impl IndexItem {
             v: VERSION,
             sessions: index.sessions.clone(),
             closed_at: index.closed_at,
+            closed_without_sid_at: index.closed_without_sid_at,
             expires_at: index.expires_at,
             ttl: time_to_live(index.expires_at, now),
         }
@@ -111,9 +113,9 @@ impl IndexItem {
 
     /// The index of `key`, if this is one of this version.
     pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
-        let Self { id, v, sessions, closed_at, expires_at, .. } = self;
+        let Self { id, v, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
         let is_known = v == VERSION && id == key.as_str();
-        is_known.then(|| SessionIndex { key: key.clone(), sessions, closed_at, expires_at })
+        is_known.then(|| SessionIndex { key: key.clone(), sessions, closed_at, closed_without_sid_at, expires_at })
     }
 }
 

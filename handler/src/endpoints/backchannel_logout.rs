@@ -39,12 +39,7 @@ async fn end(token: &LogoutToken, request: &Request<'_>, state: &AppState) -> Re
     if sessions.is_used(&used, now).await? {
         return Err(BackchannelLogoutError::Replayed.into());
     }
-    let index = match (&token.sid, &token.sub) {
-        (Some(sid), _) => sessions.provider_session(sid), // 2.4: with both, that session of that person
-        (None, Some(sub)) => sessions.subject(sub),
-        (None, None) => return Ok(0), // a logout token names one of them
-    };
-    let ended = sessions.end_all(&index, now).await?;
+    let ended = sessions.end_named(token, now).await?;
     if !sessions.use_once(used, token.expires_at, now).await? {
         return Err(BackchannelLogoutError::Replayed.into());
     }

@@ -24,10 +24,7 @@ pub enum IndexKind {
 
 /// The store's name for an index: a hash, from which nothing of a person can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IndexKey {
-    text: String,
-    kind: IndexKind,
-}
+pub struct IndexKey(String);
 
 /// The sessions that end together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +33,10 @@ pub struct SessionIndex {
     pub key: IndexKey,
     /// The sessions, oldest first.
     pub sessions: Vec<IndexedSession>,
-    /// When it was ended: no session of a sign-in may join after that, and of a person none that began before.
+    /// When it was last ended: no session joins whose sign-in began by then.
     pub closed_at: Option<Timestamp>,
+    /// When the sessions without a `sid` were last ended; the others don't notice.
+    pub closed_without_sid_at: Option<Timestamp>,
     /// When it may be forgotten.
     pub expires_at: Timestamp,
 }
@@ -49,6 +48,17 @@ pub struct IndexedSession {
     pub key: SessionKey,
     /// Its absolute end.
     pub expires_at: Timestamp,
+    /// True if the Provider named its sign-in by a `sid`, so that a logout of another `sid` leaves it alone.
+    pub has_sid: bool,
+}
+
+/// Which sessions of an index end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndScope {
+    /// Every one.
+    All,
+    /// Those that no `sid` finds.
+    WithoutSid,
 }
 
 impl IndexKey {
@@ -65,26 +75,26 @@ impl IndexKey {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
         }
-        Self { text: base64url(&hash.finalize()), kind }
+        Self(base64url(&hash.finalize()))
     }
 
     /// The key of a person, as a log line names it; `None` for anything else.
     #[must_use]
     pub fn of_person(text: &str) -> Option<Self> {
         let is_key = base64url_decode(text).is_some_and(|hash| hash.len() == 32);
-        is_key.then(|| Self { text: text.to_owned(), kind: IndexKind::Subject })
+        is_key.then(|| Self(text.to_owned()))
     }
 
     /// The key as text, 43 characters of the base64url alphabet.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 }
 
 impl SessionIndex {
     pub(crate) fn empty(key: IndexKey, expires_at: Timestamp) -> Self {
-        Self { key, sessions: Vec::new(), closed_at: None, expires_at }
+        Self { key, sessions: Vec::new(), closed_at: None, closed_without_sid_at: None, expires_at }
     }
 
     /// The same index without the sessions that have ended by themselves, and with one more.
@@ -96,17 +106,32 @@ impl SessionIndex {
         Self { sessions, expires_at, ..self.clone() }
     }
 
-    /// Whether a session that began then may join.
-    pub(super) fn admits(&self, began_at: Timestamp) -> bool {
-        match self.key.kind {
-            IndexKind::ProviderSession | IndexKind::LogoutToken => self.closed_at.is_none(),
-            // A second is as fine as time is here: of two events of one second the end wins.
-            IndexKind::Subject => self.closed_at.is_none_or(|closed_at| closed_at < began_at),
+    /// True if the session of a sign-in that began at `began_at` may join. Time is in whole seconds: of two events of
+    /// one second the end wins.
+    pub(super) fn admits(&self, began_at: Timestamp, has_sid: bool) -> bool {
+        let closed_at = if has_sid { self.closed_at } else { self.closed_at.max(self.closed_without_sid_at) };
+        closed_at.is_none_or(|closed_at| closed_at < began_at)
+    }
+
+    /// True if an end at `now` of these sessions is noted already.
+    pub(super) fn is_closed(&self, scope: EndScope, now: Timestamp) -> bool {
+        !self.admits(now, scope == EndScope::All)
+    }
+
+    /// The same index with the note that these sessions ended at `now`, kept for so long at least.
+    pub(super) fn closed(&self, scope: EndScope, now: Timestamp, keep: Duration) -> Self {
+        let expires_at = self.expires_at.max(now.plus(keep));
+        match scope {
+            EndScope::All => Self { closed_at: Some(now), expires_at, ..self.clone() },
+            EndScope::WithoutSid => Self { closed_without_sid_at: Some(now), expires_at, ..self.clone() },
         }
     }
 
-    pub(super) fn closed(&self, now: Timestamp, keep: Duration) -> Self {
-        Self { closed_at: Some(now), expires_at: self.expires_at.max(now.plus(keep)), ..self.clone() }
+    /// The sessions that an end concerns.
+    pub(super) fn within(self, scope: EndScope) -> Vec<IndexedSession> {
+        let mut sessions = self.sessions;
+        sessions.retain(|session| scope == EndScope::All || !session.has_sid);
+        sessions
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod freshness;
 mod index;
+mod index_writers;
 mod lease;
 mod lifetime;
 mod memory_store;
@@ -22,6 +23,7 @@ mod store;
 mod ticket;
 mod timing;
 mod used_once;
+mod write_retry;
 
 pub use freshness::{Freshness, RefreshBefore};
 pub use index::{IndexKey, IndexKind, IndexedSession, SessionIndex};

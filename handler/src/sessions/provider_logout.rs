@@ -5,12 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::index::{IndexKey, IndexKind, IndexedSession, SessionIndex};
-use super::records::{MAX_WRITE_ATTEMPTS, Records, Tombstone};
+use super::index::{EndScope, IndexKey, IndexKind, IndexedSession, SessionIndex};
+use super::index_writers::IndexWriters;
+use super::records::{Records, Tombstone};
 use super::store::{Etag, StoreError};
 use super::ticket::SessionTicket;
+use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
-use crate::oidc::Claims;
+use crate::oidc::{Claims, LogoutToken};
 
 /// Sessions of one person in the index; one more ends the oldest.
 const MAX_SESSIONS: usize = 500;
@@ -20,35 +22,60 @@ const CLOSED: Duration = Duration::from_secs(20 * 60);
 
 /// The indexes of sessions by `sid` and `sub`.
 #[derive(Clone)]
-pub(super) struct ProviderLogout(pub(super) Arc<Records>);
+pub(super) struct ProviderLogout {
+    records: Arc<Records>,
+    writers: IndexWriters,
+}
 
 impl ProviderLogout {
+    pub(super) fn new(records: Arc<Records>) -> Self {
+        Self { records, writers: IndexWriters::default() }
+    }
+
+    /// Ends the sessions that a logout token names (Back-Channel Logout 1.0, 2.4). Returns how many lived.
+    ///
+    /// With `sid` and `sub`, that sign-in of that person. A session for which the Provider gave no `sid` may be the one
+    /// that is meant, so those of the person end, too.
+    pub(super) async fn end_named(&self, token: &LogoutToken, now: Timestamp) -> Result<usize, StoreError> {
+        let by_sid = match &token.sid {
+            Some(sid) => self.end_all(&self.provider_session(sid), now).await?,
+            None => 0,
+        };
+        let scope = if token.sid.is_some() { EndScope::WithoutSid } else { EndScope::All };
+        let by_sub = match &token.sub {
+            Some(sub) => self.end(&self.subject(sub), scope, now).await?,
+            None => 0,
+        };
+        Ok(by_sid + by_sub)
+    }
+
     /// Ends every session under an index, and sign-ins on their way to it. Returns how many lived.
     pub(super) async fn end_all(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
-        let this = self.clone();
-        let index = index.clone();
-        detach(async move { this.end_each(this.close(&index, now).await?, now).await }).await
+        self.end(index, EndScope::All, now).await
     }
 
     /// As [`Self::end_all`], for a caller who may have made the index up: an unknown index is not written.
     pub(super) async fn end_known(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
-        match self.0.store.load_index(index, now).await? {
+        match self.records.store.load_index(index, now).await? {
             Some(_) => self.end_all(index, now).await,
             None => Ok(0),
         }
     }
 
-    /// Enters a session under its `sid` and `sub`. False if one of them was closed.
+    /// Enters a session under its `sid` and `sub`. False if one of them was ended after the sign-in `began_at`, which is
+    /// before the callback: a person may be at the Provider for minutes.
     pub(super) async fn enter_indexes(
         &self,
         claims: &Claims,
         ticket: &SessionTicket,
+        began_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let provider_session = claims.text("sid").map(|sid| self.provider_session(sid));
+        let has_sid = provider_session.is_some();
         for index in provider_session.into_iter().chain([self.subject(claims.subject())]) {
-            let session = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at };
-            if !self.enter(&index, session, ticket.issued_at, now).await? {
+            let session = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid };
+            if !self.enter(&index, session, began_at, now).await? {
                 return Ok(false);
             }
         }
@@ -57,12 +84,18 @@ impl ProviderLogout {
 
     /// The index of a sign-in at the Provider.
     pub(super) fn provider_session(&self, sid: &str) -> IndexKey {
-        IndexKey::of(IndexKind::ProviderSession, &self.0.issuer, sid)
+        IndexKey::of(IndexKind::ProviderSession, &self.records.issuer, sid)
     }
 
     /// The index of a person.
     pub(super) fn subject(&self, sub: &str) -> IndexKey {
-        IndexKey::of(IndexKind::Subject, &self.0.issuer, sub)
+        IndexKey::of(IndexKind::Subject, &self.records.issuer, sub)
+    }
+
+    async fn end(&self, index: &IndexKey, scope: EndScope, now: Timestamp) -> Result<usize, StoreError> {
+        let this = self.clone();
+        let index = index.clone();
+        detach(async move { this.end_each(this.close(&index, scope, now).await?, now).await }).await
     }
 
     /// Tries each of them, and reports the first failure at the end.
@@ -85,10 +118,13 @@ impl ProviderLogout {
         began_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut failure = StoreError::Conflict;
-        for _ in 0..MAX_WRITE_ATTEMPTS {
+        let mut retry = WriteRetry::start();
+        let Some(_writer) = self.writers.acquire(index, retry.deadline()).await else {
+            return Err(StoreError::Conflict);
+        };
+        loop {
             let (known, etag) = self.load(index, session.expires_at, now).await?;
-            if !known.admits(began_at) {
+            if !known.admits(began_at, session.has_sid) {
                 return Ok(false);
             }
             if known.sessions.contains(&session) {
@@ -98,27 +134,34 @@ impl ProviderLogout {
             if entered.sessions.len() > MAX_SESSIONS {
                 self.end_unseen(&entered.sessions.remove(0), now).await?;
             }
-            match self.0.store.write_index(&entered, etag.as_ref(), now).await {
+            match self.records.store.write_index(&entered, etag.as_ref(), now).await {
                 Ok(_) => return Ok(true),
-                Err(error) => failure = error, // another sign-in came first, or it was written: read again
+                Err(error) => retry.pause_after(error).await?, // another write came first, or its reply was lost
             }
         }
-        Err(failure)
     }
 
-    async fn close(&self, index: &IndexKey, now: Timestamp) -> Result<Vec<IndexedSession>, StoreError> {
-        let mut failure = StoreError::Conflict;
-        for _ in 0..MAX_WRITE_ATTEMPTS {
+    /// Notes the end in the index. Returns the sessions that it concerns.
+    async fn close(
+        &self,
+        index: &IndexKey,
+        scope: EndScope,
+        now: Timestamp,
+    ) -> Result<Vec<IndexedSession>, StoreError> {
+        let mut retry = WriteRetry::start();
+        let Some(_writer) = self.writers.acquire(index, retry.deadline()).await else {
+            return Err(StoreError::Conflict);
+        };
+        loop {
             let (known, etag) = self.load(index, now.plus(CLOSED), now).await?;
-            if !known.admits(now) {
-                return Ok(known.sessions);
+            if known.is_closed(scope, now) {
+                return Ok(known.within(scope));
             }
-            match self.0.store.write_index(&known.closed(now, CLOSED), etag.as_ref(), now).await {
-                Ok(_) => return Ok(known.sessions),
-                Err(error) => failure = error, // a sign-in came first, or it was written: read again
+            match self.records.store.write_index(&known.closed(scope, now, CLOSED), etag.as_ref(), now).await {
+                Ok(_) => return Ok(known.within(scope)),
+                Err(error) => retry.pause_after(error).await?, // a sign-in came first, or its reply was lost
             }
         }
-        Err(failure)
     }
 
     /// The index as it is, or an empty one that is not written yet.
@@ -128,7 +171,7 @@ impl ProviderLogout {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(SessionIndex, Option<Etag>), StoreError> {
-        Ok(match self.0.store.load_index(index, now).await? {
+        Ok(match self.records.store.load_index(index, now).await? {
             Some(stored) => (stored.index, Some(stored.etag)),
             None => (SessionIndex::empty(index.clone(), expires_at), None),
         })
@@ -140,18 +183,18 @@ impl ProviderLogout {
         if session.expires_at <= now {
             return Ok(false);
         }
-        for _ in 0..MAX_WRITE_ATTEMPTS {
-            match self.0.tombstone(&session.key, now).await? {
+        let mut retry = WriteRetry::start();
+        loop {
+            match self.records.tombstone(&session.key, now).await? {
                 Tombstone::Written(_) => return Ok(true),
                 Tombstone::Ended => return Ok(false),
-                Tombstone::Missing => match self.0.forestall(&session.key, session.expires_at, now).await {
+                Tombstone::Missing => match self.records.forestall(&session.key, session.expires_at, now).await {
                     Ok(()) => return Ok(false),
-                    Err(StoreError::Conflict) => {} // it has begun: read again
+                    Err(StoreError::Conflict) => retry.pause_after(StoreError::Conflict).await?, // it has begun
                     Err(error @ (StoreError::Missing | StoreError::Unavailable(_))) => return Err(error),
                 },
             }
         }
-        Err(StoreError::Conflict)
     }
 }
 

@@ -92,6 +92,12 @@ impl SessionRecord {
         }
     }
 
+    /// False for the tombstone of a session that was ended before it was written.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.generation > 0
+    }
+
     /// True for a tombstone.
     #[must_use]
     pub fn is_ended(&self) -> bool {

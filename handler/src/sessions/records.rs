@@ -13,14 +13,12 @@ use super::record::{RecordState, SessionRecord};
 use super::record_cache::RecordCache;
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
+use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
 use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart, SealedPart};
 
 /// Minimum life of a tombstone: longer than any refresh that was under way.
 const TOMBSTONE: Duration = Duration::from_secs(300);
-
-/// Attempts of a conditional write before a conflict is reported.
-pub(super) const MAX_WRITE_ATTEMPTS: usize = 8;
 
 /// The records of one Provider and client.
 pub(crate) struct Records {
@@ -98,7 +96,8 @@ impl Records {
 
     /// Replaces a record by its tombstone, again if a refresh is written in between.
     pub(super) async fn tombstone(&self, key: &SessionKey, now: Timestamp) -> Result<Tombstone, StoreError> {
-        for _ in 0..MAX_WRITE_ATTEMPTS {
+        let mut retry = WriteRetry::start();
+        loop {
             let Some(stored) = self.read(key, now).await? else { return Ok(Tombstone::Missing) };
             if stored.record.is_ended() {
                 return Ok(Tombstone::Ended);
@@ -106,7 +105,8 @@ impl Records {
             let tombstone = stored.record.tombstone(now.plus(TOMBSTONE));
             match self.replace(tombstone, &stored.etag, now).await {
                 Ok(_) => return Ok(Tombstone::Written(stored)),
-                Err(StoreError::Conflict | StoreError::Missing) => {} // a refresh came first: read again
+                // A refresh or a lease came first.
+                Err(error @ (StoreError::Conflict | StoreError::Missing)) => retry.pause_after(error).await?,
                 Err(error @ StoreError::Unavailable(_)) => {
                     // The tombstone may be written, and its reply be lost.
                     let found = self.read(key, now).await;
@@ -115,7 +115,6 @@ impl Records {
                 }
             }
         }
-        Err(StoreError::Conflict)
     }
 
     /// Writes a tombstone for a session that has not begun, so that it cannot begin any more. A conflict means that it

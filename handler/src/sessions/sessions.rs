@@ -21,7 +21,7 @@ use super::store::{SessionStore, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::KeySource;
-use crate::oidc::{AuthorizationResponse, PendingLogin, RelyingParty};
+use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, RelyingParty};
 
 /// Settings of the sessions of one Provider and client.
 pub struct SessionsSettings {
@@ -103,7 +103,7 @@ impl Sessions {
             issuer: settings.issuer,
             client_id: settings.client_id,
         });
-        let provider_logout = ProviderLogout(Arc::clone(&records));
+        let provider_logout = ProviderLogout::new(Arc::clone(&records));
         let refresher = Refresher {
             records: Arc::clone(&records),
             leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock) },
@@ -223,6 +223,15 @@ impl Sessions {
             tokio::task::spawn_local(async move { revoke(Some(&refresh_token), &relying_party, now).await });
         }
         Ok(part)
+    }
+
+    /// Ends the sessions that a logout token names, and sign-ins on their way to be one. Returns how many lived; zero is
+    /// not an error.
+    ///
+    /// # Errors
+    /// When the store fails; some of them may have ended then, and a repeated call does no harm.
+    pub async fn end_named(&self, token: &LogoutToken, now: Timestamp) -> Result<usize, StoreError> {
+        self.0.provider_logout.end_named(token, now).await
     }
 
     /// Ends every session under an index, and sign-ins on their way to it. Returns how many lived; zero is not an

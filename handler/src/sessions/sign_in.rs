@@ -29,6 +29,9 @@ pub enum SignInError {
     /// This callback led to a session that has ended since.
     #[error("this sign-in is over")]
     Over,
+    /// The person, their Provider or an operator ended the person's sessions while this sign-in was under way.
+    #[error("logged out while the sign-in was under way")]
+    LoggedOut,
     /// The work ended without a result.
     #[error("the sign-in was interrupted")]
     Interrupted,
@@ -77,16 +80,20 @@ impl SignIns {
         // Only a response that is this login's may ask whether its session exists already.
         let is_known = pending.has_state(response.state()) && !pending.is_expired(now) && response.code().is_some();
         if is_known && let Some(stored) = self.records.store.load(&ticket.sid.key(), now).await? {
-            return if stored.record.is_ended() { Err(SignInError::Over) } else { Ok(()) };
+            return match (stored.record.is_ended(), stored.record.has_begun()) {
+                (true, true) => Err(SignInError::Over),
+                (true, false) => Err(SignInError::LoggedOut),
+                (false, _) => Ok(()),
+            };
         }
         let login = relying_party.complete_login(response, &pending, now).await?;
 
         let now = self.clock.now();
         let parts = TokenParts::divide(login.tokens, login.claims, None, self.policy, now);
-        let Err(error) = self.begin(&parts, ticket, now).await else { return Ok(()) };
+        let Err(error) = self.begin(&parts, ticket, pending.issued_at(), now).await else { return Ok(()) };
         // The write may have happened and its reply been lost, or another delivery may have come first.
         let error = match self.records.store.load(&ticket.sid.key(), now).await {
-            Ok(Some(found)) if found.record.is_ended() => SignInError::Over,
+            Ok(Some(found)) if found.record.is_ended() => SignInError::LoggedOut,
             Ok(Some(_)) => return Ok(()),
             Ok(None) | Err(_) => error,
         };
@@ -95,10 +102,16 @@ impl SignIns {
     }
 
     /// Writes the indexes first, then the record: a session that exists can be found by whoever ends it.
-    async fn begin(&self, parts: &TokenParts, ticket: &SessionTicket, now: Timestamp) -> SignInOutcome {
+    async fn begin(
+        &self,
+        parts: &TokenParts,
+        ticket: &SessionTicket,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) -> SignInOutcome {
         let claims = &parts.refresh.claims;
-        if !self.provider_logout.enter_indexes(claims, ticket, now).await? {
-            return Err(SignInError::Over);
+        if !self.provider_logout.enter_indexes(claims, ticket, began_at, now).await? {
+            return Err(SignInError::LoggedOut);
         }
         self.records.create(self.records.seal(parts, 1, ticket), now).await?;
         let person = self.provider_logout.subject(claims.subject()); // for `oauth-proxy revoke --person`

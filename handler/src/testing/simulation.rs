@@ -170,7 +170,7 @@ async fn schedule(fixture: &Fixture, seed: u64) -> Race {
     store.inner.create(&record_of(&instances[0], &ticket, &token), now).await.unwrap();
     let subject = instances[0].subject("ada");
     let index = SessionIndex::empty(subject.clone(), ticket.expires_at);
-    let entry = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at };
+    let entry = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid: false };
     store.inner.write_index(&index.with(entry, now), None, now).await.unwrap();
     let sign_out = [SignOut::Own, SignOut::ByTheProvider, SignOut::OwnTwice][store.seeded.lock().unwrap().below(3)];
 

@@ -150,7 +150,7 @@ impl Error {
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => matches!(**error, LoginError::Provider(_)).then_some(SOON),
-                SignInError::Over => None,
+                SignInError::Over | SignInError::LoggedOut => None,
             },
             Self::SessionRequired
             | Self::Csrf(_)
@@ -294,7 +294,12 @@ fn sign_in(error: &SignInError) -> Row {
         SignInError::Over => (
             StatusCode::BAD_REQUEST,
             "This sign-in is over",
-            "It was finished before and you have signed out since. Start again.",
+            "It was finished before, and its session has ended since. Start again.",
+        ),
+        SignInError::LoggedOut => (
+            StatusCode::BAD_REQUEST,
+            "You were signed out meanwhile",
+            "You, your sign-in service or an operator ended your sessions while this sign-in was under way. Start again.",
         ),
     }
 }
@@ -304,6 +309,7 @@ fn sign_in_code(error: &SignInError) -> &'static str {
         SignInError::Login(error) => error.code(),
         SignInError::Store(_) => STORE_DOWN,
         SignInError::Over => "login_over",
+        SignInError::LoggedOut => "login_logged_out",
         SignInError::Interrupted => "login_interrupted",
     }
 }

@@ -129,8 +129,9 @@ pub async fn of_two_writers_one_wins(store: &dyn SessionStore) {
 fn index(value: &str) -> SessionIndex {
     SessionIndex {
         key: IndexKey::of(IndexKind::Subject, "https://op.example", value),
-        sessions: vec![IndexedSession { key: record().key, expires_at: END }],
+        sessions: vec![IndexedSession { key: record().key, expires_at: END, has_sid: true }],
         closed_at: None,
+        closed_without_sid_at: Some(NOW),
         expires_at: END,
     }
 }

@@ -75,7 +75,13 @@ async fn an_index_that_has_ended_by_our_clock_makes_room() {
     let InTime { emulator: _emulator, store } = cosmos().await;
     let end = NOW.plus(Duration::from_secs(60));
     let key = IndexKey::of(IndexKind::Subject, "https://op.example", "ada");
-    let index = |expires_at| SessionIndex { key: key.clone(), sessions: vec![], closed_at: None, expires_at };
+    let index = |expires_at| SessionIndex {
+        key: key.clone(),
+        sessions: vec![],
+        closed_at: None,
+        closed_without_sid_at: None,
+        expires_at,
+    };
     store.write_index(&index(end), None, NOW).await.unwrap();
     assert!(matches!(store.write_index(&index(end), None, NOW).await, Err(StoreError::Conflict)));
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+use std::thread;
+
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
 use serde_json::{Value, json};
 use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end, wait_until};
@@ -201,4 +203,35 @@ fn revoke_says_what_it_cannot_do() {
     assert!(failed == 1 && why.contains("it gives no answer"), "{why}");
     assert!(unknown == 1 && no_key.contains("no person.key"), "{no_key}");
     assert_eq!((mistake, usage), (2, 2));
+}
+
+#[test]
+fn a_hundred_sign_ins_of_one_person_at_four_instances_succeed_and_end_together() {
+    let (cosmos, provider, upstream) = (CosmosEmulator::start(), Provider::start(), Upstream::start());
+    let uncached = [&settings(&cosmos, &provider, &upstream)[..], &[("SESSION_CACHE_TTL", "0s")]].concat();
+    let first = Handler::start(&uncached);
+    let shared = [&uncached[..], &[("PUBLIC_BASE_URL", first.origin.as_str())]].concat();
+    let others = [(); 3].map(|()| Handler::start(&shared));
+    let instances: Vec<&Handler> = others.iter().chain([&first]).collect();
+    let sign_in = |number: usize| {
+        let mut browser = Browser::new(&instances[number % instances.len()].origin);
+        let to_provider = browser.navigate("/oauth/signin").header("location").unwrap().to_owned();
+        let callback = provider.approve(&to_provider);
+        (browser.navigate(callback.strip_prefix(&first.origin).unwrap()).status, browser)
+    };
+
+    let mut signed_in: Vec<(u16, Browser)> = thread::scope(|scope| {
+        let sign_in = &sign_in;
+        let under_way: Vec<_> = (0..100).map(|number| scope.spawn(move || sign_in(number))).collect();
+        under_way.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+
+    let statuses: Vec<u16> = signed_in.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [303; 100]);
+    let token = provider.logout_token(&json!({"sid": null}));
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let form = format!("logout_token={token}");
+    let ended = Browser::new(&first.origin).send("POST", "/oauth/backchannel-logout", &headers, form.as_bytes());
+    assert_eq!(ended.status, 200);
+    assert!(signed_in.iter_mut().all(|(_, browser)| browser.fetch("/page").status == 401));
 }

@@ -1,10 +1,11 @@
 //! Ending sessions by what the Provider calls them.
 
 use super::*;
-use crate::testing::{Fixture, START, WriteOutcome};
+use crate::sessions::Sessions;
+use crate::testing::{ContendedStore, Fixture, START, WriteOutcome};
 
 fn session(ticket: &SessionTicket) -> IndexedSession {
-    IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at }
+    IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid: true }
 }
 
 async fn enter(fixture: &Fixture, index: &IndexKey, ticket: &SessionTicket) -> bool {
@@ -53,30 +54,19 @@ async fn a_session_that_is_on_its_way_ends_before_it_begins() {
 }
 
 #[actix_web::test]
-async fn no_session_joins_a_sign_in_that_the_provider_has_ended() {
+async fn a_sign_in_that_began_before_an_end_does_not_outlive_it() {
     let fixture = Fixture::new();
-    let index = fixture.sessions.provider_session("sid-1");
-    fixture.sessions.end_all(&index, START).await.unwrap();
+    for index in [fixture.sessions.subject("ada"), fixture.sessions.provider_session("sid-1")] {
+        let before = fixture.sessions.lifetime().issue(&[2; 32], "code", START);
 
-    let ticket = fixture.sessions.lifetime().issue(&[2; 32], "code", START);
+        fixture.sessions.end_all(&index, START).await.unwrap();
 
-    assert!(!enter(&fixture, &index, &ticket).await);
-    assert!(enter(&fixture, &fixture.sessions.subject("ada"), &ticket).await, "a person may sign in again");
-}
-
-#[actix_web::test]
-async fn a_sign_in_that_began_before_the_person_was_ended_does_not_outlive_it() {
-    let fixture = Fixture::new();
-    let index = fixture.sessions.subject("ada");
-    let before = fixture.sessions.lifetime().issue(&[2; 32], "code", START);
-
-    fixture.sessions.end_all(&index, START).await.unwrap();
-
-    assert!(!enter(&fixture, &index, &before).await);
-    let after = fixture.sessions.lifetime().issue(&[3; 32], "code", START.plus(Duration::from_secs(1)));
-    assert!(enter(&fixture, &index, &after).await, "a person may sign in again");
-    fixture.sessions.end_all(&index, START.plus(Duration::from_secs(2))).await.unwrap();
-    assert!(!enter(&fixture, &index, &after).await, "and may be ended again");
+        assert!(!enter(&fixture, &index, &before).await);
+        let after = fixture.sessions.lifetime().issue(&[3; 32], "code", START.plus(Duration::from_secs(1)));
+        assert!(enter(&fixture, &index, &after).await, "a later sign-in joins");
+        fixture.sessions.end_all(&index, START.plus(Duration::from_secs(2))).await.unwrap();
+        assert!(!enter(&fixture, &index, &after).await, "and may be ended again");
+    }
 }
 
 #[actix_web::test]
@@ -93,13 +83,13 @@ async fn an_end_that_anyone_may_ask_for_writes_nothing_that_was_not_there() {
 }
 
 #[actix_web::test]
-async fn a_sign_in_that_was_ended_is_not_written_again() {
+async fn an_index_that_was_ended_in_this_second_is_not_written_again() {
     let fixture = Fixture::new();
     let index = fixture.sessions.provider_session("sid-1");
     fixture.sessions.end_all(&index, START).await.unwrap();
     let written = fixture.sessions.records().store.load_index(&index, START).await.unwrap();
 
-    fixture.sessions.end_all(&index, START.plus(Duration::from_secs(5))).await.unwrap();
+    fixture.sessions.end_all(&index, START).await.unwrap();
 
     assert_eq!(fixture.sessions.records().store.load_index(&index, START).await.unwrap(), written);
 }
@@ -134,6 +124,75 @@ async fn two_sign_ins_of_one_person_at_once_are_both_entered() {
     assert_eq!(indexed(&fixture, &index, START).await.len(), 2);
 }
 
+/// Four instances over one store whose writers overtake each other.
+fn contended(fixture: &Fixture) -> (Arc<ContendedStore>, [Sessions; 4]) {
+    let store = Arc::<ContendedStore>::default();
+    let instances = [(); 4].map(|()| fixture.instance_over(Arc::clone(&store) as _));
+    (store, instances)
+}
+
+fn numbered(sessions: &Sessions, number: usize) -> SessionTicket {
+    let seed = [[3; 24].as_slice(), &number.to_be_bytes()].concat().try_into().unwrap();
+    sessions.lifetime().issue(&seed, "code", START)
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_hundred_sign_ins_of_one_person_at_once_all_succeed_and_all_end() {
+    let fixture = Fixture::new();
+    let (_, instances) = contended(&fixture);
+    let index = instances[0].subject("ada");
+    let tickets: Vec<_> = (0..100).map(|number| numbered(&instances[0], number)).collect();
+
+    let begun = futures_util::future::join_all(tickets.iter().enumerate().map(async |(number, ticket)| {
+        let instance = &instances[number % instances.len()];
+        let is_in = instance.provider_logout().enter(&index, session(ticket), START, START).await;
+        instance.records().create(fixture.record_of(ticket), START).await.unwrap();
+        is_in
+    }));
+
+    assert!(begun.await.into_iter().all(|entered| matches!(entered, Ok(true))));
+    assert_eq!(instances[1].end_all(&index, START).await.unwrap(), 100);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn an_end_among_many_sign_ins_is_written() {
+    let fixture = Fixture::new();
+    let (_, instances) = contended(&fixture);
+    let index = instances[0].subject("ada");
+    let later = START.plus(Duration::from_secs(1));
+
+    let entering = futures_util::future::join_all((0..100).map(async |number| {
+        let instance = &instances[number % 3];
+        instance.provider_logout().enter(&index, session(&numbered(instance, number)), later, START).await
+    }));
+    let (entered, ended) = tokio::join!(entering, instances[3].end_all(&index, START));
+
+    assert!(ended.is_ok());
+    assert!(entered.into_iter().all(|entered| matches!(entered, Ok(true))));
+    assert!(
+        !instances[0]
+            .provider_logout()
+            .enter(&index, session(&numbered(&instances[0], 100)), START, START)
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_sign_out_that_refreshes_and_leases_overtake_is_written() {
+    let fixture = Fixture::new();
+    let (store, [one, two, ..]) = contended(&fixture);
+    let (ticket, index) = (numbered(&one, 1), one.subject("ada"));
+    one.records().create(fixture.record_of(&ticket), START).await.unwrap();
+    one.provider_logout().enter(&index, session(&ticket), START, START).await.unwrap();
+    store.overtake(20);
+
+    let ended = two.end_all(&index, START).await.unwrap();
+
+    assert_eq!(ended, 1);
+    assert!(two.load(&ticket, START).await.unwrap().is_none());
+}
+
 #[actix_web::test]
 async fn a_person_has_a_bounded_number_of_sessions_and_the_oldest_ends() {
     let fixture = Fixture::new();
@@ -142,8 +201,7 @@ async fn a_person_has_a_bounded_number_of_sessions_and_the_oldest_ends() {
     enter(&fixture, &index, &oldest).await;
 
     for number in 0..MAX_SESSIONS {
-        let seed = [[3; 24].as_slice(), &number.to_be_bytes()].concat().try_into().unwrap();
-        let ticket = fixture.sessions.lifetime().issue(&seed, "code", START);
+        let ticket = numbered(&fixture.sessions, number);
         enter(&fixture, &index, &ticket).await;
     }
 
@@ -203,4 +261,64 @@ async fn a_store_that_is_down_ends_nothing_and_says_so() {
 
     assert!(matches!(refused, Err(StoreError::Unavailable(_))));
     assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_some());
+}
+
+/// Enters a session and writes its record, as a sign-in whose ID token has this `sid` does.
+async fn begin(fixture: &Fixture, number: usize, sid: Option<&str>) -> SessionTicket {
+    let ticket = numbered(&fixture.sessions, number);
+    assert!(try_enter(fixture, &ticket, sid, START).await);
+    fixture.sessions.records().create(fixture.record_of(&ticket), START).await.unwrap();
+    ticket
+}
+
+async fn try_enter(fixture: &Fixture, ticket: &SessionTicket, sid: Option<&str>, began_at: Timestamp) -> bool {
+    let claims: Claims = serde_json::from_value(serde_json::json!({"sub": "ada", "sid": sid})).unwrap();
+    fixture.sessions.provider_logout().enter_indexes(&claims, ticket, began_at, START).await.unwrap()
+}
+
+#[actix_web::test]
+async fn a_logout_token_ends_the_sessions_that_it_may_mean_and_no_other() {
+    let (sid, sub) = (Some("sid-1".to_owned()), Some("ada".to_owned()));
+    for (sid, sub, ended, reason) in [
+        (sid.clone(), sub.clone(), [true, false, true], "a session without a sid may be the one that is meant"),
+        (sid, None, [true, false, false], "nothing says whose session it is"),
+        (None, sub, [true, true, true], "the person is signed out everywhere"),
+    ] {
+        let fixture = Fixture::new();
+        let tickets = [
+            begin(&fixture, 1, Some("sid-1")).await,
+            begin(&fixture, 2, Some("sid-2")).await,
+            begin(&fixture, 3, None).await,
+        ];
+        let token = LogoutToken { sid, sub, jti: "jti".to_owned(), expires_at: START };
+
+        let number = fixture.sessions.end_named(&token, START.plus(Duration::from_secs(1))).await.unwrap();
+
+        let mut found = Vec::new();
+        for ticket in &tickets {
+            found.push(fixture.sessions.load(ticket, START).await.unwrap().is_none());
+        }
+        assert_eq!(found, ended, "{reason}");
+        assert_eq!(number, ended.iter().filter(|ended| **ended).count(), "{reason}");
+    }
+}
+
+#[actix_web::test]
+async fn a_logout_of_one_sid_keeps_out_the_sign_ins_that_it_may_mean_and_no_other() {
+    let fixture = Fixture::new();
+    let sign_in = |number| numbered(&fixture.sessions, number);
+    let token = LogoutToken {
+        sid: Some("sid-1".to_owned()),
+        sub: Some("ada".to_owned()),
+        jti: "jti".to_owned(),
+        expires_at: START,
+    };
+
+    fixture.sessions.end_named(&token, START).await.unwrap();
+
+    assert!(!try_enter(&fixture, &sign_in(1), Some("sid-1"), START).await, "the sid that ended");
+    assert!(try_enter(&fixture, &sign_in(2), Some("sid-2"), START).await, "another sid");
+    assert!(!try_enter(&fixture, &sign_in(3), None, START).await, "no sid: it may be the one that is meant");
+    let later = START.plus(Duration::from_secs(1));
+    assert!(try_enter(&fixture, &sign_in(4), None, later).await, "a sign-in that began later");
 }

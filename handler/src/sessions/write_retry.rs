@@ -1,0 +1,88 @@
+//! Repeats a conditional write that another writer overtook: jittered pauses within a budget of time.
+//!
+//! The writer reads again before each attempt. Knows nothing of what is written.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::store::StoreError;
+use crate::random;
+
+/// How long a conditional write is repeated; a browser waits behind it.
+pub(super) const CONTENTION_BUDGET: Duration = Duration::from_secs(10);
+
+/// Retries after a store that was unavailable: it has spent its own time budget on each of them.
+const MAX_UNAVAILABLE: u8 = 2;
+
+/// The longest pause before the first retry; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_millis(320);
+
+/// The retries of one write.
+pub(super) struct WriteRetry {
+    deadline: Instant,
+    pause: Duration,
+    unavailable: u8,
+}
+
+impl WriteRetry {
+    /// Starts the budget.
+    pub(super) fn start() -> Self {
+        Self { deadline: Instant::now() + CONTENTION_BUDGET, pause: FIRST_PAUSE, unavailable: 0 }
+    }
+
+    /// When the budget ends.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// The failure itself, once the budget is spent or the store was unavailable too often.
+    pub(super) async fn pause_after(&mut self, failure: StoreError) -> Result<(), StoreError> {
+        self.unavailable += u8::from(matches!(failure, StoreError::Unavailable(_)));
+        if self.unavailable > MAX_UNAVAILABLE || Instant::now() >= self.deadline {
+            return Err(failure);
+        }
+        // Full jitter: writers that collided once spread out over the whole pause.
+        let chance = u32::from(u16::from_be_bytes(random::bytes()));
+        tokio::time::sleep(self.pause * chance / u32::from(u16::MAX)).await;
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn down() -> StoreError {
+        StoreError::Unavailable("scripted".into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conflicts_are_retried_until_the_budget_is_spent() {
+        let mut retry = WriteRetry::start();
+        let started = Instant::now();
+        let mut attempts = 0;
+
+        while retry.pause_after(StoreError::Conflict).await.is_ok() {
+            attempts += 1;
+        }
+
+        assert!(attempts >= 30, "{attempts}");
+        assert!((CONTENTION_BUDGET..CONTENTION_BUDGET + MAX_PAUSE * 2).contains(&started.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_unavailable_is_asked_three_times() {
+        let mut retry = WriteRetry::start();
+
+        let outcomes =
+            [retry.pause_after(down()).await, retry.pause_after(down()).await, retry.pause_after(down()).await];
+
+        assert_eq!(outcomes.map(|outcome| outcome.is_ok()), [true, true, false]);
+    }
+}
