@@ -82,7 +82,8 @@ impl RefreshError {
 }
 
 impl RelyingParty {
-    /// Exchanges a refresh token of the person that `known` describes.
+    /// Exchanges a refresh token of the person that `known` describes. `may_send` is asked just before the token is
+    /// sent, after everything that may have taken time.
     ///
     /// # Errors
     /// See [`RefreshError`].
@@ -90,12 +91,13 @@ impl RelyingParty {
         &self,
         refresh_token: &RefreshToken,
         known: &PersonClaims,
+        may_send: &dyn Fn() -> bool,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
         let metadata = self.issuer.metadata(now).await.map_err(|error| unavailable(error, None))?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let mut tokens = self
-            .request_tokens(&self.connections.refresh, &form, &metadata, now)
+            .request_tokens(&self.connections.refresh, &form, may_send, &metadata, now)
             .await
             .map_err(|error| failure(error, refresh_token))?;
 

@@ -148,7 +148,7 @@ impl RelyingParty {
             ("redirect_uri", &self.settings.registration.redirect_uri),
             ("code_verifier", pending.code_verifier()),
         ];
-        Ok(self.request_tokens(&self.connections.sign_in, &form, metadata, now).await?)
+        Ok(self.request_tokens(&self.connections.sign_in, &form, &|| true, metadata, now).await?)
     }
 
     async fn verify(

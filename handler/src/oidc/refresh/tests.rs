@@ -30,7 +30,7 @@ fn scene(userinfo: bool) -> Scene {
 impl Scene {
     async fn refresh_to(&self, reply: Reply) -> Result<CompletedRefresh, RefreshError> {
         self.provider.reply("/token_endpoint", reply);
-        self.party.refresh(&RefreshToken::new("old".to_owned()), &self.known, NOW).await
+        self.party.refresh(&RefreshToken::new("old".to_owned()), &self.known, &|| true, NOW).await
     }
 
     fn id_token(&self, key: &SigningKey, change: &Value) -> String {
@@ -236,7 +236,7 @@ async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let party = party(&format!("http://127.0.0.1:{port}"), ClientAuthentication::None, false, &Arc::default());
 
-    let error = party.refresh(&RefreshToken::new("old".to_owned()), &known, NOW).await.unwrap_err();
+    let error = party.refresh(&RefreshToken::new("old".to_owned()), &known, &|| true, NOW).await.unwrap_err();
 
     assert!(matches!(error, RefreshError::Unavailable { is_ambiguous: false, .. }), "{error:?}");
 }
@@ -296,4 +296,16 @@ async fn userinfo_of_someone_else_after_a_refresh_ends_the_session() {
     let outcome = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await;
 
     assert_eq!(invalid(outcome), ("userinfo_subject", "next".to_owned()));
+}
+
+#[actix_web::test]
+async fn a_refresh_that_may_not_be_sent_any_more_is_not_sent() {
+    let scene = scene(false);
+
+    let token = RefreshToken::new("old".to_owned());
+    let error = scene.party.refresh(&token, &scene.known, &|| false, NOW).await.unwrap_err();
+
+    let RefreshError::Unavailable { is_ambiguous, source, .. } = error else { panic!("{error}") };
+    assert!(!is_ambiguous && matches!(source, ProviderError::Withheld));
+    assert_eq!(scene.provider.received("/token_endpoint").len(), 0);
 }
