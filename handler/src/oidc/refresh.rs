@@ -92,7 +92,8 @@ impl RelyingParty {
         known: &PersonClaims,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
-        let metadata = self.issuer.metadata(now).await.map_err(|error| unavailable(error, None))?;
+        let unsent = |source| RefreshError::Unavailable { is_ambiguous: false, retry_after: None, source };
+        let metadata = self.issuer.metadata(now).await.map_err(unsent)?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let mut tokens = self
             .request_tokens(&self.connections.refresh, &form, &metadata, now)

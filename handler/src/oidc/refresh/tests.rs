@@ -231,6 +231,19 @@ async fn a_provider_in_trouble_ends_no_session() {
 }
 
 #[actix_web::test]
+async fn metadata_that_cannot_be_had_spends_no_refresh_token() {
+    for reply in [Reply::Raw(500, "", String::new()), Reply::Silence, Reply::Reset, Reply::Torn] {
+        let scene = scene(false);
+        scene.provider.reply("/.well-known/openid-configuration", reply);
+
+        let error = scene.refresh_to(Reply::Rotated).await.unwrap_err();
+
+        assert!(matches!(error, RefreshError::Unavailable { is_ambiguous: false, .. }), "{error:?}");
+        assert!(scene.provider.received("/token_endpoint").is_empty());
+    }
+}
+
+#[actix_web::test]
 async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
     let known = PersonClaims::default();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
