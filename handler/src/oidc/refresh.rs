@@ -13,7 +13,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// What a refresh yields.
+/// The result of a refresh.
 #[derive(Debug)]
 pub struct CompletedRefresh {
     /// The tokens; only the access token is sure to be among them. An ID token here has been verified.
@@ -49,7 +49,7 @@ pub enum RefreshError {
     /// The response breaks a rule: the session is over.
     #[error("the provider's response to a refresh breaks a rule ({code})")]
     Invalid {
-        /// Which rule.
+        /// The rule's stable name.
         code: &'static str,
         /// The token to revoke: the new one, or the old one if there is none.
         refresh_token: Option<RefreshToken>,

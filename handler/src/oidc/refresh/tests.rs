@@ -50,7 +50,7 @@ impl Scene {
     }
 }
 
-/// Code and token to revoke of an answer that ends the session.
+/// Code and token to revoke of a response that ends the session.
 fn invalid(outcome: Result<CompletedRefresh, RefreshError>) -> (&'static str, String) {
     match outcome.unwrap_err() {
         RefreshError::Invalid { code, refresh_token } => (code, refresh_token.unwrap().expose().to_owned()),
@@ -72,7 +72,7 @@ async fn a_refresh_yields_tokens_and_merged_claims() {
 }
 
 #[actix_web::test]
-async fn an_answer_of_an_access_token_alone_is_normal() {
+async fn a_response_of_an_access_token_alone_is_normal() {
     let scene = scene(true);
     scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
 
@@ -103,7 +103,7 @@ async fn a_refresh_token_that_is_refused_ends_the_session() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_breaks_a_rule_ends_the_session_and_names_the_token_to_revoke() {
+async fn a_response_that_breaks_a_rule_ends_the_session_and_names_the_token_to_revoke() {
     let scene = scene(false);
     let (stranger, unknown) = (SigningKey::es256("k1"), SigningKey::es256("unknown"));
     let dpop = |rest: &str| Reply::Raw(200, "", format!(r#"{{"access_token":"a","token_type":"DPoP"{rest}}}"#));
