@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::relying_party::tests::party;
-use crate::oidc::{ClientAuthentication, ProviderCache};
+use crate::oidc::{ClientAuthentication, ProviderCache, Response, ScriptedRequest, ScriptedWire};
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -309,4 +309,31 @@ async fn userinfo_of_someone_else_after_a_refresh_ends_the_session() {
     let outcome = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await;
 
     assert_eq!(invalid(outcome), ("userinfo_subject", "next".to_owned()));
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn new_tokens_are_not_kept_waiting_for_keys_and_userinfo() {
+    let scene = scene(true);
+    let metadata = scene.provider.metadata();
+    let id_token = scene.id_token(&scene.key, &json!({}));
+    let wire = ScriptedWire::new(move |request: ScriptedRequest| {
+        let tokens = json!({
+            "access_token": "new", "token_type": "Bearer", "refresh_token": "next", "id_token": id_token,
+        });
+        let response = match request.url.rsplit('/').next().unwrap() {
+            "openid-configuration" => Some(Response::json(200, &metadata)),
+            "token_endpoint" => Some(Response::json(200, &tokens)),
+            _ => None,
+        };
+        async { if let Some(response) = response { Ok(response) } else { std::future::pending().await } }
+    });
+    let settings = Arc::new(scene.party.settings().clone());
+    let party = RelyingParty::scripted(settings, Arc::default(), wire);
+    let started = tokio::time::Instant::now();
+
+    let refresh = party.refresh(&RefreshToken::new("old".to_owned()), &scene.known, NOW).await.unwrap();
+
+    assert_eq!(started.elapsed(), CLAIMS_TIMEOUT);
+    assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
+    assert_eq!((refresh.claims, refresh.tokens.id_token), (scene.known, None));
 }
