@@ -1,7 +1,6 @@
 //! What the endpoints work with: one per worker, over what all workers share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 

@@ -54,7 +54,7 @@ fn token_response(provider: &ScriptedProvider, key: &SigningKey, pending: &Pendi
     })
 }
 
-/// A sign-in from its begin to its end, in which the token endpoint answers with an ID token of `key`.
+/// A sign-in from its begin to its end, in which the token endpoint issues an ID token of `key`.
 async fn sign_in(
     party: &RelyingParty,
     provider: &ScriptedProvider,
@@ -67,7 +67,7 @@ async fn sign_in(
     complete(party, &pending, now).await
 }
 
-/// A sign-in in which the token endpoint answers `reply`.
+/// A sign-in in which the token endpoint sends `reply`.
 async fn sign_in_to(party: &RelyingParty, provider: &ScriptedProvider, reply: Reply) -> &'static str {
     let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
     provider.reply("/token_endpoint", reply);
@@ -112,9 +112,9 @@ async fn metadata_that_cannot_be_had_is_told_apart() {
         (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
         (Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)), "Metadata(Malformed(", "compressed"),
         (Reply::Raw(200, "", big), "NoResponse", "too much"),
-        (Reply::Silence, "NoResponse", "no answer in time"),
+        (Reply::Silence, "NoResponse", "no response in time"),
         (Reply::Reset, "NoResponse", "a closed connection"),
-        (Reply::Torn, "NoResponse", "half an answer"),
+        (Reply::Torn, "NoResponse", "half a response"),
     ];
     for (reply, expected, reason) in table {
         let (provider, _) = ScriptedProvider::start();
