@@ -89,8 +89,12 @@ fn session_end(sessions: &Sessions, ticket: &SessionTicket, cache_ttl: Duration)
             let remaining = ticket.expires_at.since(SystemClock.now());
             tokio::time::sleep(cache_ttl.max(Duration::from_secs(1)).min(remaining)).await;
             let now = SystemClock.now();
+            if now >= ticket.expires_at {
+                return;
+            }
             let seen_now = SessionTicket { last_seen: now, ..ticket.clone() };
-            if now >= ticket.expires_at || matches!(sessions.load(&seen_now, now).await, Ok(None)) {
+            // Boxed, because it is large and rare: every request carries the room for this future.
+            if matches!(Box::pin(sessions.load(&seen_now, now)).await, Ok(None)) {
                 return;
             }
         }
