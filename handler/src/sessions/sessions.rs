@@ -318,7 +318,8 @@ impl Sessions {
                 let remaining = expires_at.since(this.0.clock.now());
                 sleep(this.0.records.cache.half_life().min(remaining)).await;
                 let now = this.0.clock.now();
-                let found = this.0.records.find_recent(&key, now).await;
+                // Boxed, because it is large and rare: every request carries the room for this future.
+                let found = Box::pin(this.0.records.find_recent(&key, now)).await;
                 let is_over = found.is_ok_and(|found| found.is_none_or(|found| found.record.is_ended()));
                 if is_over || now >= expires_at {
                     return key;

@@ -401,4 +401,12 @@ mod tests {
             assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(SOON)));
         }
     }
+
+    #[test]
+    fn an_exchange_that_was_cut_asks_for_a_sign_in() {
+        let cut = Error::from(ForwardError::Cut);
+
+        assert_eq!((cut.telling().status, cut.code()), (StatusCode::UNAUTHORIZED, "session_ended"));
+        assert!(cut.needs_sign_in() && !Error::from(ForwardError::Timeout).needs_sign_in());
+    }
 }

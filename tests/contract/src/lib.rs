@@ -30,10 +30,11 @@ pub fn record() -> SessionRecord {
         refresh_at: Some(NOW.plus(Duration::from_secs(48))),
         expires_at: END,
         lease: Some(RefreshLease {
-            lapses_at: NOW.plus(Duration::from_secs(40)),
-            attempt: 1,
             purpose: LeasePurpose::Refreshing,
             holder: "one".to_owned(),
+            lapses_at: NOW.plus(Duration::from_secs(40)),
+            unanswered: 1,
+            rests: 2,
         }),
         state: RecordState::Active { request: part(1), refresh: part(2) },
     }
