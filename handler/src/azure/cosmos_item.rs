@@ -6,9 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::crypto::{SealedPart, base64url, base64url_decode};
-use crate::sessions::{IndexKey, IndexedSession, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord};
+use crate::sessions::{
+    IndexKey, IndexedSession, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord, UseKey, UsedOnce,
+};
 
 const VERSION: u8 = 1;
+
+/// An item that ends by our clock, whatever Cosmos DB's own says.
+pub(super) trait Expires {
+    /// From when on it is absent.
+    fn expires_at(&self) -> Timestamp;
+}
 
 /// The item of one session.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +101,12 @@ pub(super) struct IndexItem {
     ttl: i64,
 }
 
+impl Expires for IndexItem {
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
 impl IndexItem {
     /// The item of an index that is written at `now`.
     pub(super) fn of(index: &SessionIndex, now: Timestamp) -> Self {
@@ -107,15 +121,40 @@ impl IndexItem {
         }
     }
 
-    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
-        self.expires_at <= now
-    }
-
     /// The index of `key`, if this is one of this version.
     pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
         let Self { id, v, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
         let is_known = v == VERSION && id == key.as_str();
         is_known.then(|| SessionIndex { key: key.clone(), sessions, closed_at, closed_without_sid_at, expires_at })
+    }
+}
+
+/// The item of an identifier that was used.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UseItem {
+    id: String,
+    v: u8,
+    expires_at: Timestamp,
+    ttl: i64,
+}
+
+impl Expires for UseItem {
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+impl UseItem {
+    /// The item of a use that is noted at `now`.
+    pub(super) fn of(used: &UsedOnce, now: Timestamp) -> Self {
+        let ttl = time_to_live(used.expires_at, now);
+        Self { id: used.key.as_str().to_owned(), v: VERSION, expires_at: used.expires_at, ttl }
+    }
+
+    /// The use of `key`, if this is one of this version.
+    pub(super) fn used(self, key: &UseKey) -> Option<UsedOnce> {
+        let is_known = self.v == VERSION && self.id == key.as_str();
+        is_known.then(|| UsedOnce { key: key.clone(), expires_at: self.expires_at })
     }
 }
 

@@ -18,8 +18,6 @@ pub enum IndexKind {
     ProviderSession,
     /// A person: the claim `sub`.
     Subject,
-    /// A logout token that was used: its `jti`.
-    LogoutToken,
 }
 
 /// The store's name for an index: a hash, from which nothing of a person can be read.
@@ -68,7 +66,6 @@ impl IndexKey {
         let name = match kind {
             IndexKind::ProviderSession => "sid",
             IndexKind::Subject => "sub",
-            IndexKind::LogoutToken => "jti",
         };
         let mut hash = Sha256::new().chain_update(b"index");
         for field in [name, issuer, value] {
@@ -146,7 +143,6 @@ mod tests {
         let all = [
             key(IndexKind::ProviderSession, "a", "b"),
             key(IndexKind::Subject, "a", "b"),
-            key(IndexKind::LogoutToken, "a", "b"),
             key(IndexKind::Subject, "ab", ""),
             key(IndexKind::Subject, "", "ab"),
         ];

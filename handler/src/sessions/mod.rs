@@ -38,3 +38,4 @@ pub use sessions::{LiveSession, NoFreshToken, SessionError, Sessions, SessionsSe
 pub use sign_in::SignInError;
 pub use store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};
 pub use ticket::{SessionId, SessionKey, SessionSecret, SessionTicket, TicketError};
+pub use used_once::{UseKey, UsedOnce};

@@ -19,6 +19,7 @@ use super::sign_in::{SignInError, SignIns};
 use super::single_flight::SingleFlight;
 use super::store::{SessionStore, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
+use super::used_once::UseKey;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::KeySource;
 use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, RelyingParty};
@@ -264,7 +265,7 @@ impl Sessions {
 
     /// The store's name for the `jti` of a logout token.
     #[must_use]
-    pub fn logout_token(&self, jti: &str) -> IndexKey {
+    pub fn logout_token(&self, jti: &str) -> UseKey {
         self.0.records.logout_token(jti)
     }
 
@@ -272,7 +273,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn is_used(&self, key: &IndexKey, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn is_used(&self, key: &UseKey, now: Timestamp) -> Result<bool, StoreError> {
         self.0.records.is_used(key, now).await
     }
 
@@ -280,7 +281,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn use_once(&self, key: IndexKey, expires_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn use_once(&self, key: UseKey, expires_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         self.0.records.use_once(key, expires_at, now).await
     }
 

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use super::index::{IndexKey, SessionIndex};
 use super::record::SessionRecord;
 use super::ticket::SessionKey;
+use super::used_once::{UseKey, UsedOnce};
 use crate::clock::Timestamp;
 
-/// Keeps [`SessionRecord`]s, and the indexes by which the Provider ends them. One of the traits chosen at start-up.
+/// Keeps [`SessionRecord`]s, the indexes by which the Provider ends them, and what was used once. One of the traits chosen at start-up.
 ///
 /// There is no unconditional write: whoever changes a record must have read it, so a sign-out is
 /// never overwritten. An expired record is absent to every call.
@@ -27,6 +28,12 @@ pub trait SessionStore: Send + Sync {
 
     /// Stores an index in place of the version that was read; one that must not exist yet, if none was.
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError>;
+
+    /// Stores a use that must not exist yet.
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The use, if there was one.
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError>;
 }
 
 /// An index as it was read.

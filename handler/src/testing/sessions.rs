@@ -18,7 +18,7 @@ use crate::oidc::{
 use crate::sessions::{
     Etag, HeaderNeeds, IndexKey, MemoryStore, RefreshBefore, RefreshPart, RequestPart, SessionIndex, SessionKey,
     SessionLifetime, SessionRecord, SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredIndex,
-    StoredRecord, TokenParts,
+    StoredRecord, TokenParts, UseKey, UsedOnce,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -78,7 +78,7 @@ impl ScriptedStore {
     }
 }
 
-fn report(outcome: &WriteOutcome, written: impl Into<Option<Result<Etag, StoreError>>>) -> Result<Etag, StoreError> {
+fn report<T>(outcome: &WriteOutcome, written: impl Into<Option<Result<T, StoreError>>>) -> Result<T, StoreError> {
     let lost = || StoreError::Unavailable("scripted".into());
     match (outcome, written.into()) {
         (WriteOutcome::Failed, _) | (_, None) | (WriteOutcome::ReplyLost, Some(Ok(_))) => Err(lost()),
@@ -115,6 +115,17 @@ impl SessionStore for ScriptedStore {
             WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
             outcome => report(&outcome, self.inner.write_index(index, read, now).await),
         }
+    }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        match self.next_outcome(now).await {
+            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
+            outcome => report(&outcome, self.inner.create_use(used, now).await),
+        }
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        self.inner.load_use(key, now).await
     }
 }
 
@@ -170,6 +181,16 @@ impl SessionStore for ContendedStore {
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
         self.turn().await;
         self.inner.write_index(index, read, now).await
+    }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        self.turn().await;
+        self.inner.create_use(used, now).await
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        self.turn().await;
+        self.inner.load_use(key, now).await
     }
 }
 

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::oidc::scripted_provider::Reply;
 use crate::sessions::{
     Etag, IndexKey, IndexedSession, MemoryStore, SessionIndex, SessionKey, SessionRecord, SessionStore, SessionTicket,
-    Sessions, StoreError, StoredIndex, StoredRecord,
+    Sessions, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce,
 };
 
 const SCHEDULES: u64 = 10_000;
@@ -117,6 +117,15 @@ impl SessionStore for TurnStore {
 
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
         self.write(self.inner.write_index(index, read, now)).await
+    }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        self.write(self.inner.create_use(used, now)).await
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        self.turn().await;
+        self.inner.load_use(key, now).await
     }
 }
 

@@ -11,7 +11,7 @@ use oauth_proxy::crypto::SealedPart;
 use oauth_proxy::random;
 use oauth_proxy::sessions::{
     Etag, IndexKey, IndexKind, IndexedSession, LeasePurpose, RecordState, RefreshLease, SessionIndex, SessionRecord,
-    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord,
+    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce,
 };
 
 /// When every case begins.
@@ -171,6 +171,31 @@ pub async fn an_expired_index_is_absent_to_every_call(store: &dyn SessionStore) 
     assert!(store.write_index(&again, None, END).await.is_ok());
 }
 
+fn used() -> UsedOnce {
+    UsedOnce { key: UseKey::of_logout_token("https://op.example", "client", &random::guid_pair()), expires_at: END }
+}
+
+/// What was used is loaded, field for field.
+pub async fn what_was_used_is_loaded(store: &dyn SessionStore) {
+    let used = used();
+    assert_eq!(store.load_use(&used.key, NOW).await.unwrap(), None);
+
+    store.create_use(&used, NOW).await.unwrap();
+
+    assert_eq!(store.load_use(&used.key, NOW).await.unwrap(), Some(used));
+}
+
+/// A second use is refused until the first has expired.
+pub async fn a_second_use_is_refused_until_the_first_has_expired(store: &dyn SessionStore) {
+    let used = used();
+    store.create_use(&used, NOW).await.unwrap();
+
+    assert!(matches!(store.create_use(&used, NOW).await, Err(StoreError::Conflict)));
+    assert_eq!(store.load_use(&used.key, END).await.unwrap(), None);
+    let again = UsedOnce { expires_at: END.plus(Duration::from_secs(1)), ..used };
+    assert!(store.create_use(&again, END).await.is_ok());
+}
+
 /// Runs the whole contract against the stores that an async function without arguments makes.
 #[macro_export]
 macro_rules! session_store_contract {
@@ -188,6 +213,8 @@ macro_rules! session_store_contract {
             what_is_written_of_an_index_is_loaded
             an_index_is_never_written_over_what_was_not_read
             an_expired_index_is_absent_to_every_call
+            what_was_used_is_loaded
+            a_second_use_is_refused_until_the_first_has_expired
         }
     };
     ($make:path: $($case:ident)+) => {
