@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::crypto::{SealedPart, base64url, base64url_decode};
 use crate::sessions::{
     IndexKey, IndexedSession, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord, UseKey, UsedOnce,
+    WriteId,
 };
 
 const VERSION: u8 = 1;
@@ -29,6 +30,8 @@ pub(super) struct SessionItem {
     expires_at: Timestamp,
     lease: Option<RefreshLease>,
     parts: Option<PartItems>,
+    /// Of a tombstone: the write that ended the session.
+    ended_by: Option<WriteId>,
     /// Seconds from the write until Cosmos DB deletes the item.
     ttl: i64,
 }
@@ -53,7 +56,11 @@ impl SessionItem {
             RecordState::Active { request, refresh } => {
                 Some(PartItems { request: PartItem::of(request), refresh: PartItem::of(refresh) })
             }
-            RecordState::Ended => None,
+            RecordState::Ended { .. } => None,
+        };
+        let ended_by = match &record.state {
+            RecordState::Active { .. } => None,
+            RecordState::Ended { by } => Some(by.clone()),
         };
         Self {
             id: record.key.as_str().to_owned(),
@@ -64,6 +71,7 @@ impl SessionItem {
             expires_at: record.expires_at,
             lease: record.lease.clone(),
             parts,
+            ended_by,
             ttl: time_to_live(record.expires_at, now),
         }
     }
@@ -75,7 +83,7 @@ impl SessionItem {
         }
         let state = match self.parts {
             Some(parts) => RecordState::Active { request: parts.request.part()?, refresh: parts.refresh.part()? },
-            None => RecordState::Ended,
+            None => RecordState::Ended { by: self.ended_by.unwrap_or_default() },
         };
         Some(SessionRecord {
             key: key.clone(),
@@ -134,6 +142,7 @@ impl IndexItem {
 pub(super) struct UseItem {
     id: String,
     v: u8,
+    by: WriteId,
     expires_at: Timestamp,
     ttl: i64,
 }
@@ -148,13 +157,13 @@ impl UseItem {
     /// The item of a use that is noted at `now`.
     pub(super) fn of(used: &UsedOnce, now: Timestamp) -> Self {
         let ttl = time_to_live(used.expires_at, now);
-        Self { id: used.key.as_str().to_owned(), v: VERSION, expires_at: used.expires_at, ttl }
+        Self { id: used.key.as_str().to_owned(), v: VERSION, by: used.by.clone(), expires_at: used.expires_at, ttl }
     }
 
     /// The use of `key`, if this is one of this version.
     pub(super) fn used(self, key: &UseKey) -> Option<UsedOnce> {
         let is_known = self.v == VERSION && self.id == key.as_str();
-        is_known.then(|| UsedOnce { key: key.clone(), expires_at: self.expires_at })
+        is_known.then(|| UsedOnce { key: key.clone(), by: self.by, expires_at: self.expires_at })
     }
 }
 

@@ -32,7 +32,7 @@ pub use memory_store::MemoryStore;
 #[cfg(test)]
 pub(crate) use parts::TokenParts;
 pub use parts::{HeaderNeeds, RefreshPart, RequestPart};
-pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord};
+pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord, WriteId};
 pub use refresher::RefreshOutcome;
 pub use sessions::{LiveSession, NoFreshToken, SessionError, Sessions, SessionsSettings};
 pub use sign_in::SignInError;

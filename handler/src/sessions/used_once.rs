@@ -4,6 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::record::WriteId;
 use super::records::Records;
 use super::store::StoreError;
 use crate::clock::Timestamp;
@@ -18,6 +19,8 @@ pub struct UseKey(String);
 pub struct UsedOnce {
     /// The store's name for it.
     pub key: UseKey,
+    /// The write that noted it.
+    pub by: WriteId,
     /// When it may be forgotten.
     pub expires_at: Timestamp,
 }
@@ -58,10 +61,12 @@ impl Records {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        match self.store.create_use(&UsedOnce { key, expires_at }, now).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
-            Err(error @ (StoreError::Missing | StoreError::Unavailable(_))) => Err(error),
+        let used = UsedOnce { key, by: WriteId::random(), expires_at };
+        let Err(failure) = self.store.create_use(&used, now).await else { return Ok(true) };
+        // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
+        match self.store.load_use(&used.key, now).await? {
+            Some(found) => Ok(found.by == used.by),
+            None => Err(failure),
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) enum WriteOutcome {
     Failed,
     /// The store writes, and its reply is lost.
     ReplyLost,
+    /// The store writes, its reply is lost, and its client library repeats the write, which finds the first.
+    Repeated,
     /// Another instance's write comes first.
     Overtaken(Box<SessionRecord>),
 }
@@ -82,6 +84,7 @@ fn report<T>(outcome: &WriteOutcome, written: impl Into<Option<Result<T, StoreEr
     let lost = || StoreError::Unavailable("scripted".into());
     match (outcome, written.into()) {
         (WriteOutcome::Failed, _) | (_, None) | (WriteOutcome::ReplyLost, Some(Ok(_))) => Err(lost()),
+        (WriteOutcome::Repeated, Some(Ok(_))) => Err(StoreError::Conflict),
         (_, Some(written)) => written,
     }
 }

@@ -11,7 +11,7 @@ use oauth_proxy::crypto::SealedPart;
 use oauth_proxy::random;
 use oauth_proxy::sessions::{
     Etag, IndexKey, IndexKind, IndexedSession, LeasePurpose, RecordState, RefreshLease, SessionIndex, SessionRecord,
-    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce,
+    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce, WriteId,
 };
 
 /// When every case begins.
@@ -65,9 +65,10 @@ pub async fn a_second_create_is_refused(store: &dyn SessionStore) {
 pub async fn a_tombstone_stays_and_leaves_no_room(store: &dyn SessionStore) {
     let record = record();
     let etag = store.create(&record, NOW).await.unwrap();
-    store.replace(&record.tombstone(END), &etag, NOW).await.unwrap();
+    let tombstone = record.tombstone(END);
+    store.replace(&tombstone, &etag, NOW).await.unwrap();
 
-    assert!(store.load(&record.key, NOW).await.unwrap().unwrap().record.is_ended());
+    assert_eq!(store.load(&record.key, NOW).await.unwrap().unwrap().record, tombstone);
     assert!(matches!(store.create(&record, NOW).await, Err(StoreError::Conflict)));
 }
 
@@ -172,7 +173,11 @@ pub async fn an_expired_index_is_absent_to_every_call(store: &dyn SessionStore) 
 }
 
 fn used() -> UsedOnce {
-    UsedOnce { key: UseKey::of_logout_token("https://op.example", "client", &random::guid_pair()), expires_at: END }
+    UsedOnce {
+        key: UseKey::of_logout_token("https://op.example", "client", &random::guid_pair()),
+        by: WriteId::random(),
+        expires_at: END,
+    }
 }
 
 /// What was used is loaded, field for field.

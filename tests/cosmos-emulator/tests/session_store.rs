@@ -11,7 +11,7 @@ use oauth_proxy::azure::{CosmosAuthorization, CosmosSettings, CosmosStore};
 use oauth_proxy::clock::Timestamp;
 use oauth_proxy::sessions::{
     Etag, IndexKey, IndexKind, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex,
-    StoredRecord, UseKey, UsedOnce,
+    StoredRecord, UseKey, UsedOnce, WriteId,
 };
 use zeroize::Zeroizing;
 
@@ -105,7 +105,11 @@ async fn an_index_that_has_ended_by_our_clock_makes_room() {
 async fn a_use_that_has_ended_by_our_clock_makes_room() {
     let InTime { emulator: _emulator, store } = cosmos().await;
     let end = NOW.plus(Duration::from_secs(60));
-    let used = UsedOnce { key: UseKey::of_logout_token("https://op.example", "client", "jti"), expires_at: end };
+    let used = UsedOnce {
+        key: UseKey::of_logout_token("https://op.example", "client", "jti"),
+        by: WriteId::random(),
+        expires_at: end,
+    };
     store.create_use(&used, NOW).await.unwrap();
     assert!(matches!(store.create_use(&used, NOW).await, Err(StoreError::Conflict)));
 

@@ -125,14 +125,21 @@ async fn tokens_that_cannot_be_kept_are_revoked() {
 }
 
 #[actix_web::test]
-async fn a_write_whose_reply_is_lost_is_a_session_all_the_same() {
-    let fixture = Fixture::new();
-    let (state, pending) = begun(&fixture).await;
-    fixture.store.script([WriteOutcome::ReplyLost, WriteOutcome::ReplyLost, WriteOutcome::ReplyLost]); // indexes, record
+async fn a_write_whose_reply_is_lost_or_that_is_repeated_is_a_session_all_the_same() {
+    for outcome in [WriteOutcome::ReplyLost, WriteOutcome::Repeated] {
+        let fixture = Fixture::new();
+        let (state, pending) = begun(&fixture).await;
+        fixture.store.script(std::iter::repeat_n(outcome.clone(), 3)); // both indexes, then the record
 
-    assert!(deliver(&fixture, "code", &state, &pending).await.is_ok());
+        let signed_in = deliver(&fixture, "code", &state, &pending).await;
 
-    assert!(fixture.revoked().is_empty());
+        assert!(signed_in.is_ok(), "{outcome:?}: {signed_in:?}");
+        assert!(fixture.revoked().is_empty(), "{outcome:?}");
+        for end in [End::Sub, End::Sid] {
+            assert!(end.run(&fixture.sessions, fixture.now()).await <= 1, "{outcome:?}");
+        }
+        assert!(fixture.sessions.load(&signed_in.unwrap(), fixture.now()).await.unwrap().is_none(), "{outcome:?}");
+    }
 }
 
 #[actix_web::test]
