@@ -60,15 +60,15 @@ pub(super) enum EndScope {
 }
 
 impl IndexKey {
-    /// The index of `value` among what `issuer` named.
+    /// The index of `value` among what `issuer` named to `client_id`: applications that share a container share none.
     #[must_use]
-    pub fn of(kind: IndexKind, issuer: &str, value: &str) -> Self {
+    pub fn of(kind: IndexKind, issuer: &str, client_id: &str, value: &str) -> Self {
         let name = match kind {
             IndexKind::ProviderSession => "sid",
             IndexKind::Subject => "sub",
         };
-        let mut hash = Sha256::new().chain_update(b"index");
-        for field in [name, issuer, value] {
+        let mut hash = Sha256::new().chain_update(b"index/v2");
+        for field in [name, issuer, client_id, value] {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
         }
@@ -137,18 +137,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_indexs_key_follows_from_kind_issuer_and_value_alone() {
-        let key = |kind, issuer, value| IndexKey::of(kind, issuer, value).as_str().to_owned();
-
+    fn an_indexs_key_follows_from_kind_issuer_client_and_value_alone() {
         let all = [
-            key(IndexKind::ProviderSession, "a", "b"),
-            key(IndexKind::Subject, "a", "b"),
-            key(IndexKind::Subject, "ab", ""),
-            key(IndexKind::Subject, "", "ab"),
+            IndexKey::of(IndexKind::ProviderSession, "a", "b", "c"),
+            IndexKey::of(IndexKind::Subject, "a", "b", "c"),
+            IndexKey::of(IndexKind::Subject, "a", "c", "b"),
+            IndexKey::of(IndexKind::Subject, "ab", "", "c"),
+            IndexKey::of(IndexKind::Subject, "", "ab", "c"),
+            IndexKey::of(IndexKind::Subject, "a", "bc", ""),
         ];
 
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
-        assert_eq!(all[1], key(IndexKind::Subject, "a", "b"));
-        assert_eq!(all[0].len(), 43);
+        assert_eq!(all[1], IndexKey::of(IndexKind::Subject, "a", "b", "c"));
+    }
+
+    #[test]
+    fn the_key_of_an_index_is_frozen() {
+        let key = |kind, value| IndexKey::of(kind, "https://op.example", "client", value);
+
+        assert_eq!(key(IndexKind::ProviderSession, "sid-1").as_str(), "Ml9QwEBo6G8MHXKvvtj09VV_Tot3mfrFiTC0YfT_GD4");
+        assert_eq!(key(IndexKind::Subject, "ada").as_str(), "RZ64-YSNQMEtqMIsq5qvlrVzRWaIDCxzdVNB7Vd4F64");
     }
 }

@@ -84,12 +84,12 @@ impl ProviderLogout {
 
     /// The index of a sign-in at the Provider.
     pub(super) fn provider_session(&self, sid: &str) -> IndexKey {
-        IndexKey::of(IndexKind::ProviderSession, &self.records.issuer, sid)
+        IndexKey::of(IndexKind::ProviderSession, &self.records.issuer, &self.records.client_id, sid)
     }
 
     /// The index of a person.
     pub(super) fn subject(&self, sub: &str) -> IndexKey {
-        IndexKey::of(IndexKind::Subject, &self.records.issuer, sub)
+        IndexKey::of(IndexKind::Subject, &self.records.issuer, &self.records.client_id, sub)
     }
 
     async fn end(&self, index: &IndexKey, scope: EndScope, now: Timestamp) -> Result<usize, StoreError> {

@@ -82,6 +82,13 @@ mod tests {
         let all = [key("a", "b", "c"), key("a", "c", "b"), key("ab", "", "c"), key("", "ab", "c"), key("a", "b", "")];
 
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
-        assert_eq!((all[0].as_str().len(), &all[0]), (43, &key("a", "b", "c")));
+        assert_eq!(all[0], key("a", "b", "c"));
+    }
+
+    #[test]
+    fn the_key_of_a_use_is_frozen() {
+        let key = UseKey::of_logout_token("https://op.example", "client", "jti-1");
+
+        assert_eq!(key.as_str(), "9pmXsl-IZhtA7_fTOQUt3LSaVo_rAS5w3sOiKyKUt2M");
     }
 }

@@ -226,7 +226,7 @@ impl Fixture {
         };
         let provider_cache: Arc<ProviderCache> = Arc::default();
         let party = RelyingParty::new(Arc::new(settings), provider_cache, no_trust());
-        let sessions = instance(&provider.origin, Arc::clone(&store) as _, &clock, &keys);
+        let sessions = instance(&provider.origin, "client", Arc::clone(&store) as _, &clock, &keys);
         Self { provider, key, store, clock, sessions, party, keys }
     }
 
@@ -242,7 +242,12 @@ impl Fixture {
 
     /// An instance over another store.
     pub(crate) fn instance_over(&self, store: Arc<dyn SessionStore>) -> Sessions {
-        instance(&self.provider.origin, store, &self.clock, &self.keys)
+        instance(&self.provider.origin, "client", store, &self.clock, &self.keys)
+    }
+
+    /// Another application of the same Provider over the same store.
+    pub(crate) fn another_client(&self) -> Sessions {
+        instance(&self.provider.origin, "another-client", Arc::clone(&self.store) as _, &self.clock, &self.keys)
     }
 
     /// Someone signed in, whose access token lapses a hundred seconds after [`START`].
@@ -308,6 +313,7 @@ pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_tok
 
 fn instance(
     issuer: &str,
+    client_id: &str,
     store: Arc<dyn SessionStore>,
     clock: &Arc<StoppedClock>,
     keys: &Arc<dyn KeySource>,
@@ -321,6 +327,6 @@ fn instance(
         refresh_before: RefreshBefore::Share(20),
         header_needs: HeaderNeeds { claims: Some(&["name"]), id_token: false },
         issuer: issuer.to_owned(),
-        client_id: "client".to_owned(),
+        client_id: client_id.to_owned(),
     })
 }

@@ -129,7 +129,7 @@ pub async fn of_two_writers_one_wins(store: &dyn SessionStore) {
 /// An index of one session, and that session.
 fn index(value: &str) -> SessionIndex {
     SessionIndex {
-        key: IndexKey::of(IndexKind::Subject, "https://op.example", value),
+        key: IndexKey::of(IndexKind::Subject, "https://op.example", "client", value),
         sessions: vec![IndexedSession { key: record().key, expires_at: END, has_sid: true }],
         closed_at: None,
         closed_without_sid_at: Some(NOW),

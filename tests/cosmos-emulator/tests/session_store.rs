@@ -84,7 +84,7 @@ contract::session_store_contract!(cosmos);
 async fn an_index_that_has_ended_by_our_clock_makes_room() {
     let InTime { emulator: _emulator, store } = cosmos().await;
     let end = NOW.plus(Duration::from_secs(60));
-    let key = IndexKey::of(IndexKind::Subject, "https://op.example", "ada");
+    let key = IndexKey::of(IndexKind::Subject, "https://op.example", "client", "ada");
     let index = |expires_at| SessionIndex {
         key: key.clone(),
         sessions: vec![],
