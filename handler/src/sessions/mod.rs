@@ -8,6 +8,7 @@ mod index;
 mod index_writers;
 mod lease;
 mod lifetime;
+mod login_exchanges;
 mod memory_store;
 mod parts;
 mod provider_logout;

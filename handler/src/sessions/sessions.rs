@@ -10,6 +10,7 @@ use super::freshness::{Freshness, RefreshBefore};
 use super::index::IndexKey;
 use super::lease::Leases;
 use super::lifetime::SessionLifetime;
+use super::login_exchanges::LoginExchanges;
 use super::parts::{HeaderNeeds, RefreshPart, RequestPart, TokenPolicy};
 use super::provider_logout::ProviderLogout;
 use super::record_cache::RecordCache;
@@ -119,6 +120,7 @@ impl Sessions {
             lifetime: settings.lifetime,
             policy,
             flights: SingleFlight::default(),
+            exchanges: LoginExchanges::default(),
         };
         Self(Arc::new(Shared { records, clock, lifetime: settings.lifetime, refresher, provider_logout, sign_ins }))
     }
