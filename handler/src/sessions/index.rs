@@ -1,6 +1,7 @@
 //! Which sessions end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
 //!
-//! Small records beside the sessions'. They hold no token and no claim: their keys are hashes.
+//! Small records beside the sessions'. They hold no token and no claim. Their keys are unkeyed hashes: whoever guesses a
+//! `sub` or `sid` can check the guess.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub enum IndexKind {
     Subject,
 }
 
-/// The store's name for an index: a hash, from which nothing of a person can be read.
+/// The store's name for an index: an unkeyed hash, the same at every instance and after every rotation of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexKey(String);
 
