@@ -56,7 +56,7 @@ pub struct CosmosSettings {
     pub region: Option<String>,
 }
 
-/// How we prove to the account who we are.
+/// Our proof to the account.
 pub enum CosmosAuthorization {
     /// By an identity that has the account's data role.
     Identity(AzureCredential),
@@ -72,7 +72,7 @@ pub struct CosmosStore {
     options: OperationOptions,
 }
 
-/// What is asked of the container, as metrics call it.
+/// A kind of request, as metrics call it.
 #[derive(Clone, Copy)]
 enum Operation {
     Create,
@@ -157,7 +157,7 @@ impl SessionStore for CosmosStore {
 }
 
 impl CosmosStore {
-    /// A point read. Both parts of the answer, or nothing.
+    /// A point read: the item and its version, or nothing.
     async fn read<T: DeserializeOwned>(&self, id: &str) -> Result<Option<(T, Etag)>, StoreError> {
         let container = self.container().await?;
         let options = ItemReadOptions::default().with_operation_options(self.options.clone());
@@ -223,7 +223,7 @@ async fn call(
     answered
 }
 
-/// What metrics call it.
+/// The label of a failure in metrics.
 fn failure(error: &CosmosError) -> &'static str {
     let status = error.status();
     if status.is_timeout() {

@@ -12,7 +12,7 @@ use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, base64url_decode};
 
-/// What an index is about.
+/// The claim that an index is by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKind {
     /// A sign-in at the Provider: the claim `sid`.

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use super::ticket::SessionKey;
 use crate::oidc::PendingLogin;
 
-/// How many sign-ins are remembered: more than a process finishes in [`PendingLogin::LIFETIME`].
+/// Sign-ins that are remembered at a time, about a megabyte; a login beyond them may send another code.
 const CAPACITY: usize = 8_192;
 
-/// Names a login without telling its seed.
+/// SHA-256 of a login's seed.
 type LoginHash = [u8; 32];
 
 /// The exchanges of this process. A clone shares them.

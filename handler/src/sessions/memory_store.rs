@@ -13,7 +13,7 @@ use super::used_once::{UseKey, UsedOnce};
 use crate::clock::Timestamp;
 use crate::random;
 
-/// How many writes pass between two looks for expired records.
+/// Writes between two sweeps of expired records.
 const SWEEP_EVERY: u32 = 256;
 
 /// Records in memory, gone with the process.

@@ -17,7 +17,7 @@ use crate::oidc::{Claims, LogoutToken};
 /// Sessions of one person in the index; one more ends the oldest.
 const MAX_SESSIONS: usize = 500;
 
-/// How long an end keeps out sign-ins that began before it: longer than a sign-in may take.
+/// Life of the note of an end, which keeps out the sign-ins that began before it: longer than a sign-in may take.
 const CLOSED: Duration = Duration::from_secs(20 * 60);
 
 /// The indexes of sessions by `sid` and `sub`.

@@ -1,4 +1,4 @@
-//! What the store keeps of a session: two sealed parts and what must be readable without them.
+//! A session as the store keeps it: two sealed parts and what must be readable without them.
 
 use serde::{Deserialize, Serialize};
 

@@ -44,7 +44,7 @@ pub enum SignInError {
     Interrupted,
 }
 
-/// How long after a session's beginning its callback, delivered again, still leads to it. A retry comes within seconds.
+/// Seconds from a session's beginning in which its callback, delivered again, leads to it. A retry comes within a few.
 const CALLBACK_MOMENT: Duration = Duration::from_secs(60);
 
 /// When the session began, or why there is none.

@@ -39,9 +39,9 @@ pub trait SessionStore: Send + Sync {
 /// An index as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredIndex {
-    /// What was read.
+    /// Its content.
     pub index: SessionIndex,
-    /// Which version of it.
+    /// Its version.
     pub etag: Etag,
 }
 
@@ -52,9 +52,9 @@ pub struct Etag(pub String);
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// What was read.
+    /// Its content.
     pub record: SessionRecord,
-    /// Which version of it.
+    /// Its version.
     pub etag: Etag,
 }
 
@@ -67,7 +67,7 @@ pub enum StoreError {
     /// There is no record to replace.
     #[error("the session is not in the store")]
     Missing,
-    /// The store cannot be reached or answers nonsense; the write may or may not have happened.
+    /// The store cannot be reached, or its response makes no sense; the write may or may not have happened.
     #[error("the session store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -180,7 +180,7 @@ fn used() -> UsedOnce {
     }
 }
 
-/// What was used is loaded, field for field.
+/// A use is loaded, field for field.
 pub async fn what_was_used_is_loaded(store: &dyn SessionStore) {
     let used = used();
     assert_eq!(store.load_use(&used.key, NOW).await.unwrap(), None);

@@ -143,7 +143,7 @@ fn unwritten(fixture: &Fixture) -> SessionTicket {
     fixture.sessions.lifetime().issue(&[9; 32], "code", START)
 }
 
-/// What the verbs report whose one write, or whose last, has this outcome.
+/// Results of the verbs whose last write has this outcome.
 async fn reports(outcome: &WriteOutcome) -> Vec<(&'static str, String)> {
     let mut reports = Vec::new();
     let scripted = |before: usize| {
