@@ -15,7 +15,7 @@ use super::{Fixture, START, record_of};
 use crate::clock::Timestamp;
 use crate::sessions::{
     Etag, IndexKey, IndexedSession, MemoryStore, SessionIndex, SessionKey, SessionRecord, SessionStore, SessionTicket,
-    Sessions, StoreError, StoredIndex, StoredRecord,
+    Sessions, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce,
 };
 use crate::testing::scripted_provider::Reply;
 
@@ -117,6 +117,15 @@ impl SessionStore for TurnStore {
 
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
         self.write(self.inner.write_index(index, read, now)).await
+    }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        self.write(self.inner.create_use(used, now)).await
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        self.turn().await;
+        self.inner.load_use(key, now).await
     }
 }
 

@@ -150,7 +150,7 @@ impl Error {
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => matches!(**error, LoginError::Provider(_)).then_some(SOON),
-                SignInError::Over | SignInError::LoggedOut => None,
+                SignInError::Over | SignInError::Used | SignInError::LoggedOut => None,
             },
             Self::SessionRequired
             | Self::Csrf(_)
@@ -296,6 +296,11 @@ fn sign_in(error: &SignInError) -> Row {
             "This sign-in is over",
             "It was finished before, and its session has ended since. Start again.",
         ),
+        SignInError::Used => (
+            StatusCode::BAD_REQUEST,
+            "This sign-in was used already",
+            "It can be finished once, and its page cannot be opened again later. Start again.",
+        ),
         SignInError::LoggedOut => (
             StatusCode::BAD_REQUEST,
             "You were signed out meanwhile",
@@ -309,6 +314,7 @@ fn sign_in_code(error: &SignInError) -> &'static str {
         SignInError::Login(error) => error.code(),
         SignInError::Store(_) => STORE_DOWN,
         SignInError::Over => "login_over",
+        SignInError::Used => "login_used",
         SignInError::LoggedOut => "login_logged_out",
         SignInError::Interrupted => "login_interrupted",
     }
