@@ -193,6 +193,7 @@ impl ProviderLogout {
             match self.records.tombstone(&session.key, now).await? {
                 Tombstone::Written(_) => return Ok(true),
                 Tombstone::Ended => return Ok(false),
+                Tombstone::Unknown(_, failure) => return Err(failure),
                 Tombstone::Missing => match self.records.forestall(&session.key, session.expires_at, now).await {
                     Ok(()) => return Ok(false),
                     Err(StoreError::Conflict) => retry.pause_after(StoreError::Conflict).await?, // it has begun

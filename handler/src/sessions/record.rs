@@ -91,9 +91,14 @@ impl SessionRecord {
     /// The same session with its parts gone, kept until `until` at least.
     #[must_use]
     pub fn tombstone(&self, until: Timestamp) -> Self {
+        self.tombstone_by(WriteId::random(), until)
+    }
+
+    /// The same, recognisable by its writer.
+    #[must_use]
+    pub fn tombstone_by(&self, by: WriteId, until: Timestamp) -> Self {
         let expires_at = self.expires_at.max(until);
-        let state = RecordState::Ended { by: WriteId::random() };
-        Self { state, lease: None, expires_at, ..self.clone() }
+        Self { state: RecordState::Ended { by }, lease: None, expires_at, ..self.clone() }
     }
 
     /// The tombstone of a session that is not written yet: it will find this, and not begin.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::parts::{RefreshPart, RequestPart, TokenParts};
-use super::record::{RecordState, SessionRecord};
+use super::record::{RecordState, SessionRecord, WriteId};
 use super::record_cache::RecordCache;
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
@@ -39,6 +39,8 @@ pub(super) enum Tombstone {
     Ended,
     /// The store has no such session.
     Missing,
+    /// The session lived, as here; nobody knows if it has ended now.
+    Unknown(Arc<StoredRecord>, StoreError),
 }
 
 impl Records {
@@ -91,45 +93,67 @@ impl Records {
         Ok(stored)
     }
 
-    /// Ends a session. Returns its refresh part, if the session lived and the part opened.
-    ///
-    /// # Errors
-    /// When the store cannot write the tombstone: the session then still lives.
-    pub(crate) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<RefreshPart>, StoreError> {
-        match self.tombstone(&ticket.sid.key(), now).await? {
-            Tombstone::Written(lived) => Ok(self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
-                // The session has ended all the same; only its refresh token lives on at the Provider.
-                tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked");
-                None
-            })),
-            Tombstone::Ended | Tombstone::Missing => Ok(None),
-        }
+    /// Ends a session. The refresh part is there if the session lived and the part opened, also when the end is not
+    /// confirmed: its refresh token is to be revoked either way.
+    pub(crate) async fn end(
+        &self,
+        ticket: &SessionTicket,
+        now: Timestamp,
+    ) -> (Option<RefreshPart>, Result<(), StoreError>) {
+        let (lived, confirmed) = match self.tombstone(&ticket.sid.key(), now).await {
+            Ok(Tombstone::Written(lived)) => (lived, Ok(())),
+            Ok(Tombstone::Unknown(lived, failure)) => (lived, Err(failure)),
+            Ok(Tombstone::Ended | Tombstone::Missing) => return (None, Ok(())),
+            Err(failure) => return (None, Err(failure)),
+        };
+        let part = self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
+            // Only the refresh token lives on at the Provider.
+            tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked");
+            None
+        });
+        (part, confirmed)
     }
 
     /// Replaces a record by its tombstone, again if a refresh is written in between.
     pub(super) async fn tombstone(&self, key: &SessionKey, now: Timestamp) -> Result<Tombstone, StoreError> {
+        let by = WriteId::random();
+        let mut replaced = None;
         let mut retry = WriteRetry::start();
         loop {
             let Some(stored) = self.read(key, now).await? else { return Ok(Tombstone::Missing) };
-            if stored.record.is_ended() {
-                return Ok(Tombstone::Ended);
+            if let RecordState::Ended { by: writer } = &stored.record.state {
+                // Ours, if a reply was lost, or if the store's client repeated the write and met its own.
+                return Ok(match replaced.filter(|_| *writer == by) {
+                    Some(lived) => Tombstone::Written(lived),
+                    None => Tombstone::Ended,
+                });
             }
-            let tombstone = stored.record.tombstone(now.plus(TOMBSTONE));
-            let ours = tombstone.state.clone();
-            let Err(failure) = self.replace(tombstone, &stored.etag, now).await else {
-                return Ok(Tombstone::Written(stored));
-            };
-            // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
-            match self.read(key, now).await {
-                Ok(Some(found)) if found.record.state == ours => return Ok(Tombstone::Written(stored)),
-                Ok(Some(found)) if found.record.is_ended() => return Ok(Tombstone::Ended),
-                Ok(_) | Err(_) => {}
+            let tombstone = stored.record.tombstone_by(by.clone(), now.plus(TOMBSTONE));
+            match self.replace(tombstone, &stored.etag, now).await {
+                Ok(_) => return Ok(Tombstone::Written(stored)),
+                // A refresh or a lease came first, or the store is down.
+                Err(failure) => match retry.pause_after(failure).await {
+                    Ok(()) => replaced = Some(stored),
+                    Err(failure) => return Ok(self.last_look(key, &by, stored, failure, now).await),
+                },
             }
-            match failure {
-                // A refresh or a lease came first.
-                StoreError::Conflict | StoreError::Missing => retry.pause_after(failure).await?,
-                StoreError::Unavailable(_) => return Err(failure),
-            }
+        }
+    }
+
+    /// Finds out if the last attempt to write a tombstone has succeeded after all.
+    async fn last_look(
+        &self,
+        key: &SessionKey,
+        by: &WriteId,
+        lived: Arc<StoredRecord>,
+        failure: StoreError,
+        now: Timestamp,
+    ) -> Tombstone {
+        let found = self.read(key, now).await.ok().flatten();
+        match found.as_ref().map(|found| &found.record.state) {
+            Some(RecordState::Ended { by: writer }) if writer == by => Tombstone::Written(lived),
+            Some(RecordState::Ended { .. }) => Tombstone::Ended,
+            Some(RecordState::Active { .. }) | None => Tombstone::Unknown(lived, failure),
         }
     }
 

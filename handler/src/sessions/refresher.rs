@@ -163,7 +163,7 @@ impl Refresher {
             Err(RefreshError::Invalid { code, refresh_token }) => {
                 audit(ticket, code, None);
                 revoke(refresh_token.as_ref(), relying_party, self.clock.now()).await;
-                self.records.end(ticket, self.clock.now()).await?;
+                self.records.end(ticket, self.clock.now()).await.1?;
                 Ok(RefreshOutcome::Ended)
             }
         }
@@ -182,7 +182,7 @@ impl Refresher {
         let parts = TokenParts::divide(tokens, claims, Some(part), self.policy, now);
         if has_new_sid && !self.enter_new_sid(&parts.refresh.claims, ticket, started_at, now).await {
             revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
-            self.records.end(ticket, now).await?;
+            self.records.end(ticket, now).await.1?;
             return Ok(RefreshOutcome::Ended);
         }
         let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
@@ -253,7 +253,7 @@ impl Refresher {
         if found.is_some_and(|found| !found.record.is_ended() && found.record.generation > leased.record.generation) {
             return Ok(RefreshOutcome::Refreshed);
         }
-        self.records.end(ticket, now).await?;
+        self.records.end(ticket, now).await.1?;
         Ok(RefreshOutcome::Ended)
     }
 }

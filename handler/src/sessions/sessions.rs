@@ -224,23 +224,23 @@ impl Sessions {
         self.0.refresher.refresh(ticket, relying_party, Freshness::Fresh).await
     }
 
-    /// Ends a session, and revokes its refresh token in the background (RFC 7009). Returns the part that the
-    /// Provider's own sign-out needs, if the session lived and the part opened.
+    /// Ends a session, and revokes its refresh token in the background (RFC 7009), which was asked for even if the end is
+    /// not confirmed. Returns the part that the Provider's own sign-out needs, if the session lived and the part opened.
     ///
     /// # Errors
-    /// When the store cannot write the tombstone: the session then still lives.
+    /// When the store does not confirm the tombstone: the session may still live, as long as its access token.
     pub async fn sign_out(
         &self,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
         now: Timestamp,
     ) -> Result<Option<RefreshPart>, StoreError> {
-        let part = self.0.records.end(ticket, now).await?;
+        let (part, confirmed) = self.0.records.end(ticket, now).await;
         if let Some(refresh_token) = part.as_ref().and_then(|part| part.refresh_token.clone()) {
             let relying_party = relying_party.clone();
             self.0.background.spawn(async move { revoke(Some(&refresh_token), &relying_party, now).await });
         }
-        Ok(part)
+        confirmed.map(|()| part)
     }
 
     /// Ends the sessions that a logout token names, and sign-ins on their way to be one. Returns how many lived; zero is

@@ -107,11 +107,15 @@ impl SignIns {
         let Err(error) = self.begin(&parts, ticket, pending.issued_at(), now).await else {
             return Ok(ticket.issued_at);
         };
-        // The write may have happened and its reply been lost, or another delivery may have come first.
-        let error = match self.records.store.load(&ticket.sid.key(), now).await {
+        // The write may have happened and its reply been lost, or another delivery may have come first. Only the tokens of
+        // a session that cannot live any more are revoked.
+        let error = match self.records.read(&ticket.sid.key(), now).await {
             Ok(Some(found)) if found.record.is_ended() => SignInError::LoggedOut,
             Ok(Some(found)) => return Ok(self.began_at(&found.record)),
-            Ok(None) | Err(_) => error,
+            Ok(None) | Err(_) => match self.records.forestall(&ticket.sid.key(), ticket.expires_at, now).await {
+                Ok(()) => error,
+                Err(_) => return Err(error), // it may live: a repeated callback finds out
+            },
         };
         revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
         Err(error)

@@ -102,7 +102,8 @@ async fn one_session_that_cannot_be_ended_keeps_no_other_alive() {
     fixture.sessions.records().create(fixture.record_of(&second), START).await.unwrap();
     enter(&fixture, &index, &first).await;
     enter(&fixture, &index, &second).await;
-    fixture.store.script([WriteOutcome::Written, WriteOutcome::Failed]); // the index is closed, then the first tombstone fails
+    // The index is closed, then the first tombstone fails for good.
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Failed, WriteOutcome::Failed, WriteOutcome::Failed]);
 
     let failed = fixture.sessions.end_all(&index, START).await;
 
@@ -255,7 +256,8 @@ async fn a_store_that_is_down_ends_nothing_and_says_so() {
     let ticket = fixture.signed_in().await;
     let index = fixture.sessions.subject("ada");
     enter(&fixture, &index, &ticket).await;
-    fixture.store.script([WriteOutcome::Written, WriteOutcome::Failed]); // the index is closed, the tombstone fails
+    // The index is closed, the tombstone fails for good.
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Failed, WriteOutcome::Failed, WriteOutcome::Failed]);
 
     let refused = fixture.sessions.end_all(&index, START).await;
 

@@ -75,10 +75,10 @@ async fn an_ended_session_yields_its_refresh_token_once_and_never_loads_again() 
     let sessions = sessions();
     let ticket = start(&sessions, 1).await;
 
-    let cold = sessions.records().end(&ticket, NOW).await.unwrap().unwrap();
+    let part = sessions.records().end(&ticket, NOW).await.0.unwrap();
 
-    assert_eq!(cold.refresh_token.unwrap().expose(), "refresh");
-    assert!(sessions.records().end(&ticket, NOW).await.unwrap().is_none());
+    assert_eq!(part.refresh_token.unwrap().expose(), "refresh");
+    assert!(sessions.records().end(&ticket, NOW).await.0.is_none());
     assert!(sessions.load(&ticket, NOW).await.unwrap().is_none());
 }
 
@@ -87,7 +87,7 @@ async fn a_write_that_began_before_the_sign_out_does_not_bring_the_session_back(
     let sessions = sessions();
     let ticket = start(&sessions, 1).await;
     let read = sessions.records().store.load(&ticket.sid.key(), NOW).await.unwrap().unwrap();
-    sessions.records().end(&ticket, NOW).await.unwrap();
+    sessions.records().end(&ticket, NOW).await.1.unwrap();
 
     let late = sessions.records().replace(read.record, &read.etag, NOW).await;
 
@@ -109,16 +109,17 @@ async fn a_record_under_a_key_that_is_not_in_hand_opens_after_one_reload() {
 }
 
 #[actix_web::test]
-async fn a_store_that_is_down_ends_no_session_and_revokes_nothing() {
+async fn a_sign_out_that_the_store_does_not_confirm_is_reported_and_its_refresh_token_revoked() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
-    fixture.store.script([WriteOutcome::Failed]);
+    fixture.store.script([WriteOutcome::Failed, WriteOutcome::Failed, WriteOutcome::Failed]);
 
     let refused = fixture.sessions.sign_out(&ticket, &fixture.party, START).await;
 
     assert!(matches!(refused, Err(StoreError::Unavailable(_))));
     assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_some());
-    assert_eq!(fixture.revoked(), Vec::<String>::new());
+    fixture.sessions.drain().await;
+    assert_eq!(fixture.revoked(), ["refresh-1"]);
 }
 
 #[actix_web::test]

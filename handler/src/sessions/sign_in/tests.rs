@@ -7,8 +7,8 @@ use url::Url;
 
 use super::*;
 use crate::oidc::LoginHints;
-use crate::testing::scripted_provider::Reply;
 use crate::sessions::{IndexKey, Sessions};
+use crate::testing::scripted_provider::Reply;
 use crate::testing::{Fixture, WriteOutcome};
 
 /// What a browser brings back: the response's query, and the sealed login's content as it is stored.
@@ -203,7 +203,7 @@ async fn a_session_that_was_signed_out_is_over_for_its_callback_too() {
     let fixture = Fixture::new();
     let (state, pending) = begun(&fixture).await;
     let ticket = deliver(&fixture, "code", &state, &pending).await.unwrap();
-    fixture.sessions.records().end(&ticket, fixture.now()).await.unwrap();
+    fixture.sessions.records().end(&ticket, fixture.now()).await.1.unwrap();
 
     let again = deliver(&fixture, "code", &state, &pending).await;
 
