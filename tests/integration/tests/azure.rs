@@ -383,7 +383,7 @@ fn a_token_of_the_gateways_identity_lets_a_request_in_and_nothing_else_does() {
 
         assert_eq!(code(&answer), (expected.0, expected.1.map(str::to_owned)), "{headers:?}");
     }
-    for rule in ["the token is for another client", "the token is from another issuer", "the token has expired"] {
+    for rule in ["the token is for another audience", "the token is from another issuer", "the token has expired"] {
         wait_until(&format!("the log says: {rule}"), || handler.output().text().contains(rule));
     }
     assert_eq!(browser.fetch("/oauth/health/live").status, 200);

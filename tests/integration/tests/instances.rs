@@ -5,8 +5,9 @@
 use std::sync::mpsc;
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
-use serde_json::json;
-use support::{Answer, Browser, Handler, Provider, Reuse, TokenAnswer, Upstream, read_answer, wait_until};
+use support::{
+    Answer, Browser, Handler, Provider, Reuse, TokenAnswer, Upstream, read_answer, wait_for_lapse, wait_until,
+};
 
 /// 32 bytes each, the same for every instance.
 const COOKIE_KEYS: &str = "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -40,17 +41,11 @@ impl Scene {
     fn lapsed(reuse: Reuse) -> Self {
         let mut scene = Self::start(4, &[("SESSION_CACHE_TTL", "0s")]);
         scene.provider.set_reuse(reuse);
-        scene.provider.set_expires_in(0);
+        scene.provider.set_expires_in(1);
         assert_eq!(refresh(&mut scene.browsers[0]).status, 200);
         scene.provider.set_expires_in(3600);
+        wait_for_lapse();
         scene
-    }
-
-    /// The lease that a dead instance holds is over, as it would be in a minute.
-    fn lease_lapses(&self) {
-        for id in self.cosmos.control.created() {
-            self.cosmos.control.set(&id, "/lease/lapses_at", json!(0));
-        }
     }
 }
 
@@ -88,21 +83,27 @@ enum Death {
 #[test]
 fn an_instance_that_dies_in_its_refresh_costs_no_more_than_the_provider_makes_it_cost() {
     for death in [Death::AfterTheClaim, Death::DuringTheCall, Death::BeforeTheWrite, Death::AfterTheWrite] {
-        for reuse in [Reuse::EndsTheGrant, Reuse::HasGrace, Reuse::IsAllowed] {
-            let mut scene = Scene::lapsed(reuse);
-            let before = scene.provider.refreshes();
-            die(&mut scene, death);
-            scene.lease_lapses();
-
-            let answer = scene.browsers[1].fetch("/page");
-
-            let calls = scene.provider.refreshes() - before;
-            let is_token_lost = matches!(death, Death::DuringTheCall | Death::BeforeTheWrite);
-            let expected = if is_token_lost && reuse == Reuse::EndsTheGrant { 401 } else { 200 };
-            assert_eq!(answer.status, expected, "{death:?} {reuse:?}");
-            assert_eq!(calls, if is_token_lost { 2 } else { 1 }, "{death:?} {reuse:?}");
-        }
+        // Each waits for the life of a lease: side by side.
+        std::thread::scope(|scope| {
+            for reuse in [Reuse::EndsTheGrant, Reuse::HasGrace, Reuse::IsAllowed] {
+                scope.spawn(move || survive(death, reuse));
+            }
+        });
     }
+}
+
+fn survive(death: Death, reuse: Reuse) {
+    let mut scene = Scene::lapsed(reuse);
+    let before = scene.provider.refreshes();
+    die(&mut scene, death);
+
+    let answer = scene.browsers[1].fetch("/page");
+
+    let calls = scene.provider.refreshes() - before;
+    let is_token_lost = matches!(death, Death::DuringTheCall | Death::BeforeTheWrite);
+    let expected = if is_token_lost && reuse == Reuse::EndsTheGrant { 401 } else { 200 };
+    assert_eq!(answer.status, expected, "{death:?} {reuse:?}");
+    assert_eq!(calls, if is_token_lost { 2 } else { 1 }, "{death:?} {reuse:?}");
 }
 
 fn die(scene: &mut Scene, death: Death) {
@@ -285,4 +286,23 @@ fn the_store_is_asked_as_often_as_the_documentation_says() {
     assert_eq!(refused, [0, 0, 0]);
     assert_eq!(signed_in, [3, 1, 2]);
     assert_eq!(signed_out, [1, 0, 1]);
+}
+
+#[test]
+fn an_instance_that_is_asked_to_end_writes_the_token_that_its_refresh_brings() {
+    let mut scene = Scene::lapsed(Reuse::EndsTheGrant);
+    let before = scene.provider.refreshes();
+    let (release, held) = mpsc::channel();
+    scene.provider.script(TokenAnswer::Held(held));
+    let hung_up = scene.browsers[0].begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    drop(hung_up);
+
+    scene.instances[0].terminate();
+    wait_until("it stops", || scene.instances[0].output().text().contains("stopping"));
+    release.send(()).unwrap();
+
+    assert_eq!(scene.instances[0].wait(), Some(0));
+    assert_eq!(scene.browsers[1].fetch("/page").status, 200);
+    assert_eq!(scene.provider.refreshes(), before + 1);
 }

@@ -4,7 +4,7 @@
 
 use std::sync::mpsc;
 
-use support::{Answer, Browser, Handler, Provider, TokenAnswer, Upstream, read_answer, wait_until};
+use support::{Answer, Browser, Handler, Provider, TokenAnswer, Upstream, read_answer, wait_for_lapse, wait_until};
 
 struct Scene {
     provider: Provider,
@@ -21,10 +21,11 @@ fn lapsed() -> Scene {
     let mut browser = Browser::new(&handler.origin);
     provider.set_expires_in(3600);
     browser.sign_in("/", &provider);
-    // The token of the sign-in would last; one that lapses at once takes its place.
-    provider.set_expires_in(0);
+    // The token of the sign-in would last; one that lapses soon takes its place.
+    provider.set_expires_in(1);
     assert_eq!(refresh(&mut browser).status, 200);
     provider.set_expires_in(3600);
+    wait_for_lapse();
     Scene { provider, upstream, handler, browser }
 }
 
@@ -117,7 +118,7 @@ fn a_provider_in_trouble_gets_a_rest_and_nobody_is_signed_out() {
         TokenAnswer::Raw(429, "retry-after: 7\r\n", ""),
         TokenAnswer::Raw(502, "content-type: text/html\r\n", "<html>bad gateway</html>"),
         TokenAnswer::Raw(200, "content-type: text/html\r\n", "<html>maintenance</html>"),
-        TokenAnswer::Raw(401, "", r#"{"error":"invalid_client"}"#),
+        TokenAnswer::Raw(403, "", "<html>blocked by a firewall</html>"),
         TokenAnswer::Reset,
     ];
     for trouble in troubles {
@@ -182,4 +183,36 @@ fn a_forced_refresh_tells_how_it_ended() {
 
     assert_eq!((unavailable.status, unavailable.json()["code"].as_str()), (503, Some("refresh_unavailable")));
     assert_eq!((ended.status, ended.json()["code"].as_str()), (401, Some("session_required")));
+}
+
+#[test]
+fn a_refused_client_is_reported_at_error_and_leads_people_to_sign_in() {
+    let mut scene = lapsed();
+    let before = scene.provider.refreshes();
+    scene.provider.script(TokenAnswer::Raw(401, "", r#"{"error":"invalid_client"}"#));
+
+    let script = scene.browser.fetch("/page");
+    let navigation = scene.browser.navigate("/page");
+
+    assert_eq!((script.status, script.json()["code"].as_str()), (401, Some("session_required")));
+    assert!(script.json()["login_url"].as_str().unwrap().starts_with("/oauth/signin"));
+    assert_eq!(navigation.status, 302);
+    assert_eq!(scene.provider.refreshes(), before + 1, "the provider is left alone for a while");
+    wait_until("the log says so", || {
+        let log = scene.handler.output().text();
+        log.lines().any(|line| line.contains("ERROR") && line.contains("client_refused"))
+    });
+}
+
+#[test]
+fn a_lifetime_of_zero_makes_no_storm_of_refreshes() {
+    let mut scene = lapsed();
+    scene.provider.set_expires_in(0);
+    let before = scene.provider.refreshes();
+
+    for _ in 0..20 {
+        assert_eq!(scene.browser.fetch("/page").status, 200);
+    }
+
+    assert_eq!(scene.provider.refreshes(), before + 1);
 }

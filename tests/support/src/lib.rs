@@ -18,7 +18,7 @@ pub use provider::{Provider, Reuse, TokenAnswer};
 pub use telemetry::{Metric, Span, TelemetryReceiver};
 pub use upstream::{Received, Upstream};
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long anything may take here before it is a failure.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -34,4 +34,10 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// Waits until an access token with `expires_in: 1` that was issued before has lapsed: lifetimes count whole seconds.
+pub fn wait_for_lapse() {
+    let lapse = SystemTime::now() + Duration::from_secs(1);
+    wait_until("the access token lapses", || SystemTime::now() > lapse);
 }
