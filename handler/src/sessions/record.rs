@@ -121,6 +121,12 @@ impl SessionRecord {
         self.generation > 0
     }
 
+    /// True once the Provider has refused to renew the access token of this generation, until it gives another.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Refused)
+    }
+
     /// True for a tombstone.
     #[must_use]
     pub fn is_ended(&self) -> bool {
