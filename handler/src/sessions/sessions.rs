@@ -38,9 +38,9 @@ pub struct SessionsSettings {
     pub clock: Arc<dyn Clock>,
     /// Idle and absolute limit.
     pub lifetime: SessionLifetime,
-    /// How long a record that was read is served from the cache.
+    /// Time for which a record that was read is served from the cache.
     pub cache_ttl: Duration,
-    /// How long before its expiry an access token is refreshed.
+    /// Time before its expiry at which an access token is refreshed.
     pub refresh_before: RefreshBefore,
     /// Claims and tokens that become headers.
     pub header_needs: HeaderNeeds,
@@ -69,7 +69,7 @@ struct Shared {
 pub struct LiveSession {
     /// Tokens and claims that the request needs.
     pub part: RequestPart,
-    /// Whether its access token can be used as it is.
+    /// State of its access token.
     pub freshness: Freshness,
     /// When the access token lapses, if the Provider said so.
     pub access_token_expires_at: Option<Timestamp>,
