@@ -1,7 +1,6 @@
 //! What the endpoints work with: one per worker, over what all workers share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -39,8 +38,6 @@ pub struct SharedState {
     pub login_cookies: LoginCookies,
     /// The sessions.
     pub sessions: Sessions,
-    /// The age at which a cached record is read again (`SESSION_CACHE_TTL`).
-    pub session_cache_ttl: Duration,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
     keys: Arc<dyn KeySource>,
@@ -102,7 +99,6 @@ impl SharedState {
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),
             sessions,
-            session_cache_ttl: configuration.session_cache_ttl,
             is_under_functions_host,
             keys,
             clock,

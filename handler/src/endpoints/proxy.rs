@@ -1,8 +1,6 @@
 //! Everything else: a request with a live session goes on to its Upstream, with the person's token.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -13,9 +11,8 @@ use tracing::Instrument as _;
 
 use super::request::Request;
 use super::slide::slide;
-use crate::clock::{Clock as _, SystemClock};
 use crate::proxy::{Access, ForwardRequest, Route, Streams, identity_headers};
-use crate::sessions::{SessionTicket, Sessions};
+use crate::sessions::SessionTicket;
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
 use crate::web::{Error, check_csrf};
@@ -65,36 +62,16 @@ struct Authenticated {
     until: Option<LocalBoxFuture<'static, ()>>,
 }
 
-/// Completes when the session has ended, and logs that the exchange is cut. Does nothing before it is polled.
+/// Completes when the session has ended, and logs that the exchange is cut. Does nothing before it is polled, and holds
+/// no secret of the session.
 fn until_session_ends(ticket: &SessionTicket, route: &Route, state: &AppState) -> LocalBoxFuture<'static, ()> {
-    let ended = session_end(&state.sessions, ticket, state.session_cache_ttl);
+    let ended = state.sessions.ended(ticket);
     let upstream = Arc::clone(route.upstream());
-    let ticket = ticket.clone();
     Box::pin(async move {
-        ended.await;
-        let session_key = ticket.sid.key();
+        let session_key = ended.await;
         let (code, name) = ("session_ended", upstream.name());
-        tracing::debug!(code, session.key = session_key.as_str(), upstream.name = name, "a stream was cut");
+        tracing::debug!(code, session.key = session_key.as_str(), upstream.name = name, "stream cut");
     })
-}
-
-/// Completes at the session's absolute end, or within `cache_ttl` (at least a second) of its sign-out.
-///
-/// Idle time ends no stream: a long download has no other requests. A store that is down ends none either.
-fn session_end(sessions: &Sessions, ticket: &SessionTicket, cache_ttl: Duration) -> impl Future<Output = ()> + 'static {
-    let sessions = sessions.clone();
-    let ticket = ticket.clone();
-    async move {
-        loop {
-            let remaining = ticket.expires_at.since(SystemClock.now());
-            tokio::time::sleep(cache_ttl.max(Duration::from_secs(1)).min(remaining)).await;
-            let now = SystemClock.now();
-            let seen_now = SessionTicket { last_seen: now, ..ticket.clone() };
-            if now >= ticket.expires_at || matches!(sessions.load(&seen_now, now).await, Ok(None)) {
-                return;
-            }
-        }
-    }
 }
 
 async fn forward(

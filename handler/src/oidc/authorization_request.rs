@@ -5,7 +5,7 @@ use url::Url;
 use super::{PendingLogin, ProviderMetadata, pkce};
 use crate::clock::Timestamp;
 
-/// How the Provider brings the code back.
+/// The way of the code back to us (`response_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseMode {
     /// In the query of a `GET` (the default).
@@ -14,16 +14,16 @@ pub enum ResponseMode {
     FormPost,
 }
 
-/// What the Provider knows us by.
+/// Our registration at the Provider.
 #[derive(Clone, Debug)]
 pub struct ClientRegistration {
     /// Our identifier at the Provider.
     pub client_id: String,
     /// The callback's URL, exactly as registered.
     pub redirect_uri: String,
-    /// What we ask for; `openid` is always among it.
+    /// The requested scopes, always with `openid`.
     pub scopes: Vec<String>,
-    /// How the answer comes back.
+    /// The way of the response.
     pub response_mode: ResponseMode,
 }
 
@@ -80,7 +80,7 @@ impl AuthorizationRequest {
         (Self(url), pending)
     }
 
-    /// Where to send the browser.
+    /// The URL for the browser.
     #[must_use]
     pub fn url(&self) -> &str {
         self.0.as_str()

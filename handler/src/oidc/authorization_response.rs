@@ -18,7 +18,7 @@ enum Outcome {
     Error(String),
 }
 
-/// Which rule a response breaks.
+/// The rule that a response breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizationResponseError {
     /// RFC 6749 3.1: parameters must not be repeated.
@@ -85,7 +85,7 @@ impl AuthorizationResponse {
         Ok(Self { state, iss: once("iss")?, outcome })
     }
 
-    /// Which pending login it claims to answer.
+    /// The `state`, which names the pending login.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.state
@@ -100,10 +100,10 @@ impl AuthorizationResponse {
         }
     }
 
-    /// The code to exchange, if this answers `pending` and comes from our Provider.
+    /// The code to exchange, if this belongs to `pending` and comes from our Provider.
     ///
     /// # Errors
-    /// When it answers another sign-in, came too late, names another issuer, or is a refusal.
+    /// When it belongs to another sign-in, came too late, names another issuer, or is a refusal.
     pub fn check(
         self,
         pending: &PendingLogin,

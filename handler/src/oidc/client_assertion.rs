@@ -13,7 +13,7 @@ use super::pkce::base64url;
 use crate::clock::Timestamp;
 use crate::random;
 
-/// How long an assertion is good; the request that carries it follows at once.
+/// Seconds until an assertion expires; the request that carries it follows at once.
 const LIFETIME: i64 = 120;
 
 /// States who we are. One of the traits chosen at start-up.
@@ -33,7 +33,7 @@ pub trait ClientAssertion: Send + Sync {
 #[error("there is no client assertion")]
 pub struct ClientAssertionError(#[source] pub Arc<dyn std::error::Error + Send + Sync>);
 
-/// What an assertion says, encoded, to be signed (RFC 7515 5.1): header and payload of RFC 7523 3.
+/// The signing input of an assertion (RFC 7515 5.1): header and payload of RFC 7523 3.
 #[must_use]
 pub fn assertion_to_sign(
     algorithm: Algorithm,
@@ -75,7 +75,7 @@ impl PrivateKeyJwt {
         let rsa = EncodingKey::from_rsa_pem(pem.as_bytes()).map(|key| (key, Algorithm::RS256));
         let ec = || EncodingKey::from_ec_pem(pem.as_bytes()).map(|key| (key, Algorithm::ES256));
         let (key, algorithm) = rsa.or_else(|_| ec()).map_err(|_| PrivateKeyError)?;
-        // Whether the key fits its algorithm shows when it signs.
+        // A key that doesn't fit its algorithm fails only when it signs.
         crypto::sign(b"", &key, algorithm).map_err(|_| PrivateKeyError)?;
         Ok(Self { key, algorithm, key_id })
     }

@@ -1,6 +1,6 @@
-//! How we prove to the Provider's endpoints who we are (OIDC Core 9, RFC 6749 2.3.1).
+//! Client authentication at the Provider's endpoints (OIDC Core 9, RFC 6749 2.3.1).
 //!
-//! The one place of it: the code exchange, refreshes and revocations all send what this says.
+//! The only place of it: code exchanges, refreshes and revocations all use it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 /// RFC 7523 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The method, with the secret that it needs.
+/// The method with its secret.
 #[derive(Clone)]
 pub enum ClientAuthentication {
     /// HTTP Basic.
@@ -37,7 +37,7 @@ pub(super) struct AuthenticatedForm {
 }
 
 impl ClientAuthentication {
-    /// Encodes `form` and adds what the method asks for, for the Provider that has this token endpoint.
+    /// Encodes `form` with the method's parameters, for the Provider that has this token endpoint.
     pub(super) async fn authenticate(
         &self,
         form: &[(&str, &str)],

@@ -7,16 +7,16 @@ use url::Url;
 
 use crate::transport_security::is_https_or_loopback;
 
-/// What we read of `/.well-known/openid-configuration`; unknown members are ignored.
+/// The members of `/.well-known/openid-configuration` that we use; others are ignored.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ProviderMetadata {
     /// The issuer identifier, equal to the configured one.
     pub issuer: String,
-    /// Where the browser is sent.
+    /// The browser's way in.
     pub authorization_endpoint: Url,
-    /// Where codes and refresh tokens are exchanged.
+    /// Exchanges codes and refresh tokens.
     pub token_endpoint: Url,
-    /// Where the verification keys are.
+    /// The JWK Set.
     pub jwks_uri: Url,
     /// UserInfo, if there is one.
     pub userinfo_endpoint: Option<Url>,
@@ -65,7 +65,7 @@ impl ProviderMetadata {
             serde_json::from_slice(document).map_err(|error| DiscoveryError::Malformed(Arc::new(error)))?;
         if metadata.issuer != issuer {
             let printable = metadata.issuer.chars().filter(|letter| !letter.is_control());
-            return Err(DiscoveryError::Issuer { found: printable.take(LONGEST_ISSUER).collect() });
+            return Err(DiscoveryError::Issuer { found: printable.take(MAX_ISSUER_LENGTH).collect() });
         }
         let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_https_or_loopback));
         if let Some((endpoint, _)) = insecure {
@@ -87,7 +87,7 @@ impl ProviderMetadata {
 }
 
 /// So much of a stranger's text fits a log line.
-const LONGEST_ISSUER: usize = 200;
+const MAX_ISSUER_LENGTH: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,9 @@
 //! The Provider's `error` (RFC 6749 4.1.2.1 and 5.2), in a form that a log line and a page may hold.
 //!
-//! Whoever sends a browser to the callback chooses this text; a token endpoint may answer anything.
+//! Whoever sends a browser to the callback chooses this text; a token endpoint may send anything.
 
 /// No registered code is half as long.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 const UNRECOGNIZED: &str = "unrecognized_error";
 
 /// The code, if it looks like one, and otherwise [`UNRECOGNIZED`].
@@ -12,7 +12,7 @@ const UNRECOGNIZED: &str = "unrecognized_error";
 /// here, and with them no escaping is needed anywhere.
 pub(super) fn error_code(text: &str) -> String {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let is_code = (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_allowed);
+    let is_code = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed);
     if is_code { text.to_owned() } else { UNRECOGNIZED.to_owned() }
 }
 

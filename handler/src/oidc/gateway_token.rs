@@ -9,11 +9,11 @@ use crate::clock::Timestamp;
 /// Verifies the tokens of the identities that may speak for a gateway.
 #[derive(Clone, Debug)]
 pub struct GatewayTokenVerifier {
-    /// Who issues them.
+    /// The issuer.
     pub issuer: Issuer,
-    /// What they must be meant for (`aud`).
+    /// The audience that they must name (`aud`).
     pub audience: String,
-    /// Which identities may speak (`oid`).
+    /// The identities that may speak (`oid`).
     pub object_ids: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ pub enum GatewayTokenError {
 }
 
 impl GatewayTokenVerifier {
-    /// When a token that proves the gateway expires, or why it proves nothing.
+    /// The expiry of a token that proves the gateway.
     ///
     /// # Errors
     /// See [`GatewayTokenError`].

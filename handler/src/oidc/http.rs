@@ -33,6 +33,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// and well below the lease of a refresh.
 const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// The longest request, with its wait for a connection.
+pub(super) const MAX_SEND_TIME: Duration = Duration::from_secs(CONNECTION_WAIT.as_secs() + SEND_TIMEOUT.as_secs());
+
 /// A longer `Retry-After` is cut.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 

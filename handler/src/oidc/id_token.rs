@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 
 const MAX_SUBJECT_LENGTH: usize = 255;
 
-/// Which rule an ID token breaks.
+/// The rule that an ID token breaks.
 #[derive(Debug, thiserror::Error)]
 pub enum IdTokenError {
     /// A rule that logout and gateway tokens share.

@@ -8,7 +8,7 @@ use super::jwt::{JwtError, VerifiedJwt, verify_signature};
 use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
 
-/// An issuer, and what is known of it. Needs an actix system to run in.
+/// An issuer with its cached documents. Needs an actix system to run in.
 #[derive(Clone)]
 pub struct Issuer {
     name: Arc<str>,
@@ -42,7 +42,7 @@ impl Issuer {
     /// Fetches metadata and keys, unless they are here.
     ///
     /// # Errors
-    /// When they cannot be had.
+    /// See [`ProviderError`].
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.metadata(now).await?;
         self.keys(&metadata, now).await.map(drop)

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 const MEMBERS: [&str; 10] = ["kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y"];
 
 /// So many keys are tried for one token. A Provider has two or three; a set of hundreds must not cost a second.
-const MOST_CANDIDATES: usize = 16;
+const MAX_CANDIDATES: usize = 16;
 
 /// The keys of one JWKS document that can verify an ID token.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl VerificationKeys {
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<DecodingKey>, JwksError> {
         let is_named = |key: &&Jwk| kid.is_none() || key.common.key_id.as_deref() == kid;
         let fitting = self.0.iter().filter(is_named).filter(|key| can_verify(key, algorithm));
-        let keys: Vec<_> = fitting.filter_map(|key| DecodingKey::from_jwk(key).ok()).take(MOST_CANDIDATES).collect();
+        let keys: Vec<_> = fitting.filter_map(|key| DecodingKey::from_jwk(key).ok()).take(MAX_CANDIDATES).collect();
         if keys.is_empty() { Err(JwksError::UnknownKey) } else { Ok(keys) }
     }
 }
@@ -154,7 +154,7 @@ mod tests {
     fn a_set_of_hundreds_is_not_tried_to_its_end() {
         let keys = Value::Array(vec![rsa(json!({})); 300]);
 
-        assert_eq!(count(&keys, None, Algorithm::RS256), MOST_CANDIDATES);
+        assert_eq!(count(&keys, None, Algorithm::RS256), MAX_CANDIDATES);
     }
 
     #[test]

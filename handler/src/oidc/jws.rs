@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// No ID token is longer; anything that is costs no decoding. A person in two hundred groups needs 16 KiB.
-const LONGEST: usize = 64 * 1024;
+const MAX_LENGTH: usize = 64 * 1024;
 
 /// A token that was taken apart and not yet believed.
 pub(super) struct Jws<'a> {
@@ -24,7 +24,7 @@ pub(super) struct Jws<'a> {
 
 impl<'a> Jws<'a> {
     pub(super) fn parse(token: &'a str) -> Option<Self> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_LENGTH {
             return None;
         }
         let (signed, signature) = token.rsplit_once('.')?;
@@ -111,7 +111,7 @@ mod tests {
             token("[]", "{}"),
             token("{} {}", "{}"),
             token(r#"{"alg":"RS256","alg":"none"}"#, "{}"),
-            token(&format!(r#"{{"x":"{}"}}"#, "a".repeat(LONGEST)), "{}"),
+            token(&format!(r#"{{"x":"{}"}}"#, "a".repeat(MAX_LENGTH)), "{}"),
             token(&"[".repeat(20_000), "{}"),
         ];
         for text in table {

@@ -24,10 +24,10 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
-/// How far the Provider's clock may be from ours.
+/// The tolerated difference between the Provider's clock and ours.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// Which rule a signed token of any kind breaks.
+/// The rule that a signed token of any kind breaks.
 #[derive(Debug, thiserror::Error)]
 pub enum JwtError {
     /// Not a signed token of the expected `typ`, or its payload is no JSON object.

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 
 /// An ID token with hundreds of groups makes a URL that no server on the way accepts. It is a hint; `client_id` and
 /// the redirect URI say enough without it, and the Provider then asks the person.
-const LONGEST_HINT: usize = 6 * 1024;
+const MAX_HINT_LENGTH: usize = 6 * 1024;
 
 /// A URL at the Provider. It holds an ID token, so it prints nothing.
 pub struct LogoutRequest(Url);
@@ -25,7 +25,7 @@ impl LogoutRequest {
         let mut url = endpoint.clone();
         {
             let mut query = url.query_pairs_mut(); // the endpoint's own query is kept
-            if let Some(hint) = id_token_hint.filter(|hint| hint.len() <= LONGEST_HINT) {
+            if let Some(hint) = id_token_hint.filter(|hint| hint.len() <= MAX_HINT_LENGTH) {
                 query.append_pair("id_token_hint", hint);
             }
             query.append_pair("client_id", client_id);
@@ -37,7 +37,7 @@ impl LogoutRequest {
         Self(url)
     }
 
-    /// Where to send the browser.
+    /// The URL for the browser.
     #[must_use]
     pub fn url(&self) -> &str {
         self.0.as_str()
@@ -51,8 +51,8 @@ impl fmt::Debug for LogoutRequest {
 }
 
 impl RelyingParty {
-    /// Where to send a browser so that the Provider signs it out too, or `None` when the Provider has no such
-    /// endpoint or does not say: a sign-out here never waits for one there.
+    /// The request that signs a browser out at the Provider too. `None` when the Provider has no such endpoint, or its
+    /// metadata cannot be had: a sign-out here never waits for one there.
     pub async fn logout_request(
         &self,
         id_token_hint: Option<&str>,
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_hint_that_no_url_could_hold_is_left_out() {
-        let given = pairs(Some(&"e".repeat(LONGEST_HINT + 1)), None);
+        let given = pairs(Some(&"e".repeat(MAX_HINT_LENGTH + 1)), None);
 
         let rest = [("tenant", "a"), ("client_id", "client"), ("post_logout_redirect_uri", "https://app.example/out")];
         assert_eq!(given, expected(&rest));

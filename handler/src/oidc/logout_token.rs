@@ -11,10 +11,10 @@ use crate::clock::Timestamp;
 /// The event that a logout token tells of.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// How old a logout token may be: a Provider sends it at once, and tries again for a while.
-const OLDEST: Duration = Duration::from_secs(600);
+/// The age until which a logout token is accepted: a Provider sends it at once and retries for a while.
+const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Which rule a logout token breaks.
+/// The rule that a logout token breaks.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutTokenError {
     /// A rule that ID and gateway tokens share.
@@ -37,7 +37,7 @@ pub enum LogoutTokenError {
     Unavailable(#[from] ProviderError),
 }
 
-/// Whose sessions end.
+/// A verified logout token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogoutToken {
     /// The sign-in at the Provider.
@@ -46,7 +46,7 @@ pub struct LogoutToken {
     pub sub: Option<String>,
     /// Names this token; it is good once.
     pub jti: String,
-    /// When it needn't be remembered any more.
+    /// The end of the time in which a replay must be recognised.
     pub expires_at: Timestamp,
 }
 
@@ -69,7 +69,7 @@ impl RelyingParty {
         jwt::check_audience(claims, &settings.registration.client_id)?;
         jwt::check_times(claims, now)?;
         let issued_at = numeric_date(claims, "iat").unwrap_or(now);
-        if now > issued_at.plus(OLDEST) {
+        if now > issued_at.plus(MAX_AGE) {
             return Err(JwtError::Expired.into()); // 2.6: an old token is a replayed one
         }
         let (sid, sub) = (named(claims, "sid"), named(claims, "sub"));
@@ -84,7 +84,7 @@ impl RelyingParty {
             return Err(LogoutTokenError::Nonce); // 7
         }
         let jti = named(claims, "jti").ok_or(LogoutTokenError::Identifier)?;
-        Ok(LogoutToken { sid, sub, jti, expires_at: issued_at.plus(OLDEST + OLDEST) })
+        Ok(LogoutToken { sid, sub, jti, expires_at: issued_at.plus(MAX_AGE + MAX_AGE) })
     }
 }
 

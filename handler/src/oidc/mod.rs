@@ -54,7 +54,7 @@ pub use pending_login::PendingLogin;
 pub use person_claims::PersonClaims;
 pub use provider_cache::ProviderCache;
 pub use provider_error::ProviderError;
-pub use refresh::{CompletedRefresh, RefreshError};
+pub use refresh::{CompletedRefresh, MAX_REFRESH_TIME, RefreshError};
 pub use relying_party::{CompletedLogin, RelyingParty, RelyingPartySettings};
 pub use token_error::TokenError;
 pub use token_response::{AccessToken, RefreshToken, TokenResponse, TokenResponseError};

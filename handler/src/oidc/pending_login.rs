@@ -1,4 +1,4 @@
-//! What must be remembered from the authorization request until its response.
+//! The state of a sign-in between the authorization request and its response.
 //!
 //! It travels sealed in the browser, so that strangers who never come back cost the store nothing.
 
@@ -27,7 +27,7 @@ pub struct PendingLogin {
 }
 
 impl PendingLogin {
-    /// How long a person may take at the Provider.
+    /// The time that a person may take at the Provider.
     pub const LIFETIME: Duration = Duration::from_secs(600);
 
     pub(super) fn begin(return_url: &str, max_age: Option<u64>, now: Timestamp) -> Self {
@@ -48,13 +48,13 @@ impl PendingLogin {
         bool::from(self.state.as_bytes().ct_eq(state.as_bytes()))
     }
 
-    /// Where the person was going.
+    /// The URL that the sign-in returns to.
     #[must_use]
     pub fn return_url(&self) -> &str {
         &self.return_url
     }
 
-    /// When it began.
+    /// The time of the authorization request.
     #[must_use]
     pub fn issued_at(&self) -> Timestamp {
         self.issued_at
@@ -72,7 +72,7 @@ impl PendingLogin {
         &self.code_verifier
     }
 
-    /// 32 random bytes of this sign-in alone: whatever follows from it can follow from them.
+    /// 32 random bytes of this sign-in alone, from which its session's identifier and secret are derived.
     #[must_use]
     pub fn session_seed(&self) -> &[u8; 32] {
         &self.session_seed

@@ -8,17 +8,17 @@ use std::time::Duration;
 use super::{ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
 
-/// How long a document is taken as it is: Providers announce a change longer before.
+/// The age at which a document is fetched anew: Providers announce a change longer before.
 const FRESH: Duration = Duration::from_secs(3600);
 
-/// How long the last good document serves a Provider that is down. A key that was withdrawn lives no longer here.
+/// The age until which the last good document serves while the Provider is down, also for a withdrawn key.
 const USABLE: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause after a failed fetch while no document can be used.
-const PAUSE: Duration = Duration::from_secs(5);
+const FETCH_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The same while the last good document serves, and between two fetches for an unknown key.
-const LONG_PAUSE: Duration = Duration::from_secs(60);
+const REFETCH_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Metadata and keys, shared by all workers.
 #[derive(Debug, Default)]
@@ -53,9 +53,9 @@ impl<T> Cached<T> {
     /// The document, or the failure of a moment ago, while no fetch is due.
     pub(super) fn cached(&self, now: Timestamp) -> Option<Result<Arc<T>, ProviderError>> {
         let state = self.state();
-        let pause = if state.usable(now).is_some() { LONG_PAUSE } else { PAUSE };
+        let backoff = if state.usable(now).is_some() { REFETCH_BACKOFF } else { FETCH_BACKOFF };
         let is_fresh = state.document.as_ref().is_some_and(|(_, fetched_at)| is_within(FRESH, *fetched_at, now));
-        let has_just_failed = state.failure.as_ref().is_some_and(|(_, failed_at)| is_within(pause, *failed_at, now));
+        let has_just_failed = state.failure.as_ref().is_some_and(|(_, failed_at)| is_within(backoff, *failed_at, now));
         (is_fresh || has_just_failed).then(|| state.outcome(now))
     }
 
@@ -98,7 +98,7 @@ impl<T> Cached<T> {
             if let Some((document, _)) = newer {
                 return Some(Arc::clone(document));
             }
-            if state.refetched_at.is_some_and(|refetched_at| is_within(LONG_PAUSE, refetched_at, now)) {
+            if state.refetched_at.is_some_and(|refetched_at| is_within(REFETCH_BACKOFF, refetched_at, now)) {
                 return None;
             }
             state.refetched_at = Some(now);

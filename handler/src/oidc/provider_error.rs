@@ -31,6 +31,9 @@ pub enum ProviderError {
     /// We can't say who we are; nothing was sent.
     #[error(transparent)]
     Assertion(#[from] ClientAssertionError),
+    /// The caller withdrew the request at the last moment; nothing was sent.
+    #[error("the request was withheld")]
+    Withheld,
     /// The configuration asks for an endpoint that the Provider does not have.
     #[error("the provider has no {0}")]
     EndpointMissing(&'static str),
@@ -50,6 +53,7 @@ impl ProviderError {
             | Self::Metadata(_)
             | Self::Keys(_)
             | Self::Assertion(_)
+            | Self::Withheld
             | Self::EndpointMissing(_) => false,
         }
     }

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
+use super::http::MAX_SEND_TIME;
 use super::jwt::verify_signature;
 use super::token_request_error::TokenRequestError;
 use super::userinfo::request_userinfo;
@@ -13,7 +16,15 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// What a refresh yields.
+/// The longest refresh, without the client assertion: metadata, the token endpoint, and its claims.
+pub const MAX_REFRESH_TIME: Duration =
+    Duration::from_secs(MAX_SEND_TIME.as_secs() + MAX_SEND_TIME.as_secs() + CLAIMS_TIMEOUT.as_secs());
+
+/// The wait for keys and UserInfo once the token endpoint has responded. The rotated token is not stored yet, and the
+/// known claims do for now.
+const CLAIMS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The result of a refresh.
 #[derive(Debug)]
 pub struct CompletedRefresh {
     /// The tokens; only the access token is sure to be among them. An ID token here has been verified.
@@ -49,7 +60,7 @@ pub enum RefreshError {
     /// The response breaks a rule: the session is over.
     #[error("the provider's response to a refresh breaks a rule ({code})")]
     Invalid {
-        /// Which rule.
+        /// The rule's stable name.
         code: &'static str,
         /// The token to revoke: the new one, or the old one if there is none.
         refresh_token: Option<RefreshToken>,
@@ -82,7 +93,8 @@ impl RefreshError {
 }
 
 impl RelyingParty {
-    /// Exchanges a refresh token of the person that `known` describes.
+    /// Exchanges a refresh token of the person that `known` describes. `may_send` is asked just before the token is
+    /// sent, after everything that may have taken time.
     ///
     /// # Errors
     /// See [`RefreshError`].
@@ -90,12 +102,14 @@ impl RelyingParty {
         &self,
         refresh_token: &RefreshToken,
         known: &PersonClaims,
+        may_send: &dyn Fn() -> bool,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
-        let metadata = self.issuer.metadata(now).await.map_err(|error| unavailable(error, None))?;
+        let unsent = |source| RefreshError::Unavailable { is_ambiguous: false, retry_after: None, source };
+        let metadata = self.issuer.metadata(now).await.map_err(unsent)?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let mut tokens = self
-            .request_tokens(&self.connections.refresh, &form, &metadata, now)
+            .request_tokens(&self.connections.refresh, &form, may_send, &metadata, now)
             .await
             .map_err(|error| failure(error, refresh_token))?;
 
@@ -117,8 +131,10 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<PersonClaims, &'static str> {
+        let deadline = Instant::now() + CLAIMS_TIMEOUT;
         let mut claims = known.clone();
-        match self.verify_refreshed(tokens, known, metadata, now).await {
+        let verified = timeout_at(deadline, self.verify_refreshed(tokens, known, metadata, now)).await;
+        match verified.unwrap_or(Ok(None)) {
             Ok(Some(newer)) => claims.renew_id_token(newer),
             Ok(None) => tokens.id_token = None,
             Err(error) => return Err(error.code()),
@@ -127,7 +143,9 @@ impl RelyingParty {
             claims.replace_userinfo(Claims::default()); // from an earlier setting: nothing would renew them
             return Ok(claims);
         }
-        match request_userinfo(&self.connections.refresh, known.subject(), &tokens.access_token, metadata).await {
+        let userinfo = request_userinfo(&self.connections.refresh, known.subject(), &tokens.access_token, metadata);
+        let late = |_| Err(UserInfoError::Unavailable(ProviderError::NoResponse));
+        match timeout_at(deadline, userinfo).await.unwrap_or_else(late) {
             Ok(userinfo) => claims.replace_userinfo(userinfo),
             Err(error @ UserInfoError::Subject) => return Err(error.code()),
             // Until UserInfo responds again its earlier claims stand, and the access token is good.
@@ -136,7 +154,7 @@ impl RelyingParty {
         Ok(claims)
     }
 
-    /// The claims of the newer ID token. `None` if there is none, which OIDC Core 12.2 allows, or if the keys to judge
+    /// The claims of the newer ID token. `None` if there is none, which OIDC Core 12.2 allows, or if the keys to verify
     /// it cannot be had: the refresh token is spent by now, so the session goes on as if none had come.
     async fn verify_refreshed(
         &self,

@@ -15,20 +15,20 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// What a relying party must be told.
+/// The settings of a relying party.
 #[derive(Clone, Debug)]
 pub struct RelyingPartySettings {
     /// The issuer, exactly as it names itself.
     pub issuer: String,
-    /// What the Provider knows us by.
+    /// Our registration at the Provider.
     pub registration: ClientRegistration,
-    /// How we prove it.
+    /// Our client authentication.
     pub authentication: ClientAuthentication,
     /// True if UserInfo is asked at sign-in and after a refresh.
     pub userinfo: bool,
 }
 
-/// A worker's view of the Provider; what it learns of it is shared by all workers. Needs an actix system to run in.
+/// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
 #[derive(Clone)]
 pub struct RelyingParty {
     settings: Arc<RelyingPartySettings>,
@@ -46,7 +46,7 @@ pub(super) struct Connections {
     pub(super) revocation: Http,
 }
 
-/// What a finished sign-in yields.
+/// The result of a sign-in.
 #[derive(Debug)]
 pub struct CompletedLogin {
     /// The tokens.
@@ -148,7 +148,7 @@ impl RelyingParty {
             ("redirect_uri", &self.settings.registration.redirect_uri),
             ("code_verifier", pending.code_verifier()),
         ];
-        Ok(self.request_tokens(&self.connections.sign_in, &form, metadata, now).await?)
+        Ok(self.request_tokens(&self.connections.sign_in, &form, &|| true, metadata, now).await?)
     }
 
     async fn verify(

@@ -13,7 +13,8 @@ impl RelyingParty {
         let metadata = self.issuer.metadata(now).await?;
         let Some(endpoint) = &metadata.revocation_endpoint else { return Ok(()) };
         let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        let response = self.post(&self.connections.revocation, endpoint, &form, &metadata, now).await?;
+        let form = self.authenticate(&form, &metadata, now).await?;
+        let response = self.connections.revocation.post(endpoint.as_str(), form).await?;
         match response.status {
             // RFC 7009 2.2: 200 for a token that was not known, too. Some say it with 204.
             200 | 204 => Ok(()),

@@ -45,7 +45,7 @@ impl TokenError {
         let Body { error } = serde_json::from_slice(body).ok()?;
         let error = error_code(&error);
         Some(match error.as_str() {
-            // The last three are OIDC Core 3.1.2.6's; some Providers answer them to a refresh. They all say that
+            // The last three are OIDC Core 3.1.2.6's; some Providers send them at a refresh. They all say that
             // nothing but a sign-in helps.
             "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => Self::Grant { error },
             "invalid_client" | "unauthorized_client" => Self::Client { error },

@@ -1,36 +1,38 @@
 //! The token request (RFC 6749 4.1.3 and 6): a form to the token endpoint, and the meaning of its response.
 
-use url::Url;
-
+use super::client_authentication::AuthenticatedForm;
 use super::http::{Http, Response};
 use super::token_request_error::TokenRequestError;
 use super::{ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings, TokenError, TokenResponse};
 use crate::clock::Timestamp;
 
 impl RelyingParty {
+    /// Posts a token request, unless `may_send` says no at the last moment: an assertion may have taken seconds.
     pub(super) async fn request_tokens(
         &self,
         http: &Http,
         form: &[(&str, &str)],
+        may_send: &dyn Fn() -> bool,
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenRequestError> {
-        let response = self.post(http, &metadata.token_endpoint, form, metadata, now).await?;
+        let form = self.authenticate(form, metadata, now).await?;
+        if !may_send() {
+            return Err(ProviderError::Withheld.into());
+        }
+        let response = http.post(metadata.token_endpoint.as_str(), form).await?;
         tokens(&response, now)
     }
 
-    /// Posts a form in our name.
-    pub(super) async fn post(
+    /// A form with our client authentication.
+    pub(super) async fn authenticate(
         &self,
-        http: &Http,
-        endpoint: &Url,
         form: &[(&str, &str)],
         metadata: &ProviderMetadata,
         now: Timestamp,
-    ) -> Result<Response, ProviderError> {
+    ) -> Result<AuthenticatedForm, ProviderError> {
         let RelyingPartySettings { authentication, registration, .. } = self.settings();
-        let form = authentication.authenticate(form, &registration.client_id, &metadata.token_endpoint, now).await?;
-        http.post(endpoint.as_str(), form).await
+        Ok(authentication.authenticate(form, &registration.client_id, &metadata.token_endpoint, now).await?)
     }
 }
 

@@ -42,20 +42,20 @@ macro_rules! secret_token {
 }
 
 secret_token! {
-    /// What the Upstream is shown. Prints nothing, wiped when dropped.
+    /// The token of the Upstream's `Authorization` header. Prints nothing, wiped when dropped.
     AccessToken
 }
 secret_token! {
-    /// What gets the next access token. Prints nothing, wiped when dropped.
+    /// The token that buys the next access token. Prints nothing, wiped when dropped.
     RefreshToken
 }
 
 /// A successful response of the token endpoint. At a refresh only the access token is sure to be there.
 #[derive(Clone)]
 pub struct TokenResponse {
-    /// What the Upstream is shown.
+    /// The access token, sent to the Upstream.
     pub access_token: AccessToken,
-    /// When it lapses, by `expires_in` or else by its own `exp`; 10 seconds to ten years ahead.
+    /// Its expiry, by `expires_in` or else by its own `exp`; 10 seconds to ten years ahead.
     pub expires_at: Option<Timestamp>,
     /// The next refresh token, if there is a new one.
     pub refresh_token: Option<RefreshToken>,
@@ -103,7 +103,7 @@ const MIN_LIFETIME: Duration = Duration::from_secs(10);
 /// A longer lifetime is cut to ten years: stores keep the expiry as a JSON number, and no arithmetic on it overflows.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// RFC 6750 2.1: what can follow `Bearer` in a header; anything else could start a header of its own.
+/// RFC 6750 2.1: the characters that can follow `Bearer`; others could start a header of their own.
 fn bearer_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccessToken, D::Error> {
     let token = AccessToken::deserialize(deserializer)?;
     let is_printable = token.expose().bytes().all(|byte| byte.is_ascii_graphic());

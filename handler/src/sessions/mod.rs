@@ -3,6 +3,7 @@
 //! A [`SessionTicket`] travels in the browser's cookie, a [`SessionRecord`] is kept in the store. No store ever sees a
 //! token, and no ticket reaches a store. Knows nothing of HTTP.
 
+mod background;
 mod freshness;
 mod index;
 mod index_writers;

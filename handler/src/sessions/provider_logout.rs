@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::background::Background;
 use super::index::{EndScope, IndexKey, IndexKind, IndexedSession, SessionIndex};
 use super::index_writers::IndexWriters;
 use super::records::{Records, Tombstone};
@@ -25,11 +26,12 @@ const CLOSED: Duration = Duration::from_secs(20 * 60);
 pub(super) struct ProviderLogout {
     records: Arc<Records>,
     writers: IndexWriters,
+    background: Background,
 }
 
 impl ProviderLogout {
-    pub(super) fn new(records: Arc<Records>) -> Self {
-        Self { records, writers: IndexWriters::default() }
+    pub(super) fn new(records: Arc<Records>, background: Background) -> Self {
+        Self { records, writers: IndexWriters::default(), background }
     }
 
     /// Ends the sessions that a logout token names (Back-Channel Logout 1.0, 2.4). Returns how many lived.
@@ -95,7 +97,10 @@ impl ProviderLogout {
     async fn end(&self, index: &IndexKey, scope: EndScope, now: Timestamp) -> Result<usize, StoreError> {
         let this = self.clone();
         let index = index.clone();
-        detach(async move { this.end_each(this.close(&index, scope, now).await?, now).await }).await
+        // Goes on when the request that began it is gone, as a closed connection makes it.
+        let work = async move { this.end_each(this.close(&index, scope, now).await?, now).await };
+        let done = self.background.spawn(work).await;
+        done.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))))
     }
 
     /// Tries each of them, and reports the first failure at the end.
@@ -196,12 +201,6 @@ impl ProviderLogout {
             }
         }
     }
-}
-
-/// Goes on when the request that began it is gone, as a closed connection makes it.
-async fn detach(work: impl Future<Output = Result<usize, StoreError>> + 'static) -> Result<usize, StoreError> {
-    let done = tokio::task::spawn_local(work).await;
-    done.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))))
 }
 
 #[cfg(test)]

@@ -31,9 +31,25 @@ impl RecordCache {
         Self { records: Cache::new(CAPACITY), ttl }
     }
 
+    /// The record, if it was read less than the cache time ago.
     pub(super) fn find(&self, key: &SessionKey, now: Timestamp) -> Option<std::sync::Arc<StoredRecord>> {
+        self.find_younger(self.ttl, key, now)
+    }
+
+    /// The record, if it was read less than [`Self::half_life`] ago.
+    pub(super) fn find_recent(&self, key: &SessionKey, now: Timestamp) -> Option<std::sync::Arc<StoredRecord>> {
+        self.find_younger(self.half_life(), key, now)
+    }
+
+    /// Half of the cache time, and half a second at least: whoever looks so often at records that are no older sees a
+    /// change within the cache time.
+    pub(super) fn half_life(&self) -> Duration {
+        (self.ttl / 2).max(Duration::from_millis(500))
+    }
+
+    fn find_younger(&self, age: Duration, key: &SessionKey, now: Timestamp) -> Option<std::sync::Arc<StoredRecord>> {
         let cached = self.records.get(key)?;
-        let is_recent = now >= cached.read_at && now.since(cached.read_at) < self.ttl;
+        let is_recent = now >= cached.read_at && now.since(cached.read_at) < age;
         (is_recent && now < cached.stored.record.expires_at).then_some(cached.stored)
     }
 

@@ -50,6 +50,18 @@ impl Records {
         }
     }
 
+    /// The record from the store, or from the cache if it is no older than half of the cache time.
+    pub(super) async fn find_recent(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<StoredRecord>>, StoreError> {
+        match self.cache.find_recent(key, now) {
+            Some(cached) => Ok(Some(cached)),
+            None => self.read(key, now).await,
+        }
+    }
+
     /// The record as the store has it now. Later requests of this process see at least this version.
     pub(super) async fn read(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
         let stored = self.store.load(key, now).await?.map(Arc::new);

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::background::Background;
 use super::freshness::Freshness;
 use super::lease::{HeldLease, LeaseAttempt, Leases, Unusable};
 use super::parts::{RefreshPart, TokenParts, TokenPolicy};
+use super::provider_logout::ProviderLogout;
 use super::record::SessionRecord;
 use super::records::Records;
 use super::single_flight::{Flight, SingleFlight};
@@ -18,7 +20,7 @@ use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
 use super::timing::{MAX_PAUSE, MIN_PAUSE, MIN_REST, PROVIDER_BUDGET, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
-use crate::oidc::{CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
+use crate::oidc::{Claims, CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
 use crate::telemetry::metrics;
 
 /// Result of a refresh, for every request that waited for it.
@@ -44,9 +46,20 @@ pub enum RefreshOutcome {
 pub(super) struct Refresher {
     pub(super) records: Arc<Records>,
     pub(super) leases: Leases,
+    pub(super) provider_logout: ProviderLogout,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: TokenPolicy,
     pub(super) flights: SingleFlight<RefreshOutcome>,
+    pub(super) background: Background,
+}
+
+/// A call that brought tokens, and the record that they belong to.
+struct CompletedCall {
+    refreshed: CompletedRefresh,
+    started_at: Timestamp,
+    leased: StoredRecord,
+    /// The refresh part of the leased record.
+    part: RefreshPart,
 }
 
 impl Refresher {
@@ -57,19 +70,25 @@ impl Refresher {
         relying_party: &RelyingParty,
         from: Freshness,
     ) -> RefreshOutcome {
-        let flight = self.join_or_start(ticket, relying_party, from);
+        let Some(flight) = self.join_or_start(ticket, relying_party, from) else {
+            return RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) }; // another instance has time
+        };
         let outcome = timeout(REFRESH_WAIT, flight.wait()).await;
         outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: MIN_REST })
     }
 
-    /// Starts a refresh unless one is under way. `from` is how fresh a token may be and still be refreshed.
+    /// Starts a refresh unless one is under way; while the process drains, none is started. `from` is how fresh a token
+    /// may be and still be refreshed.
     pub(super) fn join_or_start(
         &self,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
         from: Freshness,
-    ) -> Flight<RefreshOutcome> {
-        self.flights.join_or_start(ticket.sid.key(), || {
+    ) -> Option<Flight<RefreshOutcome>> {
+        if self.background.is_draining() {
+            return self.flights.join(&ticket.sid.key());
+        }
+        Some(self.flights.join_or_start(ticket.sid.key(), || {
             let refresher = self.clone();
             let ticket = ticket.clone();
             let relying_party = relying_party.clone();
@@ -80,7 +99,7 @@ impl Refresher {
                     RefreshOutcome::Unavailable { retry_after: MIN_REST }
                 })
             }
-        })
+        }))
     }
 
     async fn run(
@@ -109,12 +128,17 @@ impl Refresher {
         relying_party: &RelyingParty,
         held: HeldLease,
     ) -> Result<RefreshOutcome, StoreError> {
-        let call = relying_party.refresh(&held.refresh_token, &held.part.claims, self.clock.now());
+        let started_at = self.clock.now();
+        let may_send = || held.may_send();
+        let call = relying_party.refresh(&held.refresh_token, &held.part.claims, &may_send, started_at);
         let (response, record) = self.leases.hold(&held, ticket, timeout(PROVIDER_BUDGET, call)).await;
         let no_response =
             RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoResponse };
         match response.unwrap_or(Err(no_response)) {
-            Ok(refreshed) => self.commit(refreshed, record, held.part, ticket, relying_party).await,
+            Ok(refreshed) => {
+                let call = CompletedCall { refreshed, started_at, leased: record, part: held.part };
+                self.commit(call, ticket, relying_party).await
+            }
             Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
                 audit(ticket, "refresh_unavailable", Some(&source));
                 let response = if is_ambiguous { Unusable::Unknown } else { Unusable::NotActedOn };
@@ -148,15 +172,19 @@ impl Refresher {
     /// Writes the new tokens over the leased record and nothing else.
     async fn commit(
         &self,
-        refreshed: CompletedRefresh,
-        leased: StoredRecord,
-        part: RefreshPart,
+        call: CompletedCall,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
     ) -> Result<RefreshOutcome, StoreError> {
         let now = self.clock.now();
-        let CompletedRefresh { tokens, claims } = refreshed;
+        let CompletedCall { refreshed: CompletedRefresh { tokens, claims }, started_at, leased, part } = call;
+        let has_new_sid = claims.text("sid") != part.claims.text("sid");
         let parts = TokenParts::divide(tokens, claims, Some(part), self.policy, now);
+        if has_new_sid && !self.enter_new_sid(&parts.refresh.claims, ticket, started_at, now).await {
+            revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
+            self.records.end(ticket, now).await?;
+            return Ok(RefreshOutcome::Ended);
+        }
         let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
         renewed.expires_at = leased.record.expires_at;
         let written = self.write(&renewed, leased.etag, now).await;
@@ -166,6 +194,22 @@ impl Refresher {
             revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
         }
         Ok(outcome)
+    }
+
+    /// Lets the Provider end this session by the `sid` that it calls it now. False if it has done so since `started_at`.
+    async fn enter_new_sid(
+        &self,
+        claims: &Claims,
+        ticket: &SessionTicket,
+        started_at: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let entered = self.provider_logout.enter_indexes(claims, ticket, started_at, now).await;
+        entered.unwrap_or_else(|error| {
+            // The new tokens must not be lost for this.
+            tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "sid not indexed: logout by sid won't find it");
+            true
+        })
     }
 
     /// Writes `renewed` over the leased version; an error when the store stays unavailable for [`WRITE_BUDGET`].

@@ -6,6 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
+use super::background::Background;
 use super::freshness::{Freshness, RefreshBefore};
 use super::index::IndexKey;
 use super::lease::Leases;
@@ -18,7 +21,7 @@ use super::refresher::{RefreshOutcome, Refresher, revoke};
 use super::sign_in::{SignInError, SignIns};
 use super::single_flight::SingleFlight;
 use super::store::{SessionStore, StoreError, StoredRecord};
-use super::ticket::SessionTicket;
+use super::ticket::{SessionKey, SessionTicket};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::KeySource;
 use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, RelyingParty};
@@ -56,6 +59,7 @@ struct Shared {
     refresher: Refresher,
     provider_logout: ProviderLogout,
     sign_ins: SignIns,
+    background: Background,
 }
 
 /// A session that a request may use.
@@ -103,13 +107,16 @@ impl Sessions {
             issuer: settings.issuer,
             client_id: settings.client_id,
         });
-        let provider_logout = ProviderLogout::new(Arc::clone(&records));
+        let background = Background::default();
+        let provider_logout = ProviderLogout::new(Arc::clone(&records), background.clone());
         let refresher = Refresher {
             records: Arc::clone(&records),
             leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock) },
+            provider_logout: provider_logout.clone(),
             clock: Arc::clone(&clock),
             policy,
-            flights: SingleFlight::default(),
+            flights: SingleFlight::new(background.clone()),
+            background: background.clone(),
         };
         let sign_ins = SignIns {
             records: Arc::clone(&records),
@@ -117,9 +124,17 @@ impl Sessions {
             clock: Arc::clone(&clock),
             lifetime: settings.lifetime,
             policy,
-            flights: SingleFlight::default(),
+            flights: SingleFlight::new(background.clone()),
         };
-        Self(Arc::new(Shared { records, clock, lifetime: settings.lifetime, refresher, provider_logout, sign_ins }))
+        Self(Arc::new(Shared {
+            records,
+            clock,
+            lifetime: settings.lifetime,
+            refresher,
+            provider_logout,
+            sign_ins,
+            background,
+        }))
     }
 
     /// Idle and absolute limit.
@@ -220,7 +235,7 @@ impl Sessions {
         let part = self.0.records.end(ticket, now).await?;
         if let Some(refresh_token) = part.as_ref().and_then(|part| part.refresh_token.clone()) {
             let relying_party = relying_party.clone();
-            tokio::task::spawn_local(async move { revoke(Some(&refresh_token), &relying_party, now).await });
+            self.0.background.spawn(async move { revoke(Some(&refresh_token), &relying_party, now).await });
         }
         Ok(part)
     }
@@ -283,6 +298,33 @@ impl Sessions {
     /// When the store fails.
     pub async fn use_once(&self, key: IndexKey, expires_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         self.0.records.use_once(key, expires_at, now).await
+    }
+
+    /// Stops new refreshes, and completes when the refreshes, sign-ins, sign-outs and revocations under way are finished.
+    /// A refresh token that the Provider has rotated is lost with a process that does not wait for this.
+    pub async fn drain(&self) {
+        self.0.background.drain().await;
+    }
+
+    /// Completes when the session has ended, with its key: at its absolute end, or within the cache time of a sign-out.
+    /// Idle time does not count, and a store that is down ends nothing. Costs at most two reads of a session in each
+    /// cache time.
+    pub fn ended(&self, ticket: &SessionTicket) -> impl Future<Output = SessionKey> + 'static {
+        let this = self.clone();
+        let key = ticket.sid.key();
+        let expires_at = ticket.expires_at;
+        async move {
+            loop {
+                let remaining = expires_at.since(this.0.clock.now());
+                sleep(this.0.records.cache.half_life().min(remaining)).await;
+                let now = this.0.clock.now();
+                let found = this.0.records.find_recent(&key, now).await;
+                let is_over = found.is_ok_and(|found| found.is_none_or(|found| found.record.is_ended()));
+                if is_over || now >= expires_at {
+                    return key;
+                }
+            }
+        }
     }
 
     /// Reads from the store, for readiness.

@@ -1,7 +1,6 @@
 //! One piece of work per session at a time, which goes on when the request that began it is gone.
 //!
-//! A closed browser connection drops its request's future; a code or a refresh token that is being spent
-//! must not be lost with it.
+//! Callers on any worker share the result.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -9,61 +8,68 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::background::Background;
 use super::ticket::SessionKey;
 
 /// The work under way, by session. A clone shares it.
 #[derive(Clone)]
-pub(super) struct SingleFlight<T>(Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>);
+pub(super) struct SingleFlight<T> {
+    flights: Arc<Mutex<Flights<T>>>,
+    background: Background,
+}
+
+/// Where the result of each will appear.
+struct Flights<T>(HashMap<SessionKey, watch::Receiver<Option<T>>>);
 
 /// Takes the session off the list even when its work panics.
-struct Landing<T> {
-    flights: SingleFlight<T>,
+struct Entry<T> {
+    flights: Arc<Mutex<Flights<T>>>,
     key: SessionKey,
 }
 
-impl<T> Default for SingleFlight<T> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    /// Begins the work unless it is under way already; whoever wants its result waits on the answer.
-    ///
-    /// The work is a task of the worker that calls this.
+    /// No work yet; it will run in `background`.
+    pub(super) fn new(background: Background) -> Self {
+        Self { flights: Arc::new(Mutex::new(Flights(HashMap::new()))), background }
+    }
+
+    /// Joins the work under way for this session, or starts it as a task of the calling worker.
     pub(super) fn join_or_start<F>(&self, key: SessionKey, work: impl FnOnce() -> F) -> Flight<T>
     where
         F: Future<Output = T> + 'static,
     {
-        let mut flights = self.flights();
-        if let Some(flight) = flights.get(&key) {
+        let mut flights = lock(&self.flights);
+        if let Some(flight) = flights.0.get(&key) {
             return Flight(flight.clone());
         }
         let (sender, receiver) = watch::channel(None);
-        flights.insert(key.clone(), receiver.clone());
+        flights.0.insert(key.clone(), receiver.clone());
         drop(flights);
 
-        let landing = Landing { flights: Self(Arc::clone(&self.0)), key };
+        let entry = Entry { flights: Arc::clone(&self.flights), key };
         let work = work();
-        tokio::task::spawn_local(async move {
+        self.background.spawn(async move {
             let result = work.await;
-            drop(landing); // before anyone hears of it: who comes next begins anew
+            drop(entry); // before the result is seen: the next caller starts anew
             sender.send_replace(Some(result));
         });
         Flight(receiver)
     }
-}
 
-impl<T> SingleFlight<T> {
-    fn flights(&self) -> MutexGuard<'_, HashMap<SessionKey, watch::Receiver<Option<T>>>> {
-        // No code panics while the map is locked, so a poisoned one is still whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The work under way for this session, if there is any.
+    pub(super) fn join(&self, key: &SessionKey) -> Option<Flight<T>> {
+        lock(&self.flights).0.get(key).cloned().map(Flight)
     }
 }
 
-impl<T> Drop for Landing<T> {
+fn lock<T>(flights: &Mutex<Flights<T>>) -> MutexGuard<'_, Flights<T>> {
+    // No code panics while the map is locked, so a poisoned one is still whole.
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
-        self.flights.flights().remove(&self.key);
+        lock(&self.flights).0.remove(&self.key);
     }
 }
 
@@ -94,7 +100,7 @@ mod tests {
 
     #[actix_web::test]
     async fn whoever_comes_meanwhile_shares_the_work() {
-        let (flights, runs) = (SingleFlight::default(), Rc::new(Cell::new(0)));
+        let (flights, runs) = (SingleFlight::new(Background::default()), Rc::new(Cell::new(0)));
         let (release, released) = oneshot::channel::<()>();
         let counter = Rc::clone(&runs);
         let first = flights.join_or_start(key(), move || async move {
@@ -110,7 +116,7 @@ mod tests {
 
     #[actix_web::test]
     async fn the_work_goes_on_when_nobody_waits_any_more() {
-        let flights = SingleFlight::default();
+        let flights = SingleFlight::new(Background::default());
         let (release, released) = oneshot::channel::<()>();
         let (finish, finished) = oneshot::channel::<()>();
         drop(flights.join_or_start(key(), move || async move {
@@ -125,7 +131,7 @@ mod tests {
 
     #[actix_web::test]
     async fn work_that_panics_leaves_the_way_free() {
-        let flights = SingleFlight::<bool>::default();
+        let flights = SingleFlight::<bool>::new(Background::default());
         let failed = flights.join_or_start(key(), || async { panic!("on purpose") });
 
         assert_eq!(failed.wait().await, None);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::oidc::MAX_REFRESH_TIME;
 use crate::random;
 
 /// One call of the store, its own retries included.
@@ -21,15 +22,19 @@ const _: () = assert!(LEASE.as_secs() >= 2 * (RENEW_EVERY.as_secs() + STORE_CALL
 pub(super) const SEND_WITHIN: Duration = Duration::from_secs(9);
 const _: () = assert!(SEND_WITHIN.as_secs() + STORE_CALL.as_secs() <= LEASE.as_secs());
 
-/// Everything a refresh asks of the Provider: assertion, metadata, tokens, keys twice, UserInfo. Longer than the sum of
-/// their own time limits: a cut between the tokens and the rest would lose a rotated refresh token.
-pub(super) const PROVIDER_BUDGET: Duration = Duration::from_secs(60);
+/// Everything a refresh asks of the Provider, and the client's assertion. Longer than the sum of their own time limits:
+/// a cut between the tokens and what follows them would lose a rotated refresh token.
+pub(super) const PROVIDER_BUDGET: Duration = Duration::from_secs(40);
+const _: () = assert!(PROVIDER_BUDGET.as_secs() >= MAX_REFRESH_TIME.as_secs() + ASSERTION.as_secs());
+
+/// A client assertion by the managed identity or a key of the vault, its retries included.
+const ASSERTION: Duration = Duration::from_secs(10);
 
 /// Retries of the write of new tokens. Not bound by the lease: whoever takes it meanwhile finds the newer generation.
 pub(super) const WRITE_BUDGET: Duration = Duration::from_secs(12);
 
 /// How long one instance observes the lease of another before it gives up for the moment.
-pub(super) const LEASE_WAIT: Duration = Duration::from_secs(90);
+pub(super) const LEASE_WAIT: Duration = Duration::from_secs(70);
 const _: () = assert!(
     LEASE_WAIT.as_secs() >= LEASE.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + STORE_CALL.as_secs()
 );

@@ -135,3 +135,61 @@ async fn clocks_that_differ_take_no_lease_from_a_living_holder() {
 
     assert_eq!(world.provider.refresh_calls().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_finishes_the_refresh_under_way_and_starts_no_other() {
+    let world = World::new(Arc::new(MemoryStore::default()), &[0, 0]);
+    let (ticket, other) = (world.signed_in(1, "refresh").await, world.signed_in(2, "other").await);
+    world.until(Duration::from_secs(LAPSE)).await;
+    world.provider.set_latency(Duration::from_secs(5));
+    let leaving = &world.instances[0];
+    let tasks = LocalSet::new();
+    let request = tasks.run_until(leaving.sessions.load_fresh(&ticket, &leaving.party, leaving.now()));
+    assert!(tokio::time::timeout(Duration::from_secs(1), request).await.is_err(), "its browser has hung up");
+
+    let draining = async {
+        let (refused, ()) = tokio::join!(
+            async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                leaving.sessions.load_fresh(&other, &leaving.party, leaving.now()).await
+            },
+            leaving.sessions.drain()
+        );
+        refused
+    };
+    let refused = tasks.run_until(draining).await;
+
+    assert!(matches!(refused, Err(SessionError::NoFreshToken(_))));
+    drop(tasks);
+    assert_eq!(world.record(&ticket).await.generation, 2, "the rotated token is written");
+    assert_eq!(world.provider.refresh_calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_session_is_noticed_within_the_cache_time() {
+    let world = World::new(Arc::new(MemoryStore::default()), &[0, 0]);
+    let ticket = world.signed_in(1, "refresh").await;
+    let (here, there) = (&world.instances[0], &world.instances[1]);
+    let noticed = async {
+        here.sessions.ended(&ticket).await;
+        world.started.elapsed()
+    };
+    let signed_out = async {
+        world.until(Duration::from_secs(50)).await;
+        there.sessions.sign_out(&ticket, &there.party, there.now()).await.unwrap();
+    };
+
+    let (noticed, ()) = LocalSet::new().run_until(async { tokio::join!(noticed, signed_out) }).await;
+
+    assert!((50..=55).contains(&noticed.as_secs()), "{noticed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_nobody_signs_out_ends_at_its_absolute_end() {
+    let world = World::new(Arc::new(MemoryStore::default()), &[0]);
+    let ticket = world.signed_in(1, "refresh").await;
+
+    world.instances[0].sessions.ended(&ticket).await;
+
+    assert_eq!(world.started.elapsed().as_secs(), 86_400);
+}

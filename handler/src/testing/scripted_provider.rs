@@ -1,4 +1,4 @@
-//! A Provider for tests: real HTTP on loopback, real signatures, and whatever answers a test scripts.
+//! A Provider for tests: real HTTP on loopback, real signatures, and the responses that a test scripts.
 //!
 //! Knows nothing of what is tested. Every request is kept, so that a test can count and read them.
 
@@ -68,16 +68,16 @@ impl SigningKey {
     }
 }
 
-/// What a path answers.
+/// The response of a path.
 #[derive(Clone)]
 pub(crate) enum Reply {
     /// 200 and JSON.
     Json(Value),
-    /// Tokens whose names follow from the refresh token that was sent: `r` is answered by `r+`.
+    /// Tokens named after the refresh token that was sent: `r` gets `r+`.
     Rotated,
     /// Any status, one more header line (or none), any body.
     Raw(u16, &'static str, String),
-    /// Takes the request and never answers.
+    /// Takes the request and never responds.
     Silence,
     /// Takes the request and closes the connection.
     Reset,
@@ -107,7 +107,7 @@ struct Script {
     silent: Vec<TcpStream>,
 }
 
-/// The server; it answers until the process ends.
+/// The server; it runs until the process ends.
 #[derive(Clone)]
 pub(crate) struct ScriptedProvider {
     pub(crate) origin: String,
@@ -175,7 +175,7 @@ impl ScriptedProvider {
             script.received.push(received);
             reply.unwrap_or(Reply::Raw(404, "", String::new()))
         };
-        let answer = match reply {
+        let response = match reply {
             Reply::Json(json) => http(200, "content-type: application/json\r\n", &json.to_string()),
             Reply::Rotated => {
                 let tokens = json!({"access_token": format!("access-of-{sent}"), "token_type": "Bearer", "expires_in": 3600,
@@ -187,7 +187,7 @@ impl ScriptedProvider {
             Reply::Reset => return,
             Reply::Torn => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":".to_owned(),
         };
-        let _ = stream.write_all(answer.as_bytes()); // a client that has read enough may be gone
+        let _ = stream.write_all(response.as_bytes()); // a client that has read enough may be gone
     }
 }
 

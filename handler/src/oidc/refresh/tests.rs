@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::relying_party::tests::party;
-use crate::oidc::{ClientAuthentication, ProviderCache};
+use crate::oidc::{ClientAuthentication, ProviderCache, Response, ScriptedRequest, ScriptedWire};
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -30,7 +30,7 @@ fn scene(userinfo: bool) -> Scene {
 impl Scene {
     async fn refresh_to(&self, reply: Reply) -> Result<CompletedRefresh, RefreshError> {
         self.provider.reply("/token_endpoint", reply);
-        self.party.refresh(&RefreshToken::new("old".to_owned()), &self.known, NOW).await
+        self.party.refresh(&RefreshToken::new("old".to_owned()), &self.known, &|| true, NOW).await
     }
 
     fn id_token(&self, key: &SigningKey, change: &Value) -> String {
@@ -50,7 +50,7 @@ impl Scene {
     }
 }
 
-/// Code and token to revoke of an answer that ends the session.
+/// Code and token to revoke of a response that ends the session.
 fn invalid(outcome: Result<CompletedRefresh, RefreshError>) -> (&'static str, String) {
     match outcome.unwrap_err() {
         RefreshError::Invalid { code, refresh_token } => (code, refresh_token.unwrap().expose().to_owned()),
@@ -72,7 +72,7 @@ async fn a_refresh_yields_tokens_and_merged_claims() {
 }
 
 #[actix_web::test]
-async fn an_answer_of_an_access_token_alone_is_normal() {
+async fn a_response_of_an_access_token_alone_is_normal() {
     let scene = scene(true);
     scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
 
@@ -103,7 +103,7 @@ async fn a_refresh_token_that_is_refused_ends_the_session() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_breaks_a_rule_ends_the_session_and_names_the_token_to_revoke() {
+async fn a_response_that_breaks_a_rule_ends_the_session_and_names_the_token_to_revoke() {
     let scene = scene(false);
     let (stranger, unknown) = (SigningKey::es256("k1"), SigningKey::es256("unknown"));
     let dpop = |rest: &str| Reply::Raw(200, "", format!(r#"{{"access_token":"a","token_type":"DPoP"{rest}}}"#));
@@ -231,12 +231,25 @@ async fn a_provider_in_trouble_ends_no_session() {
 }
 
 #[actix_web::test]
+async fn metadata_that_cannot_be_had_spends_no_refresh_token() {
+    for reply in [Reply::Raw(500, "", String::new()), Reply::Silence, Reply::Reset, Reply::Torn] {
+        let scene = scene(false);
+        scene.provider.reply("/.well-known/openid-configuration", reply);
+
+        let error = scene.refresh_to(Reply::Rotated).await.unwrap_err();
+
+        assert!(matches!(error, RefreshError::Unavailable { is_ambiguous: false, .. }), "{error:?}");
+        assert!(scene.provider.received("/token_endpoint").is_empty());
+    }
+}
+
+#[actix_web::test]
 async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
     let known = PersonClaims::default();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let party = party(&format!("http://127.0.0.1:{port}"), ClientAuthentication::None, false, &Arc::default());
 
-    let error = party.refresh(&RefreshToken::new("old".to_owned()), &known, NOW).await.unwrap_err();
+    let error = party.refresh(&RefreshToken::new("old".to_owned()), &known, &|| true, NOW).await.unwrap_err();
 
     assert!(matches!(error, RefreshError::Unavailable { is_ambiguous: false, .. }), "{error:?}");
 }
@@ -296,4 +309,43 @@ async fn userinfo_of_someone_else_after_a_refresh_ends_the_session() {
     let outcome = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await;
 
     assert_eq!(invalid(outcome), ("userinfo_subject", "next".to_owned()));
+}
+
+#[actix_web::test]
+async fn a_refresh_that_may_not_be_sent_any_more_is_not_sent() {
+    let scene = scene(false);
+
+    let token = RefreshToken::new("old".to_owned());
+    let error = scene.party.refresh(&token, &scene.known, &|| false, NOW).await.unwrap_err();
+
+    let RefreshError::Unavailable { is_ambiguous, source, .. } = error else { panic!("{error}") };
+    assert!(!is_ambiguous && matches!(source, ProviderError::Withheld));
+    assert_eq!(scene.provider.received("/token_endpoint").len(), 0);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn new_tokens_are_not_kept_waiting_for_keys_and_userinfo() {
+    let scene = scene(true);
+    let metadata = scene.provider.metadata();
+    let id_token = scene.id_token(&scene.key, &json!({}));
+    let wire = ScriptedWire::new(move |request: ScriptedRequest| {
+        let tokens = json!({
+            "access_token": "new", "token_type": "Bearer", "refresh_token": "next", "id_token": id_token,
+        });
+        let response = match request.url.rsplit('/').next().unwrap() {
+            "openid-configuration" => Some(Response::json(200, &metadata)),
+            "token_endpoint" => Some(Response::json(200, &tokens)),
+            _ => None,
+        };
+        async { if let Some(response) = response { Ok(response) } else { std::future::pending().await } }
+    });
+    let settings = Arc::new(scene.party.settings().clone());
+    let party = RelyingParty::scripted(settings, Arc::default(), wire);
+    let started = tokio::time::Instant::now();
+
+    let refresh = party.refresh(&RefreshToken::new("old".to_owned()), &scene.known, &|| true, NOW).await.unwrap();
+
+    assert_eq!(started.elapsed(), CLAIMS_TIMEOUT);
+    assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
+    assert_eq!((refresh.claims, refresh.tokens.id_token), (scene.known, None));
 }

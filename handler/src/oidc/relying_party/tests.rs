@@ -54,7 +54,7 @@ fn token_response(provider: &ScriptedProvider, key: &SigningKey, pending: &Pendi
     })
 }
 
-/// A sign-in from its begin to its end, in which the token endpoint answers with an ID token of `key`.
+/// A sign-in from its begin to its end, in which the token endpoint issues an ID token of `key`.
 async fn sign_in(
     party: &RelyingParty,
     provider: &ScriptedProvider,
@@ -67,7 +67,7 @@ async fn sign_in(
     complete(party, &pending, now).await
 }
 
-/// A sign-in in which the token endpoint answers `reply`.
+/// A sign-in in which the token endpoint sends `reply`.
 async fn sign_in_to(party: &RelyingParty, provider: &ScriptedProvider, reply: Reply) -> &'static str {
     let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
     provider.reply("/token_endpoint", reply);
@@ -112,9 +112,9 @@ async fn metadata_that_cannot_be_had_is_told_apart() {
         (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
         (Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)), "Metadata(Malformed(", "compressed"),
         (Reply::Raw(200, "", big), "NoResponse", "too much"),
-        (Reply::Silence, "NoResponse", "no answer in time"),
+        (Reply::Silence, "NoResponse", "no response in time"),
         (Reply::Reset, "NoResponse", "a closed connection"),
-        (Reply::Torn, "NoResponse", "half an answer"),
+        (Reply::Torn, "NoResponse", "half a response"),
     ];
     for (reply, expected, reason) in table {
         let (provider, _) = ScriptedProvider::start();
@@ -299,7 +299,7 @@ async fn each_method_of_client_authentication_looks_as_its_specification_says() 
 
         let login = sign_in(&party, &provider, &key, NOW).await.unwrap();
         let refresh_token = login.tokens.refresh_token.unwrap();
-        party.refresh(&refresh_token, &login.claims, NOW).await.unwrap();
+        party.refresh(&refresh_token, &login.claims, &|| true, NOW).await.unwrap();
         party.revoke(&refresh_token, NOW).await.unwrap();
 
         let mut sent = provider.received("/token_endpoint");
@@ -448,7 +448,8 @@ async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silen
     let party = RelyingParty::scripted(Arc::new(settings), Arc::default(), wire);
     let refresh = async |token: &str| {
         let started = tokio::time::Instant::now();
-        let outcome = party.refresh(&RefreshToken::new(token.to_owned()), &PersonClaims::default(), NOW).await;
+        let outcome =
+            party.refresh(&RefreshToken::new(token.to_owned()), &PersonClaims::default(), &|| true, NOW).await;
         (outcome.map_err(|error| error.code()).map(drop), started.elapsed().as_secs())
     };
 
@@ -475,7 +476,8 @@ async fn a_refresh_waits_for_no_number_of_code_exchanges() {
         tokio::task::yield_now().await;
     }
 
-    let refreshing = async { party.refresh(&RefreshToken::new("r".to_owned()), &PersonClaims::default(), NOW).await };
+    let refreshing =
+        async { party.refresh(&RefreshToken::new("r".to_owned()), &PersonClaims::default(), &|| true, NOW).await };
     let refreshed = tokio::time::timeout(Duration::from_secs(10), refreshing).await.expect("it waits").unwrap();
 
     assert_eq!(refreshed.tokens.access_token.expose(), "access-of-r");

@@ -398,3 +398,38 @@ async fn a_token_without_refresh_token_and_expiry_is_used_until_the_session_ends
     assert_eq!(access_token(&fixture, &ticket).await, "access-1");
     assert_eq!(fixture.calls(), 0);
 }
+
+/// A refresh whose ID token names this `sid`.
+async fn refresh_with_sid(fixture: &Fixture, ticket: &SessionTicket, sid: &str) -> RefreshOutcome {
+    let now = fixture.now().as_unix();
+    let claims = json!({
+        "iss": fixture.provider.origin, "sub": "ada", "aud": "client", "exp": now + 300, "iat": now, "sid": sid,
+    });
+    fixture.token_endpoint_replies(fixture.tokens(&json!({ "id_token": fixture.key.sign(&claims) })));
+    fixture.sessions.refresh(ticket, &fixture.party).await
+}
+
+#[actix_web::test]
+async fn a_session_ends_by_the_sid_that_its_last_refresh_named() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+
+    assert_eq!(refresh_with_sid(&fixture, &ticket, "new-sid").await, RefreshOutcome::Refreshed);
+
+    let index = fixture.sessions.provider_session("new-sid");
+    assert_eq!(fixture.sessions.end_all(&index, fixture.now()).await.unwrap(), 1);
+    assert!(load(&fixture, &ticket).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn a_refresh_that_names_a_sid_that_was_ended_meanwhile_ends_the_session() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    let index = fixture.sessions.provider_session("new-sid");
+    fixture.sessions.end_all(&index, fixture.now()).await.unwrap();
+
+    assert_eq!(refresh_with_sid(&fixture, &ticket, "new-sid").await, RefreshOutcome::Ended);
+
+    assert!(fixture.record(&ticket).await.is_ended());
+    assert_eq!(fixture.revoked(), ["refresh-2"]);
+}
