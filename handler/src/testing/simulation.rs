@@ -114,12 +114,12 @@ fn calm() {
 
 #[test]
 fn outages() {
-    report(Kind::Outages, seeds(0..3_000));
+    report(Kind::Outages, seeds(0..2_500));
 }
 
 #[test]
 fn sign_outs() {
-    report(Kind::SignOuts, seeds(0..3_500));
+    report(Kind::SignOuts, seeds(0..4_000));
 }
 
 #[test]

@@ -67,17 +67,16 @@ struct Script {
     calls: u64,
     /// Times at which a write of this generation failed, or seemed to: the first and the last.
     unwritten: HashMap<(SessionKey, u64), (Instant, Instant)>,
-    /// Generations in the order of their first write, and the ends of their access tokens.
     generations: Vec<Generation>,
     fates: HashMap<CallFate, usize>,
 }
 
-/// A generation that was written, or tried to be.
+/// A generation that was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Generation {
     pub(crate) key: SessionKey,
     pub(crate) number: u64,
-    pub(crate) tried_at: Instant,
+    pub(crate) written_at: Instant,
     /// The end of its access token.
     pub(crate) lapse: Option<Timestamp>,
 }
@@ -85,7 +84,7 @@ pub(crate) struct Generation {
 /// The store. Instances share it.
 pub(crate) struct VirtualStore {
     inner: Arc<MemoryStore>,
-    script: Mutex<Script>,
+    script: Arc<Mutex<Script>>,
 }
 
 impl VirtualStore {
@@ -99,7 +98,7 @@ impl VirtualStore {
             generations: Vec::new(),
             fates: HashMap::new(),
         };
-        Self { inner: Arc::default(), script: Mutex::new(script) }
+        Self { inner: Arc::default(), script: Arc::new(Mutex::new(script)) }
     }
 
     /// From now on no call fails.
@@ -182,15 +181,6 @@ impl VirtualStore {
         script.defect == Some(StoreDefect::Hangs) && script.calls > 100
     }
 
-    fn note_generation(&self, record: &SessionRecord) {
-        let generations = &mut self.script().generations;
-        let is_known = |known: &Generation| known.key == record.key && known.number >= record.generation;
-        if record.generation > 1 && !generations.iter().any(is_known) {
-            let (key, number, lapse) = (record.key.clone(), record.generation, record.access_token_expires_at);
-            generations.push(Generation { key, number, tried_at: Instant::now(), lapse });
-        }
-    }
-
     fn note_unwritten(&self, record: &SessionRecord) {
         let now = Instant::now();
         let mut script = self.script();
@@ -217,6 +207,16 @@ impl Script {
     }
 }
 
+impl Script {
+    fn note_generation(&mut self, record: &SessionRecord) {
+        let is_known = |known: &Generation| known.key == record.key && known.number >= record.generation;
+        if record.generation > 1 && !self.generations.iter().any(is_known) {
+            let (key, number, lapse) = (record.key.clone(), record.generation, record.access_token_expires_at);
+            self.generations.push(Generation { key, number, written_at: Instant::now(), lapse });
+        }
+    }
+}
+
 fn lost() -> StoreError {
     StoreError::Unavailable("scripted".into())
 }
@@ -238,7 +238,6 @@ impl SessionStore for VirtualStore {
 
     async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
         let begun = record.clone();
-        self.note_generation(record);
         let mut record = record.clone();
         let defect = self.defect();
         let is_rest = record.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Resting);
@@ -246,17 +245,19 @@ impl SessionStore for VirtualStore {
             record.lease = None;
         }
         let read = read.clone();
+        let script = Arc::clone(&self.script);
         let written = self
             .write(move |inner| {
-                let (record, read) = (record.clone(), read.clone());
+                let (record, mut read, script) = (record.clone(), read.clone(), Arc::clone(&script));
                 async move {
-                    match inner.replace(&record, &read, now).await {
-                        Err(StoreError::Conflict) if defect == Some(StoreDefect::Overwrites) => {
-                            let newest = inner.load(&record.key, now).await?.ok_or(StoreError::Missing)?;
-                            inner.replace(&record, &newest.etag, now).await
-                        }
-                        written => written,
+                    if defect == Some(StoreDefect::Overwrites) {
+                        read = inner.load(&record.key, now).await?.ok_or(StoreError::Missing)?.etag;
                     }
+                    let written = inner.replace(&record, &read, now).await;
+                    if written.is_ok() {
+                        script.lock().unwrap().note_generation(&record);
+                    }
+                    written
                 }
             })
             .await;

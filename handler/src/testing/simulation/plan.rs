@@ -104,7 +104,7 @@ pub(super) struct Plan {
 pub(super) const DUE: Duration = Duration::from_secs(60);
 pub(super) const LAPSE: Duration = Duration::from_secs(100);
 /// Nothing happens before this, or begins after [`LAST`].
-const FIRST: Duration = Duration::from_secs(30);
+const FIRST: Duration = Duration::from_secs(35);
 pub(super) const LAST: Duration = Duration::from_secs(160);
 
 impl Plan {
@@ -164,7 +164,7 @@ fn skew(draw: &mut Seeded) -> i64 {
 }
 
 fn requests(kind: Kind, draw: &mut Seeded) -> Vec<Duration> {
-    let gap = if kind == Kind::SignIns { 100_000 } else { 50_000 };
+    let gap = if kind == Kind::SignIns { 160_000 } else { 80_000 };
     let mut moments = Vec::new();
     let mut at = FIRST + draw.millis(0, gap);
     while at < LAST {

@@ -214,7 +214,7 @@ fn few_calls_in_an_outage(evidence: &Evidence) -> Result<(), Violation> {
     let mut unknown_early = 0;
     let mut rests = 0;
     for (index, call) in calls.iter().enumerate() {
-        let written = generations.iter().rev().find(|generation| generation.tried_at - evidence.started <= call.at);
+        let written = generations.iter().rev().find(|generation| generation.written_at - evidence.started <= call.at);
         let lapse = written.map_or(Some(START.plus(LAPSE)), |generation| generation.lapse);
         let call_number = written.map_or(1, |generation| generation.number);
         if call_number != number {
