@@ -1,5 +1,7 @@
 //! The server: every request passes here once, on its way in and on its way out.
 
+mod shutdown;
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tracing::Instrument as _;
 
+use self::shutdown::StopSignals;
 use crate::config::{Configuration, Listener};
 use crate::endpoints::{self, Destination, Request};
 use crate::proxy::{READ_AHEAD, RequestTarget};
@@ -26,28 +29,35 @@ const KEEP_ALIVE: Duration = Duration::from_secs(180);
 const WRITE_BUFFER: usize = 16 * 1024;
 const _: () = assert!(WRITE_BUFFER <= READ_AHEAD);
 
-/// Binds and serves a process that `started` then. Nothing is asked of the network before the first request.
+/// The time that open connections have once nothing must be drained any more.
+const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
+
+/// Serves until a signal ends the process, which `started` at the given time. Sends nothing over the network before the
+/// first request.
 ///
 /// # Errors
-/// When the address can't be bound.
-pub fn serve(configuration: Configuration, started: Instant) -> io::Result<Server> {
-    let (address, workers) = (configuration.listener.address(), configuration.workers);
+/// When the address can't be bound, or the signals can't be taken over.
+pub async fn serve(configuration: Configuration, started: Instant) -> io::Result<()> {
+    let address = configuration.listener.address();
+    let workers = configuration.workers;
     let shared = Arc::new(SharedState::new(configuration).map_err(io::Error::other)?);
     let followed = Arc::clone(&shared);
+    let drained = shared.sessions.clone();
+    let mut signals = StopSignals::listen()?;
     let server = HttpServer::new(move || {
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
     let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).h1_write_buffer_size(WRITE_BUFFER);
-    let server = server.shutdown_timeout(5).bind(address)?;
+    let server = server.disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_SECONDS).bind(address)?;
     metrics::listening(started.elapsed());
     for address in server.addrs() {
         tracing::info!(%address, "listening");
     }
     actix_web::rt::spawn(async move { followed.follow().await });
-    Ok(server.run())
+    shutdown::run(server.run(), async move || signals.next().await, async move { drained.drain().await }).await
 }
 
-/// Serves nothing but the news that the settings have mistakes, so that the host has someone to show.
+/// Responds 503 `configuration_incomplete` to everything, so that the host keeps us up and the reason is visible.
 ///
 /// # Errors
 /// When the address can't be bound.

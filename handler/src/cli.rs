@@ -96,7 +96,7 @@ fn serve() -> ExitCode {
             for warning in &configuration.warnings {
                 tracing::warn!("{warning}");
             }
-            actix_web::rt::System::new().block_on(async { app::serve(configuration, started)?.await })
+            actix_web::rt::System::new().block_on(app::serve(configuration, started))
         }
         // An exit would only make the host start us twice more and then give up without a word to anyone.
         (Err(mistakes), Some(port)) => {

@@ -6,9 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::crypto::{SealedPart, base64url, base64url_decode};
-use crate::sessions::{IndexKey, IndexedSession, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord};
+use crate::sessions::{
+    IndexKey, IndexedSession, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord, UseKey, UsedOnce,
+    WriteId,
+};
 
 const VERSION: u8 = 1;
+
+/// An item that ends by our clock, whatever Cosmos DB's own says.
+pub(super) trait Expires {
+    /// From when on it is absent.
+    fn expires_at(&self) -> Timestamp;
+}
 
 /// The item of one session.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +30,8 @@ pub(super) struct SessionItem {
     expires_at: Timestamp,
     lease: Option<RefreshLease>,
     parts: Option<PartItems>,
+    /// Of a tombstone: the write that ended the session.
+    ended_by: Option<WriteId>,
     /// Seconds from the write until Cosmos DB deletes the item.
     ttl: i64,
 }
@@ -45,7 +56,11 @@ impl SessionItem {
             RecordState::Active { request, refresh } => {
                 Some(PartItems { request: PartItem::of(request), refresh: PartItem::of(refresh) })
             }
-            RecordState::Ended => None,
+            RecordState::Ended { .. } => None,
+        };
+        let ended_by = match &record.state {
+            RecordState::Active { .. } => None,
+            RecordState::Ended { by } => Some(by.clone()),
         };
         Self {
             id: record.key.as_str().to_owned(),
@@ -56,6 +71,7 @@ impl SessionItem {
             expires_at: record.expires_at,
             lease: record.lease.clone(),
             parts,
+            ended_by,
             ttl: time_to_live(record.expires_at, now),
         }
     }
@@ -67,7 +83,7 @@ impl SessionItem {
         }
         let state = match self.parts {
             Some(parts) => RecordState::Active { request: parts.request.part()?, refresh: parts.refresh.part()? },
-            None => RecordState::Ended,
+            None => RecordState::Ended { by: self.ended_by.unwrap_or_default() },
         };
         Some(SessionRecord {
             key: key.clone(),
@@ -93,6 +109,12 @@ pub(super) struct IndexItem {
     ttl: i64,
 }
 
+impl Expires for IndexItem {
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
 impl IndexItem {
     /// The item of an index that is written at `now`.
     pub(super) fn of(index: &SessionIndex, now: Timestamp) -> Self {
@@ -107,15 +129,41 @@ impl IndexItem {
         }
     }
 
-    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
-        self.expires_at <= now
-    }
-
     /// The index of `key`, if this is one of this version.
     pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
         let Self { id, v, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
         let is_known = v == VERSION && id == key.as_str();
         is_known.then(|| SessionIndex { key: key.clone(), sessions, closed_at, closed_without_sid_at, expires_at })
+    }
+}
+
+/// The item of an identifier that was used.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UseItem {
+    id: String,
+    v: u8,
+    by: WriteId,
+    expires_at: Timestamp,
+    ttl: i64,
+}
+
+impl Expires for UseItem {
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+impl UseItem {
+    /// The item of a use that is noted at `now`.
+    pub(super) fn of(used: &UsedOnce, now: Timestamp) -> Self {
+        let ttl = time_to_live(used.expires_at, now);
+        Self { id: used.key.as_str().to_owned(), v: VERSION, by: used.by.clone(), expires_at: used.expires_at, ttl }
+    }
+
+    /// The use of `key`, if this is one of this version.
+    pub(super) fn used(self, key: &UseKey) -> Option<UsedOnce> {
+        let is_known = self.v == VERSION && self.id == key.as_str();
+        is_known.then(|| UsedOnce { key: key.clone(), by: self.by, expires_at: self.expires_at })
     }
 }
 

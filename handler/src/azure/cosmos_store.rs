@@ -22,11 +22,12 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::access_error::Source;
-use super::cosmos_item::{IndexItem, SessionItem};
+use super::cosmos_item::{Expires, IndexItem, SessionItem, UseItem};
 use super::{AccessError, AzureCredential};
 use crate::clock::Timestamp;
 use crate::sessions::{
     Etag, IndexKey, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex, StoredRecord,
+    UseKey, UsedOnce,
 };
 use crate::telemetry::metrics;
 
@@ -55,7 +56,7 @@ pub struct CosmosSettings {
     pub region: Option<String>,
 }
 
-/// How we prove to the account who we are.
+/// Our proof to the account.
 pub enum CosmosAuthorization {
     /// By an identity that has the account's data role.
     Identity(AzureCredential),
@@ -71,7 +72,7 @@ pub struct CosmosStore {
     options: OperationOptions,
 }
 
-/// What is asked of the container, as metrics call it.
+/// A kind of request, as metrics call it.
 #[derive(Clone, Copy)]
 enum Operation {
     Create,
@@ -138,19 +139,25 @@ impl SessionStore for CosmosStore {
 
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
         let (id, item) = (index.key.as_str(), IndexItem::of(index, now));
-        match self.write(id, &item, read).await {
-            // Cosmos DB counts by a clock of its own, so what has ended by ours may still be there.
-            Err(StoreError::Conflict) if read.is_none() => match self.read::<IndexItem>(id).await? {
-                Some((ended, etag)) if ended.has_ended(now) => self.write(id, &item, Some(&etag)).await,
-                Some(_) | None => Err(StoreError::Conflict),
-            },
-            written => written,
+        match read {
+            Some(read) => self.write(id, &item, Some(read)).await,
+            None => self.write_first(id, &item, now).await,
         }
+    }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        self.write_first(used.key.as_str(), &UseItem::of(used, now), now).await.map(drop)
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        let Some((item, _)) = self.read::<UseItem>(key.as_str()).await? else { return Ok(None) };
+        let used = item.used(key).ok_or_else(of_another_version)?;
+        Ok((now < used.expires_at).then_some(used))
     }
 }
 
 impl CosmosStore {
-    /// A point read. Both parts of the answer, or nothing.
+    /// A point read: the item and its version, or nothing.
     async fn read<T: DeserializeOwned>(&self, id: &str) -> Result<Option<(T, Etag)>, StoreError> {
         let container = self.container().await?;
         let options = ItemReadOptions::default().with_operation_options(self.options.clone());
@@ -163,6 +170,20 @@ impl CosmosStore {
         let etag = etag(&response)?;
         let item = response.into_model().map_err(|error| unavailable(access_error(error)))?;
         Ok(Some((item, etag)))
+    }
+
+    /// A create, also over an item that has expired by our clock: Cosmos DB deletes by its own.
+    async fn write_first<T>(&self, id: &str, item: &T, now: Timestamp) -> Result<Etag, StoreError>
+    where
+        T: Serialize + DeserializeOwned + Expires,
+    {
+        match self.write(id, item, None).await {
+            Err(StoreError::Conflict) => match self.read::<T>(id).await? {
+                Some((expired, etag)) if expired.expires_at() <= now => self.write(id, item, Some(&etag)).await,
+                Some(_) | None => Err(StoreError::Conflict),
+            },
+            written => written,
+        }
     }
 
     /// A create, or a replacement of the version that was read.
@@ -202,7 +223,7 @@ async fn call(
     answered
 }
 
-/// What metrics call it.
+/// The label of a failure in metrics.
 fn failure(error: &CosmosError) -> &'static str {
     let status = error.status();
     if status.is_timeout() {

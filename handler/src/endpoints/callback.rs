@@ -10,6 +10,7 @@ use super::redirect::see_other;
 use super::request::{Request, form, return_url};
 use crate::oidc::AuthorizationResponse;
 use crate::return_url::ReturnUrl;
+use crate::sessions::SignInError;
 use crate::state::AppState;
 use crate::telemetry::metrics;
 use crate::web::Error;
@@ -27,6 +28,9 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     let signed_in = state.sessions.sign_in(response, pending, state.relying_party.clone()).await;
     let ticket = match signed_in {
         Ok(ticket) => ticket,
+        Err(SignInError::Used) if is_signed_in(request, state).await? => {
+            return Ok(see_other(return_url.as_str(), [state.login_cookies.forget(&state_parameter)]));
+        }
         Err(error) => {
             let error = Error::SignIn { error, return_url };
             tracing::warn!(target: "audit", event = "sign_in_failed", request.id = request.id.as_str(),
@@ -57,15 +61,19 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     Ok(see_other(return_url.as_str(), cookies))
 }
 
-/// Someone who is signed in went back to a callback that is over: there is nothing to be told.
+/// Someone who is signed in went back to a callback that is over: there is nothing to report.
 async fn login_unknown(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    if let Some(ticket) = state.session_cookie.read(request.http).await?
-        && state.sessions.load(&ticket, request.now).await?.is_some()
-    {
+    if is_signed_in(request, state).await? {
         return Ok(see_other("/", []));
     }
     metrics::sign_in(Error::LoginUnknown.code());
     Err(Error::LoginUnknown)
+}
+
+/// True if the browser brings the cookie of a session that lives.
+async fn is_signed_in(request: &Request<'_>, state: &AppState) -> Result<bool, Error> {
+    let Some(ticket) = state.session_cookie.read(request.http).await? else { return Ok(false) };
+    Ok(state.sessions.load(&ticket, request.now).await?.is_some())
 }
 
 async fn parameters(request: &Request<'_>, payload: Payload) -> Result<String, Error> {

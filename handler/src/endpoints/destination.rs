@@ -12,7 +12,7 @@ use crate::return_url;
 pub struct Endpoint {
     /// The folder of its `function.json`.
     pub folder: &'static str,
-    /// What follows the prefix; the first is the name, the others are aliases.
+    /// Its names below the prefix: the first is used in logs, the others are aliases.
     pub names: &'static [&'static str],
     /// The methods it allows.
     pub methods: &'static [Method],
@@ -34,7 +34,7 @@ pub(super) enum Kind {
 }
 
 impl Endpoint {
-    /// True where no cookie is read or written.
+    /// True if it reads and writes no cookie.
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
             Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
@@ -106,13 +106,13 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// True for the URL that asks only whether we live.
+    /// True for the liveness probe, which needs no proof of the gateway.
     #[must_use]
     pub fn is_probe(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
     }
 
-    /// True where scripts ask: their failures are problem documents whatever the headers say.
+    /// True for URLs of scripts: their errors are problem documents whatever the headers say.
     #[must_use]
     pub fn is_api(self) -> bool {
         match self {

@@ -55,7 +55,7 @@ secret_token! {
 pub struct TokenResponse {
     /// The access token, sent to the Upstream.
     pub access_token: AccessToken,
-    /// Its expiry, by `expires_in` or else by its own `exp`; 10 seconds to ten years ahead.
+    /// Its expiry, by `expires_in` or else by its own `exp`; a second to ten years ahead.
     pub expires_at: Option<Timestamp>,
     /// The next refresh token, if there is a new one.
     pub refresh_token: Option<RefreshToken>,
@@ -97,8 +97,9 @@ struct Body {
 /// The access token travels in a header of every proxied request, next to those of the browser.
 const MAX_LENGTH: usize = 16 * 1024;
 
-/// A shorter lifetime counts as this one: after an `expires_in: 0` every request would wait for a refresh of its own.
-const MIN_LIFETIME: Duration = Duration::from_secs(10);
+/// A lifetime of less than a second counts as this one: after an `expires_in: 0` every request would wait for a refresh of
+/// its own.
+const NOMINAL_LIFETIME: Duration = Duration::from_secs(10);
 
 /// A longer lifetime is cut to ten years: stores keep the expiry as a JSON number, and no arithmetic on it overflows.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -126,6 +127,11 @@ fn lifetime(expires_in: &Value) -> Option<Duration> {
     Some(Duration::from_secs(whole))
 }
 
+/// A lifetime to work with, whatever the Provider says.
+fn usable(lifetime: Duration) -> Duration {
+    if lifetime.is_zero() { NOMINAL_LIFETIME } else { lifetime.min(MAX_LIFETIME) }
+}
+
 /// The time until `exp` of an access token that is a JWT (RFC 9068). Unverified: a hint of when to refresh, no more.
 fn lifetime_of_jwt(access_token: &AccessToken, now: Timestamp) -> Option<Duration> {
     let claims = Claims::new(Jws::parse(access_token.expose())?.payload()?);
@@ -146,7 +152,7 @@ impl TokenResponse {
         let lifetime = lifetime(&body.expires_in).or_else(|| lifetime_of_jwt(&body.access_token, now));
         Ok(Self {
             access_token: body.access_token,
-            expires_at: lifetime.map(|lifetime| now.plus(lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME))),
+            expires_at: lifetime.map(|lifetime| now.plus(usable(lifetime))),
             refresh_token,
             id_token: body.id_token.filter(|token| !token.is_empty()),
         })
@@ -180,7 +186,7 @@ mod tests {
     const TEN_YEARS: u64 = 315_360_000;
 
     #[test]
-    fn a_lifetime_is_ten_seconds_to_ten_years_whatever_number_the_provider_sends() {
+    fn a_lifetime_is_a_second_to_ten_years_whatever_number_the_provider_sends() {
         let table = [
             ("3600", Some(3600), "as usual"),
             ("\"60\"", Some(60), "text"),
@@ -188,8 +194,8 @@ mod tests {
             ("60.9", Some(60), "a fraction"),
             ("\"60.9\"", Some(60), "a fraction as text"),
             ("6e1", Some(60), "an exponent"),
-            ("10", Some(10), "the least"),
-            ("9", Some(10), "less"),
+            ("1", Some(1), "the least"),
+            ("1.9", Some(1), "a little more"),
             ("0.5", Some(10), "half a second"),
             ("0", Some(10), "nothing"),
             ("-0.0", Some(10), "less than nothing, as floats go"),
@@ -229,7 +235,7 @@ mod tests {
             (r#"{"exp":1800000300}"#, "\"soon\"", Some(300), "its exp for a lifetime that cannot be read"),
             (r#"{"exp":1800000300}"#, "60", Some(60), "the lifetime goes first"),
             (r#"{"exp":1800000300.9}"#, "null", Some(300), "a fraction"),
-            (r#"{"exp":1800000001}"#, "null", Some(10), "soon"),
+            (r#"{"exp":1800000001}"#, "null", Some(1), "soon"),
             (r#"{"exp":1799999999}"#, "null", Some(10), "past"),
             (r#"{"exp":-1e300}"#, "null", Some(10), "long past"),
             (r#"{"exp":1e300}"#, "null", Some(TEN_YEARS), "beyond i64"),

@@ -222,7 +222,8 @@ impl Forwarder {
                 .map_or(BodySize::Stream, BodySize::Sized),
         };
         let is_over = incoming.is_end_stream();
-        let mut body = ResponseBody::new(incoming, size, connection, upload, Rc::clone(&self.pool), until);
+        let connection = Some(connection);
+        let mut body = ResponseBody { incoming, size, connection, upload, pool: Rc::clone(&self.pool), until };
         if is_over {
             body.release();
         }

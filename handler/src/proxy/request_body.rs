@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// How far the upload of one request is.
+/// Progress of one request's upload.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) last_progress: Cell<Instant>,
@@ -22,7 +22,7 @@ pub(super) struct Upload {
     pub(super) is_broken: Cell<bool>,
 }
 
-/// What is sent to the Upstream after the head.
+/// The body of a request to the Upstream.
 pub(super) enum RequestBody {
     /// Nothing.
     Empty,

@@ -14,18 +14,14 @@ use super::pool::{Connection, Pool};
 use super::request_body::Upload;
 use super::until::Until;
 
-/// Frames that pass before `until` is polled although more are there: a quarter of a megabyte at most.
-const UNCHECKED_FRAMES: u8 = 16;
-
 /// An Upstream's body. Holds its connection until the end, and drops it when either side gives up or `until` completes.
 pub(super) struct ResponseBody {
-    incoming: Incoming,
-    size: BodySize,
-    connection: Option<Connection>,
-    upload: Option<Rc<Upload>>,
-    pool: Rc<Pool>,
-    until: Until,
-    unchecked_frames: u8,
+    pub(super) incoming: Incoming,
+    pub(super) size: BodySize,
+    pub(super) connection: Option<Connection>,
+    pub(super) upload: Option<Rc<Upload>>,
+    pub(super) pool: Rc<Pool>,
+    pub(super) until: Until,
 }
 
 /// A body that ends before its time; its client must see an incomplete message.
@@ -38,18 +34,6 @@ pub(super) enum ResponseBodyError {
 }
 
 impl ResponseBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        size: BodySize,
-        connection: Connection,
-        upload: Option<Rc<Upload>>,
-        pool: Rc<Pool>,
-        until: Until,
-    ) -> Self {
-        let connection = Some(connection);
-        Self { incoming, size, connection, upload, pool, until, unchecked_frames: UNCHECKED_FRAMES }
-    }
-
     /// Gives the connection back, unless the client is still sending.
     pub(super) fn release(&mut self) {
         let is_uploaded = self.upload.as_ref().is_none_or(|upload| upload.is_complete.get());
@@ -70,16 +54,12 @@ impl MessageBody for ResponseBody {
         let this = self.get_mut();
         loop {
             match Pin::new(&mut this.incoming).poll_frame(cx) {
+                // However fast the Upstream is: hyper reads on this thread, a frame at a time, so the next one is pending.
                 Poll::Pending if this.until.is_over(cx) => return this.cut(),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are dropped: we never announced any (RFC 9110 6.5.1).
                     if let Ok(bytes) = frame.into_data() {
-                        // An Upstream that is always faster than its client never makes us wait.
-                        if this.unchecked_frames == 0 && this.until.is_over(cx) {
-                            return this.cut();
-                        }
-                        this.unchecked_frames = this.unchecked_frames.saturating_sub(1);
                         return Poll::Ready(Some(Ok(bytes)));
                     }
                 }

@@ -1,6 +1,7 @@
 //! Which sessions end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
 //!
-//! Small records beside the sessions'. They hold no token and no claim: their keys are hashes.
+//! Small records beside the sessions'. They hold no token and no claim. Their keys are unkeyed hashes: whoever guesses a
+//! `sub` or `sid` can check the guess.
 
 use std::time::Duration;
 
@@ -11,18 +12,16 @@ use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, base64url_decode};
 
-/// What an index is about.
+/// The claim that an index is by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKind {
     /// A sign-in at the Provider: the claim `sid`.
     ProviderSession,
     /// A person: the claim `sub`.
     Subject,
-    /// A logout token that was used: its `jti`.
-    LogoutToken,
 }
 
-/// The store's name for an index: a hash, from which nothing of a person can be read.
+/// The store's name for an index: an unkeyed hash, the same at every instance and after every rotation of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexKey(String);
 
@@ -62,16 +61,15 @@ pub(super) enum EndScope {
 }
 
 impl IndexKey {
-    /// The index of `value` among what `issuer` named.
+    /// The index of `value` among what `issuer` named to `client_id`: applications that share a container share none.
     #[must_use]
-    pub fn of(kind: IndexKind, issuer: &str, value: &str) -> Self {
+    pub fn of(kind: IndexKind, issuer: &str, client_id: &str, value: &str) -> Self {
         let name = match kind {
             IndexKind::ProviderSession => "sid",
             IndexKind::Subject => "sub",
-            IndexKind::LogoutToken => "jti",
         };
-        let mut hash = Sha256::new().chain_update(b"index");
-        for field in [name, issuer, value] {
+        let mut hash = Sha256::new().chain_update(b"index/v2");
+        for field in [name, issuer, client_id, value] {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
         }
@@ -140,19 +138,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_indexs_key_follows_from_kind_issuer_and_value_alone() {
-        let key = |kind, issuer, value| IndexKey::of(kind, issuer, value).as_str().to_owned();
-
+    fn an_indexs_key_follows_from_kind_issuer_client_and_value_alone() {
         let all = [
-            key(IndexKind::ProviderSession, "a", "b"),
-            key(IndexKind::Subject, "a", "b"),
-            key(IndexKind::LogoutToken, "a", "b"),
-            key(IndexKind::Subject, "ab", ""),
-            key(IndexKind::Subject, "", "ab"),
+            IndexKey::of(IndexKind::ProviderSession, "a", "b", "c"),
+            IndexKey::of(IndexKind::Subject, "a", "b", "c"),
+            IndexKey::of(IndexKind::Subject, "a", "c", "b"),
+            IndexKey::of(IndexKind::Subject, "ab", "", "c"),
+            IndexKey::of(IndexKind::Subject, "", "ab", "c"),
+            IndexKey::of(IndexKind::Subject, "a", "bc", ""),
         ];
 
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
-        assert_eq!(all[1], key(IndexKind::Subject, "a", "b"));
-        assert_eq!(all[0].len(), 43);
+        assert_eq!(all[1], IndexKey::of(IndexKind::Subject, "a", "b", "c"));
+    }
+
+    #[test]
+    fn the_key_of_an_index_is_frozen() {
+        let key = |kind, value| IndexKey::of(kind, "https://op.example", "client", value);
+
+        assert_eq!(key(IndexKind::ProviderSession, "sid-1").as_str(), "Ml9QwEBo6G8MHXKvvtj09VV_Tot3mfrFiTC0YfT_GD4");
+        assert_eq!(key(IndexKind::Subject, "ada").as_str(), "RZ64-YSNQMEtqMIsq5qvlrVzRWaIDCxzdVNB7Vd4F64");
     }
 }

@@ -55,7 +55,7 @@ mod tests {
     use crate::sessions::IndexKind;
 
     fn key() -> IndexKey {
-        IndexKey::of(IndexKind::Subject, "https://op.example", "ada")
+        IndexKey::of(IndexKind::Subject, "https://op.example", "client", "ada")
     }
 
     fn soon() -> Instant {

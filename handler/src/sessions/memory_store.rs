@@ -9,10 +9,11 @@ use super::index::{IndexKey, SessionIndex};
 use super::record::SessionRecord;
 use super::store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};
 use super::ticket::SessionKey;
+use super::used_once::{UseKey, UsedOnce};
 use crate::clock::Timestamp;
 use crate::random;
 
-/// How many writes pass between two looks for expired records.
+/// Writes between two sweeps of expired records.
 const SWEEP_EVERY: u32 = 256;
 
 /// Records in memory, gone with the process.
@@ -23,6 +24,7 @@ pub struct MemoryStore(Mutex<Records>);
 struct Records {
     by_key: HashMap<SessionKey, StoredRecord>,
     indexes: HashMap<IndexKey, StoredIndex>,
+    uses: HashMap<UseKey, UsedOnce>,
     writes: u32,
 }
 
@@ -62,6 +64,20 @@ impl SessionStore for MemoryStore {
             (None, None) | (Some(_), Some(_)) => Ok(records.write_index(index, now)),
         }
     }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        let mut records = self.records();
+        if records.live_use(&used.key, now).is_some() {
+            return Err(StoreError::Conflict);
+        }
+        records.sweep(now);
+        records.uses.insert(used.key.clone(), used.clone());
+        Ok(())
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        Ok(self.records().live_use(key, now).cloned())
+    }
 }
 
 impl MemoryStore {
@@ -80,6 +96,10 @@ impl Records {
         self.indexes.get(key).filter(|stored| now < stored.index.expires_at)
     }
 
+    fn live_use(&self, key: &UseKey, now: Timestamp) -> Option<&UsedOnce> {
+        self.uses.get(key).filter(|used| now < used.expires_at)
+    }
+
     fn write_index(&mut self, index: &SessionIndex, now: Timestamp) -> Etag {
         self.sweep(now);
         let etag = Etag(random::guid_pair());
@@ -92,6 +112,7 @@ impl Records {
         if self.writes.is_multiple_of(SWEEP_EVERY) {
             self.by_key.retain(|_, stored| now < stored.record.expires_at);
             self.indexes.retain(|_, stored| now < stored.index.expires_at);
+            self.uses.retain(|_, used| now < used.expires_at);
         }
     }
 

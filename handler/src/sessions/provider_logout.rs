@@ -18,7 +18,7 @@ use crate::oidc::{Claims, LogoutToken};
 /// Sessions of one person in the index; one more ends the oldest.
 const MAX_SESSIONS: usize = 500;
 
-/// How long an end keeps out sign-ins that began before it: longer than a sign-in may take.
+/// Life of the note of an end, which keeps out the sign-ins that began before it: longer than a sign-in may take.
 const CLOSED: Duration = Duration::from_secs(20 * 60);
 
 /// The indexes of sessions by `sid` and `sub`.
@@ -86,12 +86,12 @@ impl ProviderLogout {
 
     /// The index of a sign-in at the Provider.
     pub(super) fn provider_session(&self, sid: &str) -> IndexKey {
-        IndexKey::of(IndexKind::ProviderSession, &self.records.issuer, sid)
+        IndexKey::of(IndexKind::ProviderSession, &self.records.issuer, &self.records.client_id, sid)
     }
 
     /// The index of a person.
     pub(super) fn subject(&self, sub: &str) -> IndexKey {
-        IndexKey::of(IndexKind::Subject, &self.records.issuer, sub)
+        IndexKey::of(IndexKind::Subject, &self.records.issuer, &self.records.client_id, sub)
     }
 
     async fn end(&self, index: &IndexKey, scope: EndScope, now: Timestamp) -> Result<usize, StoreError> {

@@ -1,10 +1,11 @@
-//! What the store keeps of a session: two sealed parts and what must be readable without them.
+//! A session as the store keeps it: two sealed parts and what must be readable without them.
 
 use serde::{Deserialize, Serialize};
 
 use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::crypto::SealedPart;
+use crate::random;
 
 /// A session as the store keeps it. Nothing in it opens a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,23 @@ pub enum RecordState {
         refresh: SealedPart,
     },
     /// A tombstone: the parts are gone, and nothing in flight may bring them back.
-    Ended,
+    Ended {
+        /// The write that ended it.
+        by: WriteId,
+    },
+}
+
+/// Random for each write: a writer whose reply was lost, or whose write was repeated, recognises its own by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WriteId(String);
+
+impl WriteId {
+    /// The identifier of one write.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(random::guid_pair())
+    }
 }
 
 /// Who may ask the Provider for the next token of this generation, and when.
@@ -75,7 +92,8 @@ impl SessionRecord {
     #[must_use]
     pub fn tombstone(&self, until: Timestamp) -> Self {
         let expires_at = self.expires_at.max(until);
-        Self { state: RecordState::Ended, lease: None, expires_at, ..self.clone() }
+        let state = RecordState::Ended { by: WriteId::random() };
+        Self { state, lease: None, expires_at, ..self.clone() }
     }
 
     /// The tombstone of a session that is not written yet: it will find this, and not begin.
@@ -88,7 +106,7 @@ impl SessionRecord {
             refresh_at: None,
             expires_at: expires_at.max(until),
             lease: None,
-            state: RecordState::Ended,
+            state: RecordState::Ended { by: WriteId::random() },
         }
     }
 
@@ -101,6 +119,6 @@ impl SessionRecord {
     /// True for a tombstone.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.state == RecordState::Ended
+        matches!(self.state, RecordState::Ended { .. })
     }
 }

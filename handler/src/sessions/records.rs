@@ -115,16 +115,20 @@ impl Records {
                 return Ok(Tombstone::Ended);
             }
             let tombstone = stored.record.tombstone(now.plus(TOMBSTONE));
-            match self.replace(tombstone, &stored.etag, now).await {
-                Ok(_) => return Ok(Tombstone::Written(stored)),
+            let ours = tombstone.state.clone();
+            let Err(failure) = self.replace(tombstone, &stored.etag, now).await else {
+                return Ok(Tombstone::Written(stored));
+            };
+            // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
+            match self.read(key, now).await {
+                Ok(Some(found)) if found.record.state == ours => return Ok(Tombstone::Written(stored)),
+                Ok(Some(found)) if found.record.is_ended() => return Ok(Tombstone::Ended),
+                Ok(_) | Err(_) => {}
+            }
+            match failure {
                 // A refresh or a lease came first.
-                Err(error @ (StoreError::Conflict | StoreError::Missing)) => retry.pause_after(error).await?,
-                Err(error @ StoreError::Unavailable(_)) => {
-                    // The tombstone may be written, and its reply be lost.
-                    let found = self.read(key, now).await;
-                    let is_ended = found.is_ok_and(|found| found.is_some_and(|found| found.record.is_ended()));
-                    return if is_ended { Ok(Tombstone::Written(stored)) } else { Err(error) };
-                }
+                StoreError::Conflict | StoreError::Missing => retry.pause_after(failure).await?,
+                StoreError::Unavailable(_) => return Err(failure),
             }
         }
     }
@@ -137,7 +141,13 @@ impl Records {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.create(SessionRecord::never_begun(key.clone(), expires_at, now.plus(TOMBSTONE)), now).await
+        let tombstone = SessionRecord::never_begun(key.clone(), expires_at, now.plus(TOMBSTONE));
+        let ours = tombstone.state.clone();
+        let Err(failure) = self.create(tombstone, now).await else { return Ok(()) };
+        match self.read(key, now).await {
+            Ok(Some(found)) if found.record.state == ours => Ok(()), // lost or repeated, as above
+            Ok(_) | Err(_) => Err(failure),
+        }
     }
 
     /// The record of a session in its `generation`, with its parts sealed.

@@ -13,6 +13,7 @@ use super::freshness::{Freshness, RefreshBefore};
 use super::index::IndexKey;
 use super::lease::Leases;
 use super::lifetime::SessionLifetime;
+use super::login_exchanges::LoginExchanges;
 use super::parts::{HeaderNeeds, RefreshPart, RequestPart, TokenPolicy};
 use super::provider_logout::ProviderLogout;
 use super::record_cache::RecordCache;
@@ -22,6 +23,7 @@ use super::sign_in::{SignInError, SignIns};
 use super::single_flight::SingleFlight;
 use super::store::{SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
+use super::used_once::UseKey;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::KeySource;
 use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, RelyingParty};
@@ -125,6 +127,7 @@ impl Sessions {
             lifetime: settings.lifetime,
             policy,
             flights: SingleFlight::new(background.clone()),
+            exchanges: LoginExchanges::default(),
         };
         Self(Arc::new(Shared {
             records,
@@ -280,7 +283,7 @@ impl Sessions {
 
     /// The store's name for the `jti` of a logout token.
     #[must_use]
-    pub fn logout_token(&self, jti: &str) -> IndexKey {
+    pub fn logout_token(&self, jti: &str) -> UseKey {
         self.0.records.logout_token(jti)
     }
 
@@ -288,7 +291,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn is_used(&self, key: &IndexKey, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn is_used(&self, key: &UseKey, now: Timestamp) -> Result<bool, StoreError> {
         self.0.records.is_used(key, now).await
     }
 
@@ -296,7 +299,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn use_once(&self, key: IndexKey, expires_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn use_once(&self, key: UseKey, expires_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         self.0.records.use_once(key, expires_at, now).await
     }
 
@@ -318,7 +321,8 @@ impl Sessions {
                 let remaining = expires_at.since(this.0.clock.now());
                 sleep(this.0.records.cache.half_life().min(remaining)).await;
                 let now = this.0.clock.now();
-                let found = this.0.records.find_recent(&key, now).await;
+                // Boxed, because it is large and rare: every request carries the room for this future.
+                let found = Box::pin(this.0.records.find_recent(&key, now)).await;
                 let is_over = found.is_ok_and(|found| found.is_none_or(|found| found.record.is_ended()));
                 if is_over || now >= expires_at {
                     return key;

@@ -2,18 +2,22 @@
 //!
 //! The Functions host sends a request again when its handler dies, and a browser may do the same. The session's
 //! identifier follows from the pending login and the code, so a second delivery finds the first one's session instead
-//! of spending the code again (RFC 6749 4.1.2 lets a Provider revoke everything then).
+//! of spending the code again (RFC 6749 4.1.2 lets a Provider revoke everything then). That lasts for a moment: a callback
+//! that is kept for later revives nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lifetime::SessionLifetime;
+use super::login_exchanges::LoginExchanges;
 use super::parts::{TokenParts, TokenPolicy};
 use super::provider_logout::ProviderLogout;
+use super::record::SessionRecord;
 use super::records::Records;
 use super::refresher::revoke;
 use super::single_flight::SingleFlight;
 use super::store::StoreError;
-use super::ticket::SessionTicket;
+use super::ticket::{SessionKey, SessionTicket};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::{AuthorizationResponse, LoginError, PendingLogin, RelyingParty};
 
@@ -29,6 +33,9 @@ pub enum SignInError {
     /// This callback led to a session that has ended since.
     #[error("this sign-in is over")]
     Over,
+    /// This login's code went to the Provider before: to a session that the callback came too late for, or to a refusal.
+    #[error("this sign-in was used")]
+    Used,
     /// The person, their Provider or an operator ended the person's sessions while this sign-in was under way.
     #[error("logged out while the sign-in was under way")]
     LoggedOut,
@@ -37,7 +44,11 @@ pub enum SignInError {
     Interrupted,
 }
 
-pub(super) type SignInOutcome = Result<(), SignInError>;
+/// Seconds from a session's beginning in which its callback, delivered again, leads to it. A retry comes within a few.
+const CALLBACK_MOMENT: Duration = Duration::from_secs(60);
+
+/// When the session began, or why there is none.
+pub(super) type SignInOutcome = Result<Timestamp, SignInError>;
 
 /// Turns authorization responses into sessions. A clone shares the work under way.
 #[derive(Clone)]
@@ -48,6 +59,7 @@ pub(super) struct SignIns {
     pub(super) lifetime: SessionLifetime,
     pub(super) policy: TokenPolicy,
     pub(super) flights: SingleFlight<SignInOutcome>,
+    pub(super) exchanges: LoginExchanges,
 }
 
 impl SignIns {
@@ -65,8 +77,9 @@ impl SignIns {
             let ticket = ticket.clone();
             async move { this.complete(response, pending, &relying_party, &ticket).await }
         });
-        flight.wait().await.unwrap_or(Err(SignInError::Interrupted))?;
-        Ok(ticket)
+        let began_at = flight.wait().await.unwrap_or(Err(SignInError::Interrupted))?;
+        let expires_at = began_at.plus(self.lifetime.absolute);
+        Ok(SessionTicket { issued_at: began_at, last_seen: began_at, expires_at, ..ticket })
     }
 
     async fn complete(
@@ -77,28 +90,63 @@ impl SignIns {
         ticket: &SessionTicket,
     ) -> SignInOutcome {
         let now = self.clock.now();
-        // Only a response that is this login's may ask whether its session exists already.
-        let is_known = pending.has_state(response.state()) && !pending.is_expired(now) && response.code().is_some();
-        if is_known && let Some(stored) = self.records.store.load(&ticket.sid.key(), now).await? {
-            return match (stored.record.is_ended(), stored.record.has_begun()) {
-                (true, true) => Err(SignInError::Over),
-                (true, false) => Err(SignInError::LoggedOut),
-                (false, _) => Ok(()),
-            };
+        // Only a response that is this login's may ask whether its session exists already, or use the login up.
+        let is_ours = pending.has_state(response.state()) && !pending.is_expired(now) && response.code().is_some();
+        if is_ours && let Some(began_at) = self.earlier_delivery(&pending, &ticket.sid.key(), now).await? {
+            return Ok(began_at);
         }
-        let login = relying_party.complete_login(response, &pending, now).await?;
+        let login = relying_party.complete_login(response, &pending, now).await.inspect_err(|error| {
+            // The code was not sent, or it got no response.
+            if is_ours && matches!(error, LoginError::Response(_) | LoginError::Provider(_)) {
+                self.exchanges.forget(&pending);
+            }
+        })?;
 
         let now = self.clock.now();
         let parts = TokenParts::divide(login.tokens, login.claims, None, self.policy, now);
-        let Err(error) = self.begin(&parts, ticket, pending.issued_at(), now).await else { return Ok(()) };
+        let Err(error) = self.begin(&parts, ticket, pending.issued_at(), now).await else {
+            return Ok(ticket.issued_at);
+        };
         // The write may have happened and its reply been lost, or another delivery may have come first.
         let error = match self.records.store.load(&ticket.sid.key(), now).await {
             Ok(Some(found)) if found.record.is_ended() => SignInError::LoggedOut,
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(found)) => return Ok(self.began_at(&found.record)),
             Ok(None) | Err(_) => error,
         };
         revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
         Err(error)
+    }
+
+    /// When the session began that an earlier delivery led to; `None` for the first delivery, which uses the login up.
+    async fn earlier_delivery(
+        &self,
+        pending: &PendingLogin,
+        session: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, SignInError> {
+        if self.exchanges.is_of_another(pending, session) {
+            return Err(SignInError::Used);
+        }
+        if let Some(stored) = self.records.store.load(session, now).await? {
+            return self.repeat(&stored.record, now).map(Some);
+        }
+        if self.exchanges.begin(pending, session) { Ok(None) } else { Err(SignInError::Used) }
+    }
+
+    /// The beginning of a session whose callback is delivered again.
+    fn repeat(&self, record: &SessionRecord, now: Timestamp) -> SignInOutcome {
+        if record.is_ended() {
+            return Err(if record.has_begun() { SignInError::Over } else { SignInError::LoggedOut });
+        }
+        let began_at = self.began_at(record);
+        // In both directions: clocks of instances differ, and the setting may have changed since.
+        let is_of_the_moment = now.since(began_at) <= CALLBACK_MOMENT && began_at.since(now) <= CALLBACK_MOMENT;
+        if is_of_the_moment { Ok(began_at) } else { Err(SignInError::Used) }
+    }
+
+    /// When the session of a record began.
+    fn began_at(&self, record: &SessionRecord) -> Timestamp {
+        record.expires_at.minus(self.lifetime.absolute)
     }
 
     /// Writes the indexes first, then the record: a session that exists can be found by whoever ends it.
@@ -108,7 +156,7 @@ impl SignIns {
         ticket: &SessionTicket,
         began_at: Timestamp,
         now: Timestamp,
-    ) -> SignInOutcome {
+    ) -> Result<(), SignInError> {
         let claims = &parts.refresh.claims;
         if !self.provider_logout.enter_indexes(claims, ticket, began_at, now).await? {
             return Err(SignInError::LoggedOut);

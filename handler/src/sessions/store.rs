@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use super::index::{IndexKey, SessionIndex};
 use super::record::SessionRecord;
 use super::ticket::SessionKey;
+use super::used_once::{UseKey, UsedOnce};
 use crate::clock::Timestamp;
 
-/// Keeps [`SessionRecord`]s, and the indexes by which the Provider ends them. One of the traits chosen at start-up.
+/// Keeps [`SessionRecord`]s, the indexes by which the Provider ends them, and what was used once. One of the traits chosen at start-up.
 ///
 /// There is no unconditional write: whoever changes a record must have read it, so a sign-out is
 /// never overwritten. An expired record is absent to every call.
@@ -27,14 +28,20 @@ pub trait SessionStore: Send + Sync {
 
     /// Stores an index in place of the version that was read; one that must not exist yet, if none was.
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError>;
+
+    /// Stores a use that must not exist yet.
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The use, if there was one.
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError>;
 }
 
 /// An index as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredIndex {
-    /// What was read.
+    /// Its content.
     pub index: SessionIndex,
-    /// Which version of it.
+    /// Its version.
     pub etag: Etag,
 }
 
@@ -45,9 +52,9 @@ pub struct Etag(pub String);
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// What was read.
+    /// Its content.
     pub record: SessionRecord,
-    /// Which version of it.
+    /// Its version.
     pub etag: Etag,
 }
 
@@ -60,7 +67,7 @@ pub enum StoreError {
     /// There is no record to replace.
     #[error("the session is not in the store")]
     Missing,
-    /// The store cannot be reached or answers nonsense; the write may or may not have happened.
+    /// The store cannot be reached, or its response makes no sense; the write may or may not have happened.
     #[error("the session store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

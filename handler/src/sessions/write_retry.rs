@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::store::StoreError;
 use crate::random;
 
-/// How long a conditional write is repeated; a browser waits behind it.
+/// Time limit of a conditional write's retries; a browser waits behind it.
 pub(super) const CONTENTION_BUDGET: Duration = Duration::from_secs(10);
 
 /// Retries after a store that was unavailable: it has spent its own time budget on each of them.

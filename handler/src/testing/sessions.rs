@@ -17,7 +17,7 @@ use crate::oidc::{
 use crate::sessions::{
     Etag, HeaderNeeds, IndexKey, MemoryStore, RefreshBefore, RefreshPart, RequestPart, SessionIndex, SessionKey,
     SessionLifetime, SessionRecord, SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredIndex,
-    StoredRecord, TokenParts,
+    StoredRecord, TokenParts, UseKey, UsedOnce,
 };
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
@@ -47,6 +47,8 @@ pub(crate) enum WriteOutcome {
     Failed,
     /// The store writes, and its reply is lost.
     ReplyLost,
+    /// The store writes, its reply is lost, and its client library repeats the write, which finds the first.
+    Repeated,
     /// Another instance's write comes first.
     Overtaken(Box<SessionRecord>),
 }
@@ -78,10 +80,11 @@ impl ScriptedStore {
     }
 }
 
-fn report(outcome: &WriteOutcome, written: impl Into<Option<Result<Etag, StoreError>>>) -> Result<Etag, StoreError> {
+fn report<T>(outcome: &WriteOutcome, written: impl Into<Option<Result<T, StoreError>>>) -> Result<T, StoreError> {
     let lost = || StoreError::Unavailable("scripted".into());
     match (outcome, written.into()) {
         (WriteOutcome::Failed, _) | (_, None) | (WriteOutcome::ReplyLost, Some(Ok(_))) => Err(lost()),
+        (WriteOutcome::Repeated, Some(Ok(_))) => Err(StoreError::Conflict),
         (_, Some(written)) => written,
     }
 }
@@ -115,6 +118,17 @@ impl SessionStore for ScriptedStore {
             WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
             outcome => report(&outcome, self.inner.write_index(index, read, now).await),
         }
+    }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        match self.next_outcome(now).await {
+            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
+            outcome => report(&outcome, self.inner.create_use(used, now).await),
+        }
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        self.inner.load_use(key, now).await
     }
 }
 
@@ -171,6 +185,16 @@ impl SessionStore for ContendedStore {
         self.turn().await;
         self.inner.write_index(index, read, now).await
     }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        self.turn().await;
+        self.inner.create_use(used, now).await
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        self.turn().await;
+        self.inner.load_use(key, now).await
+    }
 }
 
 /// One instance over a store that others may share.
@@ -192,7 +216,7 @@ impl Fixture {
         let settings = relying_party_settings(&provider.origin);
         let provider_cache: Arc<ProviderCache> = Arc::default();
         let party = RelyingParty::new(Arc::new(settings), provider_cache, no_trust());
-        let sessions = instance(&provider.origin, Arc::clone(&store) as _, Arc::clone(&clock) as _, &keys);
+        let sessions = instance(&provider.origin, "client", Arc::clone(&store) as _, Arc::clone(&clock) as _, &keys);
         Self { provider, key, store, clock, sessions, party, keys }
     }
 
@@ -208,7 +232,18 @@ impl Fixture {
 
     /// An instance over another store.
     pub(crate) fn instance_over(&self, store: Arc<dyn SessionStore>) -> Sessions {
-        instance(&self.provider.origin, store, Arc::clone(&self.clock) as _, &self.keys)
+        instance(&self.provider.origin, "client", store, Arc::clone(&self.clock) as _, &self.keys)
+    }
+
+    /// Another application of the same Provider over the same store.
+    pub(crate) fn another_client(&self) -> Sessions {
+        instance(
+            &self.provider.origin,
+            "another-client",
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.clock) as _,
+            &self.keys,
+        )
     }
 
     /// Someone signed in, whose access token lapses a hundred seconds after [`START`].
@@ -303,6 +338,7 @@ fn first_parts(refresh_token: Option<&str>) -> TokenParts {
 /// Sessions of one instance.
 pub(super) fn instance(
     issuer: &str,
+    client_id: &str,
     store: Arc<dyn SessionStore>,
     clock: Arc<dyn Clock>,
     keys: &Arc<dyn KeySource>,
@@ -316,6 +352,6 @@ pub(super) fn instance(
         refresh_before: RefreshBefore::Share(20),
         header_needs: HeaderNeeds { claims: Some(&["name"]), id_token: false },
         issuer: issuer.to_owned(),
-        client_id: "client".to_owned(),
+        client_id: client_id.to_owned(),
     })
 }

@@ -76,7 +76,7 @@ pub(crate) struct CodeExchange {
 /// A broken promise of the Provider, which a rule must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProviderDefect {
-    /// Refuses one refresh token in four that it should take.
+    /// Refuses every other refresh token that it should take.
     RefusesLiving,
     /// Responds to a revocation with 200 and forgets it.
     ForgetsRevocations,
@@ -306,7 +306,7 @@ impl VirtualProvider {
             state.refused.insert(token.to_owned());
             return None;
         }
-        if state.defect == Some(ProviderDefect::RefusesLiving) && state.calls.len() % 4 == 3 {
+        if state.defect == Some(ProviderDefect::RefusesLiving) && state.calls.len() % 2 == 1 {
             return None;
         }
         if !state.rotates {

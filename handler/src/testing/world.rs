@@ -61,7 +61,7 @@ impl World {
         let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate()));
         let instances = ahead.iter().enumerate().map(|(index, ahead)| {
             let clock = Arc::new(VirtualClock { started, ahead: *ahead });
-            let sessions = instance(ISSUER, Arc::clone(&store), Arc::clone(&clock) as _, &keys);
+            let sessions = instance(ISSUER, "client", Arc::clone(&store), Arc::clone(&clock) as _, &keys);
             let settings = Arc::new(relying_party_settings(ISSUER));
             let party = RelyingParty::scripted(settings, Arc::<ProviderCache>::default(), provider.wire(index));
             Rc::new(Instance { sessions, party, clock })

@@ -150,7 +150,7 @@ impl Error {
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => matches!(**error, LoginError::Provider(_)).then_some(SOON),
-                SignInError::Over | SignInError::LoggedOut => None,
+                SignInError::Over | SignInError::Used | SignInError::LoggedOut => None,
             },
             Self::SessionRequired
             | Self::Csrf(_)
@@ -296,6 +296,11 @@ fn sign_in(error: &SignInError) -> Row {
             "This sign-in is over",
             "It was finished before, and its session has ended since. Start again.",
         ),
+        SignInError::Used => (
+            StatusCode::BAD_REQUEST,
+            "This sign-in was used already",
+            "It can be finished once, and its page cannot be opened again later. Start again.",
+        ),
         SignInError::LoggedOut => (
             StatusCode::BAD_REQUEST,
             "You were signed out meanwhile",
@@ -309,6 +314,7 @@ fn sign_in_code(error: &SignInError) -> &'static str {
         SignInError::Login(error) => error.code(),
         SignInError::Store(_) => STORE_DOWN,
         SignInError::Over => "login_over",
+        SignInError::Used => "login_used",
         SignInError::LoggedOut => "login_logged_out",
         SignInError::Interrupted => "login_interrupted",
     }
@@ -400,5 +406,13 @@ mod tests {
             let (status, told) = (error.telling().status, error.code());
             assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(SOON)));
         }
+    }
+
+    #[test]
+    fn an_exchange_that_was_cut_asks_for_a_sign_in() {
+        let cut = Error::from(ForwardError::Cut);
+
+        assert_eq!((cut.telling().status, cut.code()), (StatusCode::UNAUTHORIZED, "session_ended"));
+        assert!(cut.needs_sign_in() && !Error::from(ForwardError::Timeout).needs_sign_in());
     }
 }

@@ -10,7 +10,7 @@ use crate::proxy::ForwardError;
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
 
-/// What is known of a request whose response is an error.
+/// A request whose response is an error.
 pub struct Failure<'a> {
     /// The request.
     pub req: &'a HttpRequest,

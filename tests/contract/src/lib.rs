@@ -11,7 +11,7 @@ use oauth_proxy::crypto::SealedPart;
 use oauth_proxy::random;
 use oauth_proxy::sessions::{
     Etag, IndexKey, IndexKind, IndexedSession, LeasePurpose, RecordState, RefreshLease, SessionIndex, SessionRecord,
-    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord,
+    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce, WriteId,
 };
 
 /// When every case begins.
@@ -30,10 +30,11 @@ pub fn record() -> SessionRecord {
         refresh_at: Some(NOW.plus(Duration::from_secs(48))),
         expires_at: END,
         lease: Some(RefreshLease {
-            lapses_at: NOW.plus(Duration::from_secs(40)),
-            attempt: 1,
             purpose: LeasePurpose::Refreshing,
             holder: "one".to_owned(),
+            lapses_at: NOW.plus(Duration::from_secs(40)),
+            unanswered: 1,
+            rests: 2,
         }),
         state: RecordState::Active { request: part(1), refresh: part(2) },
     }
@@ -65,9 +66,10 @@ pub async fn a_second_create_is_refused(store: &dyn SessionStore) {
 pub async fn a_tombstone_stays_and_leaves_no_room(store: &dyn SessionStore) {
     let record = record();
     let etag = store.create(&record, NOW).await.unwrap();
-    store.replace(&record.tombstone(END), &etag, NOW).await.unwrap();
+    let tombstone = record.tombstone(END);
+    store.replace(&tombstone, &etag, NOW).await.unwrap();
 
-    assert!(store.load(&record.key, NOW).await.unwrap().unwrap().record.is_ended());
+    assert_eq!(store.load(&record.key, NOW).await.unwrap().unwrap().record, tombstone);
     assert!(matches!(store.create(&record, NOW).await, Err(StoreError::Conflict)));
 }
 
@@ -128,7 +130,7 @@ pub async fn of_two_writers_one_wins(store: &dyn SessionStore) {
 /// An index of one session, and that session.
 fn index(value: &str) -> SessionIndex {
     SessionIndex {
-        key: IndexKey::of(IndexKind::Subject, "https://op.example", value),
+        key: IndexKey::of(IndexKind::Subject, "https://op.example", "client", value),
         sessions: vec![IndexedSession { key: record().key, expires_at: END, has_sid: true }],
         closed_at: None,
         closed_without_sid_at: Some(NOW),
@@ -171,6 +173,35 @@ pub async fn an_expired_index_is_absent_to_every_call(store: &dyn SessionStore) 
     assert!(store.write_index(&again, None, END).await.is_ok());
 }
 
+fn used() -> UsedOnce {
+    UsedOnce {
+        key: UseKey::of_logout_token("https://op.example", "client", &random::guid_pair()),
+        by: WriteId::random(),
+        expires_at: END,
+    }
+}
+
+/// A use is loaded, field for field.
+pub async fn what_was_used_is_loaded(store: &dyn SessionStore) {
+    let used = used();
+    assert_eq!(store.load_use(&used.key, NOW).await.unwrap(), None);
+
+    store.create_use(&used, NOW).await.unwrap();
+
+    assert_eq!(store.load_use(&used.key, NOW).await.unwrap(), Some(used));
+}
+
+/// A second use is refused until the first has expired.
+pub async fn a_second_use_is_refused_until_the_first_has_expired(store: &dyn SessionStore) {
+    let used = used();
+    store.create_use(&used, NOW).await.unwrap();
+
+    assert!(matches!(store.create_use(&used, NOW).await, Err(StoreError::Conflict)));
+    assert_eq!(store.load_use(&used.key, END).await.unwrap(), None);
+    let again = UsedOnce { expires_at: END.plus(Duration::from_secs(1)), ..used };
+    assert!(store.create_use(&again, END).await.is_ok());
+}
+
 /// Runs the whole contract against the stores that an async function without arguments makes.
 #[macro_export]
 macro_rules! session_store_contract {
@@ -188,6 +219,8 @@ macro_rules! session_store_contract {
             what_is_written_of_an_index_is_loaded
             an_index_is_never_written_over_what_was_not_read
             an_expired_index_is_absent_to_every_call
+            what_was_used_is_loaded
+            a_second_use_is_refused_until_the_first_has_expired
         }
     };
     ($make:path: $($case:ident)+) => {

@@ -11,7 +11,7 @@ use oauth_proxy::azure::{CosmosAuthorization, CosmosSettings, CosmosStore};
 use oauth_proxy::clock::Timestamp;
 use oauth_proxy::sessions::{
     Etag, IndexKey, IndexKind, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex,
-    StoredRecord,
+    StoredRecord, UseKey, UsedOnce, WriteId,
 };
 use zeroize::Zeroizing;
 
@@ -53,6 +53,16 @@ impl SessionStore for InTime {
         self.set(now);
         self.store.write_index(index, read, now).await
     }
+
+    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
+        self.set(now);
+        self.store.create_use(used, now).await
+    }
+
+    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
+        self.set(now);
+        self.store.load_use(key, now).await
+    }
 }
 
 async fn cosmos() -> InTime {
@@ -74,7 +84,7 @@ contract::session_store_contract!(cosmos);
 async fn an_index_that_has_ended_by_our_clock_makes_room() {
     let InTime { emulator: _emulator, store } = cosmos().await;
     let end = NOW.plus(Duration::from_secs(60));
-    let key = IndexKey::of(IndexKind::Subject, "https://op.example", "ada");
+    let key = IndexKey::of(IndexKind::Subject, "https://op.example", "client", "ada");
     let index = |expires_at| SessionIndex {
         key: key.clone(),
         sessions: vec![],
@@ -88,4 +98,23 @@ async fn an_index_that_has_ended_by_our_clock_makes_room() {
     store.write_index(&index(end.plus(Duration::from_secs(60))), None, end).await.unwrap();
 
     assert!(store.load_index(&key, end).await.unwrap().is_some());
+}
+
+/// The same for what was used once.
+#[tokio::test]
+async fn a_use_that_has_ended_by_our_clock_makes_room() {
+    let InTime { emulator: _emulator, store } = cosmos().await;
+    let end = NOW.plus(Duration::from_secs(60));
+    let used = UsedOnce {
+        key: UseKey::of_logout_token("https://op.example", "client", "jti"),
+        by: WriteId::random(),
+        expires_at: end,
+    };
+    store.create_use(&used, NOW).await.unwrap();
+    assert!(matches!(store.create_use(&used, NOW).await, Err(StoreError::Conflict)));
+
+    let again = UsedOnce { expires_at: end.plus(Duration::from_secs(60)), ..used };
+    store.create_use(&again, end).await.unwrap();
+
+    assert_eq!(store.load_use(&again.key, end).await.unwrap(), Some(again));
 }

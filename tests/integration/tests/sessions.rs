@@ -258,8 +258,9 @@ fn ten_abandoned_sign_ins_leave_four_cookies() {
 
     assert_eq!(browser.cookies.keys().filter(|name| name.starts_with("oauth-proxy-login-")).count(), 4);
     let finishes = |request: &String| browser.clone().navigate(&scene.provider.approve(request)).status == 303;
-    assert_eq!(requests.iter().filter(|request| finishes(request)).count(), 4);
-    assert!(finishes(&requests[9]), "the newest is among them");
+    let finished: Vec<bool> = requests.iter().map(finishes).collect();
+    assert_eq!(finished.iter().filter(|is_finished| **is_finished).count(), 4);
+    assert!(finished[9], "the newest is among them");
 }
 
 #[test]
@@ -385,6 +386,26 @@ fn someone_who_is_signed_in_and_goes_back_to_a_callback_is_told_nothing() {
 
     assert_eq!((again.status, again.header("location")), (303, Some("/")));
     assert!(stale.status == 400 && stale.text().contains("login_unknown"));
+}
+
+#[test]
+fn a_login_that_is_used_is_refused_unless_its_person_is_signed_in() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+    let to_provider = browser.navigate("/oauth/signin?redirect=/page");
+    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let before = browser.clone();
+    browser.navigate(&callback);
+    let made_up = callback.replace("code=", "code=made-up-");
+
+    let stranger = before.clone().navigate(&made_up);
+    browser.cookies.extend(before.cookies);
+    let person = browser.navigate(&made_up);
+
+    assert!(stranger.status == 400 && stranger.text().contains("login_used"), "{}", stranger.text());
+    assert_eq!((person.status, person.header("location")), (303, Some("/page")));
+    assert_eq!(scene.provider.exchanges(), 1);
+    assert_eq!(browser.fetch("/page").status, 200);
 }
 
 #[test]

@@ -99,6 +99,28 @@ impl Handler {
         self.process.wait().expect("the process ends");
     }
 
+    /// Asks it to end (SIGTERM), and doesn't wait.
+    ///
+    /// # Panics
+    /// When the signal can't be sent.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        assert!(sent.expect("there is a kill").success());
+    }
+
+    /// Waits until it has ended; the exit code, if it was no signal that ended it.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_until("the process ends", || {
+            status = self.process.try_wait().expect("the process is ours");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
     /// What it wrote.
     #[must_use]
     pub fn output(&self) -> HandlerOutput {

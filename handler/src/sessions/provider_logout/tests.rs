@@ -322,3 +322,23 @@ async fn a_logout_of_one_sid_keeps_out_the_sign_ins_that_it_may_mean_and_no_othe
     let later = START.plus(Duration::from_secs(1));
     assert!(try_enter(&fixture, &sign_in(4), None, later).await, "a sign-in that began later");
 }
+
+#[actix_web::test]
+async fn two_applications_in_one_container_end_only_their_own_sessions() {
+    let fixture = Fixture::new();
+    let another = fixture.another_client();
+    let ours = begin(&fixture, 1, Some("sid-1")).await;
+    let theirs = numbered(&another, 2);
+    let claims: Claims = serde_json::from_value(serde_json::json!({"sub": "ada", "sid": "sid-1"})).unwrap();
+    another.provider_logout().enter_indexes(&claims, &theirs, START, START).await.unwrap();
+    another.records().create(crate::testing::record_of(&another, &theirs, "refresh-1"), START).await.unwrap();
+    let jti = another.use_once(another.logout_token("jti"), START.plus(CLOSED), START).await.unwrap();
+
+    let by_sid = another.end_all(&another.provider_session("sid-1"), START).await.unwrap();
+    let by_sub = another.end_all(&another.subject("ada"), START).await.unwrap();
+
+    assert_eq!((by_sid, by_sub), (1, 0), "its own session, once");
+    assert!(fixture.sessions.load(&ours, START).await.unwrap().is_some());
+    let ours_too = fixture.sessions.use_once(fixture.sessions.logout_token("jti"), START.plus(CLOSED), START).await;
+    assert!(jti && ours_too.unwrap(), "each has its own logout token of that name");
+}

@@ -132,3 +132,73 @@ async fn a_tombstone_whose_reply_is_lost_is_a_sign_out_all_the_same() {
     assert_eq!(part.refresh_token.unwrap().expose(), "refresh-1", "it is there to be revoked");
     assert!(fixture.sessions.load(&ticket, START).await.unwrap().is_none());
 }
+
+/// Enters a session under its `sub`.
+async fn enter(fixture: &Fixture, ticket: &SessionTicket) -> Result<bool, StoreError> {
+    let claims: Claims = serde_json::from_value(serde_json::json!({"sub": "ada"})).unwrap();
+    fixture.sessions.provider_logout().enter_indexes(&claims, ticket, START, START).await
+}
+
+fn unwritten(fixture: &Fixture) -> SessionTicket {
+    fixture.sessions.lifetime().issue(&[9; 32], "code", START)
+}
+
+/// Results of the verbs whose last write has this outcome.
+async fn reports(outcome: &WriteOutcome) -> Vec<(&'static str, String)> {
+    let mut reports = Vec::new();
+    let scripted = |before: usize| {
+        let fixture = Fixture::new();
+        fixture.store.script(std::iter::repeat_n(WriteOutcome::Written, before).chain([outcome.clone()]));
+        fixture
+    };
+
+    let fixture = scripted(1); // the record that `signed_in` writes comes first
+    let ticket = fixture.signed_in().await;
+    let part = fixture.sessions.sign_out(&ticket, &fixture.party, START).await;
+    reports.push(("sign_out", format!("{:?}", part.map(|part| part.and_then(|part| part.refresh_token).is_some()))));
+
+    let fixture = scripted(3); // the record, its index, the index's end
+    let ticket = fixture.signed_in().await;
+    enter(&fixture, &ticket).await.unwrap();
+    let ended = fixture.sessions.end_all(&fixture.sessions.subject("ada"), START).await;
+    reports.push(("end_all, tombstone", format!("{ended:?}")));
+
+    let fixture = scripted(2); // the record, its index
+    let ticket = fixture.signed_in().await;
+    enter(&fixture, &ticket).await.unwrap();
+    let ended = fixture.sessions.end_all(&fixture.sessions.subject("ada"), START).await;
+    reports.push(("end_all, index", format!("{ended:?}")));
+
+    let fixture = scripted(0);
+    let entered = enter(&fixture, &unwritten(&fixture)).await;
+    reports.push(("enter", format!("{entered:?}")));
+
+    let fixture = scripted(0);
+    let ticket = unwritten(&fixture);
+    let forestalled = fixture.sessions.records().forestall(&ticket.sid.key(), ticket.expires_at, START).await;
+    reports.push(("forestall", format!("{forestalled:?}")));
+
+    let fixture = scripted(0);
+    let used = fixture
+        .sessions
+        .use_once(fixture.sessions.logout_token("jti"), START.plus(Duration::from_secs(60)), START)
+        .await;
+    reports.push(("use_once", format!("{used:?}")));
+    reports
+}
+
+#[actix_web::test]
+async fn a_write_of_our_own_is_recognised_by_every_verb() {
+    for outcome in &[WriteOutcome::ReplyLost, WriteOutcome::Repeated] {
+        let expected = [
+            ("sign_out", "Ok(true)"),
+            ("end_all, tombstone", "Ok(1)"),
+            ("end_all, index", "Ok(1)"),
+            ("enter", "Ok(true)"),
+            ("forestall", "Ok(())"),
+            ("use_once", "Ok(true)"),
+        ];
+        let reports = reports(outcome).await;
+        assert_eq!(reports, expected.map(|(verb, report)| (verb, report.to_owned())), "{outcome:?}");
+    }
+}

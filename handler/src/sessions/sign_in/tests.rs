@@ -7,11 +7,19 @@ use url::Url;
 
 use super::*;
 use crate::oidc::LoginHints;
+use crate::testing::scripted_provider::Reply;
 use crate::sessions::{IndexKey, Sessions};
 use crate::testing::{Fixture, WriteOutcome};
 
 /// What a browser brings back: the response's query, and the sealed login's content as it is stored.
 async fn begun(fixture: &Fixture) -> (String, String) {
+    let (state, pending, tokens) = begun_with_tokens(fixture).await;
+    fixture.token_endpoint_replies(tokens);
+    (state, pending)
+}
+
+/// The same, and the tokens that its code is good for.
+async fn begun_with_tokens(fixture: &Fixture) -> (String, String, Reply) {
     let now = fixture.now();
     let (request, pending) = fixture.party.begin_login("/", &LoginHints::default(), now).await.unwrap();
     let query: HashMap<_, _> = Url::parse(request.url()).unwrap().query_pairs().into_owned().collect();
@@ -19,8 +27,8 @@ async fn begun(fixture: &Fixture) -> (String, String) {
         "iss": fixture.provider.origin, "sub": "ada", "sid": "sid-1", "aud": "client", "nonce": query["nonce"],
         "exp": now.as_unix() + 300, "iat": now.as_unix(),
     });
-    fixture.token_endpoint_replies(fixture.tokens(&json!({ "id_token": fixture.key.sign(&claims) })));
-    (query["state"].clone(), serde_json::to_string(&pending).unwrap())
+    let tokens = fixture.tokens(&json!({ "id_token": fixture.key.sign(&claims) }));
+    (query["state"].clone(), serde_json::to_string(&pending).unwrap(), tokens)
 }
 
 async fn deliver(fixture: &Fixture, code: &str, state: &str, pending: &str) -> Result<SessionTicket, SignInError> {
@@ -77,15 +85,117 @@ async fn a_callback_delivered_again_and_again_is_one_session_and_one_exchange() 
 }
 
 #[actix_web::test]
-async fn another_code_never_leads_to_a_session_that_is_there() {
+async fn a_callback_delivered_again_within_its_moment_extends_nothing() {
     let fixture = Fixture::new();
+    let other = fixture.another_instance();
     let (state, pending) = begun(&fixture).await;
     let first = deliver(&fixture, "code", &state, &pending).await.unwrap();
+    fixture.clock.advance(60);
 
-    let second = deliver(&fixture, "stolen", &state, &pending).await.unwrap();
+    for instance in [&fixture.sessions, &other] {
+        let again = deliver_to(instance, &fixture, "code", &state, &pending).await.unwrap();
 
-    assert_ne!(first.sid.key(), second.sid.key());
-    assert_eq!(fixture.calls(), 2);
+        assert_eq!(*again.to_bytes(), *first.to_bytes());
+    }
+    assert_eq!(fixture.record(&first).await.expires_at, first.expires_at);
+    assert_eq!(fixture.calls(), 1);
+}
+
+#[actix_web::test]
+async fn a_callback_delivered_again_after_its_moment_revives_nothing() {
+    let fixture = Fixture::new();
+    let other = fixture.another_instance();
+    let (state, pending) = begun(&fixture).await;
+    let first = deliver(&fixture, "code", &state, &pending).await.unwrap();
+    fixture.clock.advance(61);
+
+    for instance in [&fixture.sessions, &other] {
+        let again = deliver_to(instance, &fixture, "code", &state, &pending).await;
+
+        assert!(matches!(again, Err(SignInError::Used)), "{again:?}");
+    }
+    assert!(fixture.sessions.load(&first, fixture.now()).await.unwrap().is_some(), "the session itself lives");
+    assert_eq!(fixture.calls(), 1);
+}
+
+#[actix_web::test]
+async fn another_code_of_a_login_that_is_finished_costs_no_call() {
+    let fixture = Fixture::new();
+    let (state, pending) = begun(&fixture).await;
+    deliver(&fixture, "code", &state, &pending).await.unwrap();
+
+    let second = deliver(&fixture, "stolen", &state, &pending).await;
+
+    assert!(matches!(second, Err(SignInError::Used)), "{second:?}");
+    assert_eq!(fixture.calls(), 1);
+}
+
+#[actix_web::test]
+async fn a_login_cookie_buys_one_exchange_however_many_codes_are_made_up() {
+    let fixture = Fixture::new();
+    let (state, pending) = begun(&fixture).await;
+    fixture.token_endpoint_replies(Reply::Raw(400, "", r#"{"error":"invalid_grant"}"#.to_owned()));
+    let codes: Vec<_> = (0..250).map(|number| format!("made-up-{number}")).collect();
+
+    let attempts = codes.iter().map(|code| deliver(&fixture, code, &state, &pending));
+    let mut refused: Vec<_> =
+        futures_util::future::join_all(attempts).await.into_iter().map(Result::unwrap_err).collect();
+    refused.push(deliver(&fixture, &codes[0], &state, &pending).await.unwrap_err());
+
+    let used = refused.iter().filter(|error| matches!(error, SignInError::Used)).count();
+    assert_eq!((used, fixture.calls()), (250, 1));
+}
+
+#[actix_web::test]
+async fn a_response_without_a_code_gives_a_used_login_no_second_exchange() {
+    let fixture = Fixture::new();
+    let (state, pending) = begun(&fixture).await;
+    fixture.token_endpoint_replies(Reply::Raw(400, "", r#"{"error":"invalid_grant"}"#.to_owned()));
+    deliver(&fixture, "made-up", &state, &pending).await.unwrap_err();
+    for query in [format!("error=access_denied&state={state}"), "code=made-up&state=another".to_owned()] {
+        let response = AuthorizationResponse::parse(&query).unwrap();
+        let pending = serde_json::from_str(&pending).unwrap();
+        fixture.sessions.sign_in(response, pending, fixture.party.clone()).await.unwrap_err();
+    }
+
+    let again = deliver(&fixture, "another", &state, &pending).await;
+
+    assert!(matches!(again, Err(SignInError::Used)), "{again:?}");
+    assert_eq!(fixture.calls(), 1);
+}
+
+#[actix_web::test]
+async fn a_response_of_another_issuer_does_not_use_the_login_up() {
+    let fixture = Fixture::new();
+    let (state, pending) = begun(&fixture).await;
+    let query = format!("code=code&state={state}&iss=https://evil.example");
+    let response = AuthorizationResponse::parse(&query).unwrap();
+    let refused =
+        fixture.sessions.sign_in(response, serde_json::from_str(&pending).unwrap(), fixture.party.clone()).await;
+
+    let honest = deliver(&fixture, "code", &state, &pending).await;
+
+    assert!(matches!(refused, Err(SignInError::Login(_))), "{refused:?}");
+    assert!(honest.is_ok(), "{honest:?}");
+}
+
+#[actix_web::test]
+async fn a_login_may_be_tried_again_when_the_provider_did_not_respond() {
+    for code in ["code", "another-code"] {
+        let fixture = Fixture::new();
+        let (state, pending, tokens) = begun_with_tokens(&fixture).await;
+        fixture.token_endpoint_replies(Reply::Reset);
+        let down = deliver(&fixture, "code", &state, &pending).await;
+        fixture.token_endpoint_replies(tokens);
+
+        let again = deliver(&fixture, code, &state, &pending).await;
+
+        assert!(
+            matches!(&down, Err(SignInError::Login(error)) if matches!(**error, LoginError::Provider(_))),
+            "{down:?}"
+        );
+        assert!(again.is_ok(), "{again:?}");
+    }
 }
 
 #[actix_web::test]
@@ -104,12 +214,13 @@ async fn a_session_that_was_signed_out_is_over_for_its_callback_too() {
 #[actix_web::test]
 async fn a_response_of_another_login_learns_nothing_and_spends_nothing() {
     let fixture = Fixture::new();
-    let (_, pending) = begun(&fixture).await;
+    let (state, pending) = begun(&fixture).await;
 
     let refused = deliver(&fixture, "code", "another-state", &pending).await;
 
     assert!(matches!(refused, Err(SignInError::Login(_))));
     assert_eq!(fixture.calls(), 0);
+    assert!(deliver(&fixture, "code", &state, &pending).await.is_ok(), "the login is as good as before");
 }
 
 #[actix_web::test]
@@ -125,14 +236,21 @@ async fn tokens_that_cannot_be_kept_are_revoked() {
 }
 
 #[actix_web::test]
-async fn a_write_whose_reply_is_lost_is_a_session_all_the_same() {
-    let fixture = Fixture::new();
-    let (state, pending) = begun(&fixture).await;
-    fixture.store.script([WriteOutcome::ReplyLost, WriteOutcome::ReplyLost, WriteOutcome::ReplyLost]); // indexes, record
+async fn a_write_whose_reply_is_lost_or_that_is_repeated_is_a_session_all_the_same() {
+    for outcome in [WriteOutcome::ReplyLost, WriteOutcome::Repeated] {
+        let fixture = Fixture::new();
+        let (state, pending) = begun(&fixture).await;
+        fixture.store.script(std::iter::repeat_n(outcome.clone(), 3)); // both indexes, then the record
 
-    assert!(deliver(&fixture, "code", &state, &pending).await.is_ok());
+        let signed_in = deliver(&fixture, "code", &state, &pending).await;
 
-    assert!(fixture.revoked().is_empty());
+        assert!(signed_in.is_ok(), "{outcome:?}: {signed_in:?}");
+        assert!(fixture.revoked().is_empty(), "{outcome:?}");
+        for end in [End::Sub, End::Sid] {
+            assert!(end.run(&fixture.sessions, fixture.now()).await <= 1, "{outcome:?}");
+        }
+        assert!(fixture.sessions.load(&signed_in.unwrap(), fixture.now()).await.unwrap().is_none(), "{outcome:?}");
+    }
 }
 
 #[actix_web::test]

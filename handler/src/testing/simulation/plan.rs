@@ -125,7 +125,7 @@ impl Plan {
         let departs = match kind {
             Kind::Calm => false,
             Kind::Outages | Kind::SignOuts => draw.one_in(3),
-            Kind::SignIns => draw.one_in(5),
+            Kind::SignIns => draw.one_in(3),
         };
         let is_drained = draw.one_in(2);
         let departure = Departure { instance: draw.index(instances), delay: draw.millis(0, 4_000), is_drained };

@@ -264,7 +264,12 @@ fn no_token_is_lost(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), Vi
     let failed = |end: &End| end.verb == Verb::SignOut && confirmed_at(end).is_none();
     let sign_out_failed = was_sealed && subject.ends(evidence).any(failed);
     let was_unwritten = evidence.store.refused_for(&subject.key, generation, Duration::from_secs(11));
-    if died || was_never_received || ended_by_provider || sign_out_failed || was_unwritten {
+    // Nobody could tell if the session began, so its token stays good.
+    let may_have_begun = subject.sign_in.is_some_and(|sign_in| {
+        let mut outcomes = sign_in.deliveries.iter().filter_map(|delivery| delivery.finished.as_ref());
+        outcomes.any(|(_, outcome)| matches!(outcome, Err(SignInError::Store(_))))
+    });
+    if died || may_have_begun || was_never_received || ended_by_provider || sign_out_failed || was_unwritten {
         return Ok(());
     }
     violation(6, format!("{last} is lost: {:?}, ends {:?}, calls {calls:?}", subject.remains, evidence.ends))

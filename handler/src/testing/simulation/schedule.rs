@@ -137,14 +137,20 @@ pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
     let all = async { tokio::join!(join_all(instances), schedule.outages()) };
     let is_quiet = timeout(LAST + BOUND, all).await.is_ok();
     let quiet = is_quiet.then(|| schedule.world.started.elapsed());
-    // One session is the subject of a schedule; that its token can be used up is looked at once.
-    let is_subject = schedule.plan.sign_ins.is_empty();
-    let main_remains = if is_quiet { Some(schedule.remains(&schedule.main, is_subject).await) } else { None };
     let sign_ins = schedule.journal.sign_ins.borrow().clone();
-    let mut sign_in_remains = Vec::new();
-    for sign_in in sign_ins.iter().filter(|_| is_quiet) {
-        sign_in_remains.push(schedule.remains(&sign_in.ticket, true).await);
-    }
+    // One session is the subject of a schedule; that its token can be used up is looked at once.
+    let is_subject = sign_ins.is_empty();
+    let look = async || {
+        let main = schedule.remains(&schedule.main, is_subject).await;
+        let mut others = Vec::new();
+        for sign_in in &sign_ins {
+            others.push(schedule.remains(&sign_in.ticket, true).await);
+        }
+        (main, others)
+    };
+    let remains = if is_quiet { timeout(BOUND * 4, look()).await.ok() } else { None };
+    let quiet = quiet.filter(|_| remains.is_some());
+    let (main_remains, sign_in_remains) = remains.map_or((None, Vec::new()), |(main, others)| (Some(main), others));
     Evidence {
         plan: schedule.plan.clone(),
         provider: schedule.world.provider.clone(),
