@@ -109,27 +109,32 @@ impl Records {
     /// Replaces a record by its tombstone, again if a refresh is written in between.
     pub(super) async fn tombstone(&self, key: &SessionKey, now: Timestamp) -> Result<Tombstone, StoreError> {
         let mut retry = WriteRetry::start();
+        let mut attempt: Option<(RecordState, Arc<StoredRecord>)> = None;
         loop {
             let Some(stored) = self.read(key, now).await? else { return Ok(Tombstone::Missing) };
             if stored.record.is_ended() {
-                return Ok(Tombstone::Ended);
+                // The store's client may have repeated our write and found its own: that is a conflict.
+                let ours = attempt.filter(|(ours, _)| stored.record.state == *ours);
+                return Ok(ours.map_or(Tombstone::Ended, |(_, lived)| Tombstone::Written(lived)));
             }
             let tombstone = stored.record.tombstone(now.plus(TOMBSTONE));
             let ours = tombstone.state.clone();
             let Err(failure) = self.replace(tombstone, &stored.etag, now).await else {
                 return Ok(Tombstone::Written(stored));
             };
-            // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
-            match self.read(key, now).await {
-                Ok(Some(found)) if found.record.state == ours => return Ok(Tombstone::Written(stored)),
-                Ok(Some(found)) if found.record.is_ended() => return Ok(Tombstone::Ended),
-                Ok(_) | Err(_) => {}
-            }
             match failure {
-                // A refresh or a lease came first.
+                // A refresh or a lease came first, or our own write.
                 StoreError::Conflict | StoreError::Missing => retry.pause_after(failure).await?,
-                StoreError::Unavailable(_) => return Err(failure),
+                StoreError::Unavailable(_) => {
+                    // The tombstone may be written, and its reply be lost.
+                    return match self.read(key, now).await {
+                        Ok(Some(found)) if found.record.state == ours => Ok(Tombstone::Written(stored)),
+                        Ok(Some(found)) if found.record.is_ended() => Ok(Tombstone::Ended),
+                        Ok(_) | Err(_) => Err(failure),
+                    };
+                }
             }
+            attempt = Some((ours, stored));
         }
     }
 
