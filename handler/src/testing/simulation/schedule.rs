@@ -41,7 +41,6 @@ pub(super) enum Response {
 pub(super) struct Request {
     pub(super) began: Duration,
     pub(super) ended: Duration,
-    pub(super) instance: usize,
     pub(super) response: Response,
 }
 
@@ -59,7 +58,6 @@ pub(super) struct End {
 
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
-    pub(super) instance: usize,
     /// The end, and the result; `None` when the instance died.
     pub(super) finished: Option<(Duration, Result<(), SignInError>)>,
 }
@@ -284,7 +282,7 @@ impl Schedule {
             Ok(None) => Response::SignedOut,
             Err(SessionError::NoFreshToken(_) | SessionError::Store(_)) => Response::Unavailable,
         };
-        let request = Request { began: at, ended: self.elapsed(), instance, response };
+        let request = Request { began: at, ended: self.elapsed(), response };
         self.journal.requests.borrow_mut().push(request);
     }
 
@@ -368,7 +366,7 @@ impl Schedule {
                 let Some((entry, state, cookie)) = browser.borrow().clone() else { return };
                 let place = {
                     let mut sign_ins = this.journal.sign_ins.borrow_mut();
-                    sign_ins[entry].deliveries.push(Delivery { instance, finished: None });
+                    sign_ins[entry].deliveries.push(Delivery { finished: None });
                     sign_ins[entry].deliveries.len() - 1
                 };
                 let response = AuthorizationResponse::parse(&format!("code=code-{number}&state={state}")).unwrap();
