@@ -3,9 +3,11 @@
 mod keys_on_reload;
 mod outages;
 pub(crate) mod scripted_provider;
+mod seeded;
 mod sessions;
 mod simulation;
 mod virtual_provider;
+mod virtual_store;
 mod world;
 
 pub(crate) use keys_on_reload::KeysOnReload;
