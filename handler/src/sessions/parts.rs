@@ -38,7 +38,7 @@ impl fmt::Debug for RefreshPart {
     }
 }
 
-/// What of the tokens and claims becomes headers, and so belongs to the hot part.
+/// Tokens and claims that become headers, and so belong to the request part.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderNeeds {
     /// The claims; `None` stands for all.
