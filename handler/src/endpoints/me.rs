@@ -15,17 +15,18 @@ const UNTOLD: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 /// The claims, `session_expires_in` (seconds) and `logout_url`. `?slide=false` doesn't extend the session.
 pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
-    let part = state.sessions.load_refresh_part(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
+    let person = state.sessions.load_person(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
 
     let lifetime = state.sessions.lifetime();
     let slid = match request.query("slide").as_deref() {
         Some("false") => None,
         _ => slide(&ticket, request.now, state).await,
     };
-    let mut body: Map<String, Value> = part.claims.as_map().clone();
+    let mut body: Map<String, Value> = person.claims.as_map().clone();
     body.retain(|name, _| !UNTOLD.contains(&name.as_str()));
-    let remaining = lifetime.remaining(slid.as_ref().unwrap_or(&ticket), request.now).as_secs();
-    body.insert("session_expires_in".to_owned(), remaining.into());
+    let remaining = lifetime.remaining(slid.as_ref().unwrap_or(&ticket), request.now);
+    let remaining = person.ends_at.map_or(remaining, |ends_at| remaining.min(ends_at.since(request.now)));
+    body.insert("session_expires_in".to_owned(), remaining.as_secs().into());
     let logout_url = format!("{}?sid={}", state.path("signout"), ticket.sid.sign_out_token());
     body.insert("logout_url".to_owned(), logout_url.into());
 

@@ -1,4 +1,4 @@
-//! Which sessions end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
+//! Indexes of sessions that end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
 //!
 //! Small records beside the sessions'. They hold no token and no claim. Their keys are unkeyed hashes: whoever guesses a
 //! `sub` or `sid` can check the guess.
@@ -51,7 +51,7 @@ pub struct IndexedSession {
     pub has_sid: bool,
 }
 
-/// Which sessions of an index end.
+/// The sessions of an index that an end concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndScope {
     /// Every one.

@@ -36,7 +36,7 @@ pub(crate) use parts::TokenParts;
 pub use parts::{HeaderNeeds, RefreshPart, RequestPart};
 pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord, WriteId};
 pub use refresher::RefreshOutcome;
-pub use sessions::{LiveSession, NoFreshToken, SessionError, Sessions, SessionsSettings};
+pub use sessions::{LivePerson, LiveSession, NoFreshToken, SessionError, Sessions, SessionsSettings};
 pub use sign_in::SignInError;
 pub use store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};
 pub use ticket::{SessionId, SessionKey, SessionSecret, SessionTicket, TicketError};

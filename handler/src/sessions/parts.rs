@@ -10,10 +10,10 @@ use super::freshness::RefreshBefore;
 use crate::clock::Timestamp;
 use crate::oidc::{AccessToken, Claims, PersonClaims, RefreshToken, TokenResponse};
 
-/// What every proxied request needs.
+/// Tokens and claims that every proxied request needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestPart {
-    /// What the Upstream is shown.
+    /// Sent to the Upstream as `Authorization: Bearer`.
     pub access_token: AccessToken,
     /// The ID token, when it becomes a header.
     pub id_token: Option<Zeroizing<String>>,
@@ -21,14 +21,14 @@ pub struct RequestPart {
     pub claims: Claims,
 }
 
-/// What a refresh, a sign-out and `me` need.
+/// Tokens and claims that a refresh, a sign-out and `me` need.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct RefreshPart {
-    /// What gets the next access token, if the Provider gave one.
+    /// Gets the next access token, if the Provider issued one.
     pub refresh_token: Option<RefreshToken>,
     /// The hint of RP-initiated logout.
     pub id_token: Option<Zeroizing<String>>,
-    /// Everything the Provider said of the person.
+    /// All claims about the person.
     pub claims: PersonClaims,
 }
 
@@ -38,12 +38,12 @@ impl fmt::Debug for RefreshPart {
     }
 }
 
-/// Tokens and claims that become headers, and so belong to the request part.
+/// Claims and tokens that become headers, and so belong to the request part.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderNeeds {
     /// The claims; `None` stands for all.
     pub claims: Option<&'static [&'static str]>,
-    /// Whether the ID token does.
+    /// True if the ID token becomes a header.
     pub id_token: bool,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct TokenParts {
 }
 
 impl TokenParts {
-    /// Divides what the Provider answered. What it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
+    /// Divides a token response. A token that it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
     pub(super) fn divide(
         tokens: TokenResponse,
         claims: PersonClaims,

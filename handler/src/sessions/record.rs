@@ -20,7 +20,7 @@ pub struct SessionRecord {
     pub refresh_at: Option<Timestamp>,
     /// The session's absolute end, and the item's.
     pub expires_at: Timestamp,
-    /// Who is refreshing, if anyone.
+    /// The refresh under way, or the pause until the next one.
     pub lease: Option<RefreshLease>,
     /// The sealed parts, or that they are gone.
     pub state: RecordState,
@@ -56,7 +56,7 @@ impl WriteId {
     }
 }
 
-/// Who may ask the Provider for the next token of this generation, and when.
+/// The right to ask the Provider for the next token of this generation.
 ///
 /// Not authenticated: whoever can write to the store can delay a refresh, have a person sign in once the token has
 /// lapsed, or cause one more call of the Provider, and nothing else.
@@ -119,6 +119,12 @@ impl SessionRecord {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.generation > 0
+    }
+
+    /// True once the Provider has refused to renew the access token of this generation, until it gives another.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Refused)
     }
 
     /// True for a tombstone.

@@ -26,7 +26,7 @@ use super::ticket::{SessionKey, SessionTicket};
 use super::used_once::UseKey;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::KeySource;
-use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, RelyingParty};
+use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, PersonClaims, RelyingParty};
 
 /// Settings of the sessions of one Provider and client.
 pub struct SessionsSettings {
@@ -38,9 +38,9 @@ pub struct SessionsSettings {
     pub clock: Arc<dyn Clock>,
     /// Idle and absolute limit.
     pub lifetime: SessionLifetime,
-    /// How long a record that was read is served from the cache.
+    /// Time for which a record that was read is served from the cache.
     pub cache_ttl: Duration,
-    /// How long before its expiry an access token is refreshed.
+    /// Time before its expiry at which an access token is refreshed.
     pub refresh_before: RefreshBefore,
     /// Claims and tokens that become headers.
     pub header_needs: HeaderNeeds,
@@ -69,12 +69,21 @@ struct Shared {
 pub struct LiveSession {
     /// Tokens and claims that the request needs.
     pub part: RequestPart,
-    /// Whether its access token can be used as it is.
+    /// State of its access token.
     pub freshness: Freshness,
     /// When the access token lapses, if the Provider said so.
     pub access_token_expires_at: Option<Timestamp>,
     /// True while another request or instance refreshes it, or the Provider rests.
     is_leased: bool,
+}
+
+/// The person of a session that lives.
+#[derive(Debug)]
+pub struct LivePerson {
+    /// Everything the Provider said of the person.
+    pub claims: PersonClaims,
+    /// The end of a session without a refresh token, which its access token sets.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// The session has no usable token, and the Provider gives none at the moment.
@@ -175,19 +184,20 @@ impl Sessions {
         }))
     }
 
-    /// The refresh part of a session, if it lives: all claims of the person.
+    /// The person of a session, if it lives. `None` also while the Provider refuses to renew a lapsed access token: the
+    /// person must sign in.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn load_refresh_part(
-        &self,
-        ticket: &SessionTicket,
-        now: Timestamp,
-    ) -> Result<Option<RefreshPart>, StoreError> {
-        match self.find(ticket, now).await? {
-            Some(stored) => self.0.records.open_refresh_part(&stored, ticket).await,
-            None => Ok(None),
+    pub async fn load_person(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<LivePerson>, StoreError> {
+        let Some(stored) = self.find(ticket, now).await? else { return Ok(None) };
+        let record = &stored.record;
+        if record.is_refused() && Freshness::of(record, now) == Freshness::Lapsed {
+            return Ok(None);
         }
+        let part = self.0.records.open_refresh_part(&stored, ticket).await?;
+        let ends_at = record.access_token_expires_at.filter(|_| record.refresh_at.is_none());
+        Ok(part.map(|part| LivePerson { claims: part.claims, ends_at }))
     }
 
     /// The session with a token that has not lapsed. A token that is due is used while its refresh is under way.

@@ -1,4 +1,4 @@
-//! What a session's cookie carries, once opened: who it is, its secret, and its times.
+//! The ticket in a session's cookie: identifier, secret and times.
 //!
 //! Fixed layout, 73 bytes: version, `sid`, `S`, and three times. Sealing it is `crypto`'s work.
 
@@ -35,7 +35,7 @@ impl SessionId {
         &self.0
     }
 
-    /// What a sign-out link must name (`signout?sid=`): it follows from the identifier, and tells nothing of it.
+    /// The token of a sign-out link (`signout?sid=`): derived from the identifier, which it does not reveal.
     #[must_use]
     pub fn sign_out_token(&self) -> String {
         base64url(&Sha256::new().chain_update(b"signout").chain_update(self.0).finalize()[..16])
@@ -47,7 +47,7 @@ impl SessionId {
         self.sign_out_token().as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    /// What the store calls this session.
+    /// The store's name for this session.
     #[must_use]
     pub fn key(&self) -> SessionKey {
         SessionKey(base64url(&Sha256::new().chain_update(b"sid").chain_update(self.0).finalize()))
@@ -82,12 +82,12 @@ impl fmt::Debug for SessionSecret {
     }
 }
 
-/// What the browser presents with each request.
+/// Presented by the browser with each request.
 #[derive(Clone, Debug)]
 pub struct SessionTicket {
-    /// Which session.
+    /// The identifier.
     pub sid: SessionId,
-    /// What opens its record.
+    /// Opens the record.
     pub secret: SessionSecret,
     /// When the person signed in.
     pub issued_at: Timestamp,

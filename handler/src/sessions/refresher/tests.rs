@@ -93,9 +93,10 @@ async fn what_the_answer_omits_stays_as_it_was() {
 
     assert_eq!(access_token(&fixture, &ticket).await, "access-2");
 
-    let cold = fixture.sessions.load_refresh_part(&ticket, fixture.now()).await.unwrap().unwrap();
-    assert_eq!(cold.refresh_token.unwrap().expose(), "refresh-1");
-    assert_eq!(cold.claims.text("name"), Some("Ada"));
+    let person = fixture.sessions.load_person(&ticket, fixture.now()).await.unwrap().unwrap();
+    assert_eq!(person.claims.text("name"), Some("Ada"));
+    let part = fixture.sessions.sign_out(&ticket, &fixture.party, fixture.now()).await.unwrap().unwrap();
+    assert_eq!(part.refresh_token.unwrap().expose(), "refresh-1");
 }
 
 #[actix_web::test]
@@ -346,6 +347,8 @@ async fn a_refusal_of_client_or_request_leads_to_sign_in_once_the_token_has_laps
         fixture.clock.advance(20);
         for _ in 0..5 {
             assert!(load(&fixture, &ticket).await.unwrap().is_none(), "{error}: to sign-in");
+            let person = fixture.sessions.load_person(&ticket, fixture.now()).await.unwrap();
+            assert!(person.is_none(), "{error}: scripts see it, too");
         }
         assert_eq!(fixture.calls(), 2, "{error}: once more after the lapse, then it rests");
 
@@ -379,11 +382,13 @@ async fn without_a_refresh_token_the_session_ends_with_its_access_token() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in_without_refresh_token(Some(100)).await;
     assert_eq!(access_token(&fixture, &ticket).await, "access-1");
+    let person = fixture.sessions.load_person(&ticket, fixture.now()).await.unwrap().unwrap();
+    assert_eq!(person.ends_at, Some(START.plus(Duration::from_secs(100))));
 
     fixture.clock.advance(LAPSED);
 
     assert!(load(&fixture, &ticket).await.unwrap().is_none());
-    assert!(fixture.sessions.load_refresh_part(&ticket, fixture.now()).await.unwrap().is_none());
+    assert!(fixture.sessions.load_person(&ticket, fixture.now()).await.unwrap().is_none());
     let signed_out = fixture.sessions.sign_out(&ticket, &fixture.party, fixture.now()).await.unwrap();
     assert!(signed_out.is_some(), "a sign-out still yields the hint for the provider's");
 }
