@@ -58,8 +58,8 @@ impl WriteId {
 
 /// The right to ask the Provider for the next token of this generation.
 ///
-/// Not authenticated: whoever can write to the store can delay a refresh, or cause one more call of the Provider, and
-/// nothing else.
+/// Not authenticated: whoever can write to the store can delay a refresh, have a person sign in once the token has
+/// lapsed, or cause one more call of the Provider, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshLease {
     /// State of the lease.
