@@ -1,8 +1,11 @@
 //! A session's record as a Cosmos DB item: one JSON object, its sealed parts in base64url.
 //!
 //! The item's `id` is its partition key. `ttl` lets Cosmos DB delete it; whether it has expired is said by `expires_at`.
+//! `v` is the version of its shape and is read first: an item of another version is not parsed.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::crypto::{SealedPart, base64url, base64url_decode};
@@ -11,12 +14,22 @@ use crate::sessions::{
     WriteId,
 };
 
-const VERSION: u8 = 1;
+/// An item of one kind, in the shape of this handler's version.
+pub(super) trait Item: Serialize + DeserializeOwned {
+    /// Version of the shape: one more with every change that an older or a newer handler would misread.
+    const VERSION: u8;
 
-/// An item that ends by our clock, whatever Cosmos DB's own says.
-pub(super) trait Expires {
-    /// From when on it is absent.
+    /// The item's end by our clock, whatever Cosmos DB's own says.
     fn expires_at(&self) -> Timestamp;
+}
+
+/// Reads an item. `None` if its version is another, whatever its shape.
+///
+/// # Errors
+/// When it has not the shape that its version says, or says no version.
+pub(super) fn parse<T: Item>(item: Value) -> serde_json::Result<Option<T>> {
+    let is_of_another_version = item["v"].as_u64().is_some_and(|version| version != u64::from(T::VERSION));
+    if is_of_another_version { Ok(None) } else { serde_json::from_value(item).map(Some) }
 }
 
 /// The item of one session.
@@ -49,6 +62,14 @@ struct PartItem {
     ciphertext: String,
 }
 
+impl Item for SessionItem {
+    const VERSION: u8 = 2;
+
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
 impl SessionItem {
     /// The item of a record that is written at `now`.
     pub(super) fn of(record: &SessionRecord, now: Timestamp) -> Self {
@@ -64,7 +85,7 @@ impl SessionItem {
         };
         Self {
             id: record.key.as_str().to_owned(),
-            v: VERSION,
+            v: Self::VERSION,
             generation: record.generation,
             access_token_expires_at: record.access_token_expires_at,
             refresh_at: record.refresh_at,
@@ -76,9 +97,9 @@ impl SessionItem {
         }
     }
 
-    /// The record of `key`, if this is one of this version.
+    /// The record, if it is that of `key` and its parts can be read.
     pub(super) fn record(self, key: &SessionKey) -> Option<SessionRecord> {
-        if self.v != VERSION || self.id != key.as_str() {
+        if self.id != key.as_str() {
             return None;
         }
         let state = match self.parts {
@@ -109,7 +130,10 @@ pub(super) struct IndexItem {
     ttl: i64,
 }
 
-impl Expires for IndexItem {
+impl Item for IndexItem {
+    /// That of its key (`index/v2`): an item of another version has another name.
+    const VERSION: u8 = 2;
+
     fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
@@ -120,7 +144,7 @@ impl IndexItem {
     pub(super) fn of(index: &SessionIndex, now: Timestamp) -> Self {
         Self {
             id: index.key.as_str().to_owned(),
-            v: VERSION,
+            v: Self::VERSION,
             sessions: index.sessions.clone(),
             closed_at: index.closed_at,
             closed_without_sid_at: index.closed_without_sid_at,
@@ -129,11 +153,16 @@ impl IndexItem {
         }
     }
 
-    /// The index of `key`, if this is one of this version.
+    /// The index, if it is that of `key`.
     pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
-        let Self { id, v, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
-        let is_known = v == VERSION && id == key.as_str();
-        is_known.then(|| SessionIndex { key: key.clone(), sessions, closed_at, closed_without_sid_at, expires_at })
+        let Self { id, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
+        (id == key.as_str()).then(|| SessionIndex {
+            key: key.clone(),
+            sessions,
+            closed_at,
+            closed_without_sid_at,
+            expires_at,
+        })
     }
 }
 
@@ -147,7 +176,10 @@ pub(super) struct UseItem {
     ttl: i64,
 }
 
-impl Expires for UseItem {
+impl Item for UseItem {
+    /// That of its key (`used/v1`).
+    const VERSION: u8 = 1;
+
     fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
@@ -157,13 +189,18 @@ impl UseItem {
     /// The item of a use that is noted at `now`.
     pub(super) fn of(used: &UsedOnce, now: Timestamp) -> Self {
         let ttl = time_to_live(used.expires_at, now);
-        Self { id: used.key.as_str().to_owned(), v: VERSION, by: used.by.clone(), expires_at: used.expires_at, ttl }
+        Self {
+            id: used.key.as_str().to_owned(),
+            v: Self::VERSION,
+            by: used.by.clone(),
+            expires_at: used.expires_at,
+            ttl,
+        }
     }
 
-    /// The use of `key`, if this is one of this version.
+    /// The use, if it is that of `key`.
     pub(super) fn used(self, key: &UseKey) -> Option<UsedOnce> {
-        let is_known = self.v == VERSION && self.id == key.as_str();
-        is_known.then(|| UsedOnce { key: key.clone(), by: self.by, expires_at: self.expires_at })
+        (self.id == key.as_str()).then(|| UsedOnce { key: key.clone(), by: self.by, expires_at: self.expires_at })
     }
 }
 
@@ -181,4 +218,34 @@ impl PartItem {
 /// At least a second: Cosmos DB refuses zero, and takes -1 for never.
 fn time_to_live(expires_at: Timestamp, now: Timestamp) -> i64 {
     i64::try_from(expires_at.since(now).as_secs()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_item_of_another_version_is_not_parsed() {
+        let part = json!({"kid": "k1", "salt": "AAAA", "ciphertext": "AAAA"});
+        let table = [
+            (
+                json!({"id": "a", "v": 1, "generation": 1, "parts": {"hot": part, "cold": part}}),
+                "the names of version 1",
+            ),
+            (json!({"v": 3, "state": "unknown"}), "a newer one, before a rollback"),
+            (json!({"v": 258}), "a version that has the last byte of ours"),
+        ];
+        for (item, reason) in table {
+            assert_eq!(parse::<SessionItem>(item).unwrap(), None, "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_item_of_our_version_in_another_shape_is_an_error() {
+        for item in [json!({"v": 2}), json!({"id": "a"}), json!({"v": "2"}), json!([]), json!(null)] {
+            assert!(parse::<SessionItem>(item.clone()).is_err(), "{item}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use super::record::{RecordState, SessionRecord, WriteId};
 use super::record_cache::RecordCache;
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
+use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
 use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart, SealedPart};
@@ -174,6 +175,31 @@ impl Records {
         }
     }
 
+    /// The store's name for the `jti` of a logout token.
+    pub(super) fn logout_token(&self, jti: &str) -> UseKey {
+        UseKey::of_logout_token(&self.issuer, &self.client_id, jti)
+    }
+
+    pub(super) async fn is_used(&self, key: &UseKey, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.store.load_use(key, now).await?.is_some())
+    }
+
+    /// Notes a use until `expires_at`. False if there was one before.
+    pub(super) async fn use_once(
+        &self,
+        key: UseKey,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let used = UsedOnce { key, by: WriteId::random(), expires_at };
+        let Err(failure) = self.store.create_use(&used, now).await else { return Ok(true) };
+        // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
+        match self.store.load_use(&used.key, now).await? {
+            Some(found) => Ok(found.by == used.by),
+            None => Err(failure),
+        }
+    }
+
     /// The record of a session in its `generation`, with its parts sealed.
     pub(crate) fn seal(&self, parts: &TokenParts, generation: u64, ticket: &SessionTicket) -> SessionRecord {
         let context = |part| part_context(part, generation, parts.access_token_expires_at, parts.refresh_at);
@@ -202,7 +228,7 @@ impl Records {
     }
 
     /// Opens the part that a refresh, a sign-out and `me` need.
-    pub(super) async fn open_refresh_part(
+    pub(crate) async fn open_refresh_part(
         &self,
         stored: &StoredRecord,
         ticket: &SessionTicket,

@@ -122,7 +122,7 @@ impl Sessions {
         let provider_logout = ProviderLogout::new(Arc::clone(&records), background.clone());
         let refresher = Refresher {
             records: Arc::clone(&records),
-            leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock) },
+            leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock), background: background.clone() },
             provider_logout: provider_logout.clone(),
             clock: Arc::clone(&clock),
             policy,
@@ -224,7 +224,10 @@ impl Sessions {
         drop(session);
         match self.0.refresher.refresh(ticket, relying_party, Freshness::Due).await {
             RefreshOutcome::Refreshed => Ok(self.load(ticket, self.0.clock.now()).await?),
-            RefreshOutcome::Ended | RefreshOutcome::ClientRefused | RefreshOutcome::RequestRefused => Ok(None),
+            RefreshOutcome::Ended
+            | RefreshOutcome::NoRefreshToken
+            | RefreshOutcome::ClientRefused
+            | RefreshOutcome::RequestRefused => Ok(None),
             RefreshOutcome::Unavailable { retry_after } => Err(NoFreshToken { retry_after }.into()),
         }
     }

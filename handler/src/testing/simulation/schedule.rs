@@ -405,9 +405,12 @@ impl Schedule {
 
         let now = self.world.instances[left[0]].now();
         let stored = self.store.inner().load(&ticket.sid.key(), now).await.unwrap();
-        let part =
-            LocalSet::new().run_until(self.world.instances[left[0]].sessions.load_refresh_part(ticket, now)).await;
-        let refresh_token = part.unwrap().and_then(|part| part.refresh_token).map(|token| token.expose().to_owned());
+        let records = self.world.instances[left[0]].sessions.records();
+        let part = match &stored {
+            Some(stored) => records.open_refresh_part(stored, ticket).await.unwrap(),
+            None => None,
+        };
+        let refresh_token = part.and_then(|part| part.refresh_token).map(|token| token.expose().to_owned());
         Remains {
             generation: stored.as_ref().map(|stored| stored.record.generation),
             is_ended: stored.is_some_and(|stored| stored.record.is_ended()),
