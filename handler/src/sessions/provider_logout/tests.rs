@@ -83,23 +83,6 @@ async fn an_end_that_anyone_may_ask_for_writes_nothing_that_was_not_there() {
 }
 
 #[actix_web::test]
-async fn an_end_that_anyone_may_ask_for_keeps_nobody_out_by_being_repeated() {
-    let fixture = Fixture::new();
-    let index = fixture.sessions.provider_session("known");
-    let ticket = fixture.signed_in().await;
-    enter(&fixture, &index, &ticket).await;
-    assert_eq!(fixture.sessions.end_known(&index, START).await.unwrap(), 1);
-    let began_at = START.plus(Duration::from_secs(1));
-
-    let repeated = fixture.sessions.end_known(&index, began_at.plus(Duration::from_secs(5))).await.unwrap();
-
-    assert_eq!(repeated, 0);
-    let next = fixture.sessions.lifetime().issue(&[4; 32], "code", began_at);
-    let logout = fixture.sessions.provider_logout();
-    assert!(logout.enter(&index, session(&next), began_at, began_at.plus(Duration::from_secs(6))).await.unwrap());
-}
-
-#[actix_web::test]
 async fn an_index_that_was_ended_in_this_second_is_not_written_again() {
     let fixture = Fixture::new();
     let index = fixture.sessions.provider_session("sid-1");
