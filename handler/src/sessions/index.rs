@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_an_index_is_frozen() {
+    fn the_frozen_keys_of_indexes_never_change() {
         let key = |kind, value| IndexKey::of(kind, "https://op.example", "client", value);
 
         assert_eq!(key(IndexKind::ProviderSession, "sid-1").as_str(), "Ml9QwEBo6G8MHXKvvtj09VV_Tot3mfrFiTC0YfT_GD4");

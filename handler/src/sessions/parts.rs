@@ -92,3 +92,62 @@ impl TokenParts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const REQUEST: &str = r#"{"access_token": "access", "id_token": "id", "claims": {"name": "Ada"}}"#;
+    const REFRESH: &str = r#"{
+        "refresh_token": "refresh",
+        "id_token": "id",
+        "claims": {"id_token": {"name": "Ada", "sub": "ada"}, "userinfo": {"groups": ["staff"]}}
+    }"#;
+
+    fn value(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_frozen_request_part_never_changes() {
+        let part = RequestPart {
+            access_token: AccessToken::new("access".to_owned()),
+            id_token: Some("id".to_owned().into()),
+            claims: serde_json::from_value(json!({"name": "Ada"})).unwrap(),
+        };
+
+        assert_eq!(serde_json::to_value(&part).unwrap(), value(REQUEST));
+    }
+
+    #[test]
+    fn the_frozen_request_part_still_reads() {
+        let part: RequestPart = serde_json::from_str(REQUEST).unwrap();
+
+        assert_eq!(part.access_token.expose(), "access");
+        assert_eq!(part.id_token.as_deref().map(String::as_str), Some("id"));
+        assert_eq!(part.claims.text("name"), Some("Ada"));
+    }
+
+    #[test]
+    fn the_frozen_refresh_part_never_changes() {
+        let part = RefreshPart {
+            refresh_token: Some(RefreshToken::new("refresh".to_owned())),
+            id_token: Some("id".to_owned().into()),
+            claims: serde_json::from_value(value(REFRESH)["claims"].clone()).unwrap(),
+        };
+
+        assert_eq!(serde_json::to_value(&part).unwrap(), value(REFRESH));
+    }
+
+    #[test]
+    fn the_frozen_refresh_part_still_reads() {
+        let part: RefreshPart = serde_json::from_str(REFRESH).unwrap();
+
+        assert_eq!(part.refresh_token.as_ref().map(RefreshToken::expose), Some("refresh"));
+        assert_eq!(part.id_token.as_deref().map(String::as_str), Some("id"));
+        assert_eq!((part.claims.subject(), part.claims.text("name")), ("ada", Some("Ada")));
+        assert_eq!(part.claims.as_map()["groups"], json!(["staff"]));
+    }
+}

@@ -133,3 +133,40 @@ impl SessionRecord {
         matches!(self.state, RecordState::Ended { .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_frozen_leases_never_change() {
+        let table = [
+            (
+                LeasePurpose::Refreshing,
+                r#"{"purpose":"Refreshing","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
+            ),
+            (
+                LeasePurpose::Resting,
+                r#"{"purpose":"Resting","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
+            ),
+            (
+                LeasePurpose::Refused,
+                r#"{"purpose":"Refused","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
+            ),
+        ];
+        for (purpose, frozen) in table {
+            let lease = RefreshLease {
+                purpose,
+                holder: "holder".to_owned(),
+                lapses_at: Timestamp::from_unix(1_800_000_040),
+                unanswered: 1,
+                rests: 2,
+            };
+
+            assert_eq!(serde_json::to_value(&lease).unwrap(), serde_json::from_str::<Value>(frozen).unwrap());
+            assert_eq!(serde_json::from_str::<RefreshLease>(frozen).unwrap(), lease);
+        }
+    }
+}

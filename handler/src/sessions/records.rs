@@ -292,3 +292,56 @@ fn part_context(
         refresh_at: refresh_at.map(Timestamp::as_unix),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::base64url_decode;
+    use crate::oidc::RefreshToken;
+    use crate::sessions::MemoryStore;
+    use crate::testing::frozen_keys;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const REQUEST: &str = "axeeeVPYj_hVPWxsQZv5HeNbQ6Eigphn9E_-pL_WKu7_0k9hH7rROj36vrva9XkfEahKbHCN-SNW991s0vH_QN2-Bq4n-GyG\
+        5r52aZbDV_hq";
+    const REFRESH: &str = "Y2z6pPjPjnEuC1Ownc4NtOfNsIL4crAvzX3lUo9zewTpsVRW3omAMku_EhUK3lhRULe6N3IC9GCJv5aBP2sllOsUo8hg0Ssq\
+        rc2MmLjP4bNSvL3KpOSj37IwV-Au22Aj4rIWlMNjBSAmQnTBmbPdgz1inOMb4A-Q4xhLU6yK_-yvpDWf31a7ZEAS9BY";
+
+    fn records() -> Records {
+        Records {
+            store: Arc::new(MemoryStore::default()),
+            keys: frozen_keys(),
+            cache: RecordCache::new(Duration::ZERO),
+            issuer: "https://op.example".to_owned(),
+            client_id: "client".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_frozen_parts_of_a_session_still_open() {
+        let expires_at = Timestamp::from_unix(1_800_028_800);
+        let ticket = SessionTicket::from_seed(&[3; 32], "frozen", NOW, expires_at);
+        let sealed = |salt, ciphertext| SealedPart {
+            kid: "k1".to_owned(),
+            salt: [salt; 32],
+            ciphertext: base64url_decode(ciphertext).unwrap(),
+        };
+        let record = SessionRecord {
+            key: ticket.sid.key(),
+            generation: 1,
+            access_token_expires_at: Some(Timestamp::from_unix(1_800_003_600)),
+            refresh_at: Some(Timestamp::from_unix(1_800_002_880)),
+            expires_at,
+            lease: None,
+            state: RecordState::Active { request: sealed(7, REQUEST), refresh: sealed(8, REFRESH) },
+        };
+        let stored = StoredRecord { record, etag: Etag("1".to_owned()) };
+
+        let request = records().open_request_part(&stored, &ticket).await.unwrap().unwrap();
+        let refresh = records().open_refresh_part(&stored, &ticket).await.unwrap().unwrap();
+
+        assert_eq!((request.access_token.expose(), request.claims.text("name")), ("access", Some("Ada")));
+        assert_eq!(refresh.refresh_token.as_ref().map(RefreshToken::expose), Some("refresh"));
+        assert_eq!(refresh.claims.subject(), "ada");
+    }
+}

@@ -155,6 +155,7 @@ fn read_time(bytes: &[u8]) -> Result<(Timestamp, &[u8]), TicketError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::base64url_decode;
     use crate::random;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -209,5 +210,37 @@ mod tests {
 
         assert!(printed.contains("SessionSecret(..)") && printed.contains("SessionId(..)"), "{printed}");
         assert!(!printed.contains("171"), "{printed}");
+    }
+
+    const FROZEN: &str = "AcOWPPzujjPbXRoB4QhjwWirQvPUUWqt6JBeF_R8ps4JuFOGbVznz1xvNLpJ-XfL5AAAAABrSdIAAAAAAGtJ1FgAAAAAa0pC\
+        gA";
+
+    #[test]
+    fn the_frozen_ticket_never_changes() {
+        let last_seen = Timestamp::from_unix(1_800_000_600);
+
+        let ticket = SessionTicket { last_seen, ..SessionTicket::from_seed(&[3; 32], "frozen", NOW, END) };
+
+        assert_eq!(base64url(&ticket.to_bytes()), FROZEN);
+    }
+
+    #[test]
+    fn the_frozen_ticket_still_opens() {
+        let ticket = SessionTicket::from_bytes(&base64url_decode(FROZEN).unwrap()).unwrap();
+
+        let expected = SessionTicket::from_seed(&[3; 32], "frozen", NOW, END);
+        assert_eq!(ticket.sid, expected.sid);
+        assert_eq!(ticket.secret.as_bytes(), expected.secret.as_bytes());
+        let times = [ticket.issued_at, ticket.last_seen, ticket.expires_at].map(Timestamp::as_unix);
+        assert_eq!(times, [1_800_000_000, 1_800_000_600, 1_800_028_800]);
+    }
+
+    #[test]
+    fn the_frozen_names_of_a_session_never_change() {
+        let sid = SessionTicket::from_seed(&[3; 32], "frozen", NOW, END).sid;
+
+        assert_eq!(sid.key().as_str(), "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0");
+        assert_eq!(sid.sign_out_token(), "lSoJZ9ZEwKxM-1mu_p1eQQ");
+        assert!(sid.is_sign_out_token("lSoJZ9ZEwKxM-1mu_p1eQQ"));
     }
 }

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_a_use_is_frozen() {
+    fn the_frozen_key_of_a_use_never_changes() {
         let key = UseKey::of_logout_token("https://op.example", "client", "jti-1");
 
         assert_eq!(key.as_str(), "9pmXsl-IZhtA7_fTOQUt3LSaVo_rAS5w3sOiKyKUt2M");
