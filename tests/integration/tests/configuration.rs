@@ -249,9 +249,38 @@ fn a_check_tries_the_provider_for_real() {
     let (mistaken, _, list) = run_to_end(&["check"], &with(&[("WORKERS", "none")]));
 
     assert_eq!((up, down, mistaken), (0, 1, 2));
-    assert!(said.contains("ok      provider") && !said.contains("a-client-secret"), "{said}");
+    assert!(said.contains("ok      provider") && said.contains("ok      upstream "), "{said}");
+    assert!(!said.contains("a-client-secret"), "{said}");
     assert!(complained.contains("failed  provider"), "{complained}");
     assert!(list.contains("WORKERS"), "{list}");
+}
+
+#[test]
+fn a_check_tries_every_upstream_once() {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let port = |url: &str| url.rsplit_once(':').unwrap().1.to_owned();
+    let (here, closed) = (port(&upstream.url), "127.0.0.1:1");
+    let routes = serde_json::json!([
+        {"path": "/", "upstream": upstream.url},
+        {"path": "/again", "upstream": upstream.url, "access": "anonymous"},
+        {"path": "/closed", "upstream": format!("http://{closed}/base")},
+        {"path": "/plain", "upstream": format!("https://localhost:{here}")},
+        {"path": "/nowhere", "upstream": "http://nowhere.invalid"},
+    ]);
+    let routes = routes.to_string();
+    let settings = [("PUBLIC_BASE_URL", "https://app.example"), ("ROUTES", routes.as_str())];
+
+    let (code, said, _) = run_to_end(&["check"], &[&settings[..], &provider.settings()[..]].concat());
+
+    assert_eq!((code, said.matches(" upstream ").count()), (1, 4), "{said}");
+    for line in [
+        &format!("ok      upstream 127.0.0.1:{here} responds with status 200\n"),
+        &format!("failed  upstream {closed}: it cannot be connected to: "),
+        &format!("failed  upstream localhost:{here}: TLS fails: "),
+        "failed  upstream nowhere.invalid: its name cannot be resolved: ",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
 }
 
 #[test]
