@@ -3,6 +3,7 @@
 mod keys_on_reload;
 mod outages;
 pub(crate) mod scripted_provider;
+pub(crate) mod scripted_proxy;
 mod sessions;
 mod simulation;
 mod virtual_provider;
