@@ -2,7 +2,6 @@
 //!
 //! Carries no session and judges no status; the proxy itself uses `pool`.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use awc::error::{ConnectError, SendRequestError};
 use awc::{Client, Connector};
 
 use super::upstream::Upstream;
+use crate::tls::with_hint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -26,7 +26,7 @@ pub enum ProbeError {
     #[error("it cannot be connected to: {0}")]
     Connection(String),
     /// No TLS, or a certificate that nothing here trusts.
-    #[error("TLS fails: {0}; a private CA's certificates go into SSL_CERT_FILE")]
+    #[error("TLS fails: {0}")]
     Tls(String),
     /// No response in time, or none that is HTTP.
     #[error("it does not respond: {0}")]
@@ -56,12 +56,11 @@ fn failure(error: SendRequestError) -> ProbeError {
         }
         SendRequestError::Connect(ConnectError::Resolver(error)) => ProbeError::Name(error.to_string()),
         SendRequestError::Connect(ConnectError::NoRecords) => ProbeError::Name("it has no address".into()),
-        SendRequestError::Connect(ConnectError::Io(error)) if is_tls(&error) => ProbeError::Tls(error.to_string()),
+        // An error of the system has a number, one of TLS has none.
+        SendRequestError::Connect(ConnectError::Io(error)) if error.raw_os_error().is_none() => {
+            ProbeError::Tls(with_hint(error).to_string())
+        }
         SendRequestError::Connect(error) => ProbeError::Connection(error.to_string()),
         error => ProbeError::Response(error.to_string()),
     }
-}
-
-fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|source| source.is::<rustls::Error>())
 }

@@ -16,8 +16,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("crypto", &["random"]),
     ("egress", &[]),
-    ("oidc", &["random", "clock", "transport_security", "egress"]),
-    ("proxy", &[]),
+    ("oidc", &["random", "clock", "transport_security", "egress", "tls"]),
+    ("proxy", &["tls"]),
     ("sessions", &["crypto", "oidc", "clock", "random", "telemetry"]),
     ("azure", &["crypto", "sessions", "oidc", "clock", "telemetry", "transport_security"]),
     (

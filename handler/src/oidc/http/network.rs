@@ -31,6 +31,7 @@ use tokio_rustls::TlsConnector;
 use super::{MAX_BODY_LENGTH, MAX_RETRY_AFTER, Request, Response, SEND_TIMEOUT};
 use crate::egress::Egress;
 use crate::oidc::ProviderError;
+use crate::tls;
 
 /// For lookup, TCP, a proxy's tunnel and TLS together. Time for one lost SYN; a browser waits behind it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -125,9 +126,9 @@ async fn open(url: &Uri, tls: &TlsConnector) -> io::Result<Box<dyn Io>> {
     if is_https(url) { secure(tcp, url, tls).await } else { Ok(Box::new(tcp)) }
 }
 
-async fn secure(connection: impl Io + 'static, url: &Uri, tls: &TlsConnector) -> io::Result<Box<dyn Io>> {
+async fn secure(connection: impl Io + 'static, url: &Uri, connector: &TlsConnector) -> io::Result<Box<dyn Io>> {
     let name = ServerName::try_from(host(url).to_owned()).map_err(io::Error::other)?;
-    Ok(Box::new(tls.connect(name, connection).await.map_err(with_hint)?))
+    Ok(Box::new(connector.connect(name, connection).await.map_err(tls::with_hint)?))
 }
 
 /// RFC 9110 9.3.6.
@@ -241,15 +242,6 @@ fn unreachable(error: impl std::fmt::Display) -> ProviderError {
 
 fn named(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-fn with_hint(error: io::Error) -> io::Error {
-    let tls = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
-    let is_unknown = matches!(tls, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)));
-    match is_unknown {
-        true => io::Error::new(error.kind(), format!("{error}; a private CA's certificates go into SSL_CERT_FILE")),
-        false => error,
-    }
 }
 
 fn is_https(url: &Uri) -> bool {
