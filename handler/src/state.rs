@@ -11,7 +11,7 @@ use crate::azure::{
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, ProviderSettings, StoreSettings};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
-use crate::egress::{Egress, Proxies};
+use crate::egress::Egress;
 use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
 use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
@@ -108,7 +108,7 @@ impl SharedState {
             provider: Arc::default(),
             gateway_settings: configuration.gateway,
             gateway_issuer: Arc::default(),
-            egress: Egress::new(&tls, Proxies::default()),
+            egress: Egress::new(&tls, configuration.proxies),
             tls,
         })
     }

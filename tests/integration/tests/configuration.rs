@@ -57,6 +57,9 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("SCOPES", "openid \"quoted\"")],
         &[("RESPONSE_MODE", "fragment")],
         &[("USERINFO", "yes")],
+        &[("HTTPS_PROXY", "socks5://u:THE-SECRET@proxy")],
+        &[("HTTP_PROXY", "http://")],
+        &[("ALL_PROXY", "a proxy")],
         &[("COOKIE_PREFIX", "__Host-mine")],
         &[("COOKIE_PREFIX", "a=b")],
         &[("AUTH_PREFIX", "oauth")],
@@ -253,6 +256,31 @@ fn a_check_tries_the_provider_for_real() {
     assert!(!said.contains("a-client-secret"), "{said}");
     assert!(complained.contains("failed  provider"), "{complained}");
     assert!(list.contains("WORKERS"), "{list}");
+}
+
+#[test]
+fn the_proxies_of_the_environment_are_used_under_either_name() {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let settings = [("PUBLIC_BASE_URL", "https://app.example"), ("UPSTREAM_URL", upstream.url.as_str())];
+    let settings = [&settings[..], &provider.settings()[..]].concat();
+    let closed = "http://127.0.0.1:1";
+    let table = [
+        (vec![("HTTP_PROXY", closed)], false),
+        (vec![("http_proxy", closed)], false),
+        (vec![("ALL_PROXY", closed)], false),
+        (vec![("all_proxy", closed)], false),
+        (vec![("HTTP_PROXY", ""), ("http_proxy", closed)], false),
+        (vec![("HTTPS_PROXY", closed), ("https_proxy", closed)], true), // this provider is plain http
+        (vec![("HTTP_PROXY", closed), ("NO_PROXY", "10.0.0.0/8, 127.0.0.0/8")], true),
+        (vec![("http_proxy", closed), ("no_proxy", "127.0.0.1")], true),
+    ];
+    for (variables, expected) in table {
+        let (_, said, _) = run_to_end(&["check"], &[&settings[..], &variables[..]].concat());
+
+        assert_eq!(said.contains("ok      provider"), expected, "{variables:?}: {said}");
+        assert_eq!(said.contains("cannot be reached: the proxy: "), !expected, "{variables:?}: {said}");
+        assert!(said.contains("ok      upstream"), "no proxy lies before an upstream: {said}");
+    }
 }
 
 #[test]
