@@ -478,6 +478,19 @@ async fn plain_http_goes_to_the_proxy_as_a_whole_url() {
 }
 
 #[actix_web::test]
+async fn a_proxy_that_refuses_a_plain_request_is_a_status() {
+    let (provider, _) = ScriptedProvider::start();
+    let proxy = ScriptedProxy::start(Conduct::Refuse("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"));
+    let proxies = Proxies::new("", &format!("http://{}", proxy.authority), "", "");
+    let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+    let party = party(&provider, &Egress::new(&tls.with_no_client_auth(), proxies));
+
+    let error = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap_err();
+
+    assert!(matches!(error, ProviderError::Status(407)) && !error.may_have_acted(), "{error:?}");
+}
+
+#[actix_web::test]
 async fn a_host_of_no_proxy_is_reached_directly() {
     for no_proxy in ["localhost", "127.0.0.1, LOCALHOST", "*"] {
         let (provider, key, tls) = ScriptedProvider::start_tls();
