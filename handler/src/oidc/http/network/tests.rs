@@ -510,7 +510,7 @@ async fn what_fails_before_the_request_was_written_was_not_sent() {
     let over = |tls: &rustls::ClientConfig, proxies| Egress::new(tls, proxies);
     let direct = |url: String| (url, over(&trust, Proxies::default()));
     let proxied = |conduct| (provider.origin.clone(), over(&trust, through(&ScriptedProxy::start(conduct), "")));
-    let down = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let down = "127.0.0.1:1"; // a port of the system that a parallel test cannot be given
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let other_name = provider.origin.replace("localhost", "127.0.0.1");
     let no_trust = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
