@@ -15,6 +15,7 @@ use crate::app;
 use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
+use crate::proxy::{RouteTable, probe};
 use crate::random;
 use crate::sessions::IndexKey;
 use crate::state::{AppState, SharedState};
@@ -26,8 +27,8 @@ Usage: oauth-proxy [COMMAND]
 
 Commands:
   (none)        serve, configured by environment variables
-  check         check the configuration, then try keys, the provider's metadata, store and gateway's issuer; what only a
-                sign-in tries is the client's own secret or key
+  check         check the configuration, then try keys, the provider's metadata, store, gateway's issuer and upstreams;
+                what only a sign-in tries is the client's own secret or key
   revoke        end sessions: --sid SID (a sign-in at the provider), --sub SUB (a person), --person KEY (the
                 same, by the person.key of the audit log), --all (how to)
   generate-key  print a new key for COOKIE_KEYS or TOKEN_KEYS
@@ -175,9 +176,27 @@ fn check() -> ExitCode {
             true => tell("gateway's issuer", state.gateway.is_ready(now).await),
             false => true,
         };
-        keys && provider && store && gateway
+        let upstreams = check_upstreams(&state.routes).await;
+        keys && provider && store && gateway && upstreams
     });
     if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A line for every Upstream. Any status is a response: what it means is the application's affair.
+async fn check_upstreams(routes: &RouteTable) -> bool {
+    let tls = tls::client_config();
+    let mut all_respond = true;
+    for upstream in routes.upstreams() {
+        let name = upstream.name();
+        match probe(upstream, &tls).await {
+            Ok(status) => say(format_args!("ok      upstream {name} responds with status {status}")),
+            Err(error) => {
+                say(format_args!("failed  upstream {name}: {error}"));
+                all_respond = false;
+            }
+        }
+    }
+    all_respond
 }
 
 /// Whose sessions end.

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod egress;
 pub mod endpoints;
 pub mod oidc;
 pub mod proxy;

@@ -11,6 +11,7 @@ use crate::azure::{
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, ProviderSettings, StoreSettings};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
+use crate::egress::Egress;
 use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
 use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
@@ -47,6 +48,7 @@ pub struct SharedState {
     gateway_settings: GatewaySettings,
     gateway_issuer: Arc<ProviderCache>,
     tls: Arc<rustls::ClientConfig>,
+    egress: Egress,
 }
 
 /// What one worker has to itself: its connections.
@@ -106,6 +108,7 @@ impl SharedState {
             provider: Arc::default(),
             gateway_settings: configuration.gateway,
             gateway_issuer: Arc::default(),
+            egress: Egress::new(&tls, configuration.proxies),
             tls,
         })
     }
@@ -196,9 +199,9 @@ impl AppState {
     #[must_use]
     pub fn new(shared: Arc<SharedState>) -> Self {
         let (settings, provider) = (Arc::clone(&shared.relying_party), Arc::clone(&shared.provider));
-        let relying_party = RelyingParty::new(settings, provider, Arc::clone(&shared.tls));
+        let relying_party = RelyingParty::new(settings, provider, &shared.egress);
         let gateway =
-            GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.tls);
+            GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
         let forwarder = Forwarder::new(Arc::clone(&shared.tls), ForwarderSettings::default());
         Self { shared, relying_party, gateway, forwarder }
     }

@@ -1,9 +1,10 @@
 //! How we trust Providers and Upstreams: the machine's own roots (`SSL_CERT_FILE` included), and Mozilla's
 //! where the machine has none, as in an empty container.
 
+use std::io;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 
 /// A client configuration for outgoing connections, TLS 1.2 and 1.3.
 ///
@@ -26,4 +27,15 @@ pub fn client_config() -> ClientConfig {
         .expect("the provider supports TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+/// The failure of a TLS handshake, with the setting to change if the certificate is a private CA's.
+pub(crate) fn with_hint(error: io::Error) -> io::Error {
+    let tls = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
+    match tls {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            io::Error::new(error.kind(), format!("{error}; a private CA's certificates go into SSL_CERT_FILE"))
+        }
+        Some(_) | None => error,
+    }
 }

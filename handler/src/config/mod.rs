@@ -2,6 +2,7 @@
 //!
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
+mod egress;
 mod environment;
 mod gateway;
 mod identity;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
+use crate::egress::Proxies;
 use crate::proxy::{HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
@@ -67,6 +69,8 @@ pub struct Configuration {
     pub keys: KeySettings,
     /// Who we are to Azure's services.
     pub identity: Identity,
+    /// The proxies between us and the Provider.
+    pub proxies: Proxies,
     /// Where metrics and traces go.
     pub exporters: ExportersSettings,
     /// What an operator should know at every start.
@@ -119,6 +123,7 @@ impl Configuration {
         let store = store::read(&mut reader, environment, &mut warnings);
         let keys = keys::read(&mut reader, environment, &mut warnings);
         let identity = identity::read(&mut reader, environment);
+        let proxies = egress::read(&mut reader, environment);
         let workers = reader
             .parse_or(WORKERS, default_workers(), |text| text.parse().ok().filter(|number| (1..=64).contains(number)));
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
@@ -133,7 +138,9 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let (Some(store), Some(keys), Some(identity), Some(exporters)) = (store, keys, identity, exporters) else {
+        let (Some(store), Some(keys), Some(identity), Some(proxies), Some(exporters)) =
+            (store, keys, identity, proxies, exporters)
+        else {
             return Err(mistakes);
         };
         let (Some(sessions), Some(workers), Some(cookie_prefix), Some(header_preset), Some(gateway), Some(())) =
@@ -160,6 +167,7 @@ impl Configuration {
             store,
             keys,
             identity,
+            proxies,
             exporters,
             warnings,
         })

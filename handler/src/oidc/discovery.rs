@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use url::Url;
 
-use crate::transport_security::is_https_or_loopback;
+use crate::transport_security::is_loopback;
 
 /// The members of `/.well-known/openid-configuration` that we use; others are ignored.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,7 +41,7 @@ pub enum DiscoveryError {
         /// The issuer that the document names, without control characters, at most 200 letters of it.
         found: String,
     },
-    /// An endpoint is neither https nor on loopback.
+    /// An endpoint is not https; of an issuer that is plain http, neither https nor on loopback.
     #[error("the provider's {endpoint} is not https")]
     Insecure {
         /// The metadata's member.
@@ -67,7 +67,10 @@ impl ProviderMetadata {
             let printable = metadata.issuer.chars().filter(|letter| !letter.is_control());
             return Err(DiscoveryError::Issuer { found: printable.take(MAX_ISSUER_LENGTH).collect() });
         }
-        let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_https_or_loopback));
+        let may_be_plain = !issuer.starts_with("https:"); // an http issuer is on loopback, for tests and demos
+        let is_secure =
+            |url: &Url| url.scheme() == "https" || (may_be_plain && url.scheme() == "http" && is_loopback(url));
+        let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_secure));
         if let Some((endpoint, _)) = insecure {
             return Err(DiscoveryError::Insecure { endpoint });
         }
@@ -96,15 +99,19 @@ mod tests {
     use super::*;
 
     fn parse(change: Value) -> Result<ProviderMetadata, DiscoveryError> {
+        parse_for("https://op.example/", change)
+    }
+
+    fn parse_for(issuer: &str, change: Value) -> Result<ProviderMetadata, DiscoveryError> {
         let mut document = json!({
-            "issuer": "https://op.example/",
+            "issuer": issuer,
             "authorization_endpoint": "https://op.example/authorize",
             "token_endpoint": "https://op.example/token",
             "jwks_uri": "https://op.example/jwks",
             "something_new": {"nobody": "knows"},
         });
         document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        ProviderMetadata::parse(document.to_string().as_bytes(), "https://op.example/")
+        ProviderMetadata::parse(document.to_string().as_bytes(), issuer)
     }
 
     #[test]
@@ -133,15 +140,30 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_without_tls_is_refused_unless_on_loopback() {
+    fn an_endpoint_without_tls_is_refused_unless_it_and_the_issuer_are_on_loopback() {
+        let (https, loopback) = ("https://op.example/", "http://127.0.0.1:80/");
+        let table = [
+            (https, "https://other.example/", true, "https elsewhere"),
+            (https, "http://op.example/", false, "plain http"),
+            (https, "http://127.0.0.1.evil.example/", false, "a name that only looks like loopback"),
+            (https, "ftp://op.example/", false, "another scheme"),
+            (https, "http://127.0.0.1:81/", false, "loopback, named by a distant issuer"),
+            (https, "http://localhost/", false, "the same by name"),
+            (https, "http://[::1]/", false, "the same in IPv6"),
+            (loopback, "http://127.0.0.1:81/", true, "loopback beside loopback"),
+            (loopback, "http://localhost/", true, "the same by name"),
+            (loopback, "http://[::1]/", true, "the same in IPv6"),
+            (loopback, "https://op.example/", true, "https"),
+            (loopback, "http://op.example/", false, "plain http beyond this machine"),
+            (loopback, "http://127.0.0.1.evil.example/", false, "a name that only looks like loopback"),
+        ];
         let names = ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"];
         for name in names.into_iter().chain(["revocation_endpoint", "end_session_endpoint"]) {
-            for url in ["http://op.example/", "http://127.0.0.1.evil.example/", "ftp://op.example/"] {
-                let refused = parse(json!({ name: url })).unwrap_err();
-                assert!(matches!(refused, DiscoveryError::Insecure { endpoint } if endpoint == name), "{url}");
-            }
-            for url in ["http://127.0.0.1:81/", "http://localhost/", "http://[::1]/"] {
-                assert!(parse(json!({ name: url })).is_ok(), "{url}");
+            for (issuer, url, is_accepted, reason) in table {
+                let parsed = parse_for(issuer, json!({ name: url })).map(drop);
+
+                let is_insecure = matches!(&parsed, Err(DiscoveryError::Insecure { endpoint }) if *endpoint == name);
+                assert_eq!((parsed.is_ok(), is_insecure), (is_accepted, !is_accepted), "{name}: {reason}");
             }
         }
     }

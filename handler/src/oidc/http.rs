@@ -2,32 +2,27 @@
 //!
 //! Knows no endpoint and no message. Tells failures before the request was sent from those after.
 
+mod network;
 #[cfg(test)]
 mod scripted;
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use awc::error::{ConnectError, SendRequestError};
-use awc::http::Method;
-use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use awc::{Client, ClientResponse, Connector};
 use bytes::Bytes;
+use hyper::Method;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::ProviderError;
 use super::client_authentication::AuthenticatedForm;
+use crate::egress::Egress;
 #[cfg(test)]
 pub(crate) use scripted::{ScriptedRequest, ScriptedWire};
 
 /// No document of a Provider is larger: a JWK Set of a hundred keys with certificates stays below.
 pub(super) const MAX_BODY_LENGTH: usize = 256 * 1024;
-
-/// For the connection with its lookup, and once more for TLS. Time for one lost SYN; a browser waits behind it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// From the first byte of the lookup to the last of the response. Below the ten seconds after which people reload,
 /// and well below the lease of a refresh.
@@ -65,7 +60,7 @@ struct ConnectionLimit {
 
 #[derive(Clone)]
 enum Wire {
-    Network(Client),
+    Network(Egress),
     #[cfg(test)]
     Scripted(ScriptedWire),
 }
@@ -86,13 +81,8 @@ struct Request<'a> {
 }
 
 impl Http {
-    pub(super) fn new(tls: &rustls::ClientConfig) -> Self {
-        let mut tls = tls.clone();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let connector = Connector::new().rustls_0_23(Arc::new(tls)).limit(0); // `ConnectionLimit` counts, by purpose
-        let connector = connector.timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
-        let client = Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
-        Self { wire: Wire::Network(client), timeout: SEND_TIMEOUT, limit: Rc::default() }
+    pub(super) fn new(egress: &Egress) -> Self {
+        Self { wire: Wire::Network(egress.clone()), timeout: SEND_TIMEOUT, limit: Rc::default() }
     }
 
     /// A client without sockets, for simulations in virtual time.
@@ -154,54 +144,18 @@ impl Default for ConnectionLimit {
 impl Wire {
     async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
         match self {
-            Self::Network(client) => send_over_network(client, request).await,
+            // Boxed, or every request's future has room for it.
+            Self::Network(egress) => Box::pin(network::send(egress, request)).await,
             #[cfg(test)]
             Self::Scripted(wire) => wire.send(request).await,
         }
     }
 }
 
-async fn send_over_network(client: &Client, request: Request<'_>) -> Result<Response, ProviderError> {
-    let mut outgoing = client.request(request.method.clone(), request.url);
-    if request.method == Method::POST {
-        outgoing = outgoing.insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
-    }
-    if let Some(authorization) = request.authorization {
-        outgoing = outgoing.insert_header((AUTHORIZATION, authorization));
-    }
-    // A pooled connection that the other side has just closed looks like a response that was lost, and a code
-    // or a refresh token cannot be sent twice to find out: every request has its own connection.
-    let outgoing = outgoing.insert_header((ACCEPT, "application/json")).no_decompress().force_close();
-    let mut response = outgoing.send_body(request.form).await.map_err(|error| failure(&error))?;
-    let body = response.body().limit(MAX_BODY_LENGTH).await.map_err(|_| ProviderError::NoResponse)?;
-    // awc takes the end of a connection for the end of a body. (Of a chunked body too; but half a JSON object is no
-    // JSON object.)
-    if number(&response, &CONTENT_LENGTH).is_some_and(|promised| promised != body.len() as u64) {
-        return Err(ProviderError::NoResponse);
-    }
-    let retry_after = number(&response, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-    Ok(Response { status: response.status().as_u16(), retry_after, body })
-}
-
 impl Response {
     /// The body of a 200.
     pub(super) fn ok(self) -> Result<Bytes, ProviderError> {
         if self.status == 200 { Ok(self.body) } else { Err(ProviderError::Status(self.status)) }
-    }
-}
-
-/// A header that is a number; `Retry-After` may also be a date, which is not worth a parser.
-fn number<S>(response: &ClientResponse<S>, name: &HeaderName) -> Option<u64> {
-    response.headers().get(name)?.to_str().ok()?.parse().ok()
-}
-
-/// awc reports a missing response as `Connect(Disconnected)`, though the connection was made.
-fn failure(error: &SendRequestError) -> ProviderError {
-    match error {
-        SendRequestError::Connect(ConnectError::Disconnected) => ProviderError::NoResponse,
-        SendRequestError::Connect(error) => ProviderError::Unreachable(error.to_string().into()),
-        SendRequestError::Url(_) | SendRequestError::Http(_) => ProviderError::Unreachable(error.to_string().into()),
-        _ => ProviderError::NoResponse,
     }
 }
 

@@ -7,6 +7,7 @@ use super::http::Http;
 use super::jwt::{JwtError, VerifiedJwt, verify_signature};
 use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
+use crate::egress::Egress;
 
 /// An issuer with its cached documents. Needs an actix system to run in.
 #[derive(Clone)]
@@ -19,8 +20,8 @@ pub struct Issuer {
 impl Issuer {
     /// The issuer of this name, exactly as it names itself, for one worker.
     #[must_use]
-    pub fn new(name: &str, cache: Arc<ProviderCache>, tls: &rustls::ClientConfig) -> Self {
-        Self { name: name.into(), cache, http: Http::new(tls) }
+    pub fn new(name: &str, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
+        Self { name: name.into(), cache, http: Http::new(egress) }
     }
 
     /// The issuer of this name over a scripted wire.

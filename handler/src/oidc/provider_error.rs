@@ -10,9 +10,12 @@ pub enum ProviderError {
     /// No connection: the request was not sent.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(Arc<str>),
-    /// The request was sent, but no whole response came in time, or one of more than 256 KiB.
+    /// The request was sent, but no response came in time.
     #[error("the provider does not respond")]
     NoResponse,
+    /// A response came that HTTP does not let us read: cut, too large, encoded.
+    #[error("the provider's response cannot be read: {0}")]
+    Unreadable(&'static str),
     /// A status that means no success here.
     #[error("the provider responded with status {0}")]
     Status(u16),
@@ -46,7 +49,10 @@ impl ProviderError {
     #[must_use]
     pub const fn may_have_acted(&self) -> bool {
         match self {
-            Self::NoResponse | Self::TokenResponse(_) | Self::Status(200..=299 | 500..=502 | 504..) => true,
+            Self::NoResponse
+            | Self::Unreadable(_)
+            | Self::TokenResponse(_)
+            | Self::Status(..=299 | 500..=502 | 504..) => true,
             Self::Unreachable(_)
             | Self::Status(_)
             | Self::Refused(_)

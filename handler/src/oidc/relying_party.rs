@@ -14,6 +14,7 @@ use super::{
     ProviderMetadata, TokenResponse,
 };
 use crate::clock::Timestamp;
+use crate::egress::Egress;
 
 /// The settings of a relying party.
 #[derive(Clone, Debug)]
@@ -58,8 +59,8 @@ pub struct CompletedLogin {
 impl RelyingParty {
     /// A relying party for one worker.
     #[must_use]
-    pub fn new(settings: Arc<RelyingPartySettings>, cache: Arc<ProviderCache>, tls: Arc<rustls::ClientConfig>) -> Self {
-        let issuer = Issuer::new(&settings.issuer, cache, &tls);
+    pub fn new(settings: Arc<RelyingPartySettings>, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
+        let issuer = Issuer::new(&settings.issuer, cache, egress);
         Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 

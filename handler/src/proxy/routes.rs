@@ -146,6 +146,14 @@ impl RouteTable {
         Some(covering.find(|route| route.access == Access::Session).unwrap_or(found))
     }
 
+    /// Every Upstream once, whatever the number of its routes.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        let is_first = |(at, route): &(usize, &Route)| {
+            !self.routes[..*at].iter().any(|earlier| earlier.upstream.key() == route.upstream.key())
+        };
+        self.routes.iter().enumerate().filter(is_first).map(|(_, route)| &*route.upstream)
+    }
+
     fn longest(&self, path: &str) -> Option<&Route> {
         self.routes.iter().find(|route| covers(&route.path, path))
     }

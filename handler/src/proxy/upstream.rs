@@ -69,6 +69,13 @@ impl Upstream {
         &self.name
     }
 
+    /// The URL that every request to it starts with, with a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{}/", self.name, self.base_path)
+    }
+
     pub(super) fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
     }
@@ -126,6 +133,7 @@ mod tests {
         assert_eq!(upstream.name(), "app.internal:8080");
         assert_eq!(upstream.address(), ("app.internal", 8080));
         assert_eq!(upstream.base_path(), "/base");
+        assert_eq!(upstream.url(), "http://app.internal:8080/base/");
         assert!(upstream.tls().is_none());
     }
 

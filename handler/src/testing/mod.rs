@@ -4,6 +4,7 @@ mod frozen_keys;
 mod keys_on_reload;
 mod outages;
 pub(crate) mod scripted_provider;
+pub(crate) mod scripted_proxy;
 mod seeded;
 mod sessions;
 mod simulation;

@@ -15,11 +15,12 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
 
 use crate::crypto::base64url;
+use crate::egress::{Egress, Proxies};
 
-/// For a client that trusts no certificate: a scripted Provider speaks plain HTTP.
-pub(crate) fn no_trust() -> Arc<rustls::ClientConfig> {
+/// For a client that trusts no certificate and uses no proxy: a scripted Provider speaks plain HTTP.
+pub(crate) fn no_trust() -> Egress {
     let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
-    Arc::new(tls.with_no_client_auth())
+    Egress::new(&tls.with_no_client_auth(), Proxies::default())
 }
 
 /// A private key of the Provider, and the public one as its JWK Set has it.
@@ -83,6 +84,14 @@ pub(crate) enum Reply {
     Reset,
     /// The head and a part of the body, then the end.
     Torn,
+    /// These bytes, then the end of the connection.
+    Bytes(Vec<u8>),
+    /// The same, each byte by itself.
+    Trickle(Vec<u8>),
+    /// These bytes, then nothing on an open connection.
+    Held(Vec<u8>),
+    /// These bytes, and the last of them again and again.
+    Endless(&'static str, &'static str),
 }
 
 /// A request as it came.
@@ -104,7 +113,7 @@ struct Script {
     replies: HashMap<String, Reply>,
     grants: HashMap<String, Reply>,
     received: Vec<Received>,
-    silent: Vec<TcpStream>,
+    silent: Vec<Box<dyn Send>>,
 }
 
 /// The server; it runs until the process ends.
@@ -117,17 +126,40 @@ pub(crate) struct ScriptedProvider {
 impl ScriptedProvider {
     /// A Provider with every endpoint in its metadata, and one key named `k1` that it signs with.
     pub(crate) fn start() -> (Self, SigningKey) {
+        Self::start_over("http://127.0.0.1", |stream| stream)
+    }
+
+    /// The same over TLS, and what trusts it. Its connections end without TLS's own end.
+    pub(crate) fn start_tls() -> (Self, SigningKey, rustls::ClientConfig) {
+        let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.cert.der().clone()).unwrap();
+        let private = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+        let server = rustls::ServerConfig::builder().with_no_client_auth();
+        let server = Arc::new(server.with_single_cert(vec![certificate.cert.der().clone()], private).unwrap());
+        let (provider, key) = Self::start_over("https://localhost", move |stream| {
+            rustls::StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&server)).unwrap(), stream)
+        });
+        (provider, key, rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    }
+
+    fn start_over<T: Read + Write + Send + 'static>(
+        scheme_and_host: &str,
+        wrap: impl Fn(TcpStream) -> T + Send + Sync + 'static,
+    ) -> (Self, SigningKey) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let origin = format!("{scheme_and_host}:{}", listener.local_addr().unwrap().port());
         let provider = Self { origin, script: Arc::default() };
         let key = SigningKey::es256("k1");
         provider.reply("/.well-known/openid-configuration", Reply::Json(provider.metadata()));
         provider.publish(&[&key.jwk]);
-        let server = provider.clone();
+        let (server, wrap) = (provider.clone(), Arc::new(wrap));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let server = server.clone();
-                std::thread::spawn(move || server.serve(stream.unwrap()));
+                let (server, wrap) = (server.clone(), Arc::clone(&wrap));
+                let stream = stream.unwrap();
+                stream.set_nodelay(true).unwrap();
+                std::thread::spawn(move || server.serve(wrap(stream)));
             }
         });
         (provider, key)
@@ -159,8 +191,8 @@ impl ScriptedProvider {
         self.script.lock().unwrap().received.iter().filter(|received| received.path == path).cloned().collect()
     }
 
-    fn serve(&self, mut stream: TcpStream) {
-        let Some(received) = read(&stream) else { return };
+    fn serve(&self, mut stream: impl Read + Write + Send + 'static) {
+        let Some(received) = read(&mut stream) else { return };
         let form = received.form();
         let sent = form.get("refresh_token").cloned().unwrap_or_default();
         let reply = {
@@ -178,19 +210,33 @@ impl ScriptedProvider {
                 http(200, "content-type: application/json\r\n", &tokens.to_string())
             }
             Reply::Raw(status, header, body) => http(status, header, &body),
-            Reply::Silence => return self.script.lock().unwrap().silent.push(stream),
+            Reply::Silence => return self.script.lock().unwrap().silent.push(Box::new(stream)),
             Reply::Reset => return,
             Reply::Torn => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":".to_owned(),
+            Reply::Bytes(bytes) => return drop(stream.write_all(&bytes).and_then(|()| stream.flush())),
+            Reply::Trickle(bytes) => return drop(bytes.iter().try_for_each(|byte| stream.write_all(&[*byte]))),
+            Reply::Held(bytes) => {
+                let _ = stream.write_all(&bytes);
+                return self.script.lock().unwrap().silent.push(Box::new(stream));
+            }
+            Reply::Endless(first, more) => {
+                let mut write = stream.write_all(first.as_bytes());
+                while write.is_ok() {
+                    write = stream.write_all(more.as_bytes());
+                }
+                return;
+            }
         };
         let _ = stream.write_all(response.as_bytes()); // a client that has read enough may be gone
     }
 }
 
-fn http(status: u16, header: &str, body: &str) -> String {
+/// A response with a length, as bytes on the wire.
+pub(crate) fn http(status: u16, header: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} Scripted\r\n{header}content-length: {}\r\n\r\n{body}", body.len())
 }
 
-fn read(stream: &TcpStream) -> Option<Received> {
+fn read(stream: &mut impl Read) -> Option<Received> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

@@ -215,7 +215,7 @@ impl Fixture {
         let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate()));
         let settings = relying_party_settings(&provider.origin);
         let provider_cache: Arc<ProviderCache> = Arc::default();
-        let party = RelyingParty::new(Arc::new(settings), provider_cache, no_trust());
+        let party = RelyingParty::new(Arc::new(settings), provider_cache, &no_trust());
         let sessions = instance(&provider.origin, "client", Arc::clone(&store) as _, Arc::clone(&clock) as _, &keys);
         Self { provider, key, store, clock, sessions, party, keys }
     }

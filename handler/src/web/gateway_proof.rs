@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::single_header;
 use crate::clock::Timestamp;
+use crate::egress::Egress;
 use crate::oidc::{GatewayTokenError, GatewayTokenVerifier, Issuer, ProviderCache, ProviderError};
 
 /// Whose request it was, as the gateway saw it.
@@ -98,11 +99,11 @@ pub struct Passed {
 impl GatewayDoor {
     /// The door of one more worker; what is known of the issuer is shared by all.
     #[must_use]
-    pub fn new(settings: GatewaySettings, cache: Arc<ProviderCache>, tls: &rustls::ClientConfig) -> Self {
+    pub fn new(settings: GatewaySettings, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
         let verifier = match &settings.proof {
             GatewayProof::None | GatewayProof::SharedSecret { .. } => None,
             GatewayProof::ManagedIdentity { issuer, audience, object_ids, .. } => Some(GatewayTokenVerifier {
-                issuer: Issuer::new(issuer, cache, tls),
+                issuer: Issuer::new(issuer, cache, egress),
                 audience: audience.clone(),
                 object_ids: object_ids.clone(),
             }),

@@ -57,6 +57,9 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("SCOPES", "openid \"quoted\"")],
         &[("RESPONSE_MODE", "fragment")],
         &[("USERINFO", "yes")],
+        &[("HTTPS_PROXY", "socks5://u:THE-SECRET@proxy")],
+        &[("HTTP_PROXY", "http://")],
+        &[("ALL_PROXY", "a proxy")],
         &[("COOKIE_PREFIX", "__Host-mine")],
         &[("COOKIE_PREFIX", "a=b")],
         &[("AUTH_PREFIX", "oauth")],
@@ -249,9 +252,63 @@ fn a_check_tries_the_provider_for_real() {
     let (mistaken, _, list) = run_to_end(&["check"], &with(&[("WORKERS", "none")]));
 
     assert_eq!((up, down, mistaken), (0, 1, 2));
-    assert!(said.contains("ok      provider") && !said.contains("a-client-secret"), "{said}");
+    assert!(said.contains("ok      provider") && said.contains("ok      upstream "), "{said}");
+    assert!(!said.contains("a-client-secret"), "{said}");
     assert!(complained.contains("failed  provider"), "{complained}");
     assert!(list.contains("WORKERS"), "{list}");
+}
+
+#[test]
+fn the_proxies_of_the_environment_are_used_under_either_name() {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let settings = [("PUBLIC_BASE_URL", "https://app.example"), ("UPSTREAM_URL", upstream.url.as_str())];
+    let settings = [&settings[..], &provider.settings()[..]].concat();
+    let closed = "http://127.0.0.1:1";
+    let table = [
+        (vec![("HTTP_PROXY", closed)], false),
+        (vec![("http_proxy", closed)], false),
+        (vec![("ALL_PROXY", closed)], false),
+        (vec![("all_proxy", closed)], false),
+        (vec![("HTTP_PROXY", ""), ("http_proxy", closed)], false),
+        (vec![("HTTPS_PROXY", closed), ("https_proxy", closed)], true), // this provider is plain http
+        (vec![("HTTP_PROXY", closed), ("NO_PROXY", "10.0.0.0/8, 127.0.0.0/8")], true),
+        (vec![("http_proxy", closed), ("no_proxy", "127.0.0.1")], true),
+    ];
+    for (variables, expected) in table {
+        let (_, said, _) = run_to_end(&["check"], &[&settings[..], &variables[..]].concat());
+
+        assert_eq!(said.contains("ok      provider"), expected, "{variables:?}: {said}");
+        assert_eq!(said.contains("cannot be reached: the proxy: "), !expected, "{variables:?}: {said}");
+        assert!(said.contains("ok      upstream"), "no proxy lies before an upstream: {said}");
+    }
+}
+
+#[test]
+fn a_check_tries_every_upstream_once() {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let port = |url: &str| url.rsplit_once(':').unwrap().1.to_owned();
+    let (here, closed) = (port(&upstream.url), "127.0.0.1:1");
+    let routes = serde_json::json!([
+        {"path": "/", "upstream": upstream.url},
+        {"path": "/again", "upstream": upstream.url, "access": "anonymous"},
+        {"path": "/closed", "upstream": format!("http://{closed}/base")},
+        {"path": "/plain", "upstream": format!("https://localhost:{here}")},
+        {"path": "/nowhere", "upstream": "http://nowhere.invalid"},
+    ]);
+    let routes = routes.to_string();
+    let settings = [("PUBLIC_BASE_URL", "https://app.example"), ("ROUTES", routes.as_str())];
+
+    let (code, said, _) = run_to_end(&["check"], &[&settings[..], &provider.settings()[..]].concat());
+
+    assert_eq!((code, said.matches(" upstream ").count()), (1, 4), "{said}");
+    for line in [
+        &format!("ok      upstream 127.0.0.1:{here} responds with status 200\n"),
+        &format!("failed  upstream {closed}: it cannot be connected to: "),
+        &format!("failed  upstream localhost:{here}: TLS fails: "),
+        "failed  upstream nowhere.invalid: its name cannot be resolved: ",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
 }
 
 #[test]

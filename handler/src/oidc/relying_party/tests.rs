@@ -25,14 +25,22 @@ pub(in crate::oidc) fn party(
     userinfo: bool,
     cache: &Arc<ProviderCache>,
 ) -> RelyingParty {
+    let settings = settings(issuer, authentication, userinfo);
+    RelyingParty::new(Arc::new(settings), Arc::clone(cache), &no_trust()).with_timeout(Duration::from_millis(500))
+}
+
+pub(in crate::oidc) fn settings(
+    issuer: &str,
+    authentication: ClientAuthentication,
+    userinfo: bool,
+) -> RelyingPartySettings {
     let registration = ClientRegistration {
         client_id: "client:1".to_owned(),
         redirect_uri: "https://app.example/oauth/callback".to_owned(),
         scopes: vec!["openid".to_owned()],
         response_mode: ResponseMode::Query,
     };
-    let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
-    RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust()).with_timeout(Duration::from_millis(500))
+    RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo }
 }
 
 fn public(provider: &ScriptedProvider) -> RelyingParty {
@@ -43,7 +51,12 @@ fn with_userinfo(provider: &ScriptedProvider) -> RelyingParty {
     party(&provider.origin, ClientAuthentication::None, true, &Arc::default())
 }
 
-fn token_response(provider: &ScriptedProvider, key: &SigningKey, pending: &PendingLogin, now: Timestamp) -> Value {
+pub(in crate::oidc) fn token_response(
+    provider: &ScriptedProvider,
+    key: &SigningKey,
+    pending: &PendingLogin,
+    now: Timestamp,
+) -> Value {
     let now = now.as_unix();
     let claims = json!({
         "iss": provider.origin, "sub": "ada", "aud": "client:1", "exp": now + 300, "iat": now, "nonce": pending.nonce(),
@@ -74,7 +87,11 @@ async fn sign_in_to(party: &RelyingParty, provider: &ScriptedProvider, reply: Re
     complete(party, &pending, NOW).await.unwrap_err().code()
 }
 
-async fn complete(party: &RelyingParty, pending: &PendingLogin, now: Timestamp) -> Result<CompletedLogin, LoginError> {
+pub(in crate::oidc) async fn complete(
+    party: &RelyingParty,
+    pending: &PendingLogin,
+    now: Timestamp,
+) -> Result<CompletedLogin, LoginError> {
     let response = AuthorizationResponse::parse(&format!("code=the+code&state={}", pending.state())).unwrap();
     party.complete_login(response, pending, now).await
 }
@@ -110,11 +127,15 @@ async fn metadata_that_cannot_be_had_is_told_apart() {
         (Reply::Raw(503, "", String::new()), "Status(503)", "maintenance"),
         (Reply::Raw(200, "", "<html>maintenance</html>".to_owned()), "Metadata(Malformed(", "a page"),
         (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
-        (Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)), "Metadata(Malformed(", "compressed"),
-        (Reply::Raw(200, "", big), "NoResponse", "too much"),
+        (
+            Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)),
+            "Unreadable(\"its content coding is damaged",
+            "compressed",
+        ),
+        (Reply::Raw(200, "", big), "Unreadable(\"it has more than", "too much"),
         (Reply::Silence, "NoResponse", "no response in time"),
         (Reply::Reset, "NoResponse", "a closed connection"),
-        (Reply::Torn, "NoResponse", "half a response"),
+        (Reply::Torn, "Unreadable(\"it ends early", "half a response"),
     ];
     for (reply, expected, reason) in table {
         let (provider, _) = ScriptedProvider::start();
