@@ -14,6 +14,7 @@ mod gateway_token;
 mod http;
 mod id_token;
 mod issuer;
+mod json;
 mod jwks;
 mod jws;
 mod jwt;

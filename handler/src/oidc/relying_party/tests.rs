@@ -109,7 +109,11 @@ async fn metadata_that_cannot_be_had_is_told_apart() {
         (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), "Status(302)", "a redirect"),
         (Reply::Raw(503, "", String::new()), "Status(503)", "maintenance"),
         (Reply::Raw(200, "", "<html>maintenance</html>".to_owned()), "Metadata(Malformed(", "a page"),
-        (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
+        (
+            Reply::Json(json!({"issuer": "https://evil.example"})),
+            "Metadata(Issuer { found: \"https://evil.example\" }",
+            "of another",
+        ),
         (Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)), "Metadata(Malformed(", "compressed"),
         (Reply::Raw(200, "", big), "NoResponse", "too much"),
         (Reply::Silence, "NoResponse", "no response in time"),
