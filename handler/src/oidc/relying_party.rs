@@ -125,13 +125,13 @@ impl RelyingParty {
     /// Fetches the metadata and the keys, unless they are here: nothing else is needed for a sign-in.
     ///
     /// # Errors
-    /// When they cannot be had, or when the Provider lacks an endpoint that the settings need.
+    /// When they cannot be had, no key can verify a signature, or the Provider lacks an endpoint that the settings need.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.issuer.metadata(now).await?;
         if self.settings.userinfo && metadata.userinfo_endpoint.is_none() {
             return Err(ProviderError::EndpointMissing("userinfo_endpoint"));
         }
-        self.issuer.keys(&metadata, now).await.map(drop)
+        self.issuer.is_ready(now).await
     }
 
     /// RFC 6749 4.1.3 with the verifier of RFC 7636 4.5.

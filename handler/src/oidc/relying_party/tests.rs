@@ -237,6 +237,41 @@ async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
     let table = [
         (json(400, "invalid_grant"), "code_refused"),
         (json(403, "invalid_grant"), "code_refused"),
+#[actix_web::test]
+async fn a_provider_without_a_key_that_verifies_anything_is_not_ready_until_it_has_one() {
+    let (provider, key) = ScriptedProvider::start();
+    let unusable = json!({"kty": "RSA", "kid": "k", "n": "AQAB", "e": "AQAB"});
+    let shared = json!({"kty": "oct", "kid": "k", "k": "c2VjcmV0"});
+    for (keys, reason) in [
+        (vec![], "no key"),
+        (vec![&unusable], "a key that is too small"),
+        (vec![&unusable, &shared], "a shared secret besides"),
+    ] {
+        let party = public(&provider);
+        provider.publish(&keys);
+
+        let not_ready = party.is_ready(NOW).await.unwrap_err();
+        provider.publish(&[&unusable, &key.jwk]);
+        let still_not = party.is_ready(after(1)).await;
+        let ready = party.is_ready(after(61)).await;
+
+        assert_eq!(format!("{not_ready:?}"), "Keys(NoUsableKey)", "{reason}");
+        assert!(still_not.is_err(), "{reason}: another fetch after a minute at the earliest");
+        assert!(ready.is_ok(), "{reason}: {ready:?}");
+    }
+}
+
+#[actix_web::test]
+async fn one_bad_key_spoils_nothing() {
+    let (provider, key) = ScriptedProvider::start();
+    let unusable = json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": "AA", "y": "AA"});
+    provider.publish(&[&unusable, &json!(5), &key.jwk]);
+    let party = public(&provider);
+
+    assert!(party.is_ready(NOW).await.is_ok());
+    assert!(sign_in(&party, &provider, &key, NOW).await.is_ok());
+}
+
         (json(200, "invalid_grant"), "code_refused"),
         (json(401, "invalid_client"), "client_refused"),
         (json(400, "unauthorized_client"), "client_refused"),
