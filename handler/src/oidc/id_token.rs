@@ -6,7 +6,7 @@ use jsonwebtoken::Algorithm;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::jwt::{self, CLOCK_SKEW, JwtError, VerifiedJwt, numeric_date};
+use super::jwt::{self, CLOCK_SKEW, JwtError, VerifiedJwt, given, numeric_date};
 use super::pkce::base64url;
 use super::{Claims, PendingLogin};
 use crate::clock::Timestamp;
@@ -114,7 +114,7 @@ impl IdTokenVerifier<'_> {
 
     /// `azp`, if present, names us; with several audiences it must be present.
     fn check_authorized_party(&self, claims: &Claims) -> Result<(), IdTokenError> {
-        let is_authorized = match claims.as_map().get("azp") {
+        let is_authorized = match given(claims, "azp") {
             Some(azp) => azp.as_str() == Some(self.client_id),
             None => jwt::audiences(claims).len() == 1,
         };
@@ -129,7 +129,7 @@ fn check_nonce(claims: &Claims, expected: &str) -> Result<(), IdTokenError> {
 
 /// OIDC Core 12.2: a refreshed ID token should have no `nonce`; if it has one, it is the original's.
 fn check_repeated_nonce(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
-    if !claims.as_map().contains_key("nonce") {
+    if given(claims, "nonce").is_none() {
         return Ok(());
     }
     check_nonce(claims, original.text("nonce").ok_or(IdTokenError::Nonce)?)
@@ -138,14 +138,14 @@ fn check_repeated_nonce(claims: &Claims, original: &Claims) -> Result<(), IdToke
 /// OIDC Core 12.2: `auth_time`, if present, is the original's. One that appears newly contradicts nothing.
 fn check_repeated_authentication_time(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
     let name = "auth_time";
-    let (Some(given), Some(before)) = (claims.as_map().get(name), original.as_map().get(name)) else { return Ok(()) };
+    let (Some(repeated), Some(before)) = (given(claims, name), given(original, name)) else { return Ok(()) };
     let is_same_date = || numeric_date(claims, name).is_some_and(|date| numeric_date(original, name) == Some(date));
-    if given == before || is_same_date() { Ok(()) } else { Err(IdTokenError::AuthenticationTime) }
+    if repeated == before || is_same_date() { Ok(()) } else { Err(IdTokenError::AuthenticationTime) }
 }
 
 /// `at_hash`: the left half of the access token's hash, by the hash of the token's own algorithm.
 fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algorithm) -> Result<(), IdTokenError> {
-    let Some(at_hash) = claims.as_map().get("at_hash") else { return Ok(()) };
+    let Some(at_hash) = given(claims, "at_hash") else { return Ok(()) };
     let bytes = access_token.as_bytes();
     let digest = match algorithm {
         Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => Sha384::digest(bytes).to_vec(),
@@ -153,7 +153,11 @@ fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algor
         _ => Sha256::digest(bytes).to_vec(),
     };
     let expected = base64url(&digest[..digest.len() / 2]);
-    if at_hash.as_str() == Some(&expected) { Ok(()) } else { Err(IdTokenError::AccessTokenHash) }
+    if at_hash.as_str().map(|text| text.trim_end_matches('=')) == Some(&expected) {
+        Ok(())
+    } else {
+        Err(IdTokenError::AccessTokenHash)
+    }
 }
 
 fn check_authentication_time(claims: &Claims, max_age: Option<u64>, now: Timestamp) -> Result<(), IdTokenError> {

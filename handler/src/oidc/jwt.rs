@@ -129,12 +129,9 @@ pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
 
 /// `exp`, `iat` and `nbf`, with [`CLOCK_SKEW`].
 pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), JwtError> {
-    let expires_at = numeric_date(claims, "exp").ok_or(JwtError::Expired)?;
-    if now >= expires_at.plus(CLOCK_SKEW) {
-        return Err(JwtError::Expired);
-    }
+    check_expiry(claims, now)?;
     let issued_at = numeric_date(claims, "iat").ok_or(JwtError::NotYetValid)?;
-    let not_before = match claims.as_map().get("nbf") {
+    let not_before = match given(claims, "nbf") {
         Some(_) => numeric_date(claims, "nbf").ok_or(JwtError::NotYetValid)?,
         None => issued_at,
     };
@@ -144,10 +141,25 @@ pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), JwtErro
     Ok(())
 }
 
-/// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds.
+/// `exp`, with [`CLOCK_SKEW`].
+pub(super) fn check_expiry(claims: &Claims, now: Timestamp) -> Result<(), JwtError> {
+    let expires_at = numeric_date(claims, "exp").ok_or(JwtError::Expired)?;
+    if now >= expires_at.plus(CLOCK_SKEW) { Err(JwtError::Expired) } else { Ok(()) }
+}
+
+/// A claim that is there; some Providers write null for one that is not.
+pub(super) fn given<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
+    claims.as_map().get(name).filter(|value| !value.is_null())
+}
+
+/// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds. Some Providers write the number as
+/// text: its digits have one reading.
 pub(super) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
-    let value = claims.as_map().get(name)?;
     #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
-    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))?;
-    Some(Timestamp::from_unix(seconds))
+    let seconds = match claims.as_map().get(name)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64)),
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        _ => None,
+    };
+    seconds.map(Timestamp::from_unix)
 }
