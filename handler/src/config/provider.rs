@@ -53,6 +53,11 @@ const SCOPES: Setting = Setting {
 };
 const RESPONSE_MODE: Setting = Setting { name: "RESPONSE_MODE", expected: "one of query, form_post", example: "query" };
 const USERINFO: Setting = Setting { name: "USERINFO", expected: "true or false", example: "false" };
+const TRUSTED_AUDIENCES: Setting = Setting {
+    name: "TRUSTED_AUDIENCES",
+    expected: "audiences that ID and logout tokens may name beside CLIENT_ID, separated by commas",
+    example: "api://orders,https://api.example",
+};
 
 #[derive(Clone, Copy)]
 enum Method {
@@ -74,6 +79,8 @@ pub struct ProviderSettings {
     pub authentication: ClientAuthenticationSettings,
     /// True if UserInfo is requested at sign-in and after a refresh.
     pub userinfo: bool,
+    /// Audiences that ID and logout tokens may name beside the client identifier (`TRUSTED_AUDIENCES`).
+    pub trusted_audiences: Vec<String>,
 }
 
 /// The client authentication: complete, or signed by a service of Azure.
@@ -109,6 +116,7 @@ pub(super) fn read(
         _ => None,
     });
     let userinfo = reader.parse_or(USERINFO, false, |text| text.parse().ok());
+    let trusted_audiences = reader.parse_or(TRUSTED_AUDIENCES, Vec::new(), audiences);
 
     let registration = ClientRegistration {
         client_id: client_id?.to_owned(),
@@ -116,7 +124,13 @@ pub(super) fn read(
         scopes: scopes?,
         response_mode: response_mode?,
     };
-    Some(ProviderSettings { issuer: issuer?, registration, authentication: authentication?, userinfo: userinfo? })
+    Some(ProviderSettings {
+        issuer: issuer?,
+        registration,
+        authentication: authentication?,
+        userinfo: userinfo?,
+        trusted_audiences: trusted_audiences?,
+    })
 }
 
 /// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.
@@ -193,6 +207,12 @@ fn private_key_jwt(reader: &mut Reader<'_>) -> Option<ClientAuthenticationSettin
             None
         }
     }
+}
+
+/// Two commas in a row, or one at an end, are a slip that could hide a name.
+fn audiences(text: &str) -> Option<Vec<String>> {
+    let audiences: Vec<String> = text.split(',').map(|audience| audience.trim().to_owned()).collect();
+    audiences.iter().all(|audience| !audience.is_empty()).then_some(audiences)
 }
 
 /// RFC 6749 3.3: scope tokens; OIDC Core 3.1.2.1: `openid` is one of them.

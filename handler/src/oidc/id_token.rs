@@ -46,7 +46,9 @@ impl IdTokenError {
             Self::Token(JwtError::Key(_)) => "id_token_key",
             Self::Token(JwtError::Signature) => "id_token_signature",
             Self::Token(JwtError::Issuer) => "id_token_issuer",
-            Self::Token(JwtError::Audience) | Self::AuthorizedParty => "id_token_audience",
+            Self::Token(JwtError::Audience | JwtError::UntrustedAudience) | Self::AuthorizedParty => {
+                "id_token_audience"
+            }
             Self::Token(JwtError::Expired) => "id_token_expired",
             Self::Token(JwtError::NotYetValid) => "id_token_not_yet_valid",
             Self::Subject => "id_token_subject",
@@ -64,6 +66,8 @@ pub(super) struct IdTokenVerifier<'a> {
     pub(super) issuer: &'a str,
     /// Us.
     pub(super) client_id: &'a str,
+    /// Those who may be recipients beside us.
+    pub(super) trusted_audiences: &'a [String],
 }
 
 impl IdTokenVerifier<'_> {
@@ -101,7 +105,7 @@ impl IdTokenVerifier<'_> {
     fn verify_claims(&self, id_token: VerifiedJwt, access_token: &str, now: Timestamp) -> Result<Claims, IdTokenError> {
         let VerifiedJwt { claims, algorithm } = id_token;
         jwt::check_issuer(&claims, self.issuer)?; // 2
-        jwt::check_audience(&claims, self.client_id)?; // 3
+        jwt::check_trusted_audience(&claims, self.client_id, self.trusted_audiences)?; // 3
         self.check_authorized_party(&claims)?; // 4-5
         jwt::check_times(&claims, now)?; // 9-10
         check_access_token_hash(&claims, access_token, algorithm)?; // 3.1.3.8
@@ -112,11 +116,11 @@ impl IdTokenVerifier<'_> {
         Ok(claims)
     }
 
-    /// `azp`, if present, names us; with several audiences it must be present.
+    /// `azp`, if present, names us; with audiences beside us it must be present.
     fn check_authorized_party(&self, claims: &Claims) -> Result<(), IdTokenError> {
         let is_authorized = match given(claims, "azp") {
             Some(azp) => azp.as_str() == Some(self.client_id),
-            None => jwt::audiences(claims).len() == 1,
+            None => jwt::audiences(claims).iter().all(|audience| *audience == self.client_id),
         };
         if is_authorized { Ok(()) } else { Err(IdTokenError::AuthorizedParty) }
     }

@@ -48,6 +48,9 @@ pub enum JwtError {
     /// `aud` does not name us.
     #[error("the token is for another audience")]
     Audience,
+    /// `aud` names another beside us that no setting trusts.
+    #[error("the token has an audience beside us that TRUSTED_AUDIENCES does not name")]
+    UntrustedAudience,
     /// `exp` is missing or past.
     #[error("the token has expired")]
     Expired,
@@ -116,6 +119,14 @@ pub(super) fn check_issuer(claims: &Claims, issuer: &str) -> Result<(), JwtError
 /// `aud` names us, alone or among others.
 pub(super) fn check_audience(claims: &Claims, audience: &str) -> Result<(), JwtError> {
     if audiences(claims).contains(&audience) { Ok(()) } else { Err(JwtError::Audience) }
+}
+
+/// OIDC Core 3.1.3.7 step 3: `aud` names us, and beside us only `trusted` ones. Another recipient of the same token
+/// could present it here, so who that is must be known.
+pub(super) fn check_trusted_audience(claims: &Claims, client_id: &str, trusted: &[String]) -> Result<(), JwtError> {
+    check_audience(claims, client_id)?;
+    let is_known = |audience: &&str| *audience == client_id || trusted.iter().any(|trusted| trusted == audience);
+    if audiences(claims).iter().all(is_known) { Ok(()) } else { Err(JwtError::UntrustedAudience) }
 }
 
 /// RFC 7519 4.1.3: one, or a list.

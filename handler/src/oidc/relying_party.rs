@@ -25,6 +25,8 @@ pub struct RelyingPartySettings {
     /// Our client authentication.
     pub authentication: ClientAuthentication,
     /// True if UserInfo is asked at sign-in and after a refresh.
+    /// Audiences that ID and logout tokens may name beside our client identifier.
+    pub trusted_audiences: Vec<String>,
     pub userinfo: bool,
 }
 
@@ -80,6 +82,13 @@ impl RelyingParty {
         let issuer = self.issuer.with_timeout(timeout);
         Self { settings: self.settings, connections: Connections::over(&issuer.http), issuer }
     }
+    /// The same relying party with audiences that it trusts beside itself.
+    #[cfg(test)]
+    pub(super) fn trusting(self, audiences: &[&str]) -> Self {
+        let trusted_audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect();
+        Self { settings: Arc::new(RelyingPartySettings { trusted_audiences, ..(*self.settings).clone() }), ..self }
+    }
+
 
     /// The settings it was made with.
     #[must_use]
@@ -165,7 +174,11 @@ impl RelyingParty {
     }
 
     pub(super) fn verifier(&self) -> IdTokenVerifier<'_> {
-        IdTokenVerifier { issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
+        IdTokenVerifier {
+            issuer: &self.settings.issuer,
+            client_id: &self.settings.registration.client_id,
+            trusted_audiences: &self.settings.trusted_audiences,
+        }
     }
 }
 
