@@ -34,6 +34,7 @@ mod token_request;
 mod token_request_error;
 mod token_response;
 mod userinfo;
+mod userinfo_error;
 
 pub use authorization_request::{AuthorizationRequest, ClientRegistration, LoginHints, ResponseMode};
 pub use authorization_response::{AuthorizationResponse, AuthorizationResponseError};
@@ -59,4 +60,4 @@ pub use refresh::{CompletedRefresh, MAX_REFRESH_TIME, RefreshError};
 pub use relying_party::{CompletedLogin, RelyingParty, RelyingPartySettings};
 pub use token_error::TokenError;
 pub use token_response::{AccessToken, RefreshToken, TokenResponse, TokenResponseError};
-pub use userinfo::UserInfoError;
+pub use userinfo_error::UserInfoError;

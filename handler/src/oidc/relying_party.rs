@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::http::Http;
 use super::id_token::IdTokenVerifier;
-use super::userinfo::request_userinfo;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
     Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
@@ -25,9 +24,9 @@ pub struct RelyingPartySettings {
     /// Our client authentication.
     pub authentication: ClientAuthentication,
     /// True if UserInfo is asked at sign-in and after a refresh.
+    pub userinfo: bool,
     /// Audiences that ID and logout tokens may name beside our client identifier.
     pub trusted_audiences: Vec<String>,
-    pub userinfo: bool,
 }
 
 /// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
@@ -82,13 +81,13 @@ impl RelyingParty {
         let issuer = self.issuer.with_timeout(timeout);
         Self { settings: self.settings, connections: Connections::over(&issuer.http), issuer }
     }
+
     /// The same relying party with audiences that it trusts beside itself.
     #[cfg(test)]
     pub(super) fn trusting(self, audiences: &[&str]) -> Self {
         let trusted_audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect();
         Self { settings: Arc::new(RelyingPartySettings { trusted_audiences, ..(*self.settings).clone() }), ..self }
     }
-
 
     /// The settings it was made with.
     #[must_use]
@@ -126,7 +125,8 @@ impl RelyingParty {
         let mut claims = PersonClaims::from(self.verify(&tokens, pending, &metadata, now).await?);
         if self.settings.userinfo {
             let http = &self.connections.sign_in;
-            claims.replace_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
+            let userinfo = self.userinfo(http, claims.subject(), &tokens.access_token, &metadata, now).await?;
+            claims.replace_userinfo(userinfo);
         }
         Ok(CompletedLogin { tokens, claims })
     }
