@@ -34,7 +34,7 @@ pub(super) enum Kind {
 }
 
 impl Endpoint {
-    /// True if it reads and writes no cookie.
+    /// True if it works without our keys: it reads no cookie, or only one that may come along.
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
             Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
@@ -117,6 +117,12 @@ impl<'a> Destination<'a> {
     pub fn is_api(self) -> bool {
         match self {
             Self::Endpoint(endpoint) => match endpoint.kind {
+    /// True for the URL that the Provider's page frames.
+    #[must_use]
+    pub fn is_framed(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::FrontchannelLogout, .. }))
+    }
+
                 Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Live | Kind::Ready => true,
                 Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
             },
