@@ -45,7 +45,12 @@ impl Endpoint {
 
 /// Every URL of ours. Everything else is the proxy's, whose folder is `proxy`.
 pub const ROUTES: &[Endpoint] = &[
-    Endpoint { folder: "signin", names: &["signin", "login"], methods: &[Method::GET], kind: Kind::Signin },
+    Endpoint {
+        folder: "signin",
+        names: &["signin", "login"],
+        methods: &[Method::GET, Method::POST],
+        kind: Kind::Signin,
+    },
     Endpoint { folder: "callback", names: &["callback"], methods: &[Method::GET, Method::POST], kind: Kind::Callback },
     Endpoint {
         folder: "signout",
@@ -112,17 +117,17 @@ impl<'a> Destination<'a> {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
     }
 
-    /// True for URLs of scripts: their errors are problem documents whatever the headers say.
-    #[must_use]
-    pub fn is_api(self) -> bool {
-        match self {
-            Self::Endpoint(endpoint) => match endpoint.kind {
     /// True for the URL that the Provider's page frames.
     #[must_use]
     pub fn is_framed(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::FrontchannelLogout, .. }))
     }
 
+    /// True for URLs of scripts: their errors are problem documents whatever the headers say.
+    #[must_use]
+    pub fn is_api(self) -> bool {
+        match self {
+            Self::Endpoint(endpoint) => match endpoint.kind {
                 Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Live | Kind::Ready => true,
                 Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
             },
