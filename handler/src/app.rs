@@ -19,7 +19,7 @@ use crate::proxy::{READ_AHEAD, RequestTarget};
 use crate::public_origin::PublicOrigin;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, IncomingContext, metrics};
-use crate::web::{Error, Failure, Passed, RequestId, header_text, is_host_ping};
+use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, header_text, is_host_ping};
 
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
@@ -85,11 +85,14 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         Err(error) => Err(error),
     };
     let code = answered.as_ref().err().map(Error::code);
-    let answer = answered.unwrap_or_else(|error| {
+    let mut answer = answered.unwrap_or_else(|error| {
         log_cause(&error, &id);
         let (public_origin, signin) = (&state.public_origin, &state.path("signin"));
         Failure { req: &req, id: &id, public_origin, signin, is_api: destination.is_api() }.respond(&error)
     });
+    if destination.is_framed() {
+        allow_framing_by(&state.relying_party.settings().issuer, &mut answer);
+    }
     let status = answer.status().as_u16();
     telemetry::say_how_it_ended(&span, status, code);
     let took = started.elapsed();

@@ -22,6 +22,14 @@ impl Environment {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// A variable that isn't blank, with the blanks around it, which may belong to an identifier or a secret. Line ends
+    /// at its end go: a file or a pipe leaves them, and RFC 6749 A.1 and A.2 have none.
+    #[must_use]
+    pub fn verbatim(&self, name: &str) -> Option<&str> {
+        self.value(name)?;
+        self.0.get(name).map(|value| value.trim_end_matches(['\r', '\n']))
+    }
+
     /// The port at which the Functions host expects us, if it started us.
     #[must_use]
     pub fn functions_host_port(&self) -> Option<u16> {
@@ -41,8 +49,40 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
     }
 }
 
+#[cfg(test)]
+impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_keeps_its_blanks_and_loses_only_line_ends() {
+        let table = [
+            ("secret", Some("secret"), "as usual"),
+            (" secret", Some(" secret"), "a leading blank"),
+            ("secret ", Some("secret "), "a trailing blank"),
+            ("  se cret\t", Some("  se cret\t"), "blanks everywhere"),
+            ("se+c%20r:e=t&\"é", Some("se+c%20r:e=t&\"é"), "what an encoding could take for its own"),
+            ("secret\n", Some("secret"), "a line end that a file left"),
+            ("secret \r\n", Some("secret "), "the same behind a blank"),
+            ("se\ncret", Some("se\ncret"), "a line end within is not ours to drop"),
+            ("", None, "empty is not set"),
+            (" \t\n", None, "nor is what is blank"),
+        ];
+        for (value, expected, reason) in table {
+            assert_eq!(Environment::from([("A", value)]).verbatim("A"), expected, "{reason}");
+        }
+        assert_eq!(Environment::default().verbatim("A"), None);
     }
 }

@@ -53,6 +53,11 @@ const SCOPES: Setting = Setting {
 };
 const RESPONSE_MODE: Setting = Setting { name: "RESPONSE_MODE", expected: "one of query, form_post", example: "query" };
 const USERINFO: Setting = Setting { name: "USERINFO", expected: "true or false", example: "false" };
+const TRUSTED_AUDIENCES: Setting = Setting {
+    name: "TRUSTED_AUDIENCES",
+    expected: "audiences that ID and logout tokens may name beside CLIENT_ID, separated by commas",
+    example: "api://orders,https://api.example",
+};
 
 #[derive(Clone, Copy)]
 enum Method {
@@ -74,6 +79,8 @@ pub struct ProviderSettings {
     pub authentication: ClientAuthenticationSettings,
     /// True if UserInfo is requested at sign-in and after a refresh.
     pub userinfo: bool,
+    /// Audiences that ID and logout tokens may name beside the client identifier (`TRUSTED_AUDIENCES`).
+    pub trusted_audiences: Vec<String>,
 }
 
 /// The client authentication: complete, or signed by a service of Azure.
@@ -100,7 +107,7 @@ pub(super) fn read(
     auth_prefix: Option<&str>,
 ) -> Option<ProviderSettings> {
     let issuer = issuer(reader);
-    let client_id = reader.required(CLIENT_ID);
+    let client_id = reader.required(CLIENT_ID).and(reader.verbatim(CLIENT_ID));
     let authentication = authentication(reader);
     let scopes = reader.parse_or(SCOPES, scopes(SCOPES.example)?, scopes);
     let response_mode = reader.parse_or(RESPONSE_MODE, ResponseMode::Query, |text| match text {
@@ -109,6 +116,7 @@ pub(super) fn read(
         _ => None,
     });
     let userinfo = reader.parse_or(USERINFO, false, |text| text.parse().ok());
+    let trusted_audiences = reader.parse_or(TRUSTED_AUDIENCES, Vec::new(), audiences);
 
     let registration = ClientRegistration {
         client_id: client_id?.to_owned(),
@@ -116,7 +124,13 @@ pub(super) fn read(
         scopes: scopes?,
         response_mode: response_mode?,
     };
-    Some(ProviderSettings { issuer: issuer?, registration, authentication: authentication?, userinfo: userinfo? })
+    Some(ProviderSettings {
+        issuer: issuer?,
+        registration,
+        authentication: authentication?,
+        userinfo: userinfo?,
+        trusted_audiences: trusted_audiences?,
+    })
 }
 
 /// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.
@@ -132,8 +146,8 @@ fn issuer(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 fn authentication(reader: &mut Reader<'_>) -> Option<ClientAuthenticationSettings> {
-    let secret = reader.optional(CLIENT_SECRET).map(|secret| Zeroizing::new(secret.to_owned()));
-    if secret.as_ref().is_some_and(|secret| secret.starts_with("@Microsoft.KeyVault(")) {
+    let secret = reader.verbatim(CLIENT_SECRET).map(|secret| Zeroizing::new(secret.to_owned()));
+    if secret.as_ref().is_some_and(|secret| secret.trim_start().starts_with("@Microsoft.KeyVault(")) {
         let problem = "App Service could not replace the reference: the secret isn't in the vault, or the identity may not read it";
         reader.mistake(CLIENT_SECRET, problem.to_owned());
         return None;
@@ -195,10 +209,90 @@ fn private_key_jwt(reader: &mut Reader<'_>) -> Option<ClientAuthenticationSettin
     }
 }
 
+/// Two commas in a row, or one at an end, are a slip that could hide a name.
+fn audiences(text: &str) -> Option<Vec<String>> {
+    let audiences: Vec<String> = text.split(',').map(|audience| audience.trim().to_owned()).collect();
+    audiences.iter().all(|audience| !audience.is_empty()).then_some(audiences)
+}
+
 /// RFC 6749 3.3: scope tokens; OIDC Core 3.1.2.1: `openid` is one of them.
 fn scopes(text: &str) -> Option<Vec<String>> {
     let is_token = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
     let scopes: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
     let has_openid = scopes.iter().any(|scope| scope == "openid");
     (has_openid && scopes.iter().all(|scope| is_token(scope))).then_some(scopes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Configuration;
+    use crate::config::environment::Environment;
+
+    const BASE: [(&str, &str); 4] = [
+        ("PUBLIC_BASE_URL", "https://app.example"),
+        ("UPSTREAM_URL", "https://app.internal"),
+        ("OIDC_ISSUER_URL", "https://op.example"),
+        ("CLIENT_ID", "client"),
+    ];
+
+    fn read(changes: &[(&str, &str)]) -> Result<ProviderSettings, Vec<&'static str>> {
+        let mut variables = std::collections::BTreeMap::from(BASE);
+        variables.extend(changes.iter().copied());
+        let environment: Environment = variables.into_iter().collect();
+        let read = Configuration::read(&environment).map(|configuration| configuration.provider);
+        read.map_err(|mistakes| mistakes.iter().map(|mistake| mistake.variable).collect())
+    }
+
+    #[test]
+    fn an_identifier_and_a_secret_are_taken_as_they_are() {
+        for value in ["plain", " leading", "trailing ", "in ner", " a+b%20:c=&\"d\" ", "+", "%", "é"] {
+            let provider = read(&[("CLIENT_ID", value), ("CLIENT_SECRET", value)]).unwrap();
+
+            let ClientAuthenticationSettings::Known(ClientAuthentication::ClientSecretBasic(secret)) =
+                provider.authentication
+            else {
+                panic!("{value:?} is no secret")
+            };
+            assert_eq!((&*provider.registration.client_id, secret.as_str()), (value, value));
+        }
+        assert_eq!(read(&[("CLIENT_ID", "client\n")]).unwrap().registration.client_id, "client");
+    }
+
+    #[test]
+    fn a_blank_identifier_or_secret_is_none() {
+        assert_eq!(read(&[("CLIENT_ID", "  ")]).unwrap_err(), ["CLIENT_ID"]);
+        let provider = read(&[("CLIENT_SECRET", " \n")]).unwrap();
+        let ClientAuthenticationSettings::Known(ClientAuthentication::None) = provider.authentication else {
+            panic!("a blank secret is taken for one")
+        };
+    }
+
+    #[test]
+    fn a_reference_that_was_not_replaced_is_no_secret_however_it_is_indented() {
+        for value in ["@Microsoft.KeyVault(SecretUri=x)", "  @Microsoft.KeyVault(SecretUri=x)"] {
+            assert_eq!(read(&[("CLIENT_SECRET", value)]).unwrap_err(), ["CLIENT_SECRET"]);
+        }
+    }
+
+    #[test]
+    fn trusted_audiences_are_a_list_without_gaps() {
+        let table: [(&str, Option<&[&str]>); 8] = [
+            ("", Some(&[])),
+            (" ", Some(&[])),
+            ("api", Some(&["api"])),
+            ("api://a, https://b.example/ ", Some(&["api://a", "https://b.example/"])),
+            ("a b", Some(&["a b"])),
+            ("a,,b", None),
+            ("a,", None),
+            (",", None),
+        ];
+        for (value, expected) in table {
+            let read = read(&[("TRUSTED_AUDIENCES", value)]);
+            match expected {
+                Some(expected) => assert_eq!(read.unwrap().trusted_audiences, expected, "{value:?}"),
+                None => assert_eq!(read.unwrap_err(), ["TRUSTED_AUDIENCES"], "{value:?}"),
+            }
+        }
+    }
 }

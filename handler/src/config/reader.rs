@@ -26,6 +26,11 @@ impl<'a> Reader<'a> {
         self.environment.value(setting.name)
     }
 
+    /// The value with the blanks around it, if it is set.
+    pub(super) fn verbatim(&self, setting: Setting) -> Option<&'a str> {
+        self.environment.verbatim(setting.name)
+    }
+
     /// The value; a mistake when it isn't set.
     pub(super) fn required(&mut self, setting: Setting) -> Option<&'a str> {
         let value = self.optional(setting);

@@ -34,7 +34,7 @@ pub(super) enum Kind {
 }
 
 impl Endpoint {
-    /// True if it reads and writes no cookie.
+    /// True if it works without our keys: it reads no cookie, or only one that may come along.
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
             Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
@@ -45,7 +45,12 @@ impl Endpoint {
 
 /// Every URL of ours. Everything else is the proxy's, whose folder is `proxy`.
 pub const ROUTES: &[Endpoint] = &[
-    Endpoint { folder: "signin", names: &["signin", "login"], methods: &[Method::GET], kind: Kind::Signin },
+    Endpoint {
+        folder: "signin",
+        names: &["signin", "login"],
+        methods: &[Method::GET, Method::POST],
+        kind: Kind::Signin,
+    },
     Endpoint { folder: "callback", names: &["callback"], methods: &[Method::GET, Method::POST], kind: Kind::Callback },
     Endpoint {
         folder: "signout",
@@ -110,6 +115,12 @@ impl<'a> Destination<'a> {
     #[must_use]
     pub fn is_probe(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
+    }
+
+    /// True for the URL that the Provider's page frames.
+    #[must_use]
+    pub fn is_framed(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::FrontchannelLogout, .. }))
     }
 
     /// True for URLs of scripts: their errors are problem documents whatever the headers say.

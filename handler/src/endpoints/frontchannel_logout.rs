@@ -1,37 +1,65 @@
 //! `GET frontchannel-logout?iss=&sid=`: the Provider's page ends a session from a frame (OpenID Connect Front-Channel
 //! Logout 1.0).
 //!
-//! Browsers send no cookie there, so the `sid` that only Provider and session know says which one.
+//! Browsers send no cookie into a frame of another site, so the `sid` that only Provider and session know names the
+//! session. Without a `sid` it is the session of the cookie, which comes along if the Provider is on the same site.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use url::Url;
 
 use super::request::Request;
 use crate::state::AppState;
 use crate::telemetry::metrics;
-use crate::web::Error;
+use crate::web::{Error, header_text};
 
-/// Ends the sessions of one sign-in at the Provider.
+/// Ends the sessions of one sign-in at the Provider, or the one of the cookie.
 pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let issuer = &state.relying_party.settings().issuer;
-    if request.query("iss").is_some_and(|iss| iss != *issuer) {
+    if request.query("iss").is_some_and(|iss| !iss.is_empty() && iss != *issuer) {
         return Err(Error::Request("the issuer is another")); // 2
     }
-    let Some(sid) = request.query("sid").filter(|sid| !sid.is_empty()) else {
-        return Err(Error::Request("there is no sid"));
+    let sids = request.readings("sid");
+    let ended = if sids.is_empty() {
+        end_session_of_cookie(request, state).await?
+    } else {
+        end_sessions_of(&sids, request, state).await?
     };
-    let ended = state.sessions.end_known(&state.sessions.provider_session(&sid), request.now).await?;
     tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
         "the provider ended sessions");
     metrics::sign_out("provider", ended);
 
-    let ancestor = Url::parse(issuer).map_or_else(|_| "'none'".to_owned(), |url| url.origin().ascii_serialization());
-    let policy = format!("default-src 'none'; frame-ancestors {ancestor}");
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .body("<!doctype html><html lang=\"en\"><title>Signed out</title></html>\n"))
+        .body("<!doctype html><html lang=\"en\"><title>Signed out</title></html>\n");
+    if sids.is_empty() && ended > 0 {
+        response.headers_mut().append(header::SET_COOKIE, state.session_cookie.delete());
+    }
+    Ok(response)
+}
+
+/// Anyone may make a `sid` up: an unknown one costs a read, and nothing is written.
+async fn end_sessions_of(sids: &[String], request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
+    let mut ended = 0;
+    for sid in sids {
+        ended += state.sessions.end_known(&state.sessions.provider_session(sid), request.now).await?;
+    }
+    Ok(ended)
+}
+
+/// Zero without a cookie that opens: a stranger's request never reaches the store.
+async fn end_session_of_cookie(request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
+    if !may_be_framed(request) {
+        return Ok(0);
+    }
+    let Some(ticket) = state.session_cookie.read(request.http).await? else { return Ok(0) };
+    let part = state.sessions.sign_out(&ticket, &state.relying_party, request.now).await?;
+    Ok(usize::from(part.is_some()))
+}
+
+/// False for a link, a prefetch, an image or a script (Fetch Metadata 2.1). `SameSite=Lax` sends the cookie along with a
+/// link from anywhere, and no link may sign anyone out.
+fn may_be_framed(request: &Request<'_>) -> bool {
+    header_text(request.http, "sec-fetch-dest").is_none_or(|destination| matches!(destination, "iframe" | "frame"))
 }

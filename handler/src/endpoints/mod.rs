@@ -46,7 +46,7 @@ pub async fn respond(
         state.keys_in_hand().await?;
     }
     match endpoint.kind {
-        Kind::Signin => signin::signin(request, state).await,
+        Kind::Signin => signin::signin(request, payload, state).await,
         Kind::Callback => callback::callback(request, payload, state).await,
         Kind::Signout => signout::signout(request, state).await,
         Kind::SignedOut => Ok(signedout::signedout(request, state)),

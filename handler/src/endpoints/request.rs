@@ -26,9 +26,36 @@ impl Request<'_> {
     /// The first value of a query parameter, decoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
-        let pairs = url::form_urlencoded::parse(self.target.query().unwrap_or_default().as_bytes());
-        pairs.into_iter().find(|(given, _)| given == name).map(|(_, value)| value.into_owned())
+        first(self.pairs(), name)
     }
+
+    /// The query's parameters, decoded.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        pairs(self.target.query().unwrap_or_default())
+    }
+
+    /// The values that a query parameter may stand for: decoded as a form, and with each `+` for itself, as in a link
+    /// whose author encoded nothing. Empty if the parameter is missing or empty.
+    #[must_use]
+    pub fn readings(&self, name: &str) -> Vec<String> {
+        let unencoded = self.target.query().unwrap_or_default().replace('+', "%2B");
+        let values = [self.query(name), first(pairs(&unencoded), name)];
+        let mut readings: Vec<String> = values.into_iter().flatten().filter(|value| !value.is_empty()).collect();
+        readings.dedup();
+        readings
+    }
+}
+
+/// The parameters of a query or a form (`application/x-www-form-urlencoded`), decoded. A page that escapes its links
+/// twice puts `&amp;` between them, which leaves `amp;` before a name.
+pub(super) fn pairs(urlencoded: &str) -> Vec<(String, String)> {
+    let pairs = url::form_urlencoded::parse(urlencoded.as_bytes());
+    pairs.map(|(name, value)| (name.trim_start_matches("amp;").to_owned(), value.into_owned())).collect()
+}
+
+fn first(pairs: Vec<(String, String)>, name: &str) -> Option<String> {
+    pairs.into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
 }
 
 /// A Provider's form (`application/x-www-form-urlencoded`), still encoded.
@@ -46,3 +73,43 @@ pub(super) fn return_url(value: Option<&str>, auth_prefix: &str) -> Option<Retur
 
 /// The largest form that a Provider sends, with room to spare.
 const MAX_FORM: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn readings(query: &str) -> Vec<String> {
+        let http = TestRequest::default().to_http_request();
+        let uri = format!("/oauth/frontchannel-logout?{query}");
+        let target = RequestTarget::parse(&uri).unwrap();
+        let id = RequestId::of(&http);
+        let request = Request { http: &http, target, now: Timestamp::from_unix(0), id: &id, passed: Passed::default() };
+        request.readings("sid")
+    }
+
+    #[test]
+    fn a_parameter_is_read_as_browsers_send_it() {
+        let table: [(&str, &[&str], &str); 15] = [
+            ("sid=a", &["a"], "as specified"),
+            ("iss=https://op.example/t&sid=a", &["a"], "an issuer that nobody encoded"),
+            ("iss=x&amp;sid=a", &["a"], "a link that was escaped twice"),
+            ("iss=x&amp;amp;sid=a", &["a"], "or three times"),
+            ("amp;sid=a", &["a"], "the first of them"),
+            ("sid=a%2Bb", &["a+b"], "an encoded plus"),
+            ("sid=a+b", &["a b", "a+b"], "a plus: a blank in a form, itself where nobody encoded"),
+            ("sid=a%20b", &["a b"], "a blank, as a browser encodes it"),
+            ("sid=a/b==", &["a/b=="], "base64 that nobody encoded"),
+            ("sid=a|b{c}^`", &["a|b{c}^`"], "what browsers send raw"),
+            ("sid=%C3%A9", &["é"], "beyond ASCII"),
+            ("sid=100%", &["100%"], "a percent sign for itself"),
+            ("sid=a&sid=b", &["a"], "the first of two"),
+            ("sid=", &[], "empty"),
+            ("", &[], "none"),
+        ];
+        for (query, expected, reason) in table {
+            assert_eq!(readings(query), expected, "{reason}");
+        }
+    }
+}

@@ -103,4 +103,46 @@ mod tests {
         assert_eq!(decoded, b"https%3A%2F%2Fapp:s%3Ae+c%25");
         assert_eq!(form.body, "a=b+c");
     }
+
+    #[actix_web::test]
+    async fn an_identifier_and_a_secret_arrive_as_they_are_in_the_header_and_in_the_form() {
+        let endpoint = "https://op.example/token".parse().unwrap();
+        let decode = |text: &str| {
+            let spaced = text.replace('+', " ");
+            percent_encoding::percent_decode_str(&spaced).decode_utf8().unwrap().into_owned()
+        };
+        let awkward = [
+            "plain",
+            " leading",
+            "trailing ",
+            "in ner",
+            "\ttab",
+            "a+b",
+            "a%20b",
+            "100%",
+            "a:b",
+            ":",
+            "a&b=c",
+            "a\"b\\c",
+            "a;b,c",
+            "~*-._!'()",
+            "é",
+            "\u{1f511}",
+        ];
+        for (client_id, secret) in awkward.iter().flat_map(|id| awkward.iter().map(move |secret| (*id, *secret))) {
+            let basic = ClientAuthentication::ClientSecretBasic(secret.to_owned().into());
+            let post = ClientAuthentication::ClientSecretPost(secret.to_owned().into());
+            let header = basic.authenticate(&[], client_id, &endpoint, Timestamp::from_unix(0)).await.unwrap();
+            let form = post.authenticate(&[], client_id, &endpoint, Timestamp::from_unix(0)).await.unwrap();
+
+            // RFC 6749 2.3.1: one colon between two values that are form-urlencoded themselves.
+            let pair = header.authorization.unwrap();
+            let pair = String::from_utf8(STANDARD.decode(pair.strip_prefix("Basic ").unwrap()).unwrap()).unwrap();
+            let (first, second) = pair.split_once(':').unwrap();
+            assert_eq!((decode(first).as_str(), decode(second).as_str()), (client_id, secret));
+            let pairs: Vec<_> = url::form_urlencoded::parse(form.body.as_bytes()).into_owned().collect();
+            let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            assert_eq!(pairs, [named("client_id", client_id), named("client_secret", secret)]);
+        }
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use url::Url;
 
-use crate::transport_security::is_loopback;
+use super::json;
+use crate::transport_security::is_https_or_loopback;
 
 /// The members of `/.well-known/openid-configuration` that we use; others are ignored.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct ProviderMetadata {
     /// The issuer identifier, equal to the configured one.
     pub issuer: String,
@@ -25,23 +26,28 @@ pub struct ProviderMetadata {
     /// RP-initiated logout, if there is one.
     pub end_session_endpoint: Option<Url>,
     /// RFC 9207 section 3: every authorization response carries `iss`.
-    #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
 }
 
 /// Why a document is not the metadata of our Provider.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DiscoveryError {
-    /// Not JSON, or a required member is missing or has another type.
+    /// Not a JSON object.
     #[error("the provider's metadata cannot be read")]
     Malformed(#[source] Arc<serde_json::Error>),
+    /// A required member is missing, or is no absolute URL.
+    #[error("the provider's metadata has no usable {member}")]
+    Member {
+        /// The metadata's member.
+        member: &'static str,
+    },
     /// OIDC Discovery 4.3: the document speaks for another issuer.
     #[error("the provider's metadata is for issuer {found}, not the configured one")]
     Issuer {
         /// The issuer that the document names, without control characters, at most 200 letters of it.
         found: String,
     },
-    /// An endpoint is not https; of an issuer that is plain http, neither https nor on loopback.
+    /// A required endpoint is not https; of an issuer that is plain http, neither https nor on loopback.
     #[error("the provider's {endpoint} is not https")]
     Insecure {
         /// The metadata's member.
@@ -61,31 +67,68 @@ impl ProviderMetadata {
     /// # Errors
     /// See [`DiscoveryError`].
     pub fn parse(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
-        let metadata: Self =
-            serde_json::from_slice(document).map_err(|error| DiscoveryError::Malformed(Arc::new(error)))?;
-        if metadata.issuer != issuer {
-            let printable = metadata.issuer.chars().filter(|letter| !letter.is_control());
-            return Err(DiscoveryError::Issuer { found: printable.take(MAX_ISSUER_LENGTH).collect() });
+        let members = json::parse(document).map_err(|error| DiscoveryError::Malformed(Arc::new(error)))?;
+        let members = Members { members, may_be_plain: !issuer.starts_with("https:") };
+        members.check_issuer(issuer)?;
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: members.required("authorization_endpoint")?,
+            token_endpoint: members.required("token_endpoint")?,
+            jwks_uri: members.required("jwks_uri")?,
+            userinfo_endpoint: members.optional("userinfo_endpoint"),
+            revocation_endpoint: members.optional("revocation_endpoint"),
+            end_session_endpoint: members.optional("end_session_endpoint"),
+            authorization_response_iss_parameter_supported: members
+                .flag("authorization_response_iss_parameter_supported"),
+        })
+    }
+}
+
+/// The document, member by member: a member that we do not use cannot spoil it.
+struct Members {
+    members: Map<String, Value>,
+    /// True for an http issuer, which is on loopback: its endpoints may be, too.
+    may_be_plain: bool,
+}
+
+impl Members {
+    /// OIDC Discovery 4.3, compared as text.
+    fn check_issuer(&self, issuer: &str) -> Result<(), DiscoveryError> {
+        let found = self.text("issuer").ok_or(DiscoveryError::Member { member: "issuer" })?;
+        if found == issuer {
+            return Ok(());
         }
-        let may_be_plain = !issuer.starts_with("https:"); // an http issuer is on loopback, for tests and demos
-        let is_secure =
-            |url: &Url| url.scheme() == "https" || (may_be_plain && url.scheme() == "http" && is_loopback(url));
-        let insecure = metadata.endpoints().into_iter().find(|(_, url)| !url.is_none_or(is_secure));
-        if let Some((endpoint, _)) = insecure {
-            return Err(DiscoveryError::Insecure { endpoint });
-        }
-        Ok(metadata)
+        let printable = found.chars().filter(|letter| !letter.is_control());
+        Err(DiscoveryError::Issuer { found: printable.take(MAX_ISSUER_LENGTH).collect() })
     }
 
-    fn endpoints(&self) -> [(&'static str, Option<&Url>); 6] {
-        [
-            ("authorization_endpoint", Some(&self.authorization_endpoint)),
-            ("token_endpoint", Some(&self.token_endpoint)),
-            ("jwks_uri", Some(&self.jwks_uri)),
-            ("userinfo_endpoint", self.userinfo_endpoint.as_ref()),
-            ("revocation_endpoint", self.revocation_endpoint.as_ref()),
-            ("end_session_endpoint", self.end_session_endpoint.as_ref()),
-        ]
+    /// An endpoint that every Provider has (OIDC Discovery 3).
+    fn required(&self, member: &'static str) -> Result<Url, DiscoveryError> {
+        let url = self.url(member).ok_or(DiscoveryError::Member { member })?;
+        if self.is_secure(&url) { Ok(url) } else { Err(DiscoveryError::Insecure { endpoint: member }) }
+    }
+
+    /// An endpoint that may be missing. One that no request may be sent to is as if absent: nothing depends on it.
+    fn optional(&self, member: &str) -> Option<Url> {
+        self.url(member).filter(|url| self.is_secure(url))
+    }
+
+    /// A boolean, also as text; anything else is false.
+    fn flag(&self, member: &str) -> bool {
+        let is_true = |text: &str| text.eq_ignore_ascii_case("true");
+        self.members.get(member).is_some_and(|value| value.as_bool().unwrap_or(value.as_str().is_some_and(is_true)))
+    }
+
+    fn url(&self, member: &str) -> Option<Url> {
+        Url::parse(self.text(member)?).ok()
+    }
+
+    fn text(&self, member: &str) -> Option<&str> {
+        self.members.get(member)?.as_str()
+    }
+
+    fn is_secure(&self, url: &Url) -> bool {
+        url.scheme() == "https" || (self.may_be_plain && is_https_or_loopback(url))
     }
 }
 
@@ -94,9 +137,12 @@ const MAX_ISSUER_LENGTH: usize = 200;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
+
+    const REQUIRED: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
+    const OPTIONAL: [&str; 3] = ["userinfo_endpoint", "revocation_endpoint", "end_session_endpoint"];
 
     fn parse(change: Value) -> Result<ProviderMetadata, DiscoveryError> {
         parse_for("https://op.example/", change)
@@ -114,6 +160,43 @@ mod tests {
         ProviderMetadata::parse(document.to_string().as_bytes(), issuer)
     }
 
+    fn optional(metadata: &ProviderMetadata, name: &str) -> Option<String> {
+        let endpoint = match name {
+            "userinfo_endpoint" => &metadata.userinfo_endpoint,
+            "revocation_endpoint" => &metadata.revocation_endpoint,
+            _ => &metadata.end_session_endpoint,
+        };
+        endpoint.as_ref().map(Url::to_string)
+    }
+
+    /// Values of an endpoint's member that no request can be sent to, whatever the endpoint is for.
+    fn unusable() -> Vec<(Value, &'static str)> {
+        vec![
+            (json!(null), "null"),
+            (json!(""), "empty text"),
+            (json!(" "), "a blank"),
+            (json!(5), "a number"),
+            (json!(false), "a boolean"),
+            (json!(["https://op.example/a"]), "a list"),
+            (json!({"url": "https://op.example/a"}), "an object"),
+            (json!("/a"), "a path"),
+            (json!("op.example/a"), "no scheme"),
+            (json!("https://"), "no host"),
+            (json!("not supported"), "a sentence"),
+        ]
+    }
+
+    /// URLs that a secret or a person may not be sent to.
+    const INSECURE: [(&str, &str); 7] = [
+        ("http://op.example/a", "plain http"),
+        ("http://127.0.0.1.evil.example/a", "a name that only looks like loopback"),
+        ("http://127.0.0.1:81/a", "loopback, named by a distant issuer"),
+        ("http://localhost/a", "the same by name"),
+        ("http://[::1]/a", "the same in IPv6"),
+        ("ftp://op.example/a", "another scheme"),
+        ("javascript:alert(1)", "no address at all"),
+    ];
+
     #[test]
     fn unknown_members_and_a_trailing_slash_are_no_failure() {
         let metadata = parse(json!({})).unwrap();
@@ -124,9 +207,92 @@ mod tests {
     }
 
     #[test]
+    fn an_optional_endpoint_that_cannot_be_used_is_as_if_absent() {
+        let insecure = INSECURE.map(|(url, reason)| (json!(url), reason));
+        for name in OPTIONAL {
+            for (value, reason) in unusable().into_iter().chain(insecure.clone()) {
+                let metadata = parse(json!({ name: value }));
+
+                assert_eq!(metadata.map(|metadata| optional(&metadata, name)).unwrap(), None, "{name}: {reason}");
+            }
+            let usable = parse(json!({ name: "https://op.example/a?b=c" })).unwrap();
+            assert_eq!(optional(&usable, name).as_deref(), Some("https://op.example/a?b=c"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_required_endpoint_that_cannot_be_used_is_refused_by_its_name() {
+        for name in REQUIRED {
+            for (value, reason) in unusable() {
+                let refused = parse(json!({ name: value })).unwrap_err();
+
+                assert!(matches!(refused, DiscoveryError::Member { member } if member == name), "{name}: {reason}");
+                assert!(refused.to_string().contains(name), "{refused}");
+            }
+            for (url, reason) in INSECURE {
+                let refused = parse(json!({ name: url })).unwrap_err();
+
+                assert!(matches!(refused, DiscoveryError::Insecure { endpoint } if endpoint == name), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_issuer_on_loopback_may_name_plain_endpoints_there_and_nowhere_else() {
+        let table = [
+            ("http://127.0.0.1:81/", true, "its own address"),
+            ("http://localhost/", true, "the same by name"),
+            ("http://[::1]/", true, "the same in IPv6"),
+            ("https://op.example/", true, "https"),
+            ("http://op.example/", false, "plain http beyond this machine"),
+            ("http://127.0.0.1.evil.example/", false, "a name that only looks like loopback"),
+        ];
+        for (url, is_usable, reason) in table {
+            for name in REQUIRED {
+                let parsed = parse_for("http://127.0.0.1:80", json!({ name: url }));
+                assert_eq!(parsed.is_ok(), is_usable, "{name}: {reason}");
+            }
+            for name in OPTIONAL {
+                let parsed = parse_for("http://127.0.0.1:80", json!({ name: url })).unwrap();
+                assert_eq!(optional(&parsed, name).is_some(), is_usable, "{name}: {reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_promise_of_an_issuer_in_responses_counts_in_whatever_form_and_nothing_else_spoils_the_document() {
+        let table = [
+            (json!(true), true, "as specified"),
+            (json!("true"), true, "text"),
+            (json!("True"), true, "text, as some frameworks write it"),
+            (json!(false), false, "as specified"),
+            (json!("false"), false, "text"),
+            (json!(null), false, "null"),
+            (json!(""), false, "empty"),
+            (json!(1), false, "a number"),
+            (json!([]), false, "a list"),
+        ];
+        for (value, expected, reason) in table {
+            let metadata = parse(json!({ "authorization_response_iss_parameter_supported": value })).unwrap();
+            assert_eq!(metadata.authorization_response_iss_parameter_supported, expected, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_document_is_skipped() {
+        let metadata = r#"{"issuer":"i","authorization_endpoint":"https://a/","token_endpoint":"https://t/","jwks_uri":"https://j/"}"#;
+
+        assert!(ProviderMetadata::parse(format!("\u{feff}{metadata}").as_bytes(), "i").is_ok());
+    }
+
+    #[test]
     fn metadata_of_another_issuer_is_refused() {
         for issuer in ["https://op.example", "https://evil.example/", "https://OP.example/", ""] {
             assert!(matches!(parse(json!({ "issuer": issuer })), Err(DiscoveryError::Issuer { .. })), "{issuer}");
+        }
+        for issuer in [json!(null), json!(5), json!(["https://op.example/"])] {
+            let refused = parse(json!({ "issuer": issuer })).unwrap_err();
+            assert!(matches!(refused, DiscoveryError::Member { member: "issuer" }), "{issuer}");
         }
     }
 
@@ -140,37 +306,8 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_without_tls_is_refused_unless_it_and_the_issuer_are_on_loopback() {
-        let (https, loopback) = ("https://op.example/", "http://127.0.0.1:80/");
-        let table = [
-            (https, "https://other.example/", true, "https elsewhere"),
-            (https, "http://op.example/", false, "plain http"),
-            (https, "http://127.0.0.1.evil.example/", false, "a name that only looks like loopback"),
-            (https, "ftp://op.example/", false, "another scheme"),
-            (https, "http://127.0.0.1:81/", false, "loopback, named by a distant issuer"),
-            (https, "http://localhost/", false, "the same by name"),
-            (https, "http://[::1]/", false, "the same in IPv6"),
-            (loopback, "http://127.0.0.1:81/", true, "loopback beside loopback"),
-            (loopback, "http://localhost/", true, "the same by name"),
-            (loopback, "http://[::1]/", true, "the same in IPv6"),
-            (loopback, "https://op.example/", true, "https"),
-            (loopback, "http://op.example/", false, "plain http beyond this machine"),
-            (loopback, "http://127.0.0.1.evil.example/", false, "a name that only looks like loopback"),
-        ];
-        let names = ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"];
-        for name in names.into_iter().chain(["revocation_endpoint", "end_session_endpoint"]) {
-            for (issuer, url, is_accepted, reason) in table {
-                let parsed = parse_for(issuer, json!({ name: url })).map(drop);
-
-                let is_insecure = matches!(&parsed, Err(DiscoveryError::Insecure { endpoint }) if *endpoint == name);
-                assert_eq!((parsed.is_ok(), is_insecure), (is_accepted, !is_accepted), "{name}: {reason}");
-            }
-        }
-    }
-
-    #[test]
     fn what_is_no_metadata_is_refused() {
-        for document in ["", "<html>", "[]", "{}", r#"{"issuer":"https://op.example/"}"#] {
+        for document in ["", "<html>", "[]", "\"text\"", "{} {}"] {
             let refused = ProviderMetadata::parse(document.as_bytes(), "https://op.example/").unwrap_err();
             assert!(matches!(refused, DiscoveryError::Malformed(_)), "{document}");
         }

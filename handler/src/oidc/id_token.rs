@@ -6,7 +6,7 @@ use jsonwebtoken::Algorithm;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::jwt::{self, CLOCK_SKEW, JwtError, VerifiedJwt, numeric_date};
+use super::jwt::{self, CLOCK_SKEW, JwtError, VerifiedJwt, given, numeric_date};
 use super::pkce::base64url;
 use super::{Claims, PendingLogin};
 use crate::clock::Timestamp;
@@ -46,7 +46,9 @@ impl IdTokenError {
             Self::Token(JwtError::Key(_)) => "id_token_key",
             Self::Token(JwtError::Signature) => "id_token_signature",
             Self::Token(JwtError::Issuer) => "id_token_issuer",
-            Self::Token(JwtError::Audience) | Self::AuthorizedParty => "id_token_audience",
+            Self::Token(JwtError::Audience | JwtError::UntrustedAudience) | Self::AuthorizedParty => {
+                "id_token_audience"
+            }
             Self::Token(JwtError::Expired) => "id_token_expired",
             Self::Token(JwtError::NotYetValid) => "id_token_not_yet_valid",
             Self::Subject => "id_token_subject",
@@ -64,6 +66,8 @@ pub(super) struct IdTokenVerifier<'a> {
     pub(super) issuer: &'a str,
     /// Us.
     pub(super) client_id: &'a str,
+    /// Those who may be recipients beside us.
+    pub(super) trusted_audiences: &'a [String],
 }
 
 impl IdTokenVerifier<'_> {
@@ -101,7 +105,7 @@ impl IdTokenVerifier<'_> {
     fn verify_claims(&self, id_token: VerifiedJwt, access_token: &str, now: Timestamp) -> Result<Claims, IdTokenError> {
         let VerifiedJwt { claims, algorithm } = id_token;
         jwt::check_issuer(&claims, self.issuer)?; // 2
-        jwt::check_audience(&claims, self.client_id)?; // 3
+        jwt::check_trusted_audience(&claims, self.client_id, self.trusted_audiences)?; // 3
         self.check_authorized_party(&claims)?; // 4-5
         jwt::check_times(&claims, now)?; // 9-10
         check_access_token_hash(&claims, access_token, algorithm)?; // 3.1.3.8
@@ -112,11 +116,11 @@ impl IdTokenVerifier<'_> {
         Ok(claims)
     }
 
-    /// `azp`, if present, names us; with several audiences it must be present.
+    /// `azp`, if present, names us; with audiences beside us it must be present.
     fn check_authorized_party(&self, claims: &Claims) -> Result<(), IdTokenError> {
-        let is_authorized = match claims.as_map().get("azp") {
+        let is_authorized = match given(claims, "azp") {
             Some(azp) => azp.as_str() == Some(self.client_id),
-            None => jwt::audiences(claims).len() == 1,
+            None => jwt::audiences(claims).iter().all(|audience| *audience == self.client_id),
         };
         if is_authorized { Ok(()) } else { Err(IdTokenError::AuthorizedParty) }
     }
@@ -129,7 +133,7 @@ fn check_nonce(claims: &Claims, expected: &str) -> Result<(), IdTokenError> {
 
 /// OIDC Core 12.2: a refreshed ID token should have no `nonce`; if it has one, it is the original's.
 fn check_repeated_nonce(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
-    if !claims.as_map().contains_key("nonce") {
+    if given(claims, "nonce").is_none() {
         return Ok(());
     }
     check_nonce(claims, original.text("nonce").ok_or(IdTokenError::Nonce)?)
@@ -138,14 +142,14 @@ fn check_repeated_nonce(claims: &Claims, original: &Claims) -> Result<(), IdToke
 /// OIDC Core 12.2: `auth_time`, if present, is the original's. One that appears newly contradicts nothing.
 fn check_repeated_authentication_time(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
     let name = "auth_time";
-    let (Some(given), Some(before)) = (claims.as_map().get(name), original.as_map().get(name)) else { return Ok(()) };
+    let (Some(repeated), Some(before)) = (given(claims, name), given(original, name)) else { return Ok(()) };
     let is_same_date = || numeric_date(claims, name).is_some_and(|date| numeric_date(original, name) == Some(date));
-    if given == before || is_same_date() { Ok(()) } else { Err(IdTokenError::AuthenticationTime) }
+    if repeated == before || is_same_date() { Ok(()) } else { Err(IdTokenError::AuthenticationTime) }
 }
 
 /// `at_hash`: the left half of the access token's hash, by the hash of the token's own algorithm.
 fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algorithm) -> Result<(), IdTokenError> {
-    let Some(at_hash) = claims.as_map().get("at_hash") else { return Ok(()) };
+    let Some(at_hash) = given(claims, "at_hash") else { return Ok(()) };
     let bytes = access_token.as_bytes();
     let digest = match algorithm {
         Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => Sha384::digest(bytes).to_vec(),
@@ -153,7 +157,11 @@ fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algor
         _ => Sha256::digest(bytes).to_vec(),
     };
     let expected = base64url(&digest[..digest.len() / 2]);
-    if at_hash.as_str() == Some(&expected) { Ok(()) } else { Err(IdTokenError::AccessTokenHash) }
+    if at_hash.as_str().map(|text| text.trim_end_matches('=')) == Some(&expected) {
+        Ok(())
+    } else {
+        Err(IdTokenError::AccessTokenHash)
+    }
 }
 
 fn check_authentication_time(claims: &Claims, max_age: Option<u64>, now: Timestamp) -> Result<(), IdTokenError> {

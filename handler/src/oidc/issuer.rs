@@ -40,13 +40,15 @@ impl Issuer {
         &self.name
     }
 
-    /// Fetches metadata and keys, unless they are here.
+    /// Fetches metadata and keys, unless they are here. Keys of which none can verify anything are fetched again.
     ///
     /// # Errors
     /// See [`ProviderError`].
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.metadata(now).await?;
-        self.keys(&metadata, now).await.map(drop)
+        let keys = self.keys(&metadata, now).await?;
+        let newer = if keys.check_usable().is_ok() { None } else { self.newer_keys(&keys, &metadata, now).await };
+        Ok(newer.unwrap_or(keys).check_usable()?)
     }
 
     /// Verifies a token's signature with the issuer's keys, and again with newer ones if it may have rotated them.

@@ -48,6 +48,9 @@ pub enum JwtError {
     /// `aud` does not name us.
     #[error("the token is for another audience")]
     Audience,
+    /// `aud` names another beside us that no setting trusts.
+    #[error("the token has an audience beside us that TRUSTED_AUDIENCES does not name")]
+    UntrustedAudience,
     /// `exp` is missing or past.
     #[error("the token has expired")]
     Expired,
@@ -118,6 +121,14 @@ pub(super) fn check_audience(claims: &Claims, audience: &str) -> Result<(), JwtE
     if audiences(claims).contains(&audience) { Ok(()) } else { Err(JwtError::Audience) }
 }
 
+/// OIDC Core 3.1.3.7 step 3: `aud` names us, and beside us only `trusted` ones. Another recipient of the same token
+/// could present it here, so who that is must be known.
+pub(super) fn check_trusted_audience(claims: &Claims, client_id: &str, trusted: &[String]) -> Result<(), JwtError> {
+    check_audience(claims, client_id)?;
+    let is_known = |audience: &&str| *audience == client_id || trusted.iter().any(|trusted| trusted == audience);
+    if audiences(claims).iter().all(is_known) { Ok(()) } else { Err(JwtError::UntrustedAudience) }
+}
+
 /// RFC 7519 4.1.3: one, or a list.
 pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
     match claims.as_map().get("aud") {
@@ -129,12 +140,9 @@ pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
 
 /// `exp`, `iat` and `nbf`, with [`CLOCK_SKEW`].
 pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), JwtError> {
-    let expires_at = numeric_date(claims, "exp").ok_or(JwtError::Expired)?;
-    if now >= expires_at.plus(CLOCK_SKEW) {
-        return Err(JwtError::Expired);
-    }
+    check_expiry(claims, now)?;
     let issued_at = numeric_date(claims, "iat").ok_or(JwtError::NotYetValid)?;
-    let not_before = match claims.as_map().get("nbf") {
+    let not_before = match given(claims, "nbf") {
         Some(_) => numeric_date(claims, "nbf").ok_or(JwtError::NotYetValid)?,
         None => issued_at,
     };
@@ -144,10 +152,25 @@ pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), JwtErro
     Ok(())
 }
 
-/// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds.
+/// `exp`, with [`CLOCK_SKEW`].
+pub(super) fn check_expiry(claims: &Claims, now: Timestamp) -> Result<(), JwtError> {
+    let expires_at = numeric_date(claims, "exp").ok_or(JwtError::Expired)?;
+    if now >= expires_at.plus(CLOCK_SKEW) { Err(JwtError::Expired) } else { Ok(()) }
+}
+
+/// A claim that is there; some Providers write null for one that is not.
+pub(super) fn given<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
+    claims.as_map().get(name).filter(|value| !value.is_null())
+}
+
+/// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds. Some Providers write the number as
+/// text: its digits have one reading.
 pub(super) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
-    let value = claims.as_map().get(name)?;
     #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
-    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))?;
-    Some(Timestamp::from_unix(seconds))
+    let seconds = match claims.as_map().get(name)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64)),
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        _ => None,
+    };
+    seconds.map(Timestamp::from_unix)
 }

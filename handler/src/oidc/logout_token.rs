@@ -66,7 +66,7 @@ impl RelyingParty {
     fn check_logout_claims(&self, claims: &Claims, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
         let settings = self.settings();
         jwt::check_issuer(claims, &settings.issuer)?; // 4
-        jwt::check_audience(claims, &settings.registration.client_id)?;
+        jwt::check_trusted_audience(claims, &settings.registration.client_id, &settings.trusted_audiences)?;
         jwt::check_times(claims, now)?;
         let issued_at = numeric_date(claims, "iat").unwrap_or(now);
         if now > issued_at.plus(MAX_AGE) {
@@ -145,6 +145,21 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn a_logout_token_may_name_a_trusted_audience_beside_us_and_write_its_dates_as_text() {
+        let (provider, key, party) = scene();
+        let party = party.trusting(&["api"]);
+        let now = NOW.as_unix();
+        for changes in [
+            json!({"aud": ["client:1", "api"]}),
+            json!({"aud": ["client:1", "client:1"]}),
+            json!({"iat": now.to_string(), "exp": (now + 120).to_string()}),
+        ] {
+            let verified = party.verify_logout_token(&key.sign(&claims(&provider, changes.clone())), NOW).await;
+            assert!(verified.is_ok(), "{changes}: {verified:?}");
+        }
+    }
+
+    #[actix_web::test]
     async fn a_logout_token_is_remembered_by_its_age_whatever_its_exp() {
         let (provider, key, party) = scene();
         for exp in [json!(NOW.as_unix() + 120), json!(u64::MAX), json!(1e300)] {
@@ -162,6 +177,9 @@ mod tests {
         for (changes, reason) in [
             (json!({"iss": "https://evil.example"}), "another issuer"),
             (json!({"aud": "another"}), "another client"),
+            (json!({"aud": ["client:1", "another"]}), "a client beside us that nobody trusts"),
+            (json!({"aud": ["client:1", "api"], "azp": "client:1"}), "the same, with us as authorized party"),
+            (json!({"aud": ["client:1", 5]}), "an audience that is no text"),
             (json!({"iat": null}), "no beginning"),
             (json!({"iat": NOW.as_unix() - 601}), "too old"),
             (json!({"iat": NOW.as_unix() + 61}), "from the future"),

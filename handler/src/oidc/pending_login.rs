@@ -33,7 +33,7 @@ impl PendingLogin {
     pub(super) fn begin(return_url: &str, max_age: Option<u64>, now: Timestamp) -> Self {
         Self {
             state: random::guid_pair().into(),
-            nonce: random::guid_pair().into(),
+            nonce: pkce::base64url(&random::bytes::<NONCE_LENGTH>()).into(),
             code_verifier: pkce::code_verifier().into(),
             session_seed: random::bytes().into(),
             return_url: return_url.to_owned(),
@@ -103,6 +103,9 @@ impl PendingLogin {
     }
 }
 
+/// Bytes of a nonce: 256 bits in 43 characters of base64url, the longest that every Provider takes without complaint.
+const NONCE_LENGTH: usize = 32;
+
 impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingLogin").field("issued_at", &self.issued_at).finish_non_exhaustive()
@@ -123,6 +126,15 @@ mod tests {
 
         assert!(!login.is_expired(NOW.plus(Duration::from_secs(599))));
         assert!(login.is_expired(NOW.plus(Duration::from_secs(600))));
+    }
+
+    #[test]
+    fn a_nonce_has_43_characters_and_is_never_the_same() {
+        let login = PendingLogin::begin("/", None, NOW);
+
+        assert_eq!((login.nonce().len(), login.state().len(), login.code_verifier().len()), (43, 64, 64));
+        assert!(login.nonce().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        assert_ne!(login.nonce(), PendingLogin::begin("/", None, NOW).nonce());
     }
 
     #[test]

@@ -9,7 +9,6 @@ use tokio::time::{Instant, timeout_at};
 use super::http::MAX_SEND_TIME;
 use super::jwt::verify_signature;
 use super::token_request_error::TokenRequestError;
-use super::userinfo::request_userinfo;
 use super::{
     Claims, IdTokenError, JwksError, JwtError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken,
     RelyingParty, TokenError, TokenResponse, TokenResponseError, UserInfoError,
@@ -143,13 +142,14 @@ impl RelyingParty {
             claims.replace_userinfo(Claims::default()); // from an earlier setting: nothing would renew them
             return Ok(claims);
         }
-        let userinfo = request_userinfo(&self.connections.refresh, known.subject(), &tokens.access_token, metadata);
+        let http = &self.connections.refresh;
+        let userinfo = self.userinfo(http, known.subject(), &tokens.access_token, metadata, now);
         let late = |_| Err(UserInfoError::Unavailable(ProviderError::NoResponse));
         match timeout_at(deadline, userinfo).await.unwrap_or_else(late) {
             Ok(userinfo) => claims.replace_userinfo(userinfo),
             Err(error @ UserInfoError::Subject) => return Err(error.code()),
             // Until UserInfo responds again its earlier claims stand, and the access token is good.
-            Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
+            Err(UserInfoError::Malformed | UserInfoError::Token(_) | UserInfoError::Unavailable(_)) => {}
         }
         Ok(claims)
     }

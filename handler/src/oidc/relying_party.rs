@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::http::Http;
 use super::id_token::IdTokenVerifier;
-use super::userinfo::request_userinfo;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
     Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
@@ -27,6 +26,8 @@ pub struct RelyingPartySettings {
     pub authentication: ClientAuthentication,
     /// True if UserInfo is asked at sign-in and after a refresh.
     pub userinfo: bool,
+    /// Audiences that ID and logout tokens may name beside our client identifier.
+    pub trusted_audiences: Vec<String>,
 }
 
 /// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
@@ -82,6 +83,13 @@ impl RelyingParty {
         Self { settings: self.settings, connections: Connections::over(&issuer.http), issuer }
     }
 
+    /// The same relying party with audiences that it trusts beside itself.
+    #[cfg(test)]
+    pub(super) fn trusting(self, audiences: &[&str]) -> Self {
+        let trusted_audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect();
+        Self { settings: Arc::new(RelyingPartySettings { trusted_audiences, ..(*self.settings).clone() }), ..self }
+    }
+
     /// The settings it was made with.
     #[must_use]
     pub fn settings(&self) -> &RelyingPartySettings {
@@ -118,7 +126,8 @@ impl RelyingParty {
         let mut claims = PersonClaims::from(self.verify(&tokens, pending, &metadata, now).await?);
         if self.settings.userinfo {
             let http = &self.connections.sign_in;
-            claims.replace_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
+            let userinfo = self.userinfo(http, claims.subject(), &tokens.access_token, &metadata, now).await?;
+            claims.replace_userinfo(userinfo);
         }
         Ok(CompletedLogin { tokens, claims })
     }
@@ -126,13 +135,13 @@ impl RelyingParty {
     /// Fetches the metadata and the keys, unless they are here: nothing else is needed for a sign-in.
     ///
     /// # Errors
-    /// When they cannot be had, or when the Provider lacks an endpoint that the settings need.
+    /// When they cannot be had, no key can verify a signature, or the Provider lacks an endpoint that the settings need.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.issuer.metadata(now).await?;
         if self.settings.userinfo && metadata.userinfo_endpoint.is_none() {
             return Err(ProviderError::EndpointMissing("userinfo_endpoint"));
         }
-        self.issuer.keys(&metadata, now).await.map(drop)
+        self.issuer.is_ready(now).await
     }
 
     /// RFC 6749 4.1.3 with the verifier of RFC 7636 4.5.
@@ -166,7 +175,11 @@ impl RelyingParty {
     }
 
     pub(super) fn verifier(&self) -> IdTokenVerifier<'_> {
-        IdTokenVerifier { issuer: &self.settings.issuer, client_id: &self.settings.registration.client_id }
+        IdTokenVerifier {
+            issuer: &self.settings.issuer,
+            client_id: &self.settings.registration.client_id,
+            trusted_audiences: &self.settings.trusted_audiences,
+        }
     }
 }
 

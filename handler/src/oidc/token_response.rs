@@ -8,6 +8,7 @@ use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Claims;
+use super::json;
 use super::jws::Jws;
 use super::jwt::numeric_date;
 use crate::clock::Timestamp;
@@ -90,7 +91,9 @@ struct Body {
     token_type: String,
     #[serde(default)]
     expires_in: Value,
-    refresh_token: Option<RefreshToken>,
+    #[serde(default, deserialize_with = "optional_text")]
+    refresh_token: Option<String>,
+    #[serde(default, deserialize_with = "optional_text")]
     id_token: Option<String>,
 }
 
@@ -112,6 +115,14 @@ fn bearer_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccessToke
         return Ok(token);
     }
     Err(de::Error::custom("the access token cannot be sent in a header"))
+}
+
+/// A member that may be missing. One that is empty or no text cannot be a token, and is as if absent.
+fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    })
 }
 
 /// RFC 6749 5.1 has a whole number of seconds; some Providers send text, or a fraction. `None` if it cannot be read.
@@ -144,8 +155,8 @@ impl TokenResponse {
     /// # Errors
     /// See [`TokenResponseError`].
     pub fn parse(body: &[u8], now: Timestamp) -> Result<Self, TokenResponseError> {
-        let body: Body = serde_json::from_slice(body).map_err(|_| TokenResponseError::Malformed)?;
-        let refresh_token = body.refresh_token.filter(|token| !token.expose().is_empty());
+        let body: Body = json::parse(body).map_err(|_| TokenResponseError::Malformed)?;
+        let refresh_token = body.refresh_token.map(RefreshToken::new);
         if !body.token_type.eq_ignore_ascii_case("bearer") {
             return Err(TokenResponseError::TokenType { refresh_token });
         }
@@ -154,7 +165,7 @@ impl TokenResponse {
             access_token: body.access_token,
             expires_at: lifetime.map(|lifetime| now.plus(usable(lifetime))),
             refresh_token,
-            id_token: body.id_token.filter(|token| !token.is_empty()),
+            id_token: body.id_token,
         })
     }
 }
@@ -241,7 +252,8 @@ mod tests {
             (r#"{"exp":1e300}"#, "null", Some(TEN_YEARS), "beyond i64"),
             (r#"{"exp":9223372036854775807}"#, "null", Some(TEN_YEARS), "i64::MAX"),
             (r#"{"exp":18446744073709551615}"#, "null", Some(TEN_YEARS), "u64::MAX"),
-            (r#"{"exp":"1800000300"}"#, "null", None, "text"),
+            (r#"{"exp":"1800000300"}"#, "null", Some(300), "text"),
+            (r#"{"exp":"soon"}"#, "null", None, "a word"),
             (r#"{"exp":null}"#, "null", None, "null"),
             (r#"{"exp":1,"exp":2}"#, "null", None, "two of them"),
             (r"{}", "null", None, "none"),
@@ -261,6 +273,17 @@ mod tests {
         for token_type in ["Bearer", "bearer", "BEARER"] {
             let body = format!(r#"{{"access_token":"a","token_type":"{token_type}","scope":7,"refresh_token":null}}"#);
             assert!(parse(&body).is_ok(), "{token_type}");
+        }
+    }
+
+    #[test]
+    fn an_optional_token_that_is_none_is_as_if_absent() {
+        for value in ["null", "\"\"", "5", "false", "[]", "{}", "[\"r\"]"] {
+            let body = format!(
+                r#"{{"access_token":"a","token_type":"Bearer","refresh_token":{value},"id_token":{value},"scope":{value}}}"#
+            );
+            let tokens = parse(&body).unwrap();
+            assert!(tokens.refresh_token.is_none() && tokens.id_token.is_none(), "{value}");
         }
     }
 

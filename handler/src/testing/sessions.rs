@@ -311,6 +311,7 @@ pub(super) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
         },
         authentication: ClientAuthentication::None,
         userinfo: false,
+        trusted_audiences: Vec::new(),
     }
 }
 

@@ -52,6 +52,9 @@ pub enum Error {
         /// Where the person was going.
         return_url: ReturnUrl,
     },
+    /// A third party began a sign-in at another issuer (OIDC Core 4).
+    #[error("the sign-in is meant for another issuer")]
+    OtherIssuer,
     /// A sign-in did not finish.
     #[error("the sign-in did not finish")]
     SignIn {
@@ -126,6 +129,7 @@ impl Error {
             Self::Forward(ForwardError::Cut) => "session_ended",
             Self::Forward(error) => error.code(),
             Self::Provider { .. } => "provider_unavailable",
+            Self::OtherIssuer => "issuer_mismatch",
             Self::SignIn { error, .. } => sign_in_code(error),
             Self::AuthorizationResponse(error) => error.code(),
             Self::LoginUnknown => "login_unknown",
@@ -166,6 +170,7 @@ impl Error {
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
             | Self::Forward(_)
+            | Self::OtherIssuer
             | Self::AuthorizationResponse(_)
             | Self::LoginUnknown
             | Self::BackchannelLogout(_)
@@ -210,6 +215,11 @@ impl Error {
             }
             Self::Forward(error) => forward(error),
             Self::Provider { .. } => PROVIDER_DOWN,
+            Self::OtherIssuer => (
+                StatusCode::BAD_REQUEST,
+                "This link cannot sign you in",
+                "It is meant for another sign-in service. Open the application itself; if that fails, tell your operator.",
+            ),
             Self::SignIn { error, .. } => sign_in(error),
             Self::AuthorizationResponse(error) => authorization_response(error),
             Self::LoginUnknown => (

@@ -86,6 +86,7 @@ function configuration(origin, kit, { claimsInIdToken, client }) {
       revocation: { enabled: true, allowedPolicy: () => true },
       introspection: { enabled: true, allowedPolicy: () => true },
       rpInitiatedLogout: { enabled: true, logoutSource: askToSignOut },
+      backchannelLogout: { enabled: true }, // a client that registers for it gets `sid` in its ID tokens
     },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     ttl: {

@@ -126,12 +126,8 @@ fn the_providers_frame_ends_a_session_by_its_sid() {
     let frame = |query: &str| {
         Browser::new(&scene.handler.origin).send("GET", &format!("/oauth/frontchannel-logout?{query}"), &[], b"")
     };
-    for (query, reason) in [
-        (String::new(), "no session"),
-        ("sid=".to_owned(), "an empty one"),
-        ("iss=https://evil.example&sid=sid-of-ada".to_owned(), "another issuer"),
-    ] {
-        assert_eq!(code(&frame(&query)), (400, json!("bad_request")), "{reason}");
+    for query in ["iss=https://evil.example&sid=sid-of-ada", "iss=https://evil.example"] {
+        assert_eq!(code(&frame(query)), (400, json!("bad_request")), "{query}");
     }
     assert_eq!(frame("sid=another").status, 200);
     assert!(scene.ada.fetch("/page").status == 200);
@@ -144,6 +140,139 @@ fn the_providers_frame_ends_a_session_by_its_sid() {
         Some(&*format!("default-src 'none'; frame-ancestors {issuer}"))
     );
     assert!(!scene.is_signed_in());
+}
+
+/// What a browser says of a frame in a page of the same site.
+const FRAME: [(&str, &str); 4] = [
+    ("accept", "text/html"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "iframe"),
+    ("sec-fetch-site", "same-site"),
+];
+
+const FRAMED_LOGOUT: &str = "/oauth/frontchannel-logout";
+
+#[test]
+fn the_providers_frame_without_a_sid_ends_the_session_whose_cookie_came_along() {
+    let scene = Scene::start();
+    let issuer = &scene.provider.issuer;
+    for (query, headers, reason) in [
+        (String::new(), &FRAME[..], "nothing at all"),
+        ("?sid=&iss=".to_owned(), &FRAME[..], "both without a value"),
+        (format!("?iss={issuer}"), &FRAME[..], "the issuer alone"),
+        (String::new(), &[], "a browser without Fetch Metadata"),
+    ] {
+        let mut ada = Browser::new(&scene.handler.origin);
+        ada.sign_in("/", &scene.provider);
+        let mut stolen = ada.clone();
+        let mut bob = Browser::new(&scene.handler.origin);
+        bob.sign_in("/", &scene.provider);
+
+        let response = ada.send("GET", &format!("{FRAMED_LOGOUT}{query}"), headers, b"");
+
+        assert_eq!((response.status, response.header("x-frame-options")), (200, None), "{reason}");
+        let policy = format!("default-src 'none'; frame-ancestors {issuer}");
+        assert_eq!(response.header("content-security-policy"), Some(&*policy), "{reason}");
+        assert!(ada.cookies.is_empty(), "{reason}: the cookie is deleted");
+        assert_eq!(stolen.fetch("/page").status, 401, "{reason}: the session is over");
+        assert_eq!(bob.fetch("/page").status, 200, "{reason}: of nobody else");
+    }
+}
+
+#[test]
+fn a_frame_without_a_sid_and_without_a_session_is_200_and_costs_the_store_nothing() {
+    let mut scene = Scene::start();
+    let mut forged = Browser::new(&scene.handler.origin);
+    forged.cookies.insert("oauth-proxy-session".to_owned(), "1.c1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
+    scene.cosmos.control.forget();
+
+    for mut stranger in [Browser::new(&scene.handler.origin), forged] {
+        let response = stranger.send("GET", FRAMED_LOGOUT, &FRAME, b"");
+        assert_eq!((response.status, response.header("set-cookie")), (200, None));
+    }
+
+    for operation in [Operation::Read, Operation::Create, Operation::Replace, Operation::Delete] {
+        assert_eq!(scene.cosmos.control.count(operation).calls, 0, "{operation:?}");
+    }
+    assert!(scene.is_signed_in());
+}
+
+#[test]
+fn what_is_no_frame_signs_nobody_out() {
+    let mut scene = Scene::start();
+    let table: [(&[(&str, &str)], &str); 4] = [
+        (&[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", "cross-site")], "a link"),
+        (&[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty"), ("sec-purpose", "prefetch")], "a prefetch"),
+        (&[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], "an image"),
+        (&[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")], "a script"),
+    ];
+    for (headers, reason) in table {
+        let response = scene.ada.send("GET", FRAMED_LOGOUT, headers, b"");
+
+        assert_eq!((response.status, response.header("set-cookie")), (200, None), "{reason}");
+        assert!(scene.is_signed_in(), "{reason}");
+    }
+}
+
+#[test]
+fn with_a_sid_the_cookie_does_not_count() {
+    let mut scene = Scene::start();
+
+    let response = scene.ada.send("GET", &format!("{FRAMED_LOGOUT}?sid=another"), &FRAME, b"");
+
+    assert_eq!((response.status, response.header("set-cookie")), (200, None));
+    assert!(scene.is_signed_in());
+}
+
+#[test]
+fn a_link_that_nobody_encoded_or_that_was_escaped_twice_ends_the_session() {
+    for query in ["iss={issuer}&amp;sid=sid-of-ada", "amp;sid=sid-of-ada&amp;iss={issuer}", "sid=sid%2Dof-ada"] {
+        let mut scene = Scene::start();
+        let query = query.replace("{issuer}", &scene.provider.issuer);
+
+        let mut frame = Browser::new(&scene.handler.origin);
+        let response = frame.send("GET", &format!("{FRAMED_LOGOUT}?{query}"), &FRAME, b"");
+
+        assert_eq!(response.status, 200, "{query}");
+        assert!(!scene.is_signed_in(), "{query}");
+    }
+}
+
+#[test]
+fn errors_of_the_framed_url_can_be_framed_by_the_issuer_and_by_nobody_else() {
+    let mut scene = Scene::start();
+    let ancestors = format!("frame-ancestors {}", scene.provider.issuer);
+    let other_issuer = format!("{FRAMED_LOGOUT}?iss=https://evil.example");
+    scene.cosmos.control.break_down(Operation::Read, Fault::Status(503));
+    let with_sid = format!("{FRAMED_LOGOUT}?sid=sid-of-ada");
+    for (method, path, headers, status) in [
+        ("GET", &*other_issuer, &FRAME[..], 400),
+        ("GET", &*other_issuer, &[], 400),
+        ("GET", &*with_sid, &FRAME[..], 503),
+        ("POST", FRAMED_LOGOUT, &FRAME[..], 405),
+        ("POST", FRAMED_LOGOUT, &[], 405),
+    ] {
+        let response = scene.ada.send(method, path, headers, b"");
+
+        assert_eq!(response.status, status, "{method} {path}");
+        let policy = response.header("content-security-policy").unwrap();
+        assert!(policy.ends_with(&ancestors), "{policy}");
+        assert_eq!(response.header("x-frame-options"), None, "{method} {path}");
+    }
+    scene.cosmos.control.mend();
+    let elsewhere = scene.ada.send("GET", "/oauth/signedout", &FRAME, b"");
+    assert_eq!(elsewhere.header("x-frame-options"), Some("DENY"));
+}
+
+#[test]
+fn a_store_that_is_down_keeps_the_session_of_a_frame_without_a_sid_and_says_so() {
+    let mut scene = Scene::start();
+    scene.cosmos.control.break_down(Operation::Read, Fault::Status(503));
+    scene.cosmos.control.break_down(Operation::Replace, Fault::Status(503));
+
+    let refused = scene.ada.send("GET", FRAMED_LOGOUT, &[], b"");
+
+    assert_eq!((code(&refused), refused.header("set-cookie")), ((503, json!("store_unavailable")), None));
 }
 
 #[test]

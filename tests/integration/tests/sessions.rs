@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use support::{Answer, Browser, Handler, Provider, Upstream, read_answer, wait_until};
+use url::Url;
 
 struct Scene {
     provider: Provider,
@@ -245,6 +246,135 @@ fn no_return_url_leaves_the_site() {
         let back = browser.navigate(&scene.provider.approve(to_provider.header("location").unwrap()));
 
         assert_eq!((back.status, back.header("location")), (303, Some("/")), "{value:?}");
+    }
+}
+
+/// A sign-in that a portal begins (OIDC Core 4), by `GET` or by a form, followed to the request to the Provider.
+fn initiate(browser: &mut Browser, method: &str, parameters: &[(&str, &str)]) -> Answer {
+    let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+    let encoded = encoded.extend_pairs(parameters).finish();
+    let headers = [
+        ("accept", "text/html"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://portal.example"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    if method == "GET" {
+        return browser.send("GET", &format!("/oauth/signin?{encoded}"), &headers[..3], b"");
+    }
+    let cookies = std::mem::take(&mut browser.cookies); // SameSite=Lax
+    let response = browser.send("POST", "/oauth/signin", &headers, encoded.as_bytes());
+    browser.cookies = cookies;
+    if response.status != 303 {
+        return response;
+    }
+    let location = response.header("location").unwrap().to_owned();
+    assert!(location.starts_with("/oauth/signin?") && response.header("set-cookie").is_none(), "{location}");
+    browser.navigate(&location)
+}
+
+#[test]
+fn a_portal_begins_a_sign_in_that_ends_at_the_page_it_names_if_that_is_ours() {
+    let scene = Scene::with(&[]);
+    let origin = scene.handler.origin.clone();
+    let issuer = scene.provider.issuer.clone();
+    let own = |path: &str| format!("{origin}{path}");
+    let table = [
+        (own("/deep?a=1&b=%20x"), "/deep?a=1&b=%20x", "our own URL"),
+        ("/deep".to_owned(), "/deep", "a path of ours"),
+        (own("/"), "/", "the start"),
+        (origin.clone(), "/", "the bare origin"),
+        (own("//evil.example"), "/", "two slashes behind our origin"),
+        (own("/\\evil.example"), "/", "a backslash behind our origin"),
+        (own("/a/../b"), "/", "dot segments"),
+        (own("/oauth/signout"), "/", "our own sign-out"),
+        (format!("{origin}.evil.example/"), "/", "a longer host"),
+        (format!("{origin}@evil.example/"), "/", "our origin as a user"),
+        (format!("{origin}0/"), "/", "a longer port"),
+        ("https://evil.example/deep".to_owned(), "/", "another site"),
+        ("//evil.example".to_owned(), "/", "another host"),
+        ("javascript:alert(1)".to_owned(), "/", "a script"),
+        (String::new(), "/", "nothing"),
+    ];
+    for (target, expected, reason) in table {
+        for method in ["GET", "POST"] {
+            let mut browser = scene.browser();
+            let parameters = [("iss", issuer.as_str()), ("login_hint", "a d+a@x"), ("target_link_uri", &target)];
+
+            let to_provider = initiate(&mut browser, method, &parameters);
+
+            let location = Url::parse(to_provider.header("location").unwrap()).unwrap();
+            let hint = location.query_pairs().find(|(name, _)| name == "login_hint").unwrap().1.into_owned();
+            assert_eq!((to_provider.status, hint.as_str()), (302, "a d+a@x"), "{method} {reason}");
+            assert!(!location.query_pairs().any(|(name, _)| name == "iss" || name == "target_link_uri"), "{location}");
+            let back = browser.navigate(&scene.provider.approve(location.as_str()));
+            assert_eq!((back.status, back.header("location")), (303, Some(expected)), "{method} {reason}");
+        }
+    }
+}
+
+#[test]
+fn a_sign_in_that_is_meant_for_another_issuer_does_not_begin() {
+    let scene = Scene::with(&[]);
+    let issuer = scene.provider.issuer.as_str();
+    let slash = format!("{issuer}/");
+    for method in ["GET", "POST"] {
+        for (issuers, reason) in [
+            (vec!["https://evil.example"], "another"),
+            (vec![slash.as_str()], "ours with a slash: compared as text"),
+            (vec![issuer, "https://evil.example"], "ours and another"),
+        ] {
+            let parameters: Vec<(&str, &str)> = issuers.into_iter().map(|issuer| ("iss", issuer)).collect();
+
+            let refused = initiate(&mut scene.browser(), method, &parameters);
+
+            assert_eq!((refused.status, refused.header("set-cookie")), (400, None), "{method} {reason}");
+            assert!(refused.text().contains("issuer_mismatch"), "{method} {reason}: {}", refused.text());
+        }
+        for parameters in [&[][..], &[("iss", "")], &[("iss", issuer)]] {
+            assert_eq!(initiate(&mut scene.browser(), method, parameters).status, 302, "{method} {parameters:?}");
+        }
+    }
+}
+
+#[test]
+fn our_own_redirect_goes_before_a_target_link() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.browser();
+
+    let to_provider = initiate(&mut browser, "POST", &[("target_link_uri", "/there"), ("redirect", "/here")]);
+
+    let back = browser.navigate(&scene.provider.approve(to_provider.header("location").unwrap()));
+    assert_eq!(back.header("location"), Some("/here"));
+}
+
+#[test]
+fn a_portal_that_posts_ten_times_leaves_four_cookies_and_replaces_the_session() {
+    let scene = Scene::with(&[]);
+    let mut browser = scene.signed_in();
+    let mut older = browser.clone();
+
+    let requests: Vec<String> =
+        (0..10).map(|_| initiate(&mut browser, "POST", &[]).header("location").unwrap().to_owned()).collect();
+    let back = browser.navigate(&scene.provider.approve(requests.last().unwrap()));
+
+    assert_eq!(back.status, 303);
+    assert!(browser.cookies.keys().filter(|name| name.starts_with("oauth-proxy-login-")).count() <= 3);
+    wait_until("the older session is over", || older.fetch("/page").status == 401);
+}
+
+#[test]
+fn a_form_that_is_no_form_begins_no_sign_in() {
+    let scene = Scene::with(&[]);
+    let navigation = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
+    let script = [("sec-fetch-mode", "cors")];
+    for (headers, body, status, reason) in [
+        (&navigation[..], vec![0xff, 0xfe], 400, "no text"),
+        (&navigation[..], vec![b'a'; 65 * 1024], 400, "too large"),
+        (&script[..], b"iss=x".to_vec(), 401, "a script can't show a sign-in page"),
+    ] {
+        assert_eq!(scene.browser().send("POST", "/oauth/signin", headers, &body).status, status, "{reason}");
     }
 }
 

@@ -40,7 +40,13 @@ pub(in crate::oidc) fn settings(
         scopes: vec!["openid".to_owned()],
         response_mode: ResponseMode::Query,
     };
-    RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo }
+    RelyingPartySettings {
+        issuer: issuer.to_owned(),
+        registration,
+        authentication,
+        userinfo,
+        trusted_audiences: Vec::new(),
+    }
 }
 
 fn public(provider: &ScriptedProvider) -> RelyingParty {
@@ -126,7 +132,11 @@ async fn metadata_that_cannot_be_had_is_told_apart() {
         (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), "Status(302)", "a redirect"),
         (Reply::Raw(503, "", String::new()), "Status(503)", "maintenance"),
         (Reply::Raw(200, "", "<html>maintenance</html>".to_owned()), "Metadata(Malformed(", "a page"),
-        (Reply::Json(json!({"issuer": "https://evil.example"})), "Metadata(Malformed(", "half of it"),
+        (
+            Reply::Json(json!({"issuer": "https://evil.example"})),
+            "Metadata(Issuer { found: \"https://evil.example\" }",
+            "of another",
+        ),
         (
             Reply::Raw(200, "content-encoding: gzip\r\n", "\u{1f}\u{8b}".repeat(50)),
             "Unreadable(\"its content coding is damaged",
@@ -249,6 +259,59 @@ async fn keys_that_cannot_be_had_are_the_providers_trouble() {
 }
 
 #[actix_web::test]
+async fn a_provider_without_a_key_that_verifies_anything_is_not_ready_until_it_has_one() {
+    let (provider, key) = ScriptedProvider::start();
+    let unusable = json!({"kty": "RSA", "kid": "k", "n": "AQAB", "e": "AQAB"});
+    let shared = json!({"kty": "oct", "kid": "k", "k": "c2VjcmV0"});
+    for (keys, reason) in [
+        (vec![], "no key"),
+        (vec![&unusable], "a key that is too small"),
+        (vec![&unusable, &shared], "a shared secret besides"),
+    ] {
+        let party = public(&provider);
+        provider.publish(&keys);
+
+        let not_ready = party.is_ready(NOW).await.unwrap_err();
+        provider.publish(&[&unusable, &key.jwk]);
+        let still_not = party.is_ready(after(1)).await;
+        let ready = party.is_ready(after(61)).await;
+
+        assert_eq!(format!("{not_ready:?}"), "Keys(NoUsableKey)", "{reason}");
+        assert!(still_not.is_err(), "{reason}: another fetch after a minute at the earliest");
+        assert!(ready.is_ok(), "{reason}: {ready:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_document_is_what_its_body_is_whatever_its_content_type() {
+    for content_type in ["content-type: text/html\r\n", "content-type: application/jwk-set+json\r\n", ""] {
+        let (provider, key) = ScriptedProvider::start();
+        let party = with_userinfo(&provider);
+        let reply = |body: &Value| Reply::Raw(200, content_type, format!("\u{feff}{body}\r\n"));
+        provider.reply("/.well-known/openid-configuration", reply(&provider.metadata()));
+        provider.reply("/jwks_uri", reply(&json!({ "keys": [key.jwk] })));
+        provider.reply("/userinfo_endpoint", reply(&json!({"sub": "ada"})));
+        let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
+        provider.reply("/token_endpoint", reply(&token_response(&provider, &key, &pending, NOW)));
+
+        let login = complete(&party, &pending, NOW).await;
+
+        assert!(login.is_ok(), "{content_type}: {login:?}");
+    }
+}
+
+#[actix_web::test]
+async fn one_bad_key_spoils_nothing() {
+    let (provider, key) = ScriptedProvider::start();
+    let unusable = json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": "AA", "y": "AA"});
+    provider.publish(&[&unusable, &json!(5), &key.jwk]);
+    let party = public(&provider);
+
+    assert!(party.is_ready(NOW).await.is_ok());
+    assert!(sign_in(&party, &provider, &key, NOW).await.is_ok());
+}
+
+#[actix_web::test]
 async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
     let json = |status, error: &str| Reply::Raw(status, "", json!({ "error": error }).to_string());
     let table = [
@@ -355,7 +418,6 @@ async fn userinfo_that_cannot_be_used_ends_the_sign_in() {
     let table = [
         (Reply::Json(json!({"sub": "eve"})), "userinfo_subject"),
         (Reply::Json(json!({"email": "a@b"})), "userinfo_malformed"),
-        (Reply::Raw(200, "content-type: application/jwt\r\n", "e30.e30.AA".to_owned()), "userinfo_malformed"),
         (Reply::Raw(401, "www-authenticate: Bearer\r\n", String::new()), "userinfo_unavailable"),
         (Reply::Raw(500, "", String::new()), "userinfo_unavailable"),
         (Reply::Raw(302, "location: http://127.0.0.1:1/\r\n", String::new()), "userinfo_unavailable"),
@@ -365,6 +427,65 @@ async fn userinfo_that_cannot_be_used_ends_the_sign_in() {
         provider.reply("/userinfo_endpoint", reply);
         assert_eq!(sign_in(&party, &provider, &key, NOW).await.unwrap_err().code(), code);
     }
+}
+
+#[actix_web::test]
+async fn a_signed_userinfo_is_verified() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = with_userinfo(&provider);
+    let claims = |change: Value| {
+        let mut claims = json!({"iss": provider.origin, "aud": "client:1", "sub": "ada", "email": "ada@op.example"});
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+    };
+    let signed = |change| key.sign(&claims(change));
+    let stranger = SigningKey::es256("k1");
+    let past = NOW.as_unix() - 61;
+    let accepted = [
+        (signed(json!({})), "as specified"),
+        (format!("{}\n", signed(json!({}))), "a line end behind it"),
+        (signed(json!({"aud": ["client:1", "another"]})), "OIDC Core 5.3.2: aud is or includes our identifier"),
+        (signed(json!({"iss": null, "aud": null})), "both should be there; the connection vouches for them too"),
+        (signed(json!({"exp": NOW.as_unix() + 1})), "not expired"),
+    ];
+    let refused = [
+        (stranger.sign(&claims(json!({}))), "userinfo_invalid", "another's signature"),
+        (key.sign_raw(r#"{"alg":"none"}"#, &claims(json!({})).to_string()), "userinfo_invalid", "unsigned"),
+        (signed(json!({"iss": "https://evil.example"})), "userinfo_invalid", "another issuer"),
+        (signed(json!({"aud": "another"})), "userinfo_invalid", "another client"),
+        (signed(json!({"exp": past})), "userinfo_invalid", "expired"),
+        (signed(json!({"sub": "eve"})), "userinfo_subject", "another subject"),
+        (signed(json!({"sub": null})), "userinfo_malformed", "no subject"),
+        ("e30.e30.AA".to_owned(), "userinfo_invalid", "an empty header"),
+        ("a.b.c".to_owned(), "userinfo_malformed", "no token"),
+        ("e30.e30.e30.e30.e30".to_owned(), "userinfo_malformed", "encrypted"),
+    ];
+    for content_type in ["content-type: application/jwt\r\n", "content-type: text/plain\r\n", ""] {
+        for (body, reason) in &accepted {
+            provider.reply("/userinfo_endpoint", Reply::Raw(200, content_type, body.clone()));
+            let login = sign_in(&party, &provider, &key, NOW).await;
+            let email = login.map(|login| login.claims.text("email").map(str::to_owned));
+            assert_eq!(email.unwrap().as_deref(), Some("ada@op.example"), "{reason}");
+        }
+        for (body, code, reason) in &refused {
+            provider.reply("/userinfo_endpoint", Reply::Raw(200, content_type, body.clone()));
+            assert_eq!(sign_in(&party, &provider, &key, NOW).await.unwrap_err().code(), *code, "{reason}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn the_keys_that_verify_userinfo_may_be_missing() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = with_userinfo(&provider);
+    let unknown = SigningKey::es256("unknown");
+    provider.reply("/userinfo_endpoint", Reply::Raw(200, "", unknown.sign(&json!({"sub": "ada"}))));
+    assert_eq!(sign_in(&party, &provider, &key, NOW).await.unwrap_err().code(), "userinfo_invalid");
+
+    provider.publish(&[&key.jwk, &unknown.jwk]); // the Provider rotates
+
+    assert!(sign_in(&party, &provider, &key, after(61)).await.is_ok());
 }
 
 #[actix_web::test]
