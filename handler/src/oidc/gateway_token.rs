@@ -3,6 +3,7 @@
 //! Knows no header and no gateway's name.
 
 use super::jwt::{self, JwtError, numeric_date};
+use super::provider_cache::RefetchCause;
 use super::{Claims, Issuer, ProviderError};
 use crate::clock::Timestamp;
 
@@ -39,7 +40,11 @@ impl GatewayTokenVerifier {
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Timestamp, GatewayTokenError> {
         let metadata = self.issuer.metadata(now).await?;
         let explicit_type = Some("at+jwt"); // RFC 9068 2.1
-        let claims = self.issuer.verify_with_current_keys(token, explicit_type, &metadata, now).await??.claims;
+        let claims = self
+            .issuer
+            .verify_with_current_keys(token, explicit_type, RefetchCause::Request, &metadata, now)
+            .await??
+            .claims;
         jwt::check_issuer(&claims, self.issuer.name())?; // RFC 9068 4
         jwt::check_audience(&claims, &self.audience)?;
         jwt::check_times(&claims, now)?;

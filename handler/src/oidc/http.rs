@@ -31,6 +31,10 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 /// The longest request, with its wait for a connection.
 pub(super) const MAX_SEND_TIME: Duration = Duration::from_secs(CONNECTION_WAIT.as_secs() + SEND_TIMEOUT.as_secs());
 
+/// The longest time until a request is on the wire: the wait for a connection, and its establishment.
+pub const MAX_TIME_TO_SEND: Duration =
+    Duration::from_secs(CONNECTION_WAIT.as_secs() + network::CONNECT_TIMEOUT.as_secs());
+
 /// A longer `Retry-After` is cut.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::http::Http;
 use super::jwt::{JwtError, VerifiedJwt, verify_signature};
+use super::provider_cache::RefetchCause;
 use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
 use crate::egress::Egress;
@@ -47,7 +48,11 @@ impl Issuer {
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.metadata(now).await?;
         let keys = self.keys(&metadata, now).await?;
-        let newer = if keys.check_usable().is_ok() { None } else { self.newer_keys(&keys, &metadata, now).await };
+        let newer = if keys.check_usable().is_ok() {
+            None
+        } else {
+            self.newer_keys(&keys, RefetchCause::Response, &metadata, now).await
+        };
         Ok(newer.unwrap_or(keys).check_usable()?)
     }
 
@@ -59,12 +64,13 @@ impl Issuer {
         &self,
         token: &str,
         explicit_type: Option<&str>,
+        cause: RefetchCause,
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<Result<VerifiedJwt, JwtError>, ProviderError> {
         let keys = self.keys(metadata, now).await?;
         match verify_signature(token, &keys, explicit_type) {
-            Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, metadata, now).await {
+            Err(error) if error.may_be_rotation() => match self.newer_keys(&keys, cause, metadata, now).await {
                 Some(newer) => Ok(verify_signature(token, &newer, explicit_type)),
                 None => Ok(Err(error)),
             },
@@ -100,13 +106,16 @@ impl Issuer {
     pub(super) async fn newer_keys(
         &self,
         known: &Arc<VerificationKeys>,
+        cause: RefetchCause,
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Option<Arc<VerificationKeys>> {
         let (issuer, known, jwks_uri) = (self.clone(), Arc::clone(known), metadata.jwks_uri.clone());
-        to_its_end(async move { issuer.cache.keys.refetch(&known, now, issuer.fetch_keys(jwks_uri.as_str())).await })
-            .await
-            .flatten()
+        to_its_end(
+            async move { issuer.cache.keys.refetch(&known, cause, now, issuer.fetch_keys(jwks_uri.as_str())).await },
+        )
+        .await
+        .flatten()
     }
 
     async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {

@@ -43,6 +43,7 @@ pub use client_assertion::{ClientAssertion, ClientAssertionError, PrivateKeyErro
 pub use client_authentication::ClientAuthentication;
 pub use discovery::{DiscoveryError, ProviderMetadata};
 pub use gateway_token::{GatewayTokenError, GatewayTokenVerifier};
+pub use http::MAX_TIME_TO_SEND;
 #[cfg(test)]
 pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};
 pub use id_token::IdTokenError;

@@ -109,7 +109,12 @@ impl Sources {
                 merged.remove(verified);
             }
         }
-        let of_the_person = userinfo.iter().filter(|(name, _)| !PROTOCOL.contains(&name.as_str()));
+        // And UserInfo vouches for no address but its own.
+        let vouches_for_nothing = |name: &str| {
+            VERIFIED_PAIRS.iter().any(|[value, verified]| *verified == name && !userinfo.contains_key(*value))
+        };
+        let of_the_person =
+            userinfo.iter().filter(|(name, _)| !PROTOCOL.contains(&name.as_str()) && !vouches_for_nothing(name));
         merged.extend(of_the_person.map(|(name, value)| (name.clone(), value.clone())));
         Claims::new(merged)
     }
@@ -264,5 +269,16 @@ mod tests {
         });
         assert_eq!(stored, expected);
         assert_eq!(serde_json::from_value::<PersonClaims>(stored).unwrap(), person);
+    }
+
+    #[test]
+    fn userinfo_vouches_for_no_address_but_its_own() {
+        let mut claims = PersonClaims::from(claims(json!({"sub": "ada", "email": "eve@b", "email_verified": false})));
+
+        claims.replace_userinfo(super::Claims::new(
+            json!({"sub": "ada", "email_verified": true}).as_object().unwrap().clone(),
+        ));
+
+        assert_eq!(claims.as_map()["email_verified"], false);
     }
 }

@@ -34,17 +34,26 @@ pub(super) struct Cached<T> {
     fetching: tokio::sync::Mutex<()>,
 }
 
+/// The origin of a token whose key is unknown. Each has a budget of its own: strangers can use up theirs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RefetchCause {
+    /// The Provider's response to a request of ours.
+    Response,
+    /// A request of anyone.
+    Request,
+}
+
 #[derive(Debug)]
 struct State<T> {
     document: Option<(Arc<T>, Timestamp)>,
     failure: Option<(ProviderError, Timestamp)>,
-    refetched_at: Option<Timestamp>,
+    refetched_at: [Option<Timestamp>; 2],
     fetches: u64,
 }
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        let state = State { document: None, failure: None, refetched_at: None, fetches: 0 };
+        let state = State { document: None, failure: None, refetched_at: [None; 2], fetches: 0 };
         Self { state: Mutex::new(state), fetching: tokio::sync::Mutex::default() }
     }
 }
@@ -84,10 +93,12 @@ impl<T> Cached<T> {
         self.keep(fetch.await, now)
     }
 
-    /// Fetches the document because `known` lacks a key, at most once a minute; `None` if there is no newer one.
+    /// Fetches the document because `known` lacks a key, at most once a minute for each kind of token. `None` if it could
+    /// not be fetched, or was not due.
     pub(super) async fn refetch(
         &self,
         known: &Arc<T>,
+        cause: RefetchCause,
         now: Timestamp,
         fetch: impl Future<Output = Result<T, ProviderError>>,
     ) -> Option<Arc<T>> {
@@ -98,10 +109,11 @@ impl<T> Cached<T> {
             if let Some((document, _)) = newer {
                 return Some(Arc::clone(document));
             }
-            if state.refetched_at.is_some_and(|refetched_at| is_within(REFETCH_BACKOFF, refetched_at, now)) {
+            let refetched_at = &mut state.refetched_at[cause as usize];
+            if refetched_at.is_some_and(|refetched_at| is_within(REFETCH_BACKOFF, refetched_at, now)) {
                 return None;
             }
-            state.refetched_at = Some(now);
+            *refetched_at = Some(now);
         }
         self.keep(Ok(fetch.await.ok()?), now).ok()
     }

@@ -8,10 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::http::MAX_SEND_TIME;
 use super::jwt::verify_signature;
+use super::provider_cache::RefetchCause;
 use super::token_request_error::TokenRequestError;
 use super::{
-    Claims, IdTokenError, JwksError, JwtError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken,
-    RelyingParty, TokenError, TokenResponse, TokenResponseError, UserInfoError,
+    Claims, IdTokenError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
+    TokenResponse, TokenResponseError, UserInfoError,
 };
 use crate::clock::Timestamp;
 
@@ -166,11 +167,12 @@ impl RelyingParty {
         let Some(id_token) = tokens.id_token.as_deref() else { return Ok(None) };
         let Ok(keys) = self.issuer.keys(metadata, now).await else { return Ok(None) };
         let verified = match verify_signature(id_token, &keys, None) {
-            Err(error) if error.may_be_rotation() => match self.issuer.newer_keys(&keys, metadata, now).await {
-                Some(newer_keys) => verify_signature(id_token, &newer_keys, None),
-                None if matches!(error, JwtError::Key(JwksError::UnknownKey)) => return Ok(None),
-                None => Err(error),
-            },
+            Err(error) if error.may_be_rotation() => {
+                match self.issuer.newer_keys(&keys, RefetchCause::Response, metadata, now).await {
+                    Some(newer_keys) => verify_signature(id_token, &newer_keys, None),
+                    None => return Ok(None), // nobody knows: newer keys could not be fetched, or were fetched a moment ago
+                }
+            }
             verified => verified,
         };
         self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known, now).map(Some)

@@ -4,16 +4,21 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::http::Http;
 use super::id_token::IdTokenVerifier;
+use super::provider_cache::RefetchCause;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
     Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
-    ProviderMetadata, TokenResponse,
+    ProviderMetadata, RefreshToken, TokenResponse, TokenResponseError,
 };
 use crate::clock::Timestamp;
 use crate::egress::Egress;
+
+/// Time limit of the revocation that a failed sign-in waits for.
+const UNUSED_REVOCATION: Duration = Duration::from_secs(2);
 
 /// The settings of a relying party.
 #[derive(Clone, Debug)]
@@ -122,14 +127,48 @@ impl RelyingParty {
     ) -> Result<CompletedLogin, LoginError> {
         let metadata = self.issuer.metadata(now).await?;
         let code = response.check(pending, &metadata, now)?;
-        let tokens = self.exchange(&code, pending, &metadata, now).await?;
-        let mut claims = PersonClaims::from(self.verify(&tokens, pending, &metadata, now).await?);
+        // Before the code is spent: without keys its ID token could not be verified.
+        self.issuer.keys(&metadata, now).await?;
+        let tokens = match self.exchange(&code, pending, &metadata, now).await {
+            Err(LoginError::Tokens(TokenResponseError::TokenType { refresh_token })) => {
+                self.revoke_unused(refresh_token.as_ref(), now).await;
+                return Err(LoginError::Tokens(TokenResponseError::TokenType { refresh_token }));
+            }
+            exchanged => exchanged?,
+        };
+        match self.identify(&tokens, pending, &metadata, now).await {
+            Ok(claims) => Ok(CompletedLogin { tokens, claims }),
+            Err(error) => {
+                self.revoke_unused(tokens.refresh_token.as_ref(), now).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The person whom verified tokens name.
+    async fn identify(
+        &self,
+        tokens: &TokenResponse,
+        pending: &PendingLogin,
+        metadata: &ProviderMetadata,
+        now: Timestamp,
+    ) -> Result<PersonClaims, LoginError> {
+        let mut claims = PersonClaims::from(self.verify(tokens, pending, metadata, now).await?);
         if self.settings.userinfo {
             let http = &self.connections.sign_in;
-            let userinfo = self.userinfo(http, claims.subject(), &tokens.access_token, &metadata, now).await?;
+            let userinfo = self.userinfo(http, claims.subject(), &tokens.access_token, metadata, now).await?;
             claims.replace_userinfo(userinfo);
         }
-        Ok(CompletedLogin { tokens, claims })
+        Ok(claims)
+    }
+
+    /// Revokes the refresh token of a sign-in that failed after its exchange. The person waits for it, so not for long.
+    async fn revoke_unused(&self, refresh_token: Option<&RefreshToken>, now: Timestamp) {
+        let Some(refresh_token) = refresh_token else { return };
+        let revoked = tokio::time::timeout(UNUSED_REVOCATION, self.revoke(refresh_token, now)).await;
+        if !matches!(revoked, Ok(Ok(()))) {
+            tracing::warn!("revocation failed: refresh token of a failed sign-in lives on at the provider");
+        }
     }
 
     /// Fetches the metadata and the keys, unless they are here: nothing else is needed for a sign-in.
@@ -169,7 +208,8 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<Claims, LoginError> {
         let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Token(JwtError::Malformed))?; // OIDC Core 3.1.3.3
-        let verified = self.issuer.verify_with_current_keys(id_token, None, metadata, now).await?;
+        let verified =
+            self.issuer.verify_with_current_keys(id_token, None, RefetchCause::Response, metadata, now).await?;
         let verified = verified.map_err(IdTokenError::Token)?;
         Ok(self.verifier().verify(verified, tokens.access_token.expose(), pending, now)?)
     }

@@ -2,6 +2,7 @@
 
 use super::http::Http;
 use super::jwt::{self, JwtError};
+use super::provider_cache::RefetchCause;
 use super::{AccessToken, Claims, ProviderError, ProviderMetadata, RelyingParty, UserInfoError, json};
 use crate::clock::Timestamp;
 
@@ -36,7 +37,7 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<Claims, UserInfoError> {
-        let verified = self.issuer.verify_with_current_keys(token, None, metadata, now).await;
+        let verified = self.issuer.verify_with_current_keys(token, None, RefetchCause::Response, metadata, now).await;
         let claims = verified.map_err(UserInfoError::Unavailable)?.map_err(refused)?.claims;
         let has = |name| jwt::given(&claims, name).is_some();
         let settings = self.settings();

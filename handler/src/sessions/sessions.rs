@@ -200,6 +200,15 @@ impl Sessions {
         Ok(part.map(|part| LivePerson { claims: part.claims, ends_at }))
     }
 
+    /// True if the store, whatever the cache says, has the session and it lives.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn is_alive_in_store(&self, ticket: &SessionTicket, now: Timestamp) -> Result<bool, StoreError> {
+        let found = self.0.records.read(&ticket.sid.key(), now).await?;
+        Ok(self.lifetime().is_alive(ticket, now) && found.is_some_and(|found| !found.record.is_ended()))
+    }
+
     /// The session with a token that has not lapsed. A token that is due is used while its refresh is under way.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::oidc::MAX_REFRESH_TIME;
+use crate::oidc::{MAX_REFRESH_TIME, MAX_TIME_TO_SEND};
 use crate::random;
 
 /// One call of the store, its own retries included.
@@ -18,9 +18,11 @@ pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
 // One renewal may fail and the next one still come in time.
 const _: () = assert!(LEASE.as_secs() >= 2 * (RENEW_EVERY.as_secs() + STORE_CALL.as_secs()) + MAX_PAUSE.as_secs());
 
-/// A refresh token is sent only while our own lease was renewed so recently: no observer can have called it dead yet.
-pub(super) const SEND_WITHIN: Duration = Duration::from_secs(9);
-const _: () = assert!(SEND_WITHIN.as_secs() + STORE_CALL.as_secs() <= LEASE.as_secs());
+/// A refresh token is sent only if our own lease was renewed so recently that no observer can call it dead before the
+/// request is on the wire.
+pub(super) const SEND_WITHIN: Duration = Duration::from_secs(6);
+const _: () = assert!(SEND_WITHIN.as_secs() + MAX_TIME_TO_SEND.as_secs() < LEASE.as_secs());
+const _: () = assert!(SEND_WITHIN.as_secs() > RENEW_EVERY.as_secs() + STORE_CALL.as_secs());
 
 /// Everything a refresh asks of the Provider, and the client's assertion. Longer than the sum of their own time limits:
 /// a cut between the tokens and what follows them would lose a rotated refresh token.

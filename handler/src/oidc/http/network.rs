@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
-    HeaderName, HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
+    HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
 };
 use hyper::http::request::Builder;
 use hyper::http::response::Parts;
@@ -34,7 +34,7 @@ use crate::oidc::ProviderError;
 use crate::tls;
 
 /// For lookup, TCP, a proxy's tunnel and TLS together. Time for one lost SYN; a browser waits behind it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 const _: () = assert!(
     CONNECT_TIMEOUT.as_millis() < SEND_TIMEOUT.as_millis(),
@@ -166,8 +166,7 @@ async fn drive<T>(connection: impl Future, sending: impl Future<Output = T>) -> 
 async fn read(response: hyper::Response<Incoming>) -> Result<Response, ProviderError> {
     let (head, body) = response.into_parts();
     let body = decode(read_body(&head, body).await?, &head.headers)?;
-    let retry_after = number(&head.headers, &RETRY_AFTER);
-    let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+    let retry_after = retry_after(&head.headers);
     Ok(Response { status: head.status.as_u16(), retry_after, body })
 }
 
@@ -218,9 +217,11 @@ fn expand(decoder: impl io::Read) -> Result<Bytes, ProviderError> {
     }
 }
 
-/// A header that is a number; `Retry-After` may also be a date, which is not worth a parser.
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.parse().ok()
+/// RFC 9110 10.2.3. A number beyond every limit is the limit; the other form, a date, is ignored.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER))
 }
 
 fn is_unexpected_end(error: &hyper::Error) -> bool {

@@ -113,9 +113,20 @@ async fn an_unknown_key_is_sought_once_a_minute() {
     load(&cached, Ok(1), NOW).await.0.unwrap();
     let known = cached.cached(NOW).unwrap().unwrap();
 
-    assert_eq!(cached.refetch(&known, NOW, async { down() }).await, None);
-    assert_eq!(cached.refetch(&known, after(59), async { Ok(2) }).await, None);
-    assert_eq!(cached.refetch(&known, after(60), async { Ok(3) }).await, Some(Arc::new(3)));
-    // Who still holds the older one is given the newer at once.
-    assert_eq!(cached.refetch(&known, after(61), async { Ok(4) }).await, Some(Arc::new(3)));
+    assert_eq!(cached.refetch(&known, RefetchCause::Response, NOW, async { down() }).await, None);
+    assert_eq!(cached.refetch(&known, RefetchCause::Response, after(59), async { Ok(2) }).await, None);
+    assert_eq!(cached.refetch(&known, RefetchCause::Response, after(60), async { Ok(3) }).await, Some(Arc::new(3)));
+    // A caller that still holds the older one gets the newer at once.
+    assert_eq!(cached.refetch(&known, RefetchCause::Response, after(61), async { Ok(4) }).await, Some(Arc::new(3)));
+}
+
+#[actix_web::test]
+async fn tokens_of_strangers_use_up_no_refetch_of_our_own() {
+    let cached = Cached::default();
+    load(&cached, Ok(1), NOW).await.0.unwrap();
+    let known = cached.cached(NOW).unwrap().unwrap();
+
+    assert_eq!(cached.refetch(&known, RefetchCause::Request, NOW, async { down() }).await, None);
+
+    assert_eq!(cached.refetch(&known, RefetchCause::Response, NOW, async { Ok(2) }).await, Some(Arc::new(2)));
 }

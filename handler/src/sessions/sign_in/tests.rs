@@ -311,3 +311,44 @@ async fn a_session_that_was_ended_before_it_began_was_logged_out() {
     assert!(matches!(refused, Err(SignInError::LoggedOut)), "{refused:?}");
     assert_eq!(fixture.calls(), 0);
 }
+
+#[actix_web::test]
+async fn keys_that_cannot_be_had_cost_no_code() {
+    let fixture = Fixture::new();
+    let (state, pending) = begun(&fixture).await;
+    fixture.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
+
+    let refused = deliver(&fixture, "code", &state, &pending).await;
+
+    assert!(matches!(refused, Err(SignInError::Login(_))));
+    assert_eq!(fixture.calls(), 0, "the code is not spent");
+}
+
+#[actix_web::test]
+async fn tokens_of_a_sign_in_that_fails_after_its_exchange_are_revoked() {
+    for claims in [json!({"aud": "another"}), json!({"nonce": "another"}), json!({"exp": 1})] {
+        let fixture = Fixture::new();
+        let (state, pending) = begun(&fixture).await;
+        let now = fixture.now().as_unix();
+        let mut wrong =
+            json!({"iss": fixture.provider.origin, "sub": "ada", "aud": "client", "exp": now + 300, "iat": now});
+        wrong.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        fixture.token_endpoint_replies(fixture.tokens(&json!({ "id_token": fixture.key.sign(&wrong) })));
+
+        let refused = deliver(&fixture, "code", &state, &pending).await;
+
+        assert!(matches!(refused, Err(SignInError::Login(_))), "{claims}");
+        assert_eq!(fixture.revoked(), ["refresh-2"], "{claims}");
+    }
+}
+
+#[actix_web::test]
+async fn tokens_of_another_type_are_revoked() {
+    let fixture = Fixture::new();
+    let (state, pending) = begun(&fixture).await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({ "token_type": "mac" })));
+
+    assert!(deliver(&fixture, "code", &state, &pending).await.is_err());
+
+    assert_eq!(fixture.revoked(), ["refresh-2"]);
+}
