@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use std::sync::mpsc;
+use std::io::Write as _;
+use std::sync::{Mutex, mpsc};
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
 use support::{
@@ -24,7 +25,11 @@ struct Scene {
 
 impl Scene {
     fn start(number: usize, changes: &[(&str, &str)]) -> Self {
-        let (cosmos, provider, upstream) = (CosmosEmulator::start(), Provider::start(), Upstream::start());
+        Self::before(Upstream::start(), number, changes)
+    }
+
+    fn before(upstream: Upstream, number: usize, changes: &[(&str, &str)]) -> Self {
+        let (cosmos, provider) = (CosmosEmulator::start(), Provider::start());
         let own = [("UPSTREAM_URL", upstream.url.as_str()), ("COOKIE_KEYS", COOKIE_KEYS), ("TOKEN_KEYS", TOKEN_KEYS)];
         let settings = [&own[..], &cosmos.settings()[..], &provider.settings()[..], changes].concat();
         let mut instances = vec![Handler::start(&settings)];
@@ -305,4 +310,33 @@ fn an_instance_that_is_asked_to_end_writes_the_token_that_its_refresh_brings() {
     assert_eq!(scene.instances[0].wait(), Some(0));
     assert_eq!(scene.browsers[1].fetch("/page").status, 200);
     assert_eq!(scene.provider.refreshes(), before + 1);
+}
+
+#[test]
+fn a_slow_response_sets_no_cookie_of_a_session_that_another_instance_has_replaced() {
+    let (respond, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let upstream = Upstream::answering(move |request, _, stream| {
+        if request.request_line.contains("/slow") {
+            held.lock().unwrap().recv().unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok()
+    });
+    let scene = Scene::before(upstream, 2, &[("SESSION_IDLE_TIMEOUT", "9s"), ("SESSION_CACHE_TTL", "60s")]);
+    let (old, mut elsewhere) = (scene.browsers[0].clone(), scene.browsers[1].clone());
+    wait_until("the cookie is to be issued again", || old.clone().fetch("/").header("set-cookie").is_some());
+    let slow = old.begin("GET", "/slow", &[], b"");
+    wait_until("the upstream works on it", || {
+        scene.upstream.received().iter().any(|seen| seen.request_line.contains("/slow"))
+    });
+
+    let to_provider = elsewhere.navigate("/oauth/signin");
+    let back = scene.provider.approve(to_provider.header("location").unwrap());
+    let signed_in = elsewhere.navigate(back.strip_prefix(&scene.instances[0].origin).unwrap_or(&back));
+    assert_eq!(signed_in.status, 303, "{}", signed_in.text());
+    wait_for_lapse(); // a second has passed: the response is a slow one
+    respond.send(()).unwrap();
+
+    let response = read_answer(&slow, "GET").unwrap();
+    assert_eq!((response.status, response.header("set-cookie")), (200, None));
 }
