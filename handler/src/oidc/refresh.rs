@@ -12,7 +12,7 @@ use super::token_request_error::TokenRequestError;
 use super::userinfo::request_userinfo;
 use super::{
     Claims, IdTokenError, JwksError, JwtError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken,
-    RelyingParty, TokenError, TokenResponse, TokenResponseError, UserInfoError,
+    RelyingParty, Scope, TokenError, TokenResponse, TokenResponseError, UserInfoError,
 };
 use crate::clock::Timestamp;
 
@@ -93,21 +93,27 @@ impl RefreshError {
 }
 
 impl RelyingParty {
-    /// Exchanges a refresh token of the person that `known` describes. `may_send` is asked just before the token is
-    /// sent, after everything that may have taken time.
+    /// Exchanges a refresh token of the person that `known` describes, for all of `scope`: that of the grant, or the
+    /// configured one for a session that was stored without it. `may_send` is asked just before the token is sent, after
+    /// everything that may have taken time.
     ///
     /// # Errors
     /// See [`RefreshError`].
     pub async fn refresh(
         &self,
         refresh_token: &RefreshToken,
+        scope: Option<&Scope>,
         known: &PersonClaims,
         may_send: &dyn Fn() -> bool,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
         let unsent = |source| RefreshError::Unavailable { is_ambiguous: false, retry_after: None, source };
         let metadata = self.issuer.metadata(now).await.map_err(unsent)?;
-        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        let configured = self.settings().registration.scopes.join(" ");
+        let scope = scope.map_or(configured.as_str(), Scope::as_str);
+        // RFC 6749 6: optional, and no more than was granted. Entra refuses a refresh without it if client and resource
+        // are one application (AADSTS90009).
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose()), ("scope", scope)];
         let mut tokens = self
             .request_tokens(&self.connections.refresh, &form, may_send, &metadata, now)
             .await

@@ -11,7 +11,7 @@ use super::userinfo::request_userinfo;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
     Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
-    ProviderMetadata, TokenResponse,
+    ProviderMetadata, Scope, TokenResponse,
 };
 use crate::clock::Timestamp;
 
@@ -148,7 +148,9 @@ impl RelyingParty {
             ("redirect_uri", &self.settings.registration.redirect_uri),
             ("code_verifier", pending.code_verifier()),
         ];
-        Ok(self.request_tokens(&self.connections.sign_in, &form, &|| true, metadata, now).await?)
+        let tokens = self.request_tokens(&self.connections.sign_in, &form, &|| true, metadata, now).await?;
+        let scope = Scope::granted(tokens.scope, &self.settings.registration.scopes);
+        Ok(TokenResponse { scope, ..tokens })
     }
 
     async fn verify(

@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::Claims;
 use super::jws::Jws;
 use super::jwt::numeric_date;
+use super::{Claims, Scope};
 use crate::clock::Timestamp;
 
 macro_rules! secret_token {
@@ -61,6 +61,8 @@ pub struct TokenResponse {
     pub refresh_token: Option<RefreshToken>,
     /// The ID token, unverified.
     pub id_token: Option<String>,
+    /// The scope; after a sign-in always that of the grant.
+    pub scope: Option<Scope>,
 }
 
 impl fmt::Debug for TokenResponse {
@@ -92,6 +94,8 @@ struct Body {
     expires_in: Value,
     refresh_token: Option<RefreshToken>,
     id_token: Option<String>,
+    #[serde(default)]
+    scope: Value,
 }
 
 /// The access token travels in a header of every proxied request, next to those of the browser.
@@ -155,6 +159,7 @@ impl TokenResponse {
             expires_at: lifetime.map(|lifetime| now.plus(usable(lifetime))),
             refresh_token,
             id_token: body.id_token.filter(|token| !token.is_empty()),
+            scope: body.scope.as_str().and_then(Scope::parse),
         })
     }
 }

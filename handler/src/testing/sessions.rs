@@ -319,7 +319,7 @@ pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_tok
     sessions.records().seal(&first_parts(Some(refresh_token)), 1, ticket)
 }
 
-fn first_parts(refresh_token: Option<&str>) -> TokenParts {
+pub(crate) fn first_parts(refresh_token: Option<&str>) -> TokenParts {
     let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
     let request = RequestPart {
         access_token: AccessToken::new("access-1".to_owned()),
@@ -329,7 +329,7 @@ fn first_parts(refresh_token: Option<&str>) -> TokenParts {
     let refresh_token = refresh_token.map(|token| RefreshToken::new(token.to_owned()));
     TokenParts {
         request,
-        refresh: RefreshPart { refresh_token, id_token: None, claims: claims.into() },
+        refresh: RefreshPart { refresh_token, scope: None, id_token: None, claims: claims.into() },
         access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
         refresh_at: Some(START.plus(Duration::from_secs(80))),
     }

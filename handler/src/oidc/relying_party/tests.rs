@@ -103,6 +103,28 @@ async fn a_sign_in_ends_with_tokens_and_claims() {
 }
 
 #[actix_web::test]
+async fn a_sign_ins_scope_is_what_was_granted_and_otherwise_what_was_asked() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = public(&provider);
+    let table = [
+        (json!("openid email"), "openid email", "granted in part"),
+        (Value::Null, "openid", "RFC 6749 5.1: the same"),
+        (json!("api://app/access"), "openid", "the access token's alone, as Entra sends it"),
+        (json!(["openid", "email"]), "openid", "no text"),
+    ];
+    for (scope, expected, reason) in table {
+        let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
+        let mut tokens = token_response(&provider, &key, &pending, NOW);
+        tokens["scope"] = scope;
+        provider.reply("/token_endpoint", Reply::Json(tokens));
+
+        let login = complete(&party, &pending, NOW).await.unwrap();
+
+        assert_eq!(login.tokens.scope.unwrap().as_str(), expected, "{reason}");
+    }
+}
+
+#[actix_web::test]
 async fn metadata_that_cannot_be_had_is_told_apart() {
     let big = " ".repeat(MAX_BODY_LENGTH + 1);
     let table = [
@@ -299,7 +321,7 @@ async fn each_method_of_client_authentication_looks_as_its_specification_says() 
 
         let login = sign_in(&party, &provider, &key, NOW).await.unwrap();
         let refresh_token = login.tokens.refresh_token.unwrap();
-        party.refresh(&refresh_token, &login.claims, &|| true, NOW).await.unwrap();
+        party.refresh(&refresh_token, None, &login.claims, &|| true, NOW).await.unwrap();
         party.revoke(&refresh_token, NOW).await.unwrap();
 
         let mut sent = provider.received("/token_endpoint");
@@ -449,7 +471,7 @@ async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silen
     let refresh = async |token: &str| {
         let started = tokio::time::Instant::now();
         let outcome =
-            party.refresh(&RefreshToken::new(token.to_owned()), &PersonClaims::default(), &|| true, NOW).await;
+            party.refresh(&RefreshToken::new(token.to_owned()), None, &PersonClaims::default(), &|| true, NOW).await;
         (outcome.map_err(|error| error.code()).map(drop), started.elapsed().as_secs())
     };
 
@@ -476,8 +498,9 @@ async fn a_refresh_waits_for_no_number_of_code_exchanges() {
         tokio::task::yield_now().await;
     }
 
-    let refreshing =
-        async { party.refresh(&RefreshToken::new("r".to_owned()), &PersonClaims::default(), &|| true, NOW).await };
+    let refreshing = async {
+        party.refresh(&RefreshToken::new("r".to_owned()), None, &PersonClaims::default(), &|| true, NOW).await
+    };
     let refreshed = tokio::time::timeout(Duration::from_secs(10), refreshing).await.expect("it waits").unwrap();
 
     assert_eq!(refreshed.tokens.access_token.expose(), "access-of-r");
