@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use super::keys::{KEY_VAULT_URL, key_vault_name, key_vault_url};
 use super::reader::{Reader, Setting};
-use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, ResponseMode};
+use super::{provider_dialect, provider_profile};
+use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, ProviderDialect, ResponseMode};
 use crate::public_origin::PublicOrigin;
 use crate::transport_security::is_https_or_loopback;
 
@@ -74,6 +75,8 @@ pub struct ProviderSettings {
     pub authentication: ClientAuthenticationSettings,
     /// True if UserInfo is requested at sign-in and after a refresh.
     pub userinfo: bool,
+    /// The Provider's departures from the standards: its profile (`PROVIDER`), and the settings over it.
+    pub dialect: ProviderDialect,
 }
 
 /// The client authentication: complete, or signed by a service of Azure.
@@ -99,10 +102,15 @@ pub(super) fn read(
     origin: Option<&PublicOrigin>,
     auth_prefix: Option<&str>,
 ) -> Option<ProviderSettings> {
+    let profile = provider_profile::read(reader);
     let issuer = issuer(reader);
+    let metadata_url = provider_dialect::metadata_url(reader, issuer.as_deref());
     let client_id = reader.required(CLIENT_ID);
     let authentication = authentication(reader);
-    let scopes = reader.parse_or(SCOPES, scopes(SCOPES.example)?, scopes);
+    let defaults = profile.unwrap_or_default(); // after a mistake, for the mistakes that follow
+    let mut scopes = reader.parse_or(SCOPES, scopes(defaults.scopes)?, scopes);
+    let offline = scopes.as_mut().map(|scopes| defaults.offline_access.ask(scopes)).unwrap_or_default();
+    let dialect = provider_dialect::read(reader, defaults, offline);
     let response_mode = reader.parse_or(RESPONSE_MODE, ResponseMode::Query, |text| match text {
         "query" => Some(ResponseMode::Query),
         "form_post" => Some(ResponseMode::FormPost),
@@ -110,13 +118,19 @@ pub(super) fn read(
     });
     let userinfo = reader.parse_or(USERINFO, false, |text| text.parse().ok());
 
-    let registration = ClientRegistration {
-        client_id: client_id?.to_owned(),
-        redirect_uri: origin?.url(&format!("{}/callback", auth_prefix?)),
-        scopes: scopes?,
-        response_mode: response_mode?,
-    };
-    Some(ProviderSettings { issuer: issuer?, registration, authentication: authentication?, userinfo: userinfo? })
+    profile?;
+    Some(ProviderSettings {
+        issuer: issuer?,
+        registration: ClientRegistration {
+            client_id: client_id?.to_owned(),
+            redirect_uri: origin?.url(&format!("{}/callback", auth_prefix?)),
+            scopes: scopes?,
+            response_mode: response_mode?,
+        },
+        authentication: authentication?,
+        userinfo: userinfo?,
+        dialect: ProviderDialect { metadata_url: metadata_url?, ..dialect? },
+    })
 }
 
 /// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::ClaimAlias;
+
 /// A verified set of claims (OIDC Core 5.1).
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -25,6 +27,19 @@ impl Claims {
         self.0.get(name)?.as_str()
     }
 
+    /// The claims, and under its standard name each that the Provider has under a name of its own.
+    pub(crate) fn with_aliases(self, aliases: &[ClaimAlias]) -> Self {
+        let mut claims = self.0;
+        for alias in aliases {
+            if let Some(value) = own_value(&claims, alias)
+                && !claims.contains_key(alias.standard)
+            {
+                claims.insert(alias.standard.to_owned(), value);
+            }
+        }
+        Self(claims)
+    }
+
     /// Those of the given names.
     #[must_use]
     pub fn only(&self, names: &[&str]) -> Self {
@@ -41,6 +56,12 @@ impl Claims {
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
+}
+
+fn own_value(claims: &Map<String, Value>, alias: &ClaimAlias) -> Option<Value> {
+    let (first, rest) = alias.own.split_first()?;
+    let value = rest.iter().try_fold(claims.get(*first)?, |value, name| value.get(name))?;
+    if alias.is_first_of_list { value.get(0).cloned() } else { Some(value.clone()) }
 }
 
 impl std::fmt::Debug for Claims {

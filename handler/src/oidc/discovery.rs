@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use url::Url;
 
+use super::ProviderError;
 use crate::transport_security::is_https_or_loopback;
 
 /// The members of `/.well-known/openid-configuration` that we use; others are ignored.
@@ -27,6 +28,14 @@ pub struct ProviderMetadata {
     /// RFC 9207 section 3: every authorization response carries `iss`.
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
+    /// The algorithms of ID tokens; empty if the Provider lists none.
+    #[serde(default)]
+    pub id_token_signing_alg_values_supported: Vec<String>,
+    /// RFC 9126, if there is one.
+    pub pushed_authorization_request_endpoint: Option<Url>,
+    /// RFC 9126 section 5: no other authorization request is accepted.
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
 }
 
 /// Why a document is not the metadata of our Provider.
@@ -74,7 +83,13 @@ impl ProviderMetadata {
         Ok(metadata)
     }
 
-    fn endpoints(&self) -> [(&'static str, Option<&Url>); 6] {
+    /// The endpoint of pushed authorization requests.
+    pub(super) fn pushed_authorization_request_endpoint(&self) -> Result<&str, ProviderError> {
+        let endpoint = self.pushed_authorization_request_endpoint.as_ref().map(Url::as_str);
+        endpoint.ok_or(ProviderError::EndpointMissing("pushed_authorization_request_endpoint"))
+    }
+
+    fn endpoints(&self) -> [(&'static str, Option<&Url>); 7] {
         [
             ("authorization_endpoint", Some(&self.authorization_endpoint)),
             ("token_endpoint", Some(&self.token_endpoint)),
@@ -82,6 +97,7 @@ impl ProviderMetadata {
             ("userinfo_endpoint", self.userinfo_endpoint.as_ref()),
             ("revocation_endpoint", self.revocation_endpoint.as_ref()),
             ("end_session_endpoint", self.end_session_endpoint.as_ref()),
+            ("pushed_authorization_request_endpoint", self.pushed_authorization_request_endpoint.as_ref()),
         ]
     }
 }
@@ -135,7 +151,8 @@ mod tests {
     #[test]
     fn an_endpoint_without_tls_is_refused_unless_on_loopback() {
         let names = ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"];
-        for name in names.into_iter().chain(["revocation_endpoint", "end_session_endpoint"]) {
+        let optional = ["revocation_endpoint", "end_session_endpoint", "pushed_authorization_request_endpoint"];
+        for name in names.into_iter().chain(optional) {
             for url in ["http://op.example/", "http://127.0.0.1.evil.example/", "ftp://op.example/"] {
                 let refused = parse(json!({ name: url })).unwrap_err();
                 assert!(matches!(refused, DiscoveryError::Insecure { endpoint } if endpoint == name), "{url}");

@@ -113,7 +113,9 @@ impl RelyingParty {
         let scope = scope.map_or(configured.as_str(), Scope::as_str);
         // RFC 6749 6: optional, and no more than was granted. Entra refuses a refresh without it if client and resource
         // are one application (AADSTS90009).
-        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose()), ("scope", scope)];
+        let mut form =
+            vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose()), ("scope", scope)];
+        form.extend(self.settings().dialect.token_parameters.pairs());
         let mut tokens = self
             .request_tokens(&self.connections.refresh, &form, may_send, &metadata, now)
             .await
@@ -138,10 +140,11 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<PersonClaims, &'static str> {
         let deadline = Instant::now() + CLAIMS_TIMEOUT;
+        let aliases = self.settings().dialect.claim_aliases;
         let mut claims = known.clone();
         let verified = timeout_at(deadline, self.verify_refreshed(tokens, known, metadata, now)).await;
         match verified.unwrap_or(Ok(None)) {
-            Ok(Some(newer)) => claims.renew_id_token(newer),
+            Ok(Some(newer)) => claims.renew_id_token(newer.with_aliases(aliases)),
             Ok(None) => tokens.id_token = None,
             Err(error) => return Err(error.code()),
         }
@@ -152,7 +155,7 @@ impl RelyingParty {
         let userinfo = request_userinfo(&self.connections.refresh, known.subject(), &tokens.access_token, metadata);
         let late = |_| Err(UserInfoError::Unavailable(ProviderError::NoResponse));
         match timeout_at(deadline, userinfo).await.unwrap_or_else(late) {
-            Ok(userinfo) => claims.replace_userinfo(userinfo),
+            Ok(userinfo) => claims.replace_userinfo(userinfo.with_aliases(aliases)),
             Err(error @ UserInfoError::Subject) => return Err(error.code()),
             // Until UserInfo responds again its earlier claims stand, and the access token is good.
             Err(UserInfoError::Malformed | UserInfoError::Unavailable(_)) => {}
@@ -179,7 +182,10 @@ impl RelyingParty {
             },
             verified => verified,
         };
-        self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known, now).map(Some)
+        let verified = verified?;
+        let Ok(keys) = self.issuer.keys(metadata, now).await else { return Ok(None) }; // cached, the newer ones if any
+        self.check_algorithm(&verified, &keys, metadata)?;
+        self.verifier().verify_refreshed(verified, tokens.access_token.expose(), known, now).map(Some)
     }
 }
 

@@ -10,8 +10,8 @@ use super::id_token::IdTokenVerifier;
 use super::userinfo::request_userinfo;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
-    ProviderMetadata, Scope, TokenResponse,
+    Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderDialect,
+    ProviderError, ProviderMetadata, Scope, TokenResponse,
 };
 use crate::clock::Timestamp;
 
@@ -26,6 +26,8 @@ pub struct RelyingPartySettings {
     pub authentication: ClientAuthentication,
     /// True if UserInfo is asked at sign-in and after a refresh.
     pub userinfo: bool,
+    /// The Provider's departures from the standards.
+    pub dialect: ProviderDialect,
 }
 
 /// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
@@ -60,6 +62,7 @@ impl RelyingParty {
     #[must_use]
     pub fn new(settings: Arc<RelyingPartySettings>, cache: Arc<ProviderCache>, tls: Arc<rustls::ClientConfig>) -> Self {
         let issuer = Issuer::new(&settings.issuer, cache, &tls);
+        let issuer = issuer.with_metadata_url(settings.dialect.metadata_url.as_deref());
         Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 
@@ -71,6 +74,7 @@ impl RelyingParty {
         wire: super::ScriptedWire,
     ) -> Self {
         let issuer = Issuer::scripted(&settings.issuer, cache, wire);
+        let issuer = issuer.with_metadata_url(settings.dialect.metadata_url.as_deref());
         Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 
@@ -90,7 +94,7 @@ impl RelyingParty {
     /// Begins a sign-in that returns to `return_url`.
     ///
     /// # Errors
-    /// When the Provider's metadata cannot be had.
+    /// When the Provider's metadata cannot be had, or a pushed request gets no reference.
     pub async fn begin_login(
         &self,
         return_url: &str,
@@ -98,7 +102,11 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<(AuthorizationRequest, PendingLogin), ProviderError> {
         let metadata = self.issuer.metadata(now).await?;
-        Ok(AuthorizationRequest::begin(return_url, hints, &self.settings.registration, &metadata, now))
+        let (request, pending) = AuthorizationRequest::begin(return_url, hints, &self.settings, &metadata, now);
+        if !self.settings.dialect.pushed_authorization_requests.applies(&metadata) {
+            return Ok((request, pending));
+        }
+        Ok((self.push(request, &metadata, now).await?, pending))
     }
 
     /// Finishes a sign-in: check the response, exchange the code, verify the ID token, ask UserInfo.
@@ -114,10 +122,12 @@ impl RelyingParty {
         let metadata = self.issuer.metadata(now).await?;
         let code = response.check(pending, &metadata, now)?;
         let tokens = self.exchange(&code, pending, &metadata, now).await?;
-        let mut claims = PersonClaims::from(self.verify(&tokens, pending, &metadata, now).await?);
+        let id_token = self.verify(&tokens, pending, &metadata, now).await?;
+        let mut claims = PersonClaims::from(id_token.with_aliases(self.settings.dialect.claim_aliases));
         if self.settings.userinfo {
             let http = &self.connections.sign_in;
-            claims.replace_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
+            let userinfo = request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?;
+            claims.replace_userinfo(userinfo.with_aliases(self.settings.dialect.claim_aliases));
         }
         Ok(CompletedLogin { tokens, claims })
     }
@@ -131,6 +141,9 @@ impl RelyingParty {
         if self.settings.userinfo && metadata.userinfo_endpoint.is_none() {
             return Err(ProviderError::EndpointMissing("userinfo_endpoint"));
         }
+        if self.settings.dialect.pushed_authorization_requests.applies(&metadata) {
+            metadata.pushed_authorization_request_endpoint()?;
+        }
         self.issuer.keys(&metadata, now).await.map(drop)
     }
 
@@ -142,14 +155,16 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<TokenResponse, LoginError> {
-        let form = [
+        let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", &self.settings.registration.redirect_uri),
             ("code_verifier", pending.code_verifier()),
         ];
+        form.extend(self.settings.dialect.token_parameters.pairs());
         let tokens = self.request_tokens(&self.connections.sign_in, &form, &|| true, metadata, now).await?;
-        let scope = Scope::granted(tokens.scope, &self.settings.registration.scopes);
+        let scope = tokens.scope.filter(|_| !self.settings.dialect.scope_is_of_access_token);
+        let scope = Scope::granted(scope, &self.settings.registration.scopes);
         Ok(TokenResponse { scope, ..tokens })
     }
 
@@ -161,7 +176,7 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<Claims, LoginError> {
         let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Token(JwtError::Malformed))?; // OIDC Core 3.1.3.3
-        let verified = self.issuer.verify_with_current_keys(id_token, None, metadata, now).await?;
+        let verified = self.verify_for_client(id_token, None, metadata, now).await?;
         let verified = verified.map_err(IdTokenError::Token)?;
         Ok(self.verifier().verify(verified, tokens.access_token.expose(), pending, now)?)
     }

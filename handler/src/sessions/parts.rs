@@ -27,7 +27,7 @@ pub struct RefreshPart {
     /// What gets the next access token, if the Provider gave one.
     pub refresh_token: Option<RefreshToken>,
     /// The scope of the grant, which goes with every refresh (RFC 6749 6). `None` in records of earlier versions.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// The hint of RP-initiated logout.
     pub id_token: Option<Zeroizing<String>>,

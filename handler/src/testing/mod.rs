@@ -9,4 +9,6 @@ mod virtual_provider;
 mod world;
 
 pub(crate) use keys_on_reload::KeysOnReload;
-pub(crate) use sessions::{ContendedStore, Fixture, START, WriteOutcome, first_parts, record_of};
+pub(crate) use sessions::{
+    ContendedStore, Fixture, START, WriteOutcome, first_parts, record_of, relying_party_settings,
+};

@@ -31,7 +31,8 @@ pub(in crate::oidc) fn party(
         scopes: vec!["openid".to_owned()],
         response_mode: ResponseMode::Query,
     };
-    let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
+    let dialect = ProviderDialect::default();
+    let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo, dialect };
     RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust()).with_timeout(Duration::from_millis(500))
 }
 
@@ -427,16 +428,17 @@ async fn a_provider_without_revocation_and_logout_is_no_failure() {
     let party = public(&provider);
 
     assert!(party.revoke(&RefreshToken::new("r".to_owned()), NOW).await.is_ok());
-    assert!(party.logout_request(None, "https://app.example/out", None, NOW).await.is_none());
+    assert!(party.logout_request(None, None, "https://app.example/out", None, NOW).await.is_none());
 }
 
 #[actix_web::test]
 async fn a_logout_request_goes_to_the_end_session_endpoint_or_nowhere() {
     let (provider, _) = ScriptedProvider::start();
 
-    let request = public(&provider).logout_request(Some("e.e.s"), "https://app.example/out", Some("/a"), NOW).await;
+    let request =
+        public(&provider).logout_request(Some("e.e.s"), None, "https://app.example/out", Some("/a"), NOW).await;
     provider.reply("/.well-known/openid-configuration", Reply::Raw(500, "", String::new()));
-    let none = public(&provider).logout_request(Some("e.e.s"), "https://app.example/out", Some("/a"), NOW).await;
+    let none = public(&provider).logout_request(Some("e.e.s"), None, "https://app.example/out", Some("/a"), NOW).await;
 
     let url = request.unwrap().url().to_owned();
     assert!(
