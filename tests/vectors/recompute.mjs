@@ -1,92 +1,128 @@
-// Recomputes the frozen vectors of handler/src/crypto with Node's cryptography, from the description in the design and
-// not from the Rust code, and exits with 1 if the sources hold another value. Run: node tests/vectors/recompute.mjs
+// Computes the frozen vectors of the Rust tests again and exits with 1 if the sources hold another value.
+// Run: node tests/vectors/recompute.mjs
 
-import { createCipheriv, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
+import * as format from './formats.mjs';
+
 const bytes = (length, value) => Buffer.alloc(length, value);
+const json = JSON.stringify;
 
-// Each field behind its length, four bytes, big endian.
-const lengthPrefixed = (...fields) =>
-  Buffer.concat(
-    fields.map(Buffer.from).flatMap((field) => {
-      const length = Buffer.alloc(4);
-      length.writeUInt32BE(field.length);
-      return [length, field];
-    }),
-  );
+const issuer = 'https://op.example';
+const clientId = 'client';
+const origin = 'https://app.example';
+const now = 1_800_000_000;
+const end = now + 28_800;
+const accessTokenExpiresAt = now + 3_600;
+const refreshAt = now + 2_880;
 
-const uint64 = (number) => {
-  const buffer = Buffer.alloc(8);
-  buffer.writeBigUInt64BE(number);
-  return buffer;
+const seed = bytes(32, 3);
+const session = format.session(seed, 'frozen');
+const sessionKey = format.sessionKey(session.sid);
+const ticket = format.ticket(session, { issuedAt: now, lastSeen: now + 600, expiresAt: end });
+
+const login = {
+  state: 'state',
+  nonce: 'nonce',
+  code_verifier: 'verifier',
+  session_seed: [...seed],
+  return_url: '/orders?page=2',
+  max_age: 600,
+  issued_at: now,
 };
+const rememberedLogin = json({ pending: login, replaces: format.base64url(ticket) });
+const loginCookieName = format.loginCookieName('__Host-app', login.state);
+const cookieKey = { origin, key: bytes(32, 1), salt: bytes(16, 9) };
+const cookie = (name, plaintext) => format.cookie(plaintext, { name, kid: 'c1', ...cookieKey });
 
-// HKDF-SHA256 gives 44 bytes: 32 of key, 12 of IV. The tag follows the ciphertext.
-const seal = ({ ikm, salt, info, aad, plaintext }) => {
-  const derived = Buffer.from(hkdfSync('sha256', ikm, salt, info, 44));
-  const cipher = createCipheriv('aes-256-gcm', derived.subarray(0, 32), derived.subarray(32));
-  cipher.setAAD(aad);
-  return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+const requestPart = json({ access_token: 'access', id_token: 'id', claims: { name: 'Ada' } });
+const refreshPart = json({
+  refresh_token: 'refresh',
+  id_token: 'id',
+  claims: { id_token: { name: 'Ada', sub: 'ada' }, userinfo: { groups: ['staff'] } },
+});
+const context = { kid: 'k1', key: bytes(32, 6), generation: 1, accessTokenExpiresAt, refreshAt, issuer, clientId };
+const requestSealed = format.part('request', requestPart, session, { ...context, salt: bytes(32, 7) });
+const refreshSealed = format.part('refresh', refreshPart, session, { ...context, salt: bytes(32, 8) });
+
+// Of another session: what the ciphers alone are tested with.
+const plain = { sid: bytes(16, 4), secret: bytes(32, 5) };
+const plainRequest = format.part('request', 'frozen', plain, { ...context, salt: bytes(32, 7) });
+const withoutHints = { ...context, generation: 258, accessTokenExpiresAt: null, refreshAt: null };
+const plainRefresh = format.part('refresh', 'frozen', plain, { ...withoutHints, salt: bytes(32, 8) });
+const plainCookie = format.cookie('frozen', { name: '__Host-session', kid: 'new', ...cookieKey });
+
+const lease = (purpose) => ({ purpose, holder: 'holder', lapses_at: now + 40, unanswered: 1, rests: 2 });
+const item = (salt, sealed) => ({
+  kid: 'k1',
+  salt: format.base64url(bytes(32, salt)),
+  ciphertext: format.base64url(sealed),
+});
+const sessionItem = {
+  id: sessionKey,
+  v: 2,
+  generation: 1,
+  access_token_expires_at: accessTokenExpiresAt,
+  refresh_at: refreshAt,
+  expires_at: end,
+  lease: lease('Refreshing'),
+  parts: { request: item(7, requestSealed), refresh: item(8, refreshSealed) },
+  ended_by: null,
+  ttl: end - now,
 };
+const tombstone = { ...sessionItem, lease: null, parts: null, ended_by: 'write' };
 
-const cookie = () => {
-  const salt = bytes(16, 9);
-  const sealed = seal({
-    ikm: bytes(32, 1),
-    salt,
-    info: Buffer.from('cookie/v1'),
-    aad: lengthPrefixed('1', 'new', '__Host-session', 'https://app.example'),
-    plaintext: 'frozen',
-  });
-  return `1.new.${Buffer.concat([salt, sealed]).toString('base64url')}`;
+const byProviderSession = format.indexKey('sid', issuer, clientId, 'sid-1');
+const bySubject = format.indexKey('sub', issuer, clientId, 'ada');
+const indexItem = {
+  id: bySubject,
+  v: 2,
+  sessions: [{ key: sessionKey, expires_at: end, has_sid: true }],
+  closed_at: now - 60,
+  closed_without_sid_at: null,
+  expires_at: end,
+  ttl: end - now,
 };
-
-// Eight bytes, big endian; none for an absent hint.
-const hint = (seconds) => (seconds === undefined ? Buffer.alloc(0) : uint64(seconds));
-
-const part = ({ name, generation, accessTokenExpiresAt, refreshAt, saltByte }) => {
-  const sid = bytes(16, 4);
-  return seal({
-    ikm: Buffer.concat([bytes(32, 6), bytes(32, 5)]), // the token key, then S
-    salt: bytes(32, saltByte),
-    info: lengthPrefixed('record/v1', sid, 'k1'),
-    aad: lengthPrefixed(
-      '2',
-      name,
-      sid,
-      'k1',
-      uint64(generation),
-      hint(accessTokenExpiresAt),
-      hint(refreshAt),
-      'https://op.example',
-      'client',
-    ),
-    plaintext: 'frozen',
-  }).toString('base64url');
-};
+const usedOnceKey = format.usedOnceKey(issuer, clientId, 'jti-1');
+const usedOnceItem = { id: usedOnceKey, v: 1, by: 'write', expires_at: now + 120, ttl: 120 };
 
 const vectors = [
-  ['cookie', 'envelope.rs', cookie()],
-  [
-    'request part',
-    'record_part.rs',
-    part({
-      name: 'request',
-      generation: 1n,
-      accessTokenExpiresAt: 1800003600n,
-      refreshAt: 1800002880n,
-      saltByte: 7,
-    }),
-  ],
-  ['refresh part', 'record_part.rs', part({ name: 'refresh', generation: 258n, saltByte: 8 })],
+  ['cookie envelope', 'crypto/envelope.rs', plainCookie],
+  ['sealed request part', 'crypto/record_part.rs', format.base64url(plainRequest)],
+  ['sealed refresh part', 'crypto/record_part.rs', format.base64url(plainRefresh)],
+  ['sid and S', 'crypto/session_seed.rs', format.base64url(session.derived)],
+  ['ticket', 'sessions/ticket.rs', format.base64url(ticket)],
+  ['store key', 'sessions/ticket.rs', sessionKey],
+  ['sign-out token', 'sessions/ticket.rs', format.signOutToken(session.sid)],
+  ['request part', 'sessions/parts.rs', requestPart],
+  ['refresh part', 'sessions/parts.rs', refreshPart],
+  ['request part of a session', 'sessions/records.rs', format.base64url(requestSealed)],
+  ['refresh part of a session', 'sessions/records.rs', format.base64url(refreshSealed)],
+  ['lease of a refresh', 'sessions/record.rs', json(lease('Refreshing'))],
+  ['lease of a rest', 'sessions/record.rs', json(lease('Resting'))],
+  ['lease of a refusal', 'sessions/record.rs', json(lease('Refused'))],
+  ['index key by sid', 'sessions/index.rs', byProviderSession],
+  ['index key by sub', 'sessions/index.rs', bySubject],
+  ['used-once key', 'sessions/used_once.rs', usedOnceKey],
+  ['session item', 'azure/cosmos_item.rs', json(sessionItem)],
+  ['tombstone', 'azure/cosmos_item.rs', json(tombstone)],
+  ['index item', 'azure/cosmos_item.rs', json(indexItem)],
+  ['used-once item', 'azure/cosmos_item.rs', json(usedOnceItem)],
+  ['session cookie', 'web/cookies.rs', cookie('__Host-app-session', ticket)],
+  ['pending login', 'oidc/pending_login.rs', json(login)],
+  ['remembered login', 'web/login_cookies.rs', rememberedLogin],
+  ['name of a login cookie', 'web/login_cookies.rs', loginCookieName],
+  ['login cookie', 'web/login_cookies.rs', cookie(loginCookieName, rememberedLogin)],
 ];
+
+// A literal may be laid out over lines: JSON with white space, text with `\` at a line's end.
+const compact = (source) => source.replace(/\\\n/g, '').replace(/\s+/g, '');
 
 let differences = 0;
 for (const [name, file, expected] of vectors) {
-  const source = readFileSync(new URL(`../../handler/src/crypto/${file}`, import.meta.url), 'utf8');
-  const isThere = source.includes(`"${expected}"`);
+  const source = readFileSync(new URL(`../../handler/src/${file}`, import.meta.url), 'utf8');
+  const isThere = compact(source).includes(`"${expected}"`);
   if (!isThere) differences += 1;
-  console.log(`${isThere ? 'same' : 'DIFFERENT'}: ${name}, ${expected}`);
+  console.log(isThere ? `same: ${name}` : `DIFFERENT: ${name}, in ${file} and not\n  ${expected}`);
 }
 process.exitCode = differences === 0 ? 0 : 1;

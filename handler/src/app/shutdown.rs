@@ -11,8 +11,9 @@ use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use futures_util::future::join;
 use tokio::time::timeout;
 
-/// The longest drain. A refresh takes 43 s at most (lease 3 s, Provider 25 s, write 15 s) unless its client assertion is
-/// slow, too; with the 5 s that the server then gives its connections the process ends before a grace period of 60 s does.
+/// The longest drain. Enough for a refresh at a slow Provider (25 s) whose write is retried (12 s), but not if its
+/// client assertion, its lease and the last attempt are slow besides. With the 5 s that the server then gives its
+/// connections the process ends before a grace period of 60 s does.
 const DRAIN_LIMIT: Duration = Duration::from_secs(45);
 
 /// The two signals that ask the process to end.

@@ -1,8 +1,11 @@
 //! A session's record as a Cosmos DB item: one JSON object, its sealed parts in base64url.
 //!
 //! The item's `id` is its partition key. `ttl` lets Cosmos DB delete it; whether it has expired is said by `expires_at`.
+//! `v` is the version of its shape and is read first: an item of another version is not parsed.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::crypto::{SealedPart, base64url, base64url_decode};
@@ -11,12 +14,22 @@ use crate::sessions::{
     WriteId,
 };
 
-const VERSION: u8 = 1;
+/// An item of one kind, in the shape of this handler's version.
+pub(super) trait Item: Serialize + DeserializeOwned {
+    /// Version of the shape: one more with every change that an older or a newer handler would misread.
+    const VERSION: u8;
 
-/// An item that ends by our clock, whatever Cosmos DB's own says.
-pub(super) trait Expires {
-    /// From when on it is absent.
+    /// The item's end by our clock, whatever Cosmos DB's own says.
     fn expires_at(&self) -> Timestamp;
+}
+
+/// Reads an item. `None` if its version is another, whatever its shape.
+///
+/// # Errors
+/// When it has not the shape that its version says, or says no version.
+pub(super) fn parse<T: Item>(item: Value) -> serde_json::Result<Option<T>> {
+    let is_of_another_version = item["v"].as_u64().is_some_and(|version| version != u64::from(T::VERSION));
+    if is_of_another_version { Ok(None) } else { serde_json::from_value(item).map(Some) }
 }
 
 /// The item of one session.
@@ -49,6 +62,14 @@ struct PartItem {
     ciphertext: String,
 }
 
+impl Item for SessionItem {
+    const VERSION: u8 = 2;
+
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
 impl SessionItem {
     /// The item of a record that is written at `now`.
     pub(super) fn of(record: &SessionRecord, now: Timestamp) -> Self {
@@ -64,7 +85,7 @@ impl SessionItem {
         };
         Self {
             id: record.key.as_str().to_owned(),
-            v: VERSION,
+            v: Self::VERSION,
             generation: record.generation,
             access_token_expires_at: record.access_token_expires_at,
             refresh_at: record.refresh_at,
@@ -76,9 +97,9 @@ impl SessionItem {
         }
     }
 
-    /// The record of `key`, if this is one of this version.
+    /// The record, if it is that of `key` and its parts can be read.
     pub(super) fn record(self, key: &SessionKey) -> Option<SessionRecord> {
-        if self.v != VERSION || self.id != key.as_str() {
+        if self.id != key.as_str() {
             return None;
         }
         let state = match self.parts {
@@ -109,7 +130,10 @@ pub(super) struct IndexItem {
     ttl: i64,
 }
 
-impl Expires for IndexItem {
+impl Item for IndexItem {
+    /// That of its key (`index/v2`): an item of another version has another name.
+    const VERSION: u8 = 2;
+
     fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
@@ -120,7 +144,7 @@ impl IndexItem {
     pub(super) fn of(index: &SessionIndex, now: Timestamp) -> Self {
         Self {
             id: index.key.as_str().to_owned(),
-            v: VERSION,
+            v: Self::VERSION,
             sessions: index.sessions.clone(),
             closed_at: index.closed_at,
             closed_without_sid_at: index.closed_without_sid_at,
@@ -129,11 +153,16 @@ impl IndexItem {
         }
     }
 
-    /// The index of `key`, if this is one of this version.
+    /// The index, if it is that of `key`.
     pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
-        let Self { id, v, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
-        let is_known = v == VERSION && id == key.as_str();
-        is_known.then(|| SessionIndex { key: key.clone(), sessions, closed_at, closed_without_sid_at, expires_at })
+        let Self { id, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
+        (id == key.as_str()).then(|| SessionIndex {
+            key: key.clone(),
+            sessions,
+            closed_at,
+            closed_without_sid_at,
+            expires_at,
+        })
     }
 }
 
@@ -147,7 +176,10 @@ pub(super) struct UseItem {
     ttl: i64,
 }
 
-impl Expires for UseItem {
+impl Item for UseItem {
+    /// That of its key (`used/v1`).
+    const VERSION: u8 = 1;
+
     fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
@@ -157,13 +189,18 @@ impl UseItem {
     /// The item of a use that is noted at `now`.
     pub(super) fn of(used: &UsedOnce, now: Timestamp) -> Self {
         let ttl = time_to_live(used.expires_at, now);
-        Self { id: used.key.as_str().to_owned(), v: VERSION, by: used.by.clone(), expires_at: used.expires_at, ttl }
+        Self {
+            id: used.key.as_str().to_owned(),
+            v: Self::VERSION,
+            by: used.by.clone(),
+            expires_at: used.expires_at,
+            ttl,
+        }
     }
 
-    /// The use of `key`, if this is one of this version.
+    /// The use, if it is that of `key`.
     pub(super) fn used(self, key: &UseKey) -> Option<UsedOnce> {
-        let is_known = self.v == VERSION && self.id == key.as_str();
-        is_known.then(|| UsedOnce { key: key.clone(), by: self.by, expires_at: self.expires_at })
+        (self.id == key.as_str()).then(|| UsedOnce { key: key.clone(), by: self.by, expires_at: self.expires_at })
     }
 }
 
@@ -181,4 +218,176 @@ impl PartItem {
 /// At least a second: Cosmos DB refuses zero, and takes -1 for never.
 fn time_to_live(expires_at: Timestamp, now: Timestamp) -> i64 {
     i64::try_from(expires_at.since(now).as_secs()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sessions::{IndexKind, LeasePurpose, SessionTicket};
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const END: Timestamp = Timestamp::from_unix(1_800_028_800);
+    const SESSION: &str = r#"{
+        "id": "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0",
+        "v": 2,
+        "generation": 1,
+        "access_token_expires_at": 1800003600,
+        "refresh_at": 1800002880,
+        "expires_at": 1800028800,
+        "lease": {"purpose": "Refreshing", "holder": "holder", "lapses_at": 1800000040, "unanswered": 1, "rests": 2},
+        "parts": {
+            "request": {
+                "kid": "k1",
+                "salt": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc",
+                "ciphertext": "axeeeVPYj_hVPWxsQZv5HeNbQ6Eigphn9E_-pL_WKu7_0k9hH7rROj36vrva9XkfEahKbHCN-SNW991s0vH_QN2-Bq4n-GyG5r52aZbDV_hq"
+            },
+            "refresh": {
+                "kid": "k1",
+                "salt": "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg",
+                "ciphertext": "Y2z6pPjPjnEuC1Ownc4NtOfNsIL4crAvzX3lUo9zewTpsVRW3omAMku_EhUK3lhRULe6N3IC9GCJv5aBP2sllOsUo8hg0Ssqrc2MmLjP4bNSvL3KpOSj37IwV-Au22Aj4rIWlMNjBSAmQnTBmbPdgz1inOMb4A-Q4xhLU6yK_-yvpDWf31a7ZEAS9BY"
+            }
+        },
+        "ended_by": null,
+        "ttl": 28800
+    }"#;
+    const TOMBSTONE: &str = r#"{
+        "id": "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0",
+        "v": 2,
+        "generation": 1,
+        "access_token_expires_at": 1800003600,
+        "refresh_at": 1800002880,
+        "expires_at": 1800028800,
+        "lease": null,
+        "parts": null,
+        "ended_by": "write",
+        "ttl": 28800
+    }"#;
+    const INDEX: &str = r#"{
+        "id": "RZ64-YSNQMEtqMIsq5qvlrVzRWaIDCxzdVNB7Vd4F64",
+        "v": 2,
+        "sessions": [{"key": "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0", "expires_at": 1800028800, "has_sid": true}],
+        "closed_at": 1799999940,
+        "closed_without_sid_at": null,
+        "expires_at": 1800028800,
+        "ttl": 28800
+    }"#;
+    const USE: &str = r#"{
+        "id": "9pmXsl-IZhtA7_fTOQUt3LSaVo_rAS5w3sOiKyKUt2M",
+        "v": 1,
+        "by": "write",
+        "expires_at": 1800000120,
+        "ttl": 120
+    }"#;
+
+    fn value(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn session() -> SessionRecord {
+        let part = |name: &str, salt| SealedPart {
+            kid: "k1".to_owned(),
+            salt: [salt; 32],
+            ciphertext: base64url_decode(value(SESSION)["parts"][name]["ciphertext"].as_str().unwrap()).unwrap(),
+        };
+        SessionRecord {
+            key: SessionTicket::from_seed(&[3; 32], "frozen", NOW, END).sid.key(),
+            generation: 1,
+            access_token_expires_at: Some(Timestamp::from_unix(1_800_003_600)),
+            refresh_at: Some(Timestamp::from_unix(1_800_002_880)),
+            expires_at: END,
+            lease: Some(RefreshLease {
+                purpose: LeasePurpose::Refreshing,
+                holder: "holder".to_owned(),
+                lapses_at: Timestamp::from_unix(1_800_000_040),
+                unanswered: 1,
+                rests: 2,
+            }),
+            state: RecordState::Active { request: part("request", 7), refresh: part("refresh", 8) },
+        }
+    }
+
+    fn write_id() -> WriteId {
+        serde_json::from_value(json!("write")).unwrap()
+    }
+
+    fn index() -> SessionIndex {
+        SessionIndex {
+            key: IndexKey::of(IndexKind::Subject, "https://op.example", "client", "ada"),
+            sessions: vec![IndexedSession { key: session().key, expires_at: END, has_sid: true }],
+            closed_at: Some(Timestamp::from_unix(1_799_999_940)),
+            closed_without_sid_at: None,
+            expires_at: END,
+        }
+    }
+
+    #[test]
+    fn the_frozen_session_items_never_change() {
+        let tombstone = session().tombstone_by(write_id(), NOW);
+        for (record, frozen) in [(session(), SESSION), (tombstone, TOMBSTONE)] {
+            assert_eq!(serde_json::to_value(SessionItem::of(&record, NOW)).unwrap(), value(frozen));
+
+            let read = parse::<SessionItem>(value(frozen)).unwrap().unwrap();
+            assert_eq!(read.record(&record.key), Some(record));
+        }
+    }
+
+    #[test]
+    fn the_frozen_index_item_never_changes() {
+        assert_eq!(serde_json::to_value(IndexItem::of(&index(), NOW)).unwrap(), value(INDEX));
+
+        let read = parse::<IndexItem>(value(INDEX)).unwrap().unwrap();
+        assert_eq!(read.index(&index().key), Some(index()));
+    }
+
+    #[test]
+    fn the_frozen_used_once_item_never_changes() {
+        let key = UseKey::of_logout_token("https://op.example", "client", "jti-1");
+        let used = UsedOnce { key, by: write_id(), expires_at: Timestamp::from_unix(1_800_000_120) };
+
+        assert_eq!(serde_json::to_value(UseItem::of(&used, NOW)).unwrap(), value(USE));
+
+        let read = parse::<UseItem>(value(USE)).unwrap().unwrap();
+        assert_eq!(read.used(&used.key), Some(used));
+    }
+
+    /// Cosmos DB adds its own members to what we wrote.
+    #[test]
+    fn an_item_reads_back_with_the_members_of_the_database() {
+        let mut item = value(SESSION);
+        item.as_object_mut().unwrap().extend([("_ts".to_owned(), json!(1)), ("_etag".to_owned(), json!("a"))]);
+
+        assert!(parse::<SessionItem>(item).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_item_of_another_version_is_not_parsed() {
+        let part = json!({"kid": "k1", "salt": "AAAA", "ciphertext": "AAAA"});
+        let table = [
+            (
+                json!({"id": "a", "v": 1, "generation": 1, "parts": {"hot": part, "cold": part}}),
+                "the names of version 1",
+            ),
+            (json!({"v": 3, "state": "unknown"}), "a newer one, before a rollback"),
+            (json!({"v": 258}), "a version that has the last byte of ours"),
+        ];
+        for (item, reason) in table {
+            assert_eq!(parse::<SessionItem>(item).unwrap(), None, "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_item_of_our_version_in_another_shape_is_an_error() {
+        for item in [json!({"v": 2}), json!({"id": "a"}), json!({"v": "2"}), json!([]), json!(null)] {
+            assert!(parse::<SessionItem>(item.clone()).is_err(), "{item}");
+        }
+    }
+
+    #[test]
+    fn the_item_of_another_key_is_no_record() {
+        let read = parse::<SessionItem>(value(SESSION)).unwrap().unwrap();
+
+        assert_eq!(read.record(&SessionTicket::from_seed(&[4; 32], "other", NOW, END).sid.key()), None);
+    }
 }

@@ -13,8 +13,6 @@ use azure_data_cosmos::options::{
     ThrottlingRetryOptionsBuilder,
 };
 use azure_data_cosmos::{AccountReference, ContainerClient, CosmosClient, CosmosError, CosmosStatus, RoutingStrategy};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
@@ -22,7 +20,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::access_error::Source;
-use super::cosmos_item::{Expires, IndexItem, SessionItem, UseItem};
+use super::cosmos_item::{IndexItem, Item, SessionItem, UseItem, parse};
 use super::{AccessError, AzureCredential};
 use crate::clock::Timestamp;
 use crate::sessions::{
@@ -123,7 +121,11 @@ impl SessionStore for CosmosStore {
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
         let Some((item, etag)) = self.read::<SessionItem>(key.as_str()).await? else { return Ok(None) };
-        let record = item.record(key).ok_or_else(of_another_version)?;
+        let Some(item) = item else {
+            tracing::debug!(session.key = key.as_str(), "session absent: its item is of another version");
+            return Ok(None);
+        };
+        let record = item.record(key).ok_or_else(unreadable)?;
         Ok((now < record.expires_at).then_some(StoredRecord { record, etag }))
     }
 
@@ -133,7 +135,7 @@ impl SessionStore for CosmosStore {
 
     async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
         let Some((item, etag)) = self.read::<IndexItem>(key.as_str()).await? else { return Ok(None) };
-        let index = item.index(key).ok_or_else(of_another_version)?;
+        let index = item.and_then(|item| item.index(key)).ok_or_else(unreadable)?;
         Ok((now < index.expires_at).then_some(StoredIndex { index, etag }))
     }
 
@@ -151,14 +153,14 @@ impl SessionStore for CosmosStore {
 
     async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
         let Some((item, _)) = self.read::<UseItem>(key.as_str()).await? else { return Ok(None) };
-        let used = item.used(key).ok_or_else(of_another_version)?;
+        let used = item.and_then(|item| item.used(key)).ok_or_else(unreadable)?;
         Ok((now < used.expires_at).then_some(used))
     }
 }
 
 impl CosmosStore {
-    /// A point read: the item and its version, or nothing.
-    async fn read<T: DeserializeOwned>(&self, id: &str) -> Result<Option<(T, Etag)>, StoreError> {
+    /// A point read: the item and its ETag, or nothing. The inner `None` is an item whose shape is of another version.
+    async fn read<T: Item>(&self, id: &str) -> Result<Option<(Option<T>, Etag)>, StoreError> {
         let container = self.container().await?;
         let options = ItemReadOptions::default().with_operation_options(self.options.clone());
         let asked = call(Operation::Read, container.read_item(id.to_owned(), id, Some(options))).await;
@@ -168,18 +170,17 @@ impl CosmosStore {
             Err(error) => return Err(unavailable(access_error(error))),
         };
         let etag = etag(&response)?;
-        let item = response.into_model().map_err(|error| unavailable(access_error(error)))?;
+        let json = response.into_model().map_err(|error| unavailable(access_error(error)))?;
+        let item = parse(json).map_err(|_| unreadable())?;
         Ok(Some((item, etag)))
     }
 
     /// A create, also over an item that has expired by our clock: Cosmos DB deletes by its own.
-    async fn write_first<T>(&self, id: &str, item: &T, now: Timestamp) -> Result<Etag, StoreError>
-    where
-        T: Serialize + DeserializeOwned + Expires,
-    {
+    /// One of another version stays.
+    async fn write_first<T: Item>(&self, id: &str, item: &T, now: Timestamp) -> Result<Etag, StoreError> {
         match self.write(id, item, None).await {
             Err(StoreError::Conflict) => match self.read::<T>(id).await? {
-                Some((expired, etag)) if expired.expires_at() <= now => self.write(id, item, Some(&etag)).await,
+                Some((Some(expired), etag)) if expired.expires_at() <= now => self.write(id, item, Some(&etag)).await,
                 Some(_) | None => Err(StoreError::Conflict),
             },
             written => written,
@@ -187,7 +188,7 @@ impl CosmosStore {
     }
 
     /// A create, or a replacement of the version that was read.
-    async fn write<T: Serialize>(&self, id: &str, item: &T, read: Option<&Etag>) -> Result<Etag, StoreError> {
+    async fn write<T: Item>(&self, id: &str, item: &T, read: Option<&Etag>) -> Result<Etag, StoreError> {
         let container = self.container().await?;
         let options = ItemWriteOptions::default().with_operation_options(self.options.clone());
         match read {
@@ -204,8 +205,8 @@ impl CosmosStore {
     }
 }
 
-fn of_another_version() -> StoreError {
-    unavailable(AccessError::Answer("an item of another version"))
+fn unreadable() -> StoreError {
+    unavailable(AccessError::Answer("an item that cannot be read"))
 }
 
 /// One call, with its span, its time and its charge.

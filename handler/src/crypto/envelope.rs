@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_cookie_never_changes() {
+    fn the_frozen_cookie_never_changes() {
         let sealed = seal_with_salt(b"frozen", HERE, &ring(), [9; SALT]);
 
         assert_eq!(sealed, "1.new.CQkJCQkJCQkJCQkJCQkJCRJP6KYOUOYo0smECDfK9chCnb6RfLI");

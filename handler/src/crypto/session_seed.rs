@@ -21,7 +21,7 @@ mod tests {
     use crate::crypto::base64url;
 
     #[test]
-    fn the_golden_session_never_changes() {
+    fn the_frozen_session_never_changes() {
         let derived = derive_session(&[3; 32], b"frozen");
 
         assert_eq!(base64url(derived.as_slice()), "w5Y8_O6OM9tdGgHhCGPBaKtC89RRaq3okF4X9Hymzgm4U4ZtXOfPXG80ukn5d8vk");

@@ -22,6 +22,7 @@ pub(super) async fn refresh(request: &Request<'_>, state: &AppState) -> Result<H
         RefreshOutcome::Refreshed => {}
         RefreshOutcome::Ended => return Err(Error::SessionRequired),
         RefreshOutcome::ClientRefused | RefreshOutcome::RequestRefused => return Err(Error::RefreshRefused),
+        RefreshOutcome::NoRefreshToken => return Err(Error::RefreshTokenMissing),
         RefreshOutcome::Unavailable { retry_after } => return Err(NoFreshToken { retry_after }.into()),
     }
     let now = state.now();

@@ -2,30 +2,8 @@
 
 use url::Url;
 
-use super::{LoginHints, PendingLogin, ProviderMetadata, RelyingPartySettings, pkce};
+use super::{LoginHints, PendingLogin, ProviderMetadata, RelyingPartySettings, ResponseMode, pkce};
 use crate::clock::Timestamp;
-
-/// The way of the code back to us (`response_mode`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseMode {
-    /// In the query of a `GET` (the default).
-    Query,
-    /// In the form of a `POST` (OAuth 2.0 Form Post Response Mode).
-    FormPost,
-}
-
-/// Our registration at the Provider.
-#[derive(Clone, Debug)]
-pub struct ClientRegistration {
-    /// Our identifier at the Provider.
-    pub client_id: String,
-    /// The callback's URL, exactly as registered.
-    pub redirect_uri: String,
-    /// The requested scopes, always with `openid`.
-    pub scopes: Vec<String>,
-    /// The way of the response.
-    pub response_mode: ResponseMode,
-}
 
 /// A URL at the Provider. It holds state and nonce, so it prints nothing.
 pub struct AuthorizationRequest {
@@ -100,7 +78,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::oidc::{ClientAuthentication, ProviderDialect, RequestParameters};
+    use crate::oidc::{ClientAuthentication, ClientRegistration, ProviderDialect, RequestParameters};
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 

@@ -3,12 +3,21 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ClaimAlias;
-
 /// A verified set of claims (OIDC Core 5.1).
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Claims(Map<String, Value>);
+
+/// A standard claim and the Provider's own claim that has its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimAlias {
+    /// The standard claim; one that is there stays.
+    pub standard: &'static str,
+    /// The path to the Provider's own.
+    pub own: &'static [&'static str],
+    /// The value is the first of a list.
+    pub is_first_of_list: bool,
+}
 
 impl Claims {
     pub(super) fn new(claims: Map<String, Value>) -> Self {

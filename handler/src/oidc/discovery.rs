@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::Deserialize;
 use url::Url;
 
-use super::ProviderError;
 use crate::transport_security::is_https_or_loopback;
 
 /// The members of `/.well-known/openid-configuration` that we use; others are ignored.
@@ -81,12 +80,6 @@ impl ProviderMetadata {
             return Err(DiscoveryError::Insecure { endpoint });
         }
         Ok(metadata)
-    }
-
-    /// The endpoint of pushed authorization requests.
-    pub(super) fn pushed_authorization_request_endpoint(&self) -> Result<&str, ProviderError> {
-        let endpoint = self.pushed_authorization_request_endpoint.as_ref().map(Url::as_str);
-        endpoint.ok_or(ProviderError::EndpointMissing("pushed_authorization_request_endpoint"))
     }
 
     fn endpoints(&self) -> [(&'static str, Option<&Url>); 7] {

@@ -111,6 +111,8 @@ impl fmt::Debug for PendingLogin {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -141,5 +143,39 @@ mod tests {
         for secret in [login.state(), login.nonce(), login.code_verifier(), "/private"] {
             assert!(!printed.contains(secret), "{printed}");
         }
+    }
+
+    const FROZEN: &str = r#"{
+        "state": "state",
+        "nonce": "nonce",
+        "code_verifier": "verifier",
+        "session_seed": [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3],
+        "return_url": "/orders?page=2",
+        "max_age": 600,
+        "issued_at": 1800000000
+    }"#;
+
+    #[test]
+    fn the_frozen_login_never_changes() {
+        let login = PendingLogin {
+            state: "state".to_owned().into(),
+            nonce: "nonce".to_owned().into(),
+            code_verifier: "verifier".to_owned().into(),
+            session_seed: [3; 32].into(),
+            return_url: "/orders?page=2".to_owned(),
+            max_age: Some(600),
+            issued_at: NOW,
+        };
+
+        assert_eq!(serde_json::to_value(&login).unwrap(), serde_json::from_str::<Value>(FROZEN).unwrap());
+    }
+
+    #[test]
+    fn the_frozen_login_still_reads() {
+        let login: PendingLogin = serde_json::from_str(FROZEN).unwrap();
+
+        assert_eq!([login.state(), login.nonce(), login.code_verifier()], ["state", "nonce", "verifier"]);
+        assert_eq!((login.session_seed(), login.return_url()), (&[3; 32], "/orders?page=2"));
+        assert_eq!((login.max_age(), login.issued_at()), (Some(600), NOW));
     }
 }

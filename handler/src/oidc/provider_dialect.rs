@@ -1,6 +1,6 @@
 //! The ways in which one Provider departs from the standards, or adds to them. Data: it names no Provider.
 
-use super::{PushedAuthorizationRequests, RequestParameters, SigningAlgorithm};
+use super::{ClaimAlias, ProviderMetadata, RequestParameters, SigningAlgorithm};
 
 /// Everything known of a Provider besides its metadata. The default is a Provider that keeps to the standards.
 #[derive(Clone, Debug, Default)]
@@ -48,15 +48,26 @@ pub struct OwnLogout {
     pub return_parameter: &'static str,
 }
 
-/// A standard claim and the Provider's own claim that has its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimAlias {
-    /// The standard claim; one that is there stays.
-    pub standard: &'static str,
-    /// The path to the Provider's own.
-    pub own: &'static [&'static str],
-    /// The value is the first of a list.
-    pub is_first_of_list: bool,
+/// The choice between a URL and a pushed request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PushedAuthorizationRequests {
+    /// Pushed if the metadata demands it (RFC 9126 5).
+    #[default]
+    Auto,
+    /// Always pushed.
+    Always,
+    /// Never pushed.
+    Never,
+}
+
+impl PushedAuthorizationRequests {
+    pub(super) const fn applies(self, metadata: &ProviderMetadata) -> bool {
+        match self {
+            Self::Auto => metadata.require_pushed_authorization_requests,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
 }
 
 #[cfg(test)]

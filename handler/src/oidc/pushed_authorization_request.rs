@@ -6,18 +6,6 @@ use serde::Deserialize;
 use super::{AuthorizationRequest, ProviderError, ProviderMetadata, RelyingParty, TokenError};
 use crate::clock::Timestamp;
 
-/// The choice between a URL and a pushed request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PushedAuthorizationRequests {
-    /// Pushed if the metadata demands it (RFC 9126 5).
-    #[default]
-    Auto,
-    /// Always pushed.
-    Always,
-    /// Never pushed.
-    Never,
-}
-
 /// RFC 9126 2.2. `expires_in` decides nothing: the browser follows at once.
 #[derive(Deserialize)]
 struct Body {
@@ -27,16 +15,6 @@ struct Body {
 /// A longer reference makes a URL that intermediaries refuse.
 const MAX_REQUEST_URI_LENGTH: usize = 2 * 1024;
 
-impl PushedAuthorizationRequests {
-    pub(super) const fn applies(self, metadata: &ProviderMetadata) -> bool {
-        match self {
-            Self::Auto => metadata.require_pushed_authorization_requests,
-            Self::Always => true,
-            Self::Never => false,
-        }
-    }
-}
-
 impl RelyingParty {
     /// Pushes a request; the browser then takes its reference along.
     pub(super) async fn push(
@@ -45,13 +23,14 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<AuthorizationRequest, ProviderError> {
-        let endpoint = metadata.pushed_authorization_request_endpoint()?;
+        let missing = ProviderError::EndpointMissing("pushed_authorization_request_endpoint");
+        let endpoint = metadata.pushed_authorization_request_endpoint.as_ref().ok_or(missing)?;
         let settings = self.settings();
         // RFC 9126 2.1: client authentication as at the token endpoint; `client_id` is there once.
         let is_ours = |name: &str| name == "client_id" && settings.authentication.adds_client_id();
         let form: Vec<_> = request.parameters().filter(|(name, _)| !is_ours(name)).collect();
         let form = self.authenticate(&form, metadata, now).await?;
-        let response = self.connections.sign_in.post(endpoint, form).await?;
+        let response = self.connections.sign_in.post(endpoint.as_str(), form).await?;
         match response.status {
             // 201 by RFC 9126 2.2; some Providers respond 200.
             200 | 201 => {

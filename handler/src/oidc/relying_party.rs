@@ -9,26 +9,11 @@ use super::http::Http;
 use super::id_token::IdTokenVerifier;
 use super::userinfo::request_userinfo;
 use super::{
-    AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderDialect,
-    ProviderError, ProviderMetadata, Scope, TokenResponse,
+    AuthorizationRequest, AuthorizationResponse, Claims, IdTokenError, Issuer, JwtError, LoginError, LoginHints,
+    PendingLogin, PersonClaims, ProviderCache, ProviderError, ProviderMetadata, RelyingPartySettings, Scope,
+    TokenResponse,
 };
 use crate::clock::Timestamp;
-
-/// The settings of a relying party.
-#[derive(Clone, Debug)]
-pub struct RelyingPartySettings {
-    /// The issuer, exactly as it names itself.
-    pub issuer: String,
-    /// Our registration at the Provider.
-    pub registration: ClientRegistration,
-    /// Our client authentication.
-    pub authentication: ClientAuthentication,
-    /// True if UserInfo is asked at sign-in and after a refresh.
-    pub userinfo: bool,
-    /// The Provider's departures from the standards.
-    pub dialect: ProviderDialect,
-}
 
 /// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
 #[derive(Clone)]
@@ -141,8 +126,9 @@ impl RelyingParty {
         if self.settings.userinfo && metadata.userinfo_endpoint.is_none() {
             return Err(ProviderError::EndpointMissing("userinfo_endpoint"));
         }
-        if self.settings.dialect.pushed_authorization_requests.applies(&metadata) {
-            metadata.pushed_authorization_request_endpoint()?;
+        let is_pushed = self.settings.dialect.pushed_authorization_requests.applies(&metadata);
+        if is_pushed && metadata.pushed_authorization_request_endpoint.is_none() {
+            return Err(ProviderError::EndpointMissing("pushed_authorization_request_endpoint"));
         }
         self.issuer.keys(&metadata, now).await.map(drop)
     }

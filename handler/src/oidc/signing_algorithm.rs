@@ -6,9 +6,8 @@ use std::str::FromStr;
 
 use jsonwebtoken::Algorithm;
 
-use super::jwt::{ALGORITHMS, JwtError, VerifiedJwt};
-use super::{ProviderError, ProviderMetadata, RelyingParty, VerificationKeys};
-use crate::clock::Timestamp;
+use super::jwt::{ALGORITHMS, JwtError};
+use super::{ProviderMetadata, VerificationKeys};
 
 /// An algorithm that we accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,37 +36,19 @@ enum Family {
     NotAccepted,
 }
 
-impl RelyingParty {
-    /// Verifies the signature of a token that the Provider signed for this client, by the client's algorithm.
-    ///
-    /// # Errors
-    /// The outer one when the keys cannot be had: then nothing is known of the token.
-    pub(super) async fn verify_for_client(
-        &self,
-        token: &str,
-        explicit_type: Option<&str>,
-        metadata: &ProviderMetadata,
-        now: Timestamp,
-    ) -> Result<Result<VerifiedJwt, JwtError>, ProviderError> {
-        let verified = self.issuer.verify_with_current_keys(token, explicit_type, metadata, now).await?;
-        let Ok(verified) = verified else { return Ok(verified) };
-        let keys = self.issuer.keys(metadata, now).await?; // cached, and newer ones if it took these
-        Ok(self.check_algorithm(&verified, &keys, metadata).map(|()| verified))
-    }
-
-    pub(super) fn check_algorithm(
-        &self,
-        token: &VerifiedJwt,
-        keys: &VerificationKeys,
-        metadata: &ProviderMetadata,
-    ) -> Result<(), JwtError> {
-        let configured = self.settings().dialect.id_token_signing_algorithm;
-        let is_accepted = match configured {
-            Some(SigningAlgorithm(configured)) => token.algorithm == configured,
-            None => derived(keys, metadata).contains(&token.algorithm),
-        };
-        if is_accepted { Ok(()) } else { Err(JwtError::Algorithm) }
-    }
+/// Accepts a token's algorithm or refuses it: the configured one, otherwise any of the family that metadata and keys
+/// leave.
+pub(super) fn check_algorithm(
+    algorithm: Algorithm,
+    configured: Option<SigningAlgorithm>,
+    keys: &VerificationKeys,
+    metadata: &ProviderMetadata,
+) -> Result<(), JwtError> {
+    let is_accepted = match configured {
+        Some(SigningAlgorithm(configured)) => algorithm == configured,
+        None => derived(keys, metadata).contains(&algorithm),
+    };
+    if is_accepted { Ok(()) } else { Err(JwtError::Algorithm) }
 }
 
 /// The algorithms that metadata and keys leave, of one family: that of RS256 if it is left, which is the default of a

@@ -6,7 +6,7 @@ use super::record::SessionRecord;
 use crate::clock::Timestamp;
 use crate::random;
 
-/// How long before its expiry an access token is refreshed (`REFRESH_BEFORE_EXPIRY`).
+/// Time before its expiry at which an access token is refreshed (`REFRESH_BEFORE_EXPIRY`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshBefore {
     /// This many per cent of the token's lifetime, 1 to 50.
@@ -15,7 +15,7 @@ pub enum RefreshBefore {
     Duration(Duration),
 }
 
-/// Whether a session's access token can be used as it is.
+/// State of a session's access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     /// Yes.

@@ -1,4 +1,4 @@
-//! Which sessions end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
+//! Indexes of sessions that end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
 //!
 //! Small records beside the sessions'. They hold no token and no claim. Their keys are unkeyed hashes: whoever guesses a
 //! `sub` or `sid` can check the guess.
@@ -51,7 +51,7 @@ pub struct IndexedSession {
     pub has_sid: bool,
 }
 
-/// Which sessions of an index end.
+/// The sessions of an index that an end concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndScope {
     /// Every one.
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_an_index_is_frozen() {
+    fn the_frozen_keys_of_indexes_never_change() {
         let key = |kind, value| IndexKey::of(kind, "https://op.example", "client", value);
 
         assert_eq!(key(IndexKind::ProviderSession, "sid-1").as_str(), "Ml9QwEBo6G8MHXKvvtj09VV_Tot3mfrFiTC0YfT_GD4");

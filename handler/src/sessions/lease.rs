@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::background::Background;
 use super::freshness::Freshness;
 use super::parts::RefreshPart;
 use super::record::{LeasePurpose, RefreshLease, SessionRecord};
 use super::records::Records;
 use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
-use super::timing::{
-    self, LEASE, LEASE_WAIT, MAX_PAUSE, MAX_REST, MAX_UNANSWERED, MIN_PAUSE, RENEW_EVERY, SEND_WITHIN,
-};
+use super::timing::{self, LEASE, LEASE_WAIT, MAX_PAUSE, MAX_UNANSWERED, MIN_PAUSE, RENEW_EVERY, SEND_WITHIN};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::RefreshToken;
 use crate::random;
@@ -29,6 +28,7 @@ use crate::telemetry::metrics;
 pub(super) struct Leases {
     pub(super) records: Arc<Records>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) background: Background,
 }
 
 /// Result of trying to acquire a lease.
@@ -46,6 +46,8 @@ pub(super) enum LeaseAttempt {
     },
     /// The Provider has refused the last request, and rests.
     Refused,
+    /// The session has no refresh token.
+    NoRefreshToken,
 }
 
 /// A lease that this instance holds.
@@ -143,7 +145,7 @@ impl Leases {
                 }
                 continue; // another write came first
             }
-            if Instant::now() >= deadline {
+            if Instant::now() >= deadline || self.background.is_draining() {
                 return Ok(LeaseAttempt::Unavailable { retry_after: timing::rest(0, None) });
             }
             wait.0.get_or_insert_with(Instant::now);
@@ -160,7 +162,8 @@ impl Leases {
         freshness: Freshness,
     ) -> Result<Option<LeaseAttempt>, StoreError> {
         let (unanswered, rests) = stored.record.lease.as_ref().map_or((0, 0), |lease| (lease.unanswered, lease.rests));
-        if unanswered >= MAX_UNANSWERED && freshness != Freshness::Lapsed {
+        let has_lapse_ahead = freshness != Freshness::Lapsed && stored.record.access_token_expires_at.is_some();
+        if unanswered >= MAX_UNANSWERED && has_lapse_ahead {
             // The last holder died, or the person asks for a refresh while the token lives.
             let retry_after = self.rest(stored, Unusable::Unknown, None).await?;
             return Ok(Some(LeaseAttempt::Unavailable { retry_after }));
@@ -169,7 +172,7 @@ impl Leases {
             return Ok(Some(LeaseAttempt::Ended)); // sealed under a key that is gone
         };
         let Some(refresh_token) = part.refresh_token.clone() else {
-            return Ok(Some(LeaseAttempt::Unavailable { retry_after: MAX_REST }));
+            return Ok(Some(LeaseAttempt::NoRefreshToken));
         };
         let holder = random::guid_pair();
         let renewed_at = Instant::now();

@@ -1,4 +1,4 @@
-//! How long a session lives: idle and absolute, both independent of the lifetime of any token.
+//! The limits of a session's life, idle and absolute, both independent of the lifetime of any token.
 
 use std::time::Duration;
 

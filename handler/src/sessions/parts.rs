@@ -10,10 +10,10 @@ use super::freshness::RefreshBefore;
 use crate::clock::Timestamp;
 use crate::oidc::{AccessToken, Claims, PersonClaims, RefreshToken, Scope, TokenResponse};
 
-/// What every proxied request needs.
+/// Tokens and claims that every proxied request needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestPart {
-    /// What the Upstream is shown.
+    /// Sent to the Upstream as `Authorization: Bearer`.
     pub access_token: AccessToken,
     /// The ID token, when it becomes a header.
     pub id_token: Option<Zeroizing<String>>,
@@ -21,17 +21,17 @@ pub struct RequestPart {
     pub claims: Claims,
 }
 
-/// What a refresh, a sign-out and `me` need.
+/// Tokens and claims that a refresh, a sign-out and `me` need.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct RefreshPart {
-    /// What gets the next access token, if the Provider gave one.
+    /// Gets the next access token, if the Provider issued one.
     pub refresh_token: Option<RefreshToken>,
     /// The scope of the grant, which goes with every refresh (RFC 6749 6). `None` in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// The hint of RP-initiated logout.
     pub id_token: Option<Zeroizing<String>>,
-    /// Everything the Provider said of the person.
+    /// All claims about the person.
     pub claims: PersonClaims,
 }
 
@@ -41,12 +41,12 @@ impl fmt::Debug for RefreshPart {
     }
 }
 
-/// What of the tokens and claims becomes headers, and so belongs to the hot part.
+/// Claims and tokens that become headers, and so belong to the request part.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderNeeds {
     /// The claims; `None` stands for all.
     pub claims: Option<&'static [&'static str]>,
-    /// Whether the ID token does.
+    /// True if the ID token becomes a header.
     pub id_token: bool,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct TokenParts {
 }
 
 impl TokenParts {
-    /// Divides what the Provider answered. What it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
+    /// Divides a token response. A token that it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
     pub(super) fn divide(
         tokens: TokenResponse,
         claims: PersonClaims,
@@ -95,5 +95,76 @@ impl TokenParts {
             access_token_expires_at: tokens.expires_at,
             refresh_at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const REQUEST: &str = r#"{"access_token": "access", "id_token": "id", "claims": {"name": "Ada"}}"#;
+    const REFRESH: &str = r#"{
+        "refresh_token": "refresh",
+        "id_token": "id",
+        "claims": {"id_token": {"name": "Ada", "sub": "ada"}, "userinfo": {"groups": ["staff"]}}
+    }"#;
+
+    fn value(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_frozen_request_part_never_changes() {
+        let part = RequestPart {
+            access_token: AccessToken::new("access".to_owned()),
+            id_token: Some("id".to_owned().into()),
+            claims: serde_json::from_value(json!({"name": "Ada"})).unwrap(),
+        };
+
+        assert_eq!(serde_json::to_value(&part).unwrap(), value(REQUEST));
+    }
+
+    #[test]
+    fn the_frozen_request_part_still_reads() {
+        let part: RequestPart = serde_json::from_str(REQUEST).unwrap();
+
+        assert_eq!(part.access_token.expose(), "access");
+        assert_eq!(part.id_token.as_deref().map(String::as_str), Some("id"));
+        assert_eq!(part.claims.text("name"), Some("Ada"));
+    }
+
+    #[test]
+    fn the_frozen_refresh_part_never_changes() {
+        let part = RefreshPart {
+            refresh_token: Some(RefreshToken::new("refresh".to_owned())),
+            scope: None,
+            id_token: Some("id".to_owned().into()),
+            claims: serde_json::from_value(value(REFRESH)["claims"].clone()).unwrap(),
+        };
+
+        assert_eq!(serde_json::to_value(&part).unwrap(), value(REFRESH));
+    }
+
+    #[test]
+    fn a_scope_is_one_more_member_of_the_refresh_part_and_reads_back() {
+        let mut frozen = value(REFRESH);
+        frozen["scope"] = "openid email".into();
+
+        let part: RefreshPart = serde_json::from_value(frozen.clone()).unwrap();
+
+        assert_eq!(part.scope, Scope::parse("openid email"));
+        assert_eq!(serde_json::to_value(&part).unwrap(), frozen);
+    }
+
+    #[test]
+    fn the_frozen_refresh_part_still_reads() {
+        let part: RefreshPart = serde_json::from_str(REFRESH).unwrap();
+
+        assert_eq!(part.refresh_token.as_ref().map(RefreshToken::expose), Some("refresh"));
+        assert_eq!(part.id_token.as_deref().map(String::as_str), Some("id"));
+        assert_eq!((part.claims.subject(), part.claims.text("name")), ("ada", Some("Ada")));
+        assert_eq!(part.claims.as_map()["groups"], json!(["staff"]));
     }
 }

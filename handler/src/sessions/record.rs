@@ -20,7 +20,7 @@ pub struct SessionRecord {
     pub refresh_at: Option<Timestamp>,
     /// The session's absolute end, and the item's.
     pub expires_at: Timestamp,
-    /// Who is refreshing, if anyone.
+    /// The refresh under way, or the pause until the next one.
     pub lease: Option<RefreshLease>,
     /// The sealed parts, or that they are gone.
     pub state: RecordState,
@@ -56,10 +56,10 @@ impl WriteId {
     }
 }
 
-/// Who may ask the Provider for the next token of this generation, and when.
+/// The right to ask the Provider for the next token of this generation.
 ///
-/// Not authenticated: whoever can write to the store can delay a refresh, or cause one more call of the Provider, and
-/// nothing else.
+/// Not authenticated: whoever can write to the store can delay a refresh, have a person sign in once the token has
+/// lapsed, or cause one more call of the Provider, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshLease {
     /// State of the lease.
@@ -131,5 +131,42 @@ impl SessionRecord {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         matches!(self.state, RecordState::Ended { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_frozen_leases_never_change() {
+        let table = [
+            (
+                LeasePurpose::Refreshing,
+                r#"{"purpose":"Refreshing","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
+            ),
+            (
+                LeasePurpose::Resting,
+                r#"{"purpose":"Resting","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
+            ),
+            (
+                LeasePurpose::Refused,
+                r#"{"purpose":"Refused","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
+            ),
+        ];
+        for (purpose, frozen) in table {
+            let lease = RefreshLease {
+                purpose,
+                holder: "holder".to_owned(),
+                lapses_at: Timestamp::from_unix(1_800_000_040),
+                unanswered: 1,
+                rests: 2,
+            };
+
+            assert_eq!(serde_json::to_value(&lease).unwrap(), serde_json::from_str::<Value>(frozen).unwrap());
+            assert_eq!(serde_json::from_str::<RefreshLease>(frozen).unwrap(), lease);
+        }
     }
 }

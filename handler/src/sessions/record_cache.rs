@@ -11,7 +11,7 @@ use super::store::StoredRecord;
 use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 
-/// How many sessions are remembered; a record is two to four kilobytes.
+/// Sessions in the cache; a record is two to four kilobytes.
 const CAPACITY: usize = 2_048;
 
 pub(super) struct RecordCache {

@@ -13,6 +13,7 @@ use super::record::{RecordState, SessionRecord, WriteId};
 use super::record_cache::RecordCache;
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
+use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
 use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart, SealedPart};
@@ -174,6 +175,31 @@ impl Records {
         }
     }
 
+    /// The store's name for the `jti` of a logout token.
+    pub(super) fn logout_token(&self, jti: &str) -> UseKey {
+        UseKey::of_logout_token(&self.issuer, &self.client_id, jti)
+    }
+
+    pub(super) async fn is_used(&self, key: &UseKey, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.store.load_use(key, now).await?.is_some())
+    }
+
+    /// Notes a use until `expires_at`. False if there was one before.
+    pub(super) async fn use_once(
+        &self,
+        key: UseKey,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let used = UsedOnce { key, by: WriteId::random(), expires_at };
+        let Err(failure) = self.store.create_use(&used, now).await else { return Ok(true) };
+        // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
+        match self.store.load_use(&used.key, now).await? {
+            Some(found) => Ok(found.by == used.by),
+            None => Err(failure),
+        }
+    }
+
     /// The record of a session in its `generation`, with its parts sealed.
     pub(crate) fn seal(&self, parts: &TokenParts, generation: u64, ticket: &SessionTicket) -> SessionRecord {
         let context = |part| part_context(part, generation, parts.access_token_expires_at, parts.refresh_at);
@@ -202,7 +228,7 @@ impl Records {
     }
 
     /// Opens the part that a refresh, a sign-out and `me` need.
-    pub(super) async fn open_refresh_part(
+    pub(crate) async fn open_refresh_part(
         &self,
         stored: &StoredRecord,
         ticket: &SessionTicket,
@@ -264,5 +290,58 @@ fn part_context(
         generation,
         access_token_expires_at: access_token_expires_at.map(Timestamp::as_unix),
         refresh_at: refresh_at.map(Timestamp::as_unix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::base64url_decode;
+    use crate::oidc::RefreshToken;
+    use crate::sessions::MemoryStore;
+    use crate::testing::frozen_keys;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const REQUEST: &str = "axeeeVPYj_hVPWxsQZv5HeNbQ6Eigphn9E_-pL_WKu7_0k9hH7rROj36vrva9XkfEahKbHCN-SNW991s0vH_QN2-Bq4n-GyG\
+        5r52aZbDV_hq";
+    const REFRESH: &str = "Y2z6pPjPjnEuC1Ownc4NtOfNsIL4crAvzX3lUo9zewTpsVRW3omAMku_EhUK3lhRULe6N3IC9GCJv5aBP2sllOsUo8hg0Ssq\
+        rc2MmLjP4bNSvL3KpOSj37IwV-Au22Aj4rIWlMNjBSAmQnTBmbPdgz1inOMb4A-Q4xhLU6yK_-yvpDWf31a7ZEAS9BY";
+
+    fn records() -> Records {
+        Records {
+            store: Arc::new(MemoryStore::default()),
+            keys: frozen_keys(),
+            cache: RecordCache::new(Duration::ZERO),
+            issuer: "https://op.example".to_owned(),
+            client_id: "client".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_frozen_parts_of_a_session_still_open() {
+        let expires_at = Timestamp::from_unix(1_800_028_800);
+        let ticket = SessionTicket::from_seed(&[3; 32], "frozen", NOW, expires_at);
+        let sealed = |salt, ciphertext| SealedPart {
+            kid: "k1".to_owned(),
+            salt: [salt; 32],
+            ciphertext: base64url_decode(ciphertext).unwrap(),
+        };
+        let record = SessionRecord {
+            key: ticket.sid.key(),
+            generation: 1,
+            access_token_expires_at: Some(Timestamp::from_unix(1_800_003_600)),
+            refresh_at: Some(Timestamp::from_unix(1_800_002_880)),
+            expires_at,
+            lease: None,
+            state: RecordState::Active { request: sealed(7, REQUEST), refresh: sealed(8, REFRESH) },
+        };
+        let stored = StoredRecord { record, etag: Etag("1".to_owned()) };
+
+        let request = records().open_request_part(&stored, &ticket).await.unwrap().unwrap();
+        let refresh = records().open_refresh_part(&stored, &ticket).await.unwrap().unwrap();
+
+        assert_eq!((request.access_token.expose(), request.claims.text("name")), ("access", Some("Ada")));
+        assert_eq!(refresh.refresh_token.as_ref().map(RefreshToken::expose), Some("refresh"));
+        assert_eq!(refresh.claims.subject(), "ada");
     }
 }

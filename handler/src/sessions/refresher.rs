@@ -35,6 +35,8 @@ pub enum RefreshOutcome {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The session has no refresh token.
+    NoRefreshToken,
     /// The Provider refuses this client: an operator must act. Once the token has lapsed the person is led to sign-in.
     ClientRefused,
     /// The Provider refuses the request, though not the grant. Once the token has lapsed only a sign-in helps.
@@ -113,6 +115,7 @@ impl Refresher {
             LeaseAttempt::Ended => return Ok(RefreshOutcome::Ended),
             LeaseAttempt::Refreshed => return Ok(RefreshOutcome::Refreshed),
             LeaseAttempt::Unavailable { retry_after } => return Ok(RefreshOutcome::Unavailable { retry_after }),
+            LeaseAttempt::NoRefreshToken => return Ok(RefreshOutcome::NoRefreshToken),
             LeaseAttempt::Refused => return Ok(RefreshOutcome::RequestRefused),
         };
         let started = Instant::now();
@@ -265,6 +268,7 @@ fn outcome_label(outcome: &Result<RefreshOutcome, StoreError>) -> &'static str {
         Ok(RefreshOutcome::Refreshed) => "ok",
         Ok(RefreshOutcome::Ended) => "session_ended",
         Ok(RefreshOutcome::Unavailable { .. }) => "provider_unavailable",
+        Ok(RefreshOutcome::NoRefreshToken) => "no_refresh_token",
         Ok(RefreshOutcome::ClientRefused) => "client_refused",
         Ok(RefreshOutcome::RequestRefused) => "request_refused",
         Err(_) => "store_unavailable",

@@ -38,9 +38,9 @@ pub struct SessionsSettings {
     pub clock: Arc<dyn Clock>,
     /// Idle and absolute limit.
     pub lifetime: SessionLifetime,
-    /// How long a record that was read is served from the cache.
+    /// Time for which a record that was read is served from the cache.
     pub cache_ttl: Duration,
-    /// How long before its expiry an access token is refreshed.
+    /// Time before its expiry at which an access token is refreshed.
     pub refresh_before: RefreshBefore,
     /// Claims and tokens that become headers.
     pub header_needs: HeaderNeeds,
@@ -69,7 +69,7 @@ struct Shared {
 pub struct LiveSession {
     /// Tokens and claims that the request needs.
     pub part: RequestPart,
-    /// Whether its access token can be used as it is.
+    /// State of its access token.
     pub freshness: Freshness,
     /// When the access token lapses, if the Provider said so.
     pub access_token_expires_at: Option<Timestamp>,
@@ -122,7 +122,7 @@ impl Sessions {
         let provider_logout = ProviderLogout::new(Arc::clone(&records), background.clone());
         let refresher = Refresher {
             records: Arc::clone(&records),
-            leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock) },
+            leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock), background: background.clone() },
             provider_logout: provider_logout.clone(),
             clock: Arc::clone(&clock),
             policy,
@@ -224,7 +224,10 @@ impl Sessions {
         drop(session);
         match self.0.refresher.refresh(ticket, relying_party, Freshness::Due).await {
             RefreshOutcome::Refreshed => Ok(self.load(ticket, self.0.clock.now()).await?),
-            RefreshOutcome::Ended | RefreshOutcome::ClientRefused | RefreshOutcome::RequestRefused => Ok(None),
+            RefreshOutcome::Ended
+            | RefreshOutcome::NoRefreshToken
+            | RefreshOutcome::ClientRefused
+            | RefreshOutcome::RequestRefused => Ok(None),
             RefreshOutcome::Unavailable { retry_after } => Err(NoFreshToken { retry_after }.into()),
         }
     }

@@ -112,10 +112,10 @@ impl SignIns {
         let error = match self.records.read(&ticket.sid.key(), now).await {
             Ok(Some(found)) if found.record.is_ended() => SignInError::LoggedOut,
             Ok(Some(found)) => return Ok(self.began_at(&found.record)),
-            Ok(None) | Err(_) => match self.records.forestall(&ticket.sid.key(), ticket.expires_at, now).await {
-                Ok(()) => error,
-                Err(_) => return Err(error), // it may live: a repeated callback finds out
-            },
+            Ok(None) => error,
+            Err(_) if matches!(error, SignInError::LoggedOut) => error, // nothing was written
+            // The session may have begun, and a later delivery finds it: its refresh token must stay good.
+            Err(_) => return Err(error),
         };
         revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
         Err(error)

@@ -1,4 +1,4 @@
-//! What a session's cookie carries, once opened: who it is, its secret, and its times.
+//! The ticket in a session's cookie: identifier, secret and times.
 //!
 //! Fixed layout, 73 bytes: version, `sid`, `S`, and three times. Sealing it is `crypto`'s work.
 
@@ -35,7 +35,7 @@ impl SessionId {
         &self.0
     }
 
-    /// What a sign-out link must name (`signout?sid=`): it follows from the identifier, and tells nothing of it.
+    /// The token of a sign-out link (`signout?sid=`): derived from the identifier, which it does not reveal.
     #[must_use]
     pub fn sign_out_token(&self) -> String {
         base64url(&Sha256::new().chain_update(b"signout").chain_update(self.0).finalize()[..16])
@@ -47,7 +47,7 @@ impl SessionId {
         self.sign_out_token().as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    /// What the store calls this session.
+    /// The store's name for this session.
     #[must_use]
     pub fn key(&self) -> SessionKey {
         SessionKey(base64url(&Sha256::new().chain_update(b"sid").chain_update(self.0).finalize()))
@@ -82,12 +82,12 @@ impl fmt::Debug for SessionSecret {
     }
 }
 
-/// What the browser presents with each request.
+/// Presented by the browser with each request.
 #[derive(Clone, Debug)]
 pub struct SessionTicket {
-    /// Which session.
+    /// The identifier.
     pub sid: SessionId,
-    /// What opens its record.
+    /// Opens the record.
     pub secret: SessionSecret,
     /// When the person signed in.
     pub issued_at: Timestamp,
@@ -155,6 +155,7 @@ fn read_time(bytes: &[u8]) -> Result<(Timestamp, &[u8]), TicketError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::base64url_decode;
     use crate::random;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -209,5 +210,37 @@ mod tests {
 
         assert!(printed.contains("SessionSecret(..)") && printed.contains("SessionId(..)"), "{printed}");
         assert!(!printed.contains("171"), "{printed}");
+    }
+
+    const FROZEN: &str = "AcOWPPzujjPbXRoB4QhjwWirQvPUUWqt6JBeF_R8ps4JuFOGbVznz1xvNLpJ-XfL5AAAAABrSdIAAAAAAGtJ1FgAAAAAa0pC\
+        gA";
+
+    #[test]
+    fn the_frozen_ticket_never_changes() {
+        let last_seen = Timestamp::from_unix(1_800_000_600);
+
+        let ticket = SessionTicket { last_seen, ..SessionTicket::from_seed(&[3; 32], "frozen", NOW, END) };
+
+        assert_eq!(base64url(&ticket.to_bytes()), FROZEN);
+    }
+
+    #[test]
+    fn the_frozen_ticket_still_opens() {
+        let ticket = SessionTicket::from_bytes(&base64url_decode(FROZEN).unwrap()).unwrap();
+
+        let expected = SessionTicket::from_seed(&[3; 32], "frozen", NOW, END);
+        assert_eq!(ticket.sid, expected.sid);
+        assert_eq!(ticket.secret.as_bytes(), expected.secret.as_bytes());
+        let times = [ticket.issued_at, ticket.last_seen, ticket.expires_at].map(Timestamp::as_unix);
+        assert_eq!(times, [1_800_000_000, 1_800_000_600, 1_800_028_800]);
+    }
+
+    #[test]
+    fn the_frozen_names_of_a_session_never_change() {
+        let sid = SessionTicket::from_seed(&[3; 32], "frozen", NOW, END).sid;
+
+        assert_eq!(sid.key().as_str(), "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0");
+        assert_eq!(sid.sign_out_token(), "lSoJZ9ZEwKxM-1mu_p1eQQ");
+        assert!(sid.is_sign_out_token("lSoJZ9ZEwKxM-1mu_p1eQQ"));
     }
 }

@@ -12,7 +12,7 @@ const STORE_CALL: Duration = Duration::from_secs(3);
 /// time it saw that version of the record, so that clocks that differ take no lease from a living holder.
 pub(super) const LEASE: Duration = Duration::from_secs(12);
 
-/// How often a holder renews its lease.
+/// Interval at which a holder renews its lease.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
 
 // One renewal may fail and the next one still come in time.
@@ -33,13 +33,13 @@ const ASSERTION: Duration = Duration::from_secs(10);
 /// Retries of the write of new tokens. Not bound by the lease: whoever takes it meanwhile finds the newer generation.
 pub(super) const WRITE_BUDGET: Duration = Duration::from_secs(12);
 
-/// How long one instance observes the lease of another before it gives up for the moment.
+/// Longest observation of another instance's lease, before the attempt is given up for the moment.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(70);
 const _: () = assert!(
     LEASE_WAIT.as_secs() >= LEASE.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + STORE_CALL.as_secs()
 );
 
-/// How long a request waits for a refresh, its own instance's or another's, before it gets 503. Longer than a lease, so
+/// Longest wait of a request for a refresh, its own instance's or another's, before it gets 503. Longer than a lease, so
 /// that a person whose instance died waits once.
 pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(15);
 const _: () = assert!(REFRESH_WAIT.as_secs() > LEASE.as_secs() + MAX_PAUSE.as_secs());

@@ -5,8 +5,6 @@
 use sha2::{Digest, Sha256};
 
 use super::record::WriteId;
-use super::records::Records;
-use super::store::StoreError;
 use crate::clock::Timestamp;
 use crate::crypto::base64url;
 
@@ -44,33 +42,6 @@ impl UseKey {
     }
 }
 
-impl Records {
-    /// The store's name for the `jti` of a logout token.
-    pub(super) fn logout_token(&self, jti: &str) -> UseKey {
-        UseKey::of_logout_token(&self.issuer, &self.client_id, jti)
-    }
-
-    pub(super) async fn is_used(&self, key: &UseKey, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.store.load_use(key, now).await?.is_some())
-    }
-
-    /// Notes a use until `expires_at`. False if there was one before.
-    pub(super) async fn use_once(
-        &self,
-        key: UseKey,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let used = UsedOnce { key, by: WriteId::random(), expires_at };
-        let Err(failure) = self.store.create_use(&used, now).await else { return Ok(true) };
-        // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
-        match self.store.load_use(&used.key, now).await? {
-            Some(found) => Ok(found.by == used.by),
-            None => Err(failure),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_a_use_is_frozen() {
+    fn the_frozen_key_of_a_use_never_changes() {
         let key = UseKey::of_logout_token("https://op.example", "client", "jti-1");
 
         assert_eq!(key.as_str(), "9pmXsl-IZhtA7_fTOQUt3LSaVo_rAS5w3sOiKyKUt2M");

@@ -159,11 +159,6 @@ impl ScriptedProvider {
         self.script.lock().unwrap().received.iter().filter(|received| received.path == path).cloned().collect()
     }
 
-    /// Forgets every request so far.
-    pub(crate) fn forget(&self) {
-        self.script.lock().unwrap().received.clear();
-    }
-
     fn serve(&self, mut stream: TcpStream) {
         let Some(received) = read(&stream) else { return };
         let form = received.form();

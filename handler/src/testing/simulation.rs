@@ -1,265 +1,225 @@
-//! Ten thousand seeded schedules of sign-outs racing refreshes at several instances: no sign-out is ever undone.
+//! Ten thousand schedules of sessions in virtual time, each drawn from its seed: a failure names the seed, and the seed
+//! alone repeats the schedule (`SEED=1730 cargo test -p oauth-proxy --lib simulation::outages -- --nocapture`).
 //!
-//! Every call to the store waits for its turn, and a seed decides whose turn it is, and which write fails or loses its
-//! reply. The Provider is real HTTP. A failure names its seed.
+//! Three or four instances with clocks up to forty seconds apart share a [store](super::virtual_store) and a
+//! [Provider](super::virtual_provider), both slow and faulty. An instance may be killed or drained.
+//!
+//! The rules:
+//!
+//! 1. A confirmed end is never undone.
+//! 2. A sign-in that began before a confirmed end of its person is refused or dead; one that began later lives.
+//! 3. Nobody is signed out while the Provider takes the refresh token, unless someone signed them out.
+//! 4. Provider and store well: one call for each generation, over all instances.
+//! 5. Provider ill: two calls of unknown outcome while the access token lives, then one for each rest.
+//! 6. Every refresh token is in a record, revoked, ended with the Provider's session, or gone with a killed instance.
+//! 7. Nothing panics, and everything completes.
+//!
+//! Mutations of the product, made by hand, and the schedules that failed:
+//!
+//! | rule | mutation | kind | failed |
+//! |---|---|---|---|
+//! | 1 | `Refresher::write` overwrites a tombstone: its check removed | sign-outs | 321 of 4,000 |
+//! | 2 | `SignIns::complete` passes the callback's time as `began_at` | sign-ins | 178 of 2,000 |
+//! | 4 | `Leases::acquire` takes a lease at `lapses_at`, unobserved | calm | 28 of 1,500 |
+//! | 5 | `MAX_UNANSWERED` is 200 | outages | 9 of 2,500 |
+//! | 5 | `Leases::rest` writes nothing | outages | 62 of 2,500 |
+//! | 6 | `Records::tombstone` does not recognise its own, repeated | sign-outs | 61 of 4,000 |
+//! | 6 | `Refresher::commit` revokes nothing after a lost race | sign-outs | 284 of 4,000 |
+//!
+//! Defects of the test doubles show the rest, as tests below.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod plan;
+mod races;
+mod rules;
+mod schedule;
 
-use async_trait::async_trait;
-use futures_util::future::join_all;
-use tokio::sync::oneshot;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::PanicHookInfo;
+use std::rc::Rc;
+use std::sync::Once;
 
-use super::{Fixture, START, record_of};
-use crate::clock::Timestamp;
-use crate::sessions::{
-    Etag, IndexKey, IndexedSession, MemoryStore, SessionIndex, SessionKey, SessionRecord, SessionStore, SessionTicket,
-    Sessions, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce,
-};
-use crate::testing::scripted_provider::Reply;
+use plan::{Kind, Plan};
+use rules::Violation;
+use schedule::Evidence;
 
-const SCHEDULES: u64 = 10_000;
-/// How many run side by side, so that their waits overlap.
-const BATCH: u64 = 100;
-const INSTANCES: usize = 3;
-/// Seconds after the start at which the token has lapsed.
-const LAPSED: i64 = 100;
+use super::scripted_provider::SigningKey;
+use super::seeded::Seeded;
+use super::virtual_provider::ProviderDefect;
+use super::virtual_store::{StoreDefect, StoreHealth};
+use crate::random;
 
-/// A seeded sequence (xorshift64*): the same draws for the same seed, though not who happens to wait for them.
-struct Seeded(u64);
+/// A race counts as met from so many schedules on.
+const OFTEN: usize = 20;
 
-impl Seeded {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let mixed = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(mixed).unwrap() % bound
-    }
+thread_local!(static PANICS: Cell<usize> = const { Cell::new(0) });
+
+/// Counts panics of this thread: one in a spawned task ends nothing else.
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            PANICS.set(PANICS.get() + 1);
+            report(info);
+        }));
+    });
 }
 
-/// A store in which every call waits until it is its turn.
-struct TurnStore {
-    inner: MemoryStore,
-    waiting: Mutex<Vec<oneshot::Sender<()>>>,
-    seeded: Mutex<Seeded>,
-    /// One write of so many fails, and two lose their reply.
-    writes_a_failure: usize,
+/// Runs one plan in a runtime of its own, so that nothing but the plan decides its course.
+fn run(plan: Plan, key: &Rc<SigningKey>) -> (Evidence, Result<(), Violation>) {
+    let mut jitter = Seeded::new(plan.seed, 4);
+    let _guard = random::seeded::draw_from(move || u8::try_from(jitter.below(256)).unwrap());
+    let panics = PANICS.get();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let evidence = runtime.block_on(schedule::run(plan, key));
+    let verdict = rules::check(&evidence);
+    if PANICS.get() != panics {
+        return (evidence, Err(Violation { rule: 7, what: "a task panicked".to_owned() }));
+    }
+    (evidence, verdict)
 }
 
-enum WriteOutcome {
-    Written,
-    Failed,
-    ReplyLost,
-}
-
-impl TurnStore {
-    fn new(seed: u64) -> Self {
-        let seeded = Seeded(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        // Every other schedule has a store that fails often, so that whole sign-outs fail.
-        let writes_a_failure = if seed.is_multiple_of(2) { 20 } else { 6 };
-        Self { inner: MemoryStore::default(), waiting: Mutex::default(), seeded: Mutex::new(seeded), writes_a_failure }
-    }
-
-    async fn turn(&self) {
-        let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap().push(sender);
-        let _ = receiver.await;
-    }
-
-    /// Lets one waiting call go on, whichever the seed says.
-    fn release(&self) {
-        let mut waiting = self.waiting.lock().unwrap();
-        if !waiting.is_empty() {
-            let next = self.seeded.lock().unwrap().below(waiting.len());
-            let _ = waiting.swap_remove(next).send(());
+/// Runs the schedules of these seeds. Returns the violations with their seeds, and how often each race was met.
+fn simulate(
+    kind: Kind,
+    seeds: Range<u64>,
+    alter: impl Fn(&mut Plan),
+) -> (Vec<(u64, Violation)>, BTreeMap<String, usize>) {
+    count_panics();
+    let key = Rc::new(SigningKey::es256("k1"));
+    let only = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let mut violations = Vec::new();
+    let mut races = BTreeMap::new();
+    for seed in only.map_or(seeds, |seed| seed..seed + 1) {
+        let mut plan = Plan::draw(kind, seed);
+        alter(&mut plan);
+        if only.is_some() {
+            println!("{plan:#?}");
         }
-    }
-
-    fn outcome(&self) -> WriteOutcome {
-        match self.seeded.lock().unwrap().below(self.writes_a_failure) {
-            0 => WriteOutcome::Failed,
-            1 | 2 => WriteOutcome::ReplyLost,
-            _ => WriteOutcome::Written,
+        let (evidence, verdict) = run(plan, &key);
+        for race in races::met(&evidence) {
+            *races.entry(race).or_default() += 1;
         }
+        violations.extend(verdict.err().map(|violation| (seed, violation)));
     }
+    (violations, races)
+}
 
-    async fn write<T>(&self, write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        self.turn().await;
-        match self.outcome() {
-            WriteOutcome::Written => write.await,
-            WriteOutcome::Failed => Err(StoreError::Unavailable("scripted".into())),
-            WriteOutcome::ReplyLost => write.await.and_then(|_| Err(StoreError::Unavailable("scripted".into()))),
-        }
+/// Runs schedules that obey every rule, and meet each of these races often.
+fn obeys(kind: Kind, seeds: Range<u64>, expected: &[&str]) {
+    let (violations, races) = simulate(kind, seeds, |_| {});
+
+    println!("{kind:?}: {races:#?}");
+    let mut by_rule = BTreeMap::<u8, Vec<u64>>::new();
+    for (seed, Violation { rule, .. }) in &violations {
+        by_rule.entry(*rule).or_default().push(*seed);
+    }
+    if let Some((seed, Violation { rule, what })) = violations.first() {
+        panic!("{kind:?}: seeds by broken rule {by_rule:?}; first seed {seed}, rule {rule}: {what}");
+    }
+    for race in expected {
+        let times = races.get(*race).copied().unwrap_or(0);
+        assert!(times >= OFTEN, "{kind:?}: only {times} schedules of: {race}");
     }
 }
 
-#[async_trait]
-impl SessionStore for TurnStore {
-    async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
-        self.write(self.inner.create(record, now)).await
-    }
+/// Runs schedules over a part with a defect; this rule notices.
+fn breaks(rule: u8, kind: Kind, alter: impl Fn(&mut Plan)) {
+    let (violations, _) = simulate(kind, 0..300, alter);
 
-    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
-        self.turn().await;
-        self.inner.load(key, now).await
-    }
-
-    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
-        self.write(self.inner.replace(record, read, now)).await
-    }
-
-    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
-        self.turn().await;
-        self.inner.load_index(key, now).await
-    }
-
-    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
-        self.write(self.inner.write_index(index, read, now)).await
-    }
-
-    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
-        self.write(self.inner.create_use(used, now)).await
-    }
-
-    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
-        self.turn().await;
-        self.inner.load_use(key, now).await
-    }
+    let times = violations.iter().filter(|(_, violation)| violation.rule == rule).count();
+    println!("rule {rule} was broken by {times} of 300 schedules");
+    assert!(times > 0, "rule {rule} notices nothing: {:?}", violations.first());
 }
 
-/// How the person's session ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum SignOut {
-    Own,
-    ByTheProvider,
-    OwnTwice,
+#[test]
+fn a_generation_is_refreshed_by_one_call_whatever_the_clocks() {
+    obeys(Kind::Calm, 0..1_500, &["clocks differ by 20 s and more", "several generations"]);
 }
 
-#[tokio::test(flavor = "local")]
-async fn no_refresh_ever_undoes_a_sign_out() {
-    let fixture = Fixture::new();
-    fixture.token_endpoint_replies(Reply::Rotated);
-    fixture.clock.advance(LAPSED);
-
-    let mut seen = HashMap::new();
-    for batch in 0..SCHEDULES / BATCH {
-        for race in join_all((0..BATCH).map(|number| schedule(&fixture, batch * BATCH + number))).await {
-            *seen.entry(race).or_insert(0) += 1;
-        }
-        fixture.provider.forget();
-    }
-
-    // Every race was run: signed out by each, before and after the token was spent; and sign-outs that failed. How often
-    // varies with who happens to wait: some eighty times for the rarest.
-    for sign_out in [SignOut::Own, SignOut::ByTheProvider, SignOut::OwnTwice] {
-        for (is_over, is_spent) in [(true, false), (true, true), (false, true)] {
-            let times = seen.get(&Race { sign_out, is_over, is_spent }).copied().unwrap_or(0);
-            assert!(times >= 20, "{sign_out:?}, over: {is_over}, spent: {is_spent}: {times} times of {seen:?}");
-        }
-    }
+#[test]
+fn faults_of_provider_store_and_instances_sign_nobody_out() {
+    let expected = [
+        "a lost response to a token that was spent",
+        "a refusal",
+        "a reply was lost",
+        "a write was repeated",
+        "an instance died in a refresh",
+        "an instance was drained",
+        "calls after the token lapsed",
+        "two unknown outcomes while a token lives",
+    ];
+    obeys(Kind::Outages, 0..2_500, &expected);
 }
 
-/// What happened in a schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Race {
-    sign_out: SignOut,
-    is_over: bool,
-    is_spent: bool,
+#[test]
+fn a_sign_out_that_races_a_refresh_is_never_undone() {
+    let expected = [
+        "FrontChannel raced a refresh",
+        "LogoutBySidAndSub raced a refresh",
+        "LogoutBySid raced a refresh",
+        "LogoutBySub raced a refresh",
+        "Revoke raced a refresh",
+        "SignOut raced a refresh",
+        "an end failed",
+        "an instance died in a refresh",
+        "an instance was drained",
+    ];
+    obeys(Kind::SignOuts, 0..4_000, &expected);
 }
 
-async fn schedule(fixture: &Fixture, seed: u64) -> Race {
-    let store = Arc::new(TurnStore::new(seed));
-    let instances: Vec<Sessions> = (0..INSTANCES).map(|_| fixture.instance_over(Arc::clone(&store) as _)).collect();
-    let now = fixture.now();
-    let ticket =
-        instances[0].lifetime().issue(&[&[7; 24][..], &seed.to_be_bytes()].concat().try_into().unwrap(), "", START);
-    let token = format!("token-{seed}");
-    store.inner.create(&record_of(&instances[0], &ticket, &token), now).await.unwrap();
-    let subject = instances[0].subject("ada");
-    let index = SessionIndex::empty(subject.clone(), ticket.expires_at);
-    let entry = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid: false };
-    store.inner.write_index(&index.with(entry, now), None, now).await.unwrap();
-    let sign_out = [SignOut::Own, SignOut::ByTheProvider, SignOut::OwnTwice][store.seeded.lock().unwrap().below(3)];
-
-    let is_over = run(fixture, &store, &instances, &ticket, &subject, sign_out).await;
-
-    let is_spent = check(fixture, &store, &instances, &ticket, &token, is_over.then_some(sign_out), seed).await;
-    Race { sign_out, is_over, is_spent }
+#[test]
+fn a_sign_in_under_way_ends_with_its_person() {
+    let expected = [
+        "FrontChannel was confirmed",
+        "LogoutBySidAndSub was confirmed",
+        "LogoutBySid was confirmed",
+        "LogoutBySub was confirmed",
+        "Revoke was confirmed",
+        "a callback began a session",
+        "a callback was good twice",
+        "a sign-in was refused",
+        "an instance died in a callback",
+    ];
+    obeys(Kind::SignIns, 0..2_000, &expected);
 }
 
-/// Runs every participant to its end, a turn at a time. True if a sign-out was confirmed.
-async fn run(
-    fixture: &Fixture,
-    store: &TurnStore,
-    instances: &[Sessions],
-    ticket: &SessionTicket,
-    subject: &IndexKey,
-    sign_out: SignOut,
-) -> bool {
-    let now = fixture.now();
-    let refreshing = join_all(instances.iter().map(|instance| instance.load_fresh(ticket, &fixture.party, now)));
-    let ending = async {
-        let own = |at: usize| instances[at].sign_out(ticket, &fixture.party, now);
-        match sign_out {
-            SignOut::Own => own(0).await.is_ok(),
-            SignOut::OwnTwice => {
-                let (one, two) = tokio::join!(own(1), own(2));
-                one.is_ok() || two.is_ok()
-            }
-            SignOut::ByTheProvider => instances[1].end_all(subject, now).await.is_ok(),
-        }
-    };
-    let turns = async {
-        loop {
-            tokio::task::yield_now().await;
-            store.release();
-        }
-    };
-    tokio::select! {
-        (_, is_over) = async { tokio::join!(refreshing, ending) } => is_over,
-        () = turns => unreachable!("turns are given for ever"),
-    }
+#[test]
+fn rule_1_notices_a_store_that_overwrites() {
+    breaks(1, Kind::SignOuts, |plan| plan.store_defect = Some(StoreDefect::Overwrites));
 }
 
-/// True if the refresh token was spent.
-async fn check(
-    fixture: &Fixture,
-    store: &TurnStore,
-    instances: &[Sessions],
-    ticket: &SessionTicket,
-    token: &str,
-    ended: Option<SignOut>,
-    seed: u64,
-) -> bool {
-    let calls = fixture.provider.received("/token_endpoint");
-    let spent = calls.iter().filter(|call| call.form()["refresh_token"] == token).count();
-    assert!(spent <= 1, "seed {seed}: the refresh token was sent {spent} times");
-    let Some(sign_out) = ended else { return spent == 1 };
+#[test]
+fn rule_2_notices_a_store_that_forgets_when_an_index_was_closed() {
+    breaks(2, Kind::SignIns, |plan| plan.store_defect = Some(StoreDefect::ForgetsClosings));
+}
 
-    let now = fixture.now().plus(Duration::from_secs(5)); // what a cache may believe is over
-    let record = store.inner.load(&ticket.sid.key(), now).await.unwrap().unwrap().record;
-    assert!(record.is_ended(), "seed {seed}: {sign_out:?} was undone");
-    for instance in instances {
-        let load = instance.load(ticket, now);
-        let turns = async {
-            loop {
-                tokio::task::yield_now().await;
-                store.release();
-            }
-        };
-        let loaded = tokio::select! { loaded = load => loaded, () = turns => unreachable!("turns are given for ever") };
-        assert!(loaded.unwrap().is_none(), "seed {seed}: an instance lets the person in after {sign_out:?}");
-    }
-    // What the Provider gave is either revoked or was sealed in the record before it ended by its key alone.
-    let renewed = format!("{token}+");
-    let is_lost = || spent == 1 && sign_out != SignOut::ByTheProvider && !fixture.revoked().contains(&renewed);
-    let mut looks = 0;
-    while is_lost() {
-        looks += 1; // it is revoked in the background
-        assert!(looks < 50_000, "seed {seed}: {renewed} was lost at {sign_out:?}");
-        tokio::task::yield_now().await;
-    }
-    spent == 1
+#[test]
+fn rule_3_notices_a_provider_that_refuses_a_living_token() {
+    breaks(3, Kind::Outages, |plan| plan.provider_defect = Some(ProviderDefect::RefusesLiving));
+}
+
+#[test]
+fn rule_4_notices_a_store_that_gives_a_lease_twice() {
+    breaks(4, Kind::Calm, |plan| plan.store_defect = Some(StoreDefect::Overwrites));
+}
+
+#[test]
+fn rule_5_notices_a_store_that_forgets_rests() {
+    breaks(5, Kind::Outages, |plan| {
+        plan.store = StoreHealth::Well;
+        plan.store_defect = Some(StoreDefect::ForgetsRests);
+    });
+}
+
+#[test]
+fn rule_6_notices_a_provider_that_forgets_revocations() {
+    breaks(6, Kind::SignOuts, |plan| plan.provider_defect = Some(ProviderDefect::ForgetsRevocations));
+}
+
+#[test]
+fn rule_7_notices_a_store_that_hangs() {
+    breaks(7, Kind::Calm, |plan| plan.store_defect = Some(StoreDefect::Hangs));
 }

@@ -8,15 +8,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
 use super::scripted_provider::SigningKey;
+use super::seeded::Seeded;
 use crate::oidc::{ProviderError, Response, ScriptedRequest, ScriptedWire};
 
 /// Where the Provider is; nothing listens there.
 pub(crate) const ISSUER: &str = "http://127.0.0.1:9";
 
-/// A failure of the token endpoint.
+/// A failure of the token endpoint for refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Illness {
     /// The connection is reset after the request.
@@ -54,6 +56,30 @@ pub(crate) struct RefreshCall {
     pub(crate) at: Duration,
     /// The token that was sent.
     pub(crate) token: String,
+    /// The instance that sent it.
+    pub(crate) instance: usize,
+    /// The failure, if the endpoint was ill.
+    pub(crate) illness: Option<Illness>,
+    /// The refresh token that is good from now on, unless the call was refused.
+    pub(crate) granted: Option<String>,
+}
+
+/// A call of the token endpoint with a code.
+#[derive(Clone, Debug)]
+pub(crate) struct CodeExchange {
+    /// The code that was sent.
+    pub(crate) code: String,
+    /// The instance that sent it.
+    pub(crate) instance: usize,
+}
+
+/// A broken promise of the Provider, which a rule must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProviderDefect {
+    /// Refuses every other refresh token that it should take.
+    RefusesLiving,
+    /// Responds to a revocation with 200 and forgets it.
+    ForgetsRevocations,
 }
 
 struct State {
@@ -61,13 +87,20 @@ struct State {
     /// True if an ill token endpoint acts before it fails.
     acts_when_ill: bool,
     latency: Duration,
+    /// Latency by chance instead.
+    seeded: Option<Seeded>,
+    rotates: bool,
+    defect: Option<ProviderDefect>,
+    expires_in: u64,
+    grants: usize,
     /// Spent tokens and their successors. A spent token that comes again is refused.
     successors: HashMap<String, String>,
     refused: HashSet<String>,
     calls: Vec<RefreshCall>,
+    exchanges: Vec<CodeExchange>,
     revoked: Vec<String>,
-    /// Claims of the ID token that the next code yields.
-    id_token: Value,
+    /// Claims of the ID tokens of codes that were not spent yet.
+    codes: HashMap<String, Value>,
 }
 
 /// The Provider. A clone is the same one.
@@ -76,30 +109,42 @@ pub(crate) struct VirtualProvider {
     key: Rc<SigningKey>,
     started: Instant,
     state: Rc<RefCell<State>>,
+    called: Rc<Notify>,
 }
 
 impl VirtualProvider {
     pub(crate) fn start() -> Self {
+        Self::with_key(&Rc::new(SigningKey::es256("k1")))
+    }
+
+    /// A Provider that signs with a key made before.
+    pub(crate) fn with_key(key: &Rc<SigningKey>) -> Self {
         let state = State {
             illness: None,
             acts_when_ill: false,
             latency: Duration::from_millis(100),
+            seeded: None,
+            rotates: true,
+            defect: None,
+            expires_in: 3600,
+            grants: 0,
             successors: HashMap::new(),
             refused: HashSet::new(),
             calls: Vec::new(),
+            exchanges: Vec::new(),
             revoked: Vec::new(),
-            id_token: json!({}),
+            codes: HashMap::new(),
         };
-        let key = Rc::new(SigningKey::es256("k1"));
-        Self { key, started: Instant::now(), state: Rc::new(RefCell::new(state)) }
+        let state = Rc::new(RefCell::new(state));
+        Self { key: Rc::clone(key), started: Instant::now(), state, called: Rc::default() }
     }
 
     /// The wire of one instance.
-    pub(crate) fn wire(&self) -> ScriptedWire {
+    pub(crate) fn wire(&self, instance: usize) -> ScriptedWire {
         let this = self.clone();
         ScriptedWire::new(move |request| {
             let this = this.clone();
-            async move { this.respond(&request).await }
+            async move { this.respond(&request, instance).await }
         })
     }
 
@@ -108,36 +153,75 @@ impl VirtualProvider {
         self.state.borrow_mut().illness = illness;
     }
 
-    /// An ill token endpoint acts on a call before it fails.
-    pub(crate) fn act_when_ill(&self) {
-        self.state.borrow_mut().acts_when_ill = true;
+    /// True: an ill token endpoint acts on a call before it fails.
+    pub(crate) fn set_acts_when_ill(&self, acts: bool) {
+        self.state.borrow_mut().acts_when_ill = acts;
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.state.borrow_mut().latency = latency;
     }
 
-    /// The ID token that every code yields from now on.
-    pub(crate) fn set_id_token(&self, claims: Value) {
-        self.state.borrow_mut().id_token = claims;
+    /// Responds after up to half a second, sometimes after up to seven.
+    pub(crate) fn set_seeded_latency(&self, seeded: Seeded) {
+        self.state.borrow_mut().seeded = Some(seeded);
+    }
+
+    /// A refresh token is good for any number of refreshes.
+    pub(crate) fn keep_refresh_tokens(&self) {
+        self.state.borrow_mut().rotates = false;
+    }
+
+    pub(crate) fn set_defect(&self, defect: Option<ProviderDefect>) {
+        self.state.borrow_mut().defect = defect;
+    }
+
+    /// Lifetime of access tokens in seconds.
+    pub(crate) fn set_expires_in(&self, seconds: u64) {
+        self.state.borrow_mut().expires_in = seconds;
+    }
+
+    /// A code that is good once, for an ID token with these claims.
+    pub(crate) fn issue_code(&self, code: &str, claims: Value) {
+        self.state.borrow_mut().codes.insert(code.to_owned(), claims);
     }
 
     pub(crate) fn refresh_calls(&self) -> Vec<RefreshCall> {
         self.state.borrow().calls.clone()
     }
 
-    pub(crate) fn revoked(&self) -> Vec<String> {
-        self.state.borrow().revoked.clone()
+    /// The instance that spent this code.
+    pub(crate) fn spender(&self, code: &str) -> Option<usize> {
+        self.state.borrow().exchanges.iter().find(|exchange| exchange.code == code).map(|exchange| exchange.instance)
     }
 
-    /// The token that the Provider would take now in place of `token`.
-    pub(crate) fn newest(&self, token: &str) -> String {
+    /// Waits until this instance has sent a refresh token or a code.
+    pub(crate) async fn called_by(&self, instance: usize) {
+        self.wait_for(|state| {
+            state.calls.iter().any(|call| call.instance == instance)
+                || state.exchanges.iter().any(|exchange| exchange.instance == instance)
+        })
+        .await;
+    }
+
+    /// Waits until so many refresh tokens were sent.
+    pub(crate) async fn refreshed(&self, times: usize) {
+        self.wait_for(|state| state.calls.len() >= times).await;
+    }
+
+    /// True if the token was revoked.
+    pub(crate) fn has_revoked(&self, token: &str) -> bool {
+        self.state.borrow().revoked.iter().any(|revoked| revoked == token)
+    }
+
+    /// The token, and every one that the Provider issued in its place.
+    pub(crate) fn chain(&self, token: &str) -> Vec<String> {
         let state = self.state.borrow();
-        let mut newest = token;
-        while let Some(successor) = state.successors.get(newest) {
-            newest = successor;
+        let mut chain = vec![token.to_owned()];
+        while let Some(successor) = state.successors.get(&chain[chain.len() - 1]) {
+            chain.push(successor.clone());
         }
-        newest.to_owned()
+        chain
     }
 
     /// True if the Provider has refused this token.
@@ -145,34 +229,69 @@ impl VirtualProvider {
         self.state.borrow().refused.contains(token)
     }
 
-    async fn respond(&self, request: &ScriptedRequest) -> Result<Response, ProviderError> {
-        let latency = self.state.borrow().latency;
-        tokio::time::sleep(latency).await;
-        match request.url.strip_prefix(ISSUER).unwrap_or_default() {
-            "/.well-known/openid-configuration" => Ok(Response::json(200, &metadata())),
-            "/jwks" => Ok(Response::json(200, &json!({ "keys": [self.key.jwk] }))),
-            "/revoke" => {
-                self.state.borrow_mut().revoked.extend(request.field("token"));
-                Ok(Response::json(200, &json!({})))
+    async fn wait_for(&self, holds: impl Fn(&State) -> bool) {
+        loop {
+            let called = self.called.notified();
+            if holds(&self.state.borrow()) {
+                return;
             }
-            "/token" => match request.field("refresh_token") {
-                Some(token) => self.refresh(&token).await,
-                None => Ok(Response::json(200, &self.tokens("signed-in", Some(&self.id_token())))),
-            },
-            _ => Ok(Response::json(404, &json!({}))),
+            called.await;
         }
     }
 
-    async fn refresh(&self, token: &str) -> Result<Response, ProviderError> {
+    /// Time until the Provider acts, and until its response arrives.
+    fn draw_latency(&self) -> (Duration, Duration) {
+        let mut state = self.state.borrow_mut();
+        let fixed = state.latency;
+        let Some(seeded) = &mut state.seeded else { return (fixed, Duration::ZERO) };
+        let total = if seeded.one_in(12) { seeded.millis(1_000, 7_000) } else { seeded.millis(20, 500) };
+        let before = total * u32::try_from(seeded.below(101)).unwrap() / 100;
+        (before, total - before)
+    }
+
+    async fn respond(&self, request: &ScriptedRequest, instance: usize) -> Result<Response, ProviderError> {
+        let (before, after) = self.draw_latency();
+        sleep(before).await;
+        let response = match request.url.strip_prefix(ISSUER).unwrap_or_default() {
+            "/.well-known/openid-configuration" => Ok(Response::json(200, &metadata())),
+            "/jwks" => Ok(Response::json(200, &json!({ "keys": [self.key.jwk] }))),
+            "/revoke" => {
+                let mut state = self.state.borrow_mut();
+                if state.defect != Some(ProviderDefect::ForgetsRevocations) {
+                    state.revoked.extend(request.field("token"));
+                }
+                Ok(Response::json(200, &json!({})))
+            }
+            "/token" => match request.field("refresh_token") {
+                Some(token) => self.refresh(&token, instance).await,
+                None => Ok(self.exchange(&request.field("code").unwrap(), instance)),
+            },
+            _ => Ok(Response::json(404, &json!({}))),
+        };
+        sleep(after).await;
+        response
+    }
+
+    async fn refresh(&self, token: &str, instance: usize) -> Result<Response, ProviderError> {
         let (illness, acts) = {
-            let mut state = self.state.borrow_mut();
-            let at = self.started.elapsed();
-            state.calls.push(RefreshCall { at, token: token.to_owned() });
+            let state = self.state.borrow();
             (state.illness, state.illness.is_none() || state.acts_when_ill)
         };
-        let response = acts.then(|| self.spend(token));
+        let granted = acts.then(|| self.spend(token));
+        let call = RefreshCall {
+            at: self.started.elapsed(),
+            token: token.to_owned(),
+            instance,
+            illness,
+            granted: granted.clone().flatten(),
+        };
+        self.state.borrow_mut().calls.push(call);
+        self.called.notify_waiters();
         match illness {
-            None => Ok(response.expect("a healthy provider acts")),
+            None => Ok(match granted.expect("a healthy provider acts") {
+                Some(granted) => Response::json(200, &self.tokens(&granted, None)),
+                None => invalid_grant(),
+            }),
             Some(Illness::Reset) => Err(ProviderError::NoResponse),
             Some(Illness::Hang) => std::future::pending().await,
             Some(Illness::Html) => Ok(Response::json(200, &json!("<html>"))),
@@ -180,32 +299,63 @@ impl VirtualProvider {
         }
     }
 
-    fn spend(&self, token: &str) -> Response {
+    /// The refresh token that is good from now on; `None` for a refusal.
+    fn spend(&self, token: &str) -> Option<String> {
         let mut state = self.state.borrow_mut();
-        if state.successors.contains_key(token) || state.refused.contains(token) {
+        if state.revoked.iter().any(|revoked| token.starts_with(revoked)) || state.successors.contains_key(token) {
             state.refused.insert(token.to_owned());
-            return Response::json(400, &json!({"error": "invalid_grant"}));
+            return None;
+        }
+        if state.defect == Some(ProviderDefect::RefusesLiving) && state.calls.len() % 2 == 1 {
+            return None;
+        }
+        if !state.rotates {
+            return Some(token.to_owned());
         }
         let successor = format!("{token}+");
         state.successors.insert(token.to_owned(), successor.clone());
+        Some(successor)
+    }
+
+    /// RFC 6749 4.1.2: a code is good once.
+    fn exchange(&self, code: &str, instance: usize) -> Response {
+        let mut state = self.state.borrow_mut();
+        let claims = state.codes.remove(code);
+        if claims.is_some() {
+            state.exchanges.push(CodeExchange { code: code.to_owned(), instance });
+        }
         drop(state);
-        Response::json(200, &self.tokens(&successor, None))
+        self.called.notify_waiters();
+        match claims {
+            Some(claims) => Response::json(200, &self.tokens(&format!("of-{code}"), Some(&self.key.sign(&claims)))),
+            None => invalid_grant(),
+        }
     }
 
     fn tokens(&self, refresh_token: &str, id_token: Option<&str>) -> Value {
+        let mut state = self.state.borrow_mut();
+        state.grants += 1;
+        let access_token = if state.seeded.is_some() {
+            format!("access-{}-of-{refresh_token}", state.grants)
+        } else {
+            format!("access-of-{refresh_token}")
+        };
         let mut tokens = json!({
-            "access_token": format!("access-of-{refresh_token}"), "token_type": "Bearer", "expires_in": 3600,
+            "access_token": access_token, "token_type": "Bearer", "expires_in": state.expires_in,
             "refresh_token": refresh_token,
         });
+        if !state.rotates && id_token.is_none() {
+            tokens.as_object_mut().unwrap().remove("refresh_token");
+        }
         if let Some(id_token) = id_token {
             tokens["id_token"] = id_token.into();
         }
         tokens
     }
+}
 
-    fn id_token(&self) -> String {
-        self.key.sign(&self.state.borrow().id_token)
-    }
+fn invalid_grant() -> Response {
+    Response::json(400, &json!({"error": "invalid_grant"}))
 }
 
 fn metadata() -> Value {

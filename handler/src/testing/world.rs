@@ -52,14 +52,18 @@ pub(crate) struct World {
 impl World {
     /// Instances over `store`, one for each number of seconds that its clock is ahead.
     pub(crate) fn new(store: Arc<dyn SessionStore>, ahead: &[i64]) -> Self {
-        let provider = VirtualProvider::start();
+        Self::with_provider(VirtualProvider::start(), store, ahead)
+    }
+
+    /// The same with a Provider that was prepared.
+    pub(crate) fn with_provider(provider: VirtualProvider, store: Arc<dyn SessionStore>, ahead: &[i64]) -> Self {
         let started = Instant::now();
         let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate()));
-        let instances = ahead.iter().map(|ahead| {
+        let instances = ahead.iter().enumerate().map(|(index, ahead)| {
             let clock = Arc::new(VirtualClock { started, ahead: *ahead });
             let sessions = instance(ISSUER, "client", Arc::clone(&store), Arc::clone(&clock) as _, &keys);
             let settings = Arc::new(relying_party_settings(ISSUER));
-            let party = RelyingParty::scripted(settings, Arc::<ProviderCache>::default(), provider.wire());
+            let party = RelyingParty::scripted(settings, Arc::<ProviderCache>::default(), provider.wire(index));
             Rc::new(Instance { sessions, party, clock })
         });
         let instances = instances.collect();

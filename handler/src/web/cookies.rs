@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::crypto::KeyRing;
-    use crate::testing::KeysOnReload;
+    use crate::testing::{KeysOnReload, frozen_keys};
 
     #[test]
     fn cookies_are_read_byte_for_byte() {
@@ -215,5 +215,18 @@ mod tests {
             assert!(names.open("__Host-app-session", forged, &keys).await.unwrap().is_none());
         }
         assert!(keys.reloads() <= 1, "only a key's name that is not in hand asks for keys");
+    }
+
+    #[actix_web::test]
+    async fn the_frozen_session_cookie_still_opens() {
+        let cookie = SessionCookie::new(names(), frozen_keys());
+        let value = "1.c1.CQkJCQkJCQkJCQkJCQkJCXX-EeCX0Mk37J0dCBXJzcZTgOuXZQvbUQYa3jub2hvuHOzrWPYYhXKPTRD_9GuFfTD\
+            3tuiGVyUzAzbPkjtYyvLzC55HHMo76cCaWxdHWoydbLv-4ZAm4QM7";
+        let req = TestRequest::default().insert_header((header::COOKIE, ["__Host-app-session=", value].concat()));
+
+        let ticket = cookie.read(&req.to_http_request()).await.unwrap().unwrap();
+
+        assert_eq!(ticket.sid.key().as_str(), "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0");
+        assert_eq!(ticket.last_seen.as_unix(), 1_800_000_600);
     }
 }

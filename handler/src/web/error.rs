@@ -84,6 +84,9 @@ pub enum Error {
     /// The Provider refuses to refresh the access token, which may still be good.
     #[error("the provider refuses to refresh the access token")]
     RefreshRefused,
+    /// The Provider gave no refresh token, so the session ends with its access token.
+    #[error("the session has no refresh token")]
+    RefreshTokenMissing,
     /// The settings have mistakes; the log lists them.
     #[error("the configuration is incomplete")]
     ConfigurationIncomplete,
@@ -132,14 +135,18 @@ impl Error {
             Self::Store(_) => STORE_DOWN,
             Self::Keys(_) => "keys_unavailable",
             Self::NoFreshToken(_) => "refresh_unavailable",
-            Self::RefreshRefused => "refresh_refused",
+            Self::RefreshRefused => "renewal_refused",
+            Self::RefreshTokenMissing => "refresh_token_missing",
             Self::ConfigurationIncomplete => "configuration_incomplete",
         }
     }
 
     /// True if a sign-in is the remedy.
     pub(super) fn needs_sign_in(&self) -> bool {
-        matches!(self, Self::SessionRequired | Self::Forward(ForwardError::Cut))
+        matches!(
+            self,
+            Self::SessionRequired | Self::RefreshRefused | Self::RefreshTokenMissing | Self::Forward(ForwardError::Cut)
+        )
     }
 
     /// When to try again, if that helps.
@@ -166,6 +173,7 @@ impl Error {
             | Self::LoginUnknown
             | Self::BackchannelLogout(_)
             | Self::RefreshRefused
+            | Self::RefreshTokenMissing
             | Self::ConfigurationIncomplete => None,
         }
     }
@@ -224,6 +232,11 @@ impl Error {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The sign-in service does not answer",
                 "You are still signed in, but your access could not be renewed. Try again in a moment.",
+            ),
+            Self::RefreshTokenMissing => (
+                StatusCode::CONFLICT,
+                "Your access cannot be renewed",
+                "The sign-in service gave nothing to renew it with. It lasts until it lapses; then sign in again.",
             ),
             Self::RefreshRefused => (
                 StatusCode::UNAUTHORIZED,

@@ -111,3 +111,67 @@ impl LoginCookies {
         Ok(opened.and_then(|opened| serde_json::from_slice(&opened).ok()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header;
+    use actix_web::test::TestRequest;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::frozen_keys;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const NAME: &str = "__Host-app-login-4ba69735";
+    const PLAINTEXT: &str = r#"{
+        "pending": {
+            "state": "state",
+            "nonce": "nonce",
+            "code_verifier": "verifier",
+            "session_seed": [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3],
+            "return_url": "/orders?page=2",
+            "max_age": 600,
+            "issued_at": 1800000000
+        },
+        "replaces": "AcOWPPzujjPbXRoB4QhjwWirQvPUUWqt6JBeF_R8ps4JuFOGbVznz1xvNLpJ-XfL5AAAAABrSdIAAAAAAGtJ1FgAAAAAa0pCgA"
+    }"#;
+    const SEALED: &str = "1.c1.CQkJCQkJCQkJCQkJCQkJCQ8f97kFWi5qUOI9ctay2mZPTotekynFnZrvogBNyNJOdjGa5LkqDdOwRwZpn_Gd0rGowI3\
+        0VQqIZkTtqBlF5lTCbfciboNdiTPKw39BDpPx84ClVrZ6JtmhNNpeM6d2ns8IPrW89sLK0TiWDYDIZuPJ0JUblq8Qs4sIMdj\
+        ixgv7AAKgh5HO6G8Pq4vl3ILoegAJ0MUkD5334QiaUVZkAdWCKB0k0r7G_GApeqhRAqmXXRb2c97K_zbP09IJBcDLlofifR7\
+        StUoxPfp6FldEDTiZWw6n0pxGp0hlXUcRY1YWi6JZ1HpHrz5Je-ASXO62e4pyroJ128y7Zu4D0EX7Rwa4IW86cQtddhC-JFJ\
+        pCMLCy1wsGTdgDSPW9aoq_vT2--4zDA0OQkBDEk2M2HPtems6gj1u7rz3R2ckSoiT0K1EdrMT2bcNN2LNgaBFKAKhpnaq8tZ\
+        L3KN-2NwuoA";
+
+    fn login_cookies() -> LoginCookies {
+        let names = CookieNames::new("app", &"https://app.example".parse().unwrap());
+        LoginCookies::new(names, frozen_keys(), ResponseMode::Query)
+    }
+
+    fn session() -> SessionTicket {
+        let ticket = SessionTicket::from_seed(&[3; 32], "frozen", NOW, Timestamp::from_unix(1_800_028_800));
+        SessionTicket { last_seen: Timestamp::from_unix(1_800_000_600), ..ticket }
+    }
+
+    #[test]
+    fn the_frozen_login_never_changes() {
+        let frozen: Value = serde_json::from_str(PLAINTEXT).unwrap();
+        let pending = serde_json::from_value(frozen["pending"].clone()).unwrap();
+
+        let login = RememberedLogin::new(pending, Some(&session()));
+
+        assert_eq!(serde_json::to_value(&login).unwrap(), frozen);
+        assert_eq!(login_cookies().names.login(&login.pending.tag()), NAME);
+    }
+
+    #[actix_web::test]
+    async fn the_frozen_login_cookie_still_opens() {
+        let req =
+            TestRequest::default().insert_header((header::COOKIE, [NAME, "=", SEALED].concat())).to_http_request();
+
+        let login = login_cookies().find(&req, "state").await.unwrap().unwrap();
+
+        assert!(login.pending.has_state("state"));
+        assert_eq!(login.pending.return_url(), "/orders?page=2");
+        assert_eq!(login.replaces().unwrap().to_bytes(), session().to_bytes());
+    }
+}

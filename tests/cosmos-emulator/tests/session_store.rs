@@ -13,6 +13,7 @@ use oauth_proxy::sessions::{
     Etag, IndexKey, IndexKind, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError, StoredIndex,
     StoredRecord, UseKey, UsedOnce, WriteId,
 };
+use serde_json::json;
 use zeroize::Zeroizing;
 
 /// The store of a Cosmos DB whose clock is the one that the store is told.
@@ -117,4 +118,43 @@ async fn a_use_that_has_ended_by_our_clock_makes_room() {
     store.create_use(&again, end).await.unwrap();
 
     assert_eq!(store.load_use(&again.key, end).await.unwrap(), Some(again));
+}
+
+#[tokio::test]
+async fn a_session_of_another_version_is_absent_and_stays_as_it_is() {
+    let InTime { emulator, store } = cosmos().await;
+    let part = json!({ "kid": "k1", "salt": "AAAA", "ciphertext": "AAAA" });
+    let table = [
+        (json!({ "v": 1, "generation": 1, "parts": { "hot": part, "cold": part } }), "parts of other names"),
+        (json!({ "v": 3, "generation": "one" }), "a newer handler's, before a rollback"),
+    ];
+    for (mut item, reason) in table {
+        let record = contract::record();
+        let read = store.create(&record, NOW).await.unwrap();
+        item["id"] = record.key.as_str().into();
+        emulator.control.set(record.key.as_str(), "", item);
+
+        assert_eq!(store.load(&record.key, NOW).await.unwrap(), None, "{reason}");
+        assert!(matches!(store.create(&record, NOW).await, Err(StoreError::Conflict)), "{reason}");
+        assert!(matches!(store.replace(&record, &read, NOW).await, Err(StoreError::Conflict)), "{reason}");
+    }
+}
+
+/// Taken for absent, its note of an end would be lost, and a sign-in that was logged out would live.
+#[tokio::test]
+async fn an_index_of_another_version_is_an_error_and_stays_as_it_is() {
+    let InTime { emulator, store } = cosmos().await;
+    let key = IndexKey::of(IndexKind::Subject, "https://op.example", "client", "ada");
+    let index = SessionIndex {
+        key: key.clone(),
+        sessions: vec![],
+        closed_at: Some(NOW),
+        closed_without_sid_at: None,
+        expires_at: contract::END,
+    };
+    store.write_index(&index, None, NOW).await.unwrap();
+    emulator.control.set(key.as_str(), "/v", json!(3));
+
+    assert!(matches!(store.load_index(&key, NOW).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.write_index(&index, None, contract::END).await, Err(StoreError::Conflict)));
 }

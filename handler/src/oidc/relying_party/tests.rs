@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::http::MAX_BODY_LENGTH;
-use crate::oidc::{RefreshToken, Response, ResponseMode, ScriptedRequest, ScriptedWire};
+use crate::oidc::{
+    ClientAuthentication, ClientRegistration, ProviderDialect, RefreshToken, Response, ResponseMode, ScriptedRequest,
+    ScriptedWire,
+};
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);

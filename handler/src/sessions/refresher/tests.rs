@@ -459,3 +459,24 @@ async fn a_refresh_that_names_a_sid_that_was_ended_meanwhile_ends_the_session() 
     assert!(fixture.record(&ticket).await.is_ended());
     assert_eq!(fixture.revoked(), ["refresh-2"]);
 }
+
+#[actix_web::test]
+async fn a_forced_refresh_of_a_session_without_a_refresh_token_says_so() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in_without_refresh_token(Some(100)).await;
+
+    let outcome = fixture.sessions.refresh(&ticket, &fixture.party).await;
+
+    assert_eq!((outcome, fixture.calls()), (RefreshOutcome::NoRefreshToken, 0));
+}
+
+#[actix_web::test]
+async fn a_token_of_unknown_lifetime_can_be_refreshed_after_two_calls_without_a_response() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"expires_in": null})));
+    assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Refreshed);
+    write_lease(&fixture, &ticket, lease(LeasePurpose::Resting, 2, START)).await;
+
+    assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Refreshed);
+}

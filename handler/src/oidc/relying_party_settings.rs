@@ -1,0 +1,18 @@
+//! What an operator decides of a relying party.
+
+use super::{ClientAuthentication, ClientRegistration, ProviderDialect};
+
+/// The settings of a relying party.
+#[derive(Clone, Debug)]
+pub struct RelyingPartySettings {
+    /// The issuer, exactly as it names itself.
+    pub issuer: String,
+    /// Our registration at the Provider.
+    pub registration: ClientRegistration,
+    /// Our client authentication.
+    pub authentication: ClientAuthentication,
+    /// True if UserInfo is asked at sign-in and after a refresh.
+    pub userinfo: bool,
+    /// The Provider's departures from the standards.
+    pub dialect: ProviderDialect,
+}

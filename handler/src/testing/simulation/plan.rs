@@ -1,0 +1,225 @@
+//! The plan of one schedule: instances, their clocks, faults and participants, all drawn from its seed.
+
+use std::time::Duration;
+
+use crate::testing::seeded::Seeded;
+use crate::testing::virtual_provider::{Illness, ProviderDefect};
+use crate::testing::virtual_store::{StoreDefect, StoreHealth};
+
+/// The subject of a group of schedules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Provider and store are well, and nobody signs out: rule 4.
+    Calm,
+    /// Outages, an ill store, instances that die: rules 3 and 5.
+    Outages,
+    /// Sign-outs of every sort race refreshes: rules 1 and 6.
+    SignOuts,
+    /// Sign-ins under way race logouts by the Provider: rule 2.
+    SignIns,
+}
+
+/// When a participant begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Moment {
+    /// So long after the start.
+    At(Duration),
+    /// So long after the Provider got its nth refresh token.
+    AfterRefresh(usize, Duration),
+}
+
+/// A verb that ends sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Verb {
+    /// The person's own sign-out.
+    SignOut,
+    /// Back-channel logout with `sub` alone.
+    LogoutBySub,
+    /// Back-channel logout with `sid` alone.
+    LogoutBySid,
+    /// Back-channel logout with both.
+    LogoutBySidAndSub,
+    /// Front-channel logout: an unknown `sid` closes nothing.
+    FrontChannel,
+    /// `oauth-proxy revoke --person`.
+    Revoke,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlannedEnd {
+    pub(super) verb: Verb,
+    pub(super) instance: usize,
+    pub(super) moment: Moment,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PlannedSignIn {
+    pub(super) sid: Option<&'static str>,
+    pub(super) begins_at: usize,
+    pub(super) begins: Duration,
+    /// The instances that the callback is delivered to, and when.
+    pub(super) deliveries: Vec<(usize, Duration)>,
+}
+
+/// The token endpoint fails for a while.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outage {
+    pub(super) from: Duration,
+    pub(super) to: Duration,
+    pub(super) illness: Illness,
+    pub(super) acts: bool,
+}
+
+/// An instance leaves: it is killed, or drained first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departure {
+    pub(super) instance: usize,
+    /// After it called the token endpoint.
+    pub(super) delay: Duration,
+    pub(super) is_drained: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    /// Seconds by which each instance's clock is ahead.
+    pub(super) ahead: Vec<i64>,
+    pub(super) store: StoreHealth,
+    pub(super) store_defect: Option<StoreDefect>,
+    pub(super) provider_defect: Option<ProviderDefect>,
+    pub(super) rotates: bool,
+    pub(super) expires_in: u64,
+    /// The Provider's name for the first sign-in.
+    pub(super) sid: Option<&'static str>,
+    pub(super) outages: Vec<Outage>,
+    pub(super) departure: Option<Departure>,
+    /// Requests of the person at each instance.
+    pub(super) requests: Vec<Vec<Duration>>,
+    pub(super) forced: Vec<(usize, Duration)>,
+    pub(super) ends: Vec<PlannedEnd>,
+    pub(super) sign_ins: Vec<PlannedSignIn>,
+}
+
+/// The first access token is due so long after the start, and lapses [`LAPSE`] after it.
+pub(super) const DUE: Duration = Duration::from_secs(60);
+pub(super) const LAPSE: Duration = Duration::from_secs(100);
+/// Nothing happens before this, or begins after [`LAST`].
+const FIRST: Duration = Duration::from_secs(35);
+pub(super) const LAST: Duration = Duration::from_secs(160);
+
+impl Plan {
+    pub(super) fn draw(kind: Kind, seed: u64) -> Self {
+        let mut draw = Seeded::new(seed, 1);
+        let ahead: Vec<i64> = (0..3 + draw.below(2)).map(|_| skew(&mut draw)).collect();
+        let instances = ahead.len();
+        let store = match kind {
+            Kind::Calm => StoreHealth::Well,
+            _ if seed.is_multiple_of(2) => StoreHealth::Ill,
+            _ => draw.pick(&[StoreHealth::Well, StoreHealth::Flaky]),
+        };
+        let outages = match kind {
+            Kind::Calm => 0,
+            Kind::Outages => 1 + draw.below(2),
+            Kind::SignOuts | Kind::SignIns => u64::from(draw.one_in(4)),
+        };
+        let departs = match kind {
+            Kind::Calm => false,
+            Kind::Outages | Kind::SignOuts => draw.one_in(3),
+            Kind::SignIns => draw.one_in(3),
+        };
+        let is_drained = draw.one_in(2);
+        let departure = Departure { instance: draw.index(instances), delay: draw.millis(0, 4_000), is_drained };
+        let sid = draw.pick(&[None, Some("sid-1")]);
+        Self {
+            seed,
+            store,
+            store_defect: None,
+            provider_defect: None,
+            rotates: !draw.one_in(4),
+            expires_in: draw.pick(&[60, 100, 200]),
+            sid,
+            outages: (0..outages).map(|_| Outage::draw(&mut draw)).collect(),
+            departure: departs.then_some(departure),
+            requests: (0..instances).map(|_| requests(kind, &mut draw)).collect(),
+            forced: (0..draw.below(3)).map(|_| (draw.index(instances), draw.millis(40_000, 150_000))).collect(),
+            ends: ends(kind, sid, instances, &mut draw),
+            sign_ins: sign_ins(kind, instances, &mut draw),
+            ahead,
+        }
+    }
+}
+
+impl Outage {
+    fn draw(draw: &mut Seeded) -> Self {
+        let from = draw.millis(50_000, 120_000);
+        let illness = draw.pick(&Illness::ALL);
+        // A response says that nothing was done, or nothing can be known.
+        let acts = illness.is_ambiguous() && draw.one_in(3);
+        Self { from, to: from + draw.millis(3_000, 100_000), illness, acts }
+    }
+}
+
+fn skew(draw: &mut Seeded) -> i64 {
+    i64::try_from(draw.below(41)).unwrap() - 20
+}
+
+fn requests(kind: Kind, draw: &mut Seeded) -> Vec<Duration> {
+    let gap = if kind == Kind::SignIns { 160_000 } else { 80_000 };
+    let mut moments = Vec::new();
+    let mut at = FIRST + draw.millis(0, gap);
+    while at < LAST {
+        moments.push(at);
+        at += draw.millis(200, gap);
+    }
+    moments
+}
+
+fn moment(draw: &mut Seeded) -> Moment {
+    if draw.one_in(3) {
+        Moment::At(draw.millis(35_000, 160_000))
+    } else {
+        let times = 1 + draw.index(2);
+        let longest = draw.pick(&[300, 2_000, 9_000]);
+        Moment::AfterRefresh(times, draw.millis(0, longest))
+    }
+}
+
+fn ends(kind: Kind, sid: Option<&str>, instances: usize, draw: &mut Seeded) -> Vec<PlannedEnd> {
+    let by_provider = [Verb::LogoutBySub, Verb::LogoutBySid, Verb::LogoutBySidAndSub, Verb::FrontChannel, Verb::Revoke];
+    match kind {
+        Kind::Calm | Kind::Outages => Vec::new(),
+        Kind::SignOuts => {
+            let moment = moment(draw);
+            let end = |verb, draw: &mut Seeded| PlannedEnd { verb, instance: draw.index(instances), moment };
+            match draw.below(4) {
+                0 => vec![end(Verb::SignOut, draw)],
+                1 => vec![end(Verb::SignOut, draw), end(Verb::SignOut, draw)],
+                2 => vec![end(Verb::SignOut, draw), end(draw.pick(&by_provider), draw)],
+                _ => vec![end(if sid.is_some() { draw.pick(&by_provider) } else { Verb::LogoutBySub }, draw)],
+            }
+        }
+        Kind::SignIns => (0..1 + draw.below(2))
+            .map(|_| {
+                let moment = Moment::At(draw.millis(40_000, 100_000));
+                PlannedEnd { verb: draw.pick(&by_provider), instance: draw.index(instances), moment }
+            })
+            .collect(),
+    }
+}
+
+fn sign_ins(kind: Kind, instances: usize, draw: &mut Seeded) -> Vec<PlannedSignIn> {
+    if kind != Kind::SignIns {
+        return Vec::new();
+    }
+    let sign_in = |_| {
+        let begins = draw.millis(35_000, 100_000);
+        let first = begins + draw.millis(1_000, 30_000);
+        let mut deliveries = vec![(draw.index(instances), first)];
+        if draw.one_in(3) {
+            deliveries.push((draw.index(instances), first + draw.millis(0, 6_000)));
+        }
+        let sid = draw.pick(&[None, Some("sid-1"), Some("sid-2")]);
+        PlannedSignIn { sid, begins_at: draw.index(instances), begins, deliveries }
+    };
+    (0..1).map(sign_in).collect()
+}

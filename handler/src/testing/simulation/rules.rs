@@ -1,0 +1,287 @@
+//! The rules that every schedule obeys. Each is numbered as in the table of the module above.
+
+use std::time::Duration;
+
+use super::plan::{LAPSE, Verb};
+use super::schedule::{End, Evidence, MAIN, Remains, Response, SignIn};
+use crate::clock::Timestamp;
+use crate::sessions::{SessionKey, SignInError};
+use crate::testing::sessions::START;
+use crate::testing::virtual_provider::RefreshCall;
+use crate::testing::virtual_store::StoreHealth;
+
+/// A rule that a schedule broke.
+#[derive(Clone, Debug)]
+pub(super) struct Violation {
+    pub(super) rule: u8,
+    pub(super) what: String,
+}
+
+/// A session of the schedule, whichever way it began.
+struct Subject<'a> {
+    key: SessionKey,
+    sid: Option<&'static str>,
+    /// Its first refresh token.
+    token: String,
+    sign_in: Option<&'a SignIn>,
+    remains: &'a Remains,
+}
+
+/// What a cache may believe of a session that has ended: its five seconds, in a clock of whole seconds.
+const CACHED: Duration = Duration::from_secs(6);
+
+/// The limit of one request: a load, the wait for a refresh, and another load, with three seconds for each call.
+const REQUEST_LIMIT: Duration = Duration::from_secs(25);
+
+/// The limit of a verb that ends sessions: two indexes and three sessions, each with ten seconds for contention.
+const END_LIMIT: Duration = Duration::from_secs(90);
+
+pub(super) fn check(evidence: &Evidence) -> Result<(), Violation> {
+    completes(evidence)?;
+    let main_remains = evidence.main_remains.as_ref().expect("a schedule that completes leaves remains");
+    let main = Subject {
+        key: evidence.main.sid.key(),
+        sid: evidence.plan.sid,
+        token: MAIN.to_owned(),
+        sign_in: None,
+        remains: main_remains,
+    };
+    stays_ended(evidence, &main)?;
+    lives_until_ended(evidence, &main)?;
+    one_call_for_each_generation(evidence, main_remains)?;
+    few_calls_in_an_outage(evidence)?;
+    no_token_is_lost(evidence, &main)?;
+    for (sign_in, remains) in evidence.sign_ins.iter().zip(&evidence.sign_in_remains) {
+        let subject = Subject {
+            key: sign_in.ticket.sid.key(),
+            sid: sign_in.sid,
+            token: format!("of-{}", sign_in.code),
+            sign_in: Some(sign_in),
+            remains,
+        };
+        ends_with_its_person(evidence, &subject, sign_in)?;
+        lives_until_ended(evidence, &subject)?;
+        if evidence.provider.spender(&sign_in.code).is_some() {
+            no_token_is_lost(evidence, &subject)?;
+        }
+    }
+    Ok(())
+}
+
+fn violation<T>(rule: u8, what: String) -> Result<T, Violation> {
+    Err(Violation { rule, what })
+}
+
+impl Subject<'_> {
+    /// True if this end is meant for the session.
+    fn is_named(&self, end: &End) -> bool {
+        let is_sid = self.sid == Some("sid-1");
+        match end.verb {
+            Verb::SignOut => self.sign_in.is_none(),
+            Verb::LogoutBySub | Verb::Revoke => true,
+            Verb::LogoutBySid | Verb::FrontChannel => is_sid,
+            Verb::LogoutBySidAndSub => is_sid || self.sid.is_none(),
+        }
+    }
+
+    /// True if this end must end the session, once it is confirmed.
+    fn must_end_by(&self, end: &End, evidence: &Evidence) -> bool {
+        let Some(sign_in) = self.sign_in else { return self.is_named(end) };
+        let was_in = sign_in
+            .deliveries
+            .iter()
+            .any(|delivery| matches!(&delivery.finished, Some((at, Ok(()))) if *at <= end.began));
+        // The front channel closes no `sid` that is unknown.
+        let is_known = end.verb != Verb::FrontChannel || evidence.plan.sid == Some("sid-1");
+        self.is_named(end) && (was_in || is_known && sign_in.began_at <= end.now)
+    }
+
+    fn ends<'a>(&'a self, evidence: &'a Evidence) -> impl Iterator<Item = &'a End> + 'a {
+        evidence.ends.iter().filter(|end| self.is_named(end))
+    }
+}
+
+fn confirmed_at(end: &End) -> Option<Duration> {
+    end.finished.and_then(|(at, is_confirmed)| is_confirmed.then_some(at))
+}
+
+/// Rule 7: nothing hangs.
+fn completes(evidence: &Evidence) -> Result<(), Violation> {
+    if evidence.quiet.is_none() {
+        return violation(7, "a participant never completed".to_owned());
+    }
+    for request in &evidence.requests {
+        if request.ended - request.began > REQUEST_LIMIT {
+            return violation(7, format!("a request took {:?}: {request:?}", request.ended - request.began));
+        }
+    }
+    for end in &evidence.ends {
+        if let Some((at, _)) = end.finished
+            && at - end.began > END_LIMIT
+        {
+            return violation(7, format!("an end took {:?}: {end:?}", at - end.began));
+        }
+    }
+    Ok(())
+}
+
+/// Rule 1: a confirmed end is never undone.
+fn stays_ended(evidence: &Evidence, main: &Subject<'_>) -> Result<(), Violation> {
+    let confirmed = main.ends(evidence).find_map(|end| confirmed_at(end).map(|at| (end, at)));
+    let Some((end, at)) = confirmed else { return Ok(()) };
+    if main.remains.generation.is_some() && !main.remains.is_ended || main.remains.is_alive.contains(&true) {
+        return violation(1, format!("{end:?} was undone: {:?}", main.remains));
+    }
+    for request in &evidence.requests {
+        if request.began >= at + CACHED && matches!(request.response, Response::Token) {
+            return violation(1, format!("{request:?} was let in after {end:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Rule 2: a sign-in that began before a confirmed end of its person is dead, one that began later lives.
+fn ends_with_its_person(evidence: &Evidence, subject: &Subject<'_>, sign_in: &SignIn) -> Result<(), Violation> {
+    let is_alive = subject.remains.is_alive.contains(&true);
+    for end in subject.ends(evidence) {
+        if confirmed_at(end).is_some() && subject.must_end_by(end, evidence) && is_alive {
+            return violation(2, format!("{sign_in:?} lives after {end:?}"));
+        }
+    }
+    let came_later = |end: &End| end.now < sign_in.began_at && end.finished.is_some_and(|(at, _)| at < sign_in.began);
+    if !subject.ends(evidence).all(came_later) {
+        return Ok(());
+    }
+    for delivery in &sign_in.deliveries {
+        if let Some((_, Err(SignInError::LoggedOut | SignInError::Over))) = delivery.finished {
+            return violation(2, format!("{sign_in:?} was refused though no end concerns it"));
+        }
+    }
+    Ok(())
+}
+
+/// Rule 3: only a sign-out, or a refusal of the Provider, ends a session.
+fn lives_until_ended(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), Violation> {
+    let has_begun = match subject.sign_in {
+        Some(sign_in) => sign_in.deliveries.iter().any(|delivery| matches!(delivery.finished, Some((_, Ok(()))))),
+        None => true,
+    };
+    // An end that is later in its own clock only may still find a session in the index.
+    let may_have_ended = subject.ends(evidence).next().is_some()
+        && !subject.sign_in.is_some_and(|sign_in| {
+            subject
+                .ends(evidence)
+                .all(|end| end.now < sign_in.began_at && end.finished.is_some_and(|(at, _)| at < sign_in.began))
+        });
+    // A token that we revoked ourselves is no excuse.
+    let is_refused = |token: &String| evidence.provider.has_refused(token) && !evidence.provider.has_revoked(token);
+    let chain = evidence.provider.chain(&subject.token);
+    if !has_begun || may_have_ended || chain.iter().any(is_refused) {
+        return Ok(());
+    }
+    if subject.remains.is_alive.contains(&false) || !subject.remains.is_refreshable {
+        return violation(3, format!("nobody ended the session of {}: {:?}", subject.token, subject.remains));
+    }
+    let signed_out = |response: &Response| matches!(response, Response::SignedOut);
+    match evidence.requests.iter().find(|request| signed_out(&request.response)) {
+        Some(request) if subject.sign_in.is_none() => violation(3, format!("nobody ended the session of {request:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// Rule 4: one call for each generation, over all instances and whatever their clocks.
+fn one_call_for_each_generation(evidence: &Evidence, remains: &Remains) -> Result<(), Violation> {
+    let is_calm =
+        evidence.plan.outages.is_empty() && evidence.killed.is_none() && evidence.plan.store == StoreHealth::Well;
+    let Some(generation) = remains.generation.filter(|_| is_calm) else { return Ok(()) };
+    let calls = calls_of(evidence, MAIN);
+    let refreshes = usize::try_from(generation).unwrap() - 1;
+    let may_be_unwritten = usize::from(remains.is_ended);
+    if !(refreshes..=refreshes + may_be_unwritten).contains(&calls.len()) {
+        return violation(4, format!("{} calls for {refreshes} refreshes: {calls:?}", calls.len()));
+    }
+    Ok(())
+}
+
+/// Rule 5: two calls of unknown outcome while the access token lives, then one for each rest.
+fn few_calls_in_an_outage(evidence: &Evidence) -> Result<(), Violation> {
+    let calls = calls_of(evidence, MAIN);
+    let generations = evidence.store.generations(&evidence.main.sid.key());
+    let most_ahead = evidence.plan.ahead.iter().copied().max().unwrap_or(0);
+    // A rest cannot be written to a store that is ill, and a holder that died writes none.
+    let is_written = evidence.plan.store == StoreHealth::Well && evidence.killed.is_none();
+    let mut number = 1;
+    let mut unknown_early = 0;
+    let mut rests = 0;
+    for (index, call) in calls.iter().enumerate() {
+        let written = generations.iter().rev().find(|generation| generation.written_at - evidence.started <= call.at);
+        let lapse = written.map_or(Some(START.plus(LAPSE)), |generation| generation.lapse);
+        let call_number = written.map_or(1, |generation| generation.number);
+        if call_number != number {
+            (number, unknown_early, rests) = (call_number, 0, 0);
+        }
+        let Some(illness) = call.illness else { continue };
+        // The clock that is most ahead sees the token lapse first.
+        let latest = Timestamp::from_unix(START.as_unix() + most_ahead).plus(call.at + Duration::from_secs(1));
+        let lives = lapse.is_some_and(|lapse| latest < lapse);
+        unknown_early += usize::from(illness.is_ambiguous() && lives);
+        if unknown_early > 2 {
+            return violation(5, format!("a third call in generation {number} whose token lives: {calls:?}"));
+        }
+        rests += 1;
+        if let Some(next) = calls.get(index + 1).filter(|_| is_written) {
+            let ahead = evidence.plan.ahead[next.instance] - evidence.plan.ahead[call.instance];
+            let shortest = (5_u64 << (rests - 1).min(8)).min(60) * 4 / 5 - 1;
+            if next.at + seconds(ahead.max(0)) < call.at + Duration::from_secs(shortest) {
+                return violation(5, format!("no rest of {shortest} s after call {index}: {calls:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rule 6: every refresh token is in a record, revoked, ended with the Provider's session, or gone with its instance.
+fn no_token_is_lost(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), Violation> {
+    let chain = evidence.provider.chain(&subject.token);
+    let last = &chain[chain.len() - 1];
+    let is_kept = !subject.remains.is_ended && subject.remains.refresh_token.as_ref() == Some(last);
+    if is_kept || evidence.provider.has_revoked(last) {
+        return Ok(());
+    }
+    let calls = calls_of(evidence, &subject.token);
+    let issued_by = calls.iter().rev().find(|call| call.granted.as_ref() == Some(last));
+    let spender = subject.sign_in.and_then(|sign_in| evidence.provider.spender(&sign_in.code));
+    let instance = issued_by.map(|call| call.instance).or(spender);
+    let died = evidence.killed.is_some()
+        && (instance == evidence.killed
+            || subject.ends(evidence).any(|end| end.verb == Verb::SignOut && Some(end.instance) == evidence.killed));
+    let was_never_received = issued_by.is_some_and(|call| call.illness.is_some());
+    let successes = calls.iter().filter(|call| call.illness.is_none() && call.granted.is_some()).count();
+    let generation = successes as u64 + 1;
+    let was_sealed = subject.remains.generation >= Some(generation);
+    let ended_by_provider = was_sealed && subject.ends(evidence).any(|end| end.verb != Verb::SignOut);
+    // A sign-out that failed leaves it to the person to try again.
+    let failed = |end: &End| end.verb == Verb::SignOut && confirmed_at(end).is_none();
+    let sign_out_failed = was_sealed && subject.ends(evidence).any(failed);
+    let was_unwritten = evidence.store.refused_for(&subject.key, generation, Duration::from_secs(11));
+    // Nobody could tell if the session began, so its token stays good.
+    let may_have_begun = subject.sign_in.is_some_and(|sign_in| {
+        let mut outcomes = sign_in.deliveries.iter().filter_map(|delivery| delivery.finished.as_ref());
+        outcomes.any(|(_, outcome)| matches!(outcome, Err(SignInError::Store(_))))
+    });
+    if died || may_have_begun || was_never_received || ended_by_provider || sign_out_failed || was_unwritten {
+        return Ok(());
+    }
+    violation(6, format!("{last} is lost: {:?}, ends {:?}, calls {calls:?}", subject.remains, evidence.ends))
+}
+
+/// The calls with a refresh token of the session that began with `token`.
+fn calls_of(evidence: &Evidence, token: &str) -> Vec<RefreshCall> {
+    let mut calls = evidence.provider.refresh_calls();
+    calls.retain(|call| call.token.trim_end_matches('+') == token);
+    calls
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap())
+}

@@ -1,0 +1,452 @@
+//! Runs one plan in virtual time, each instance with tasks of its own that die with it, and records what was seen.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{LocalBoxFuture, join_all};
+use serde_json::json;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::plan::{DUE, Departure, LAPSE, LAST, Moment, Plan, PlannedEnd, PlannedSignIn, Verb};
+use crate::clock::Timestamp;
+use crate::oidc::{AccessToken, AuthorizationResponse, Claims, LoginHints, LogoutToken, RefreshToken};
+use crate::sessions::{
+    IndexedSession, LiveSession, NoFreshToken, RefreshPart, RequestPart, SessionError, SessionIndex, SessionStore,
+    SessionTicket, SignInError, TokenParts,
+};
+use crate::testing::scripted_provider::SigningKey;
+use crate::testing::seeded::Seeded;
+use crate::testing::sessions::START;
+use crate::testing::virtual_provider::{ISSUER, VirtualProvider};
+use crate::testing::virtual_store::VirtualStore;
+use crate::testing::world::{Instance, World};
+
+/// The first refresh token of the session that lives from the start.
+pub(super) const MAIN: &str = "main";
+
+/// Everything is over so long after [`LAST`], or something hangs.
+const BOUND: Duration = Duration::from_secs(600);
+
+#[derive(Clone, Debug)]
+pub(super) enum Response {
+    Token,
+    SignedOut,
+    Unavailable,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) began: Duration,
+    pub(super) ended: Duration,
+    pub(super) response: Response,
+}
+
+/// A verb that began; without `finished` its instance died.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) verb: Verb,
+    pub(super) instance: usize,
+    pub(super) began: Duration,
+    /// The time of the verb in the clock of its instance.
+    pub(super) now: Timestamp,
+    /// When it responded, and with success or not.
+    pub(super) finished: Option<(Duration, bool)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Delivery {
+    /// The end, and the result; `None` when the instance died.
+    pub(super) finished: Option<(Duration, Result<(), SignInError>)>,
+}
+
+/// A sign-in that began.
+#[derive(Clone, Debug)]
+pub(super) struct SignIn {
+    pub(super) sid: Option<&'static str>,
+    pub(super) code: String,
+    pub(super) ticket: SessionTicket,
+    pub(super) began: Duration,
+    pub(super) began_at: Timestamp,
+    pub(super) deliveries: Vec<Delivery>,
+}
+
+/// A session at the end of the schedule.
+#[derive(Debug)]
+pub(super) struct Remains {
+    /// The generation in the store, if there is a record.
+    pub(super) generation: Option<u64>,
+    pub(super) is_ended: bool,
+    /// The refresh token in the record, if it opens.
+    pub(super) refresh_token: Option<String>,
+    /// What the instances that are left see, once caches are over and Provider and store are well.
+    pub(super) is_alive: Vec<bool>,
+    /// True if a refresh after the end of its access token gave a new one.
+    pub(super) is_refreshable: bool,
+}
+
+/// What was seen.
+pub(super) struct Evidence {
+    pub(super) plan: Plan,
+    pub(super) provider: VirtualProvider,
+    pub(super) store: Arc<VirtualStore>,
+    pub(super) started: Instant,
+    pub(super) requests: Vec<Request>,
+    pub(super) ends: Vec<End>,
+    pub(super) sign_ins: Vec<SignIn>,
+    pub(super) main: SessionTicket,
+    /// The instance that was killed.
+    pub(super) killed: Option<usize>,
+    pub(super) drained: Option<usize>,
+    /// The end of every participant and of the work that it left behind; `None` when something hung.
+    pub(super) quiet: Option<Duration>,
+    pub(super) main_remains: Option<Remains>,
+    pub(super) sign_in_remains: Vec<Remains>,
+}
+
+#[derive(Default)]
+struct Journal {
+    requests: RefCell<Vec<Request>>,
+    ends: RefCell<Vec<End>>,
+    sign_ins: RefCell<Vec<SignIn>>,
+}
+
+/// Participants share it.
+struct Schedule {
+    plan: Plan,
+    world: World,
+    store: Arc<VirtualStore>,
+    journal: Journal,
+    main: SessionTicket,
+    killed: Cell<Option<usize>>,
+    drained: Cell<Option<usize>>,
+}
+
+/// Runs a plan to its end.
+pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
+    let schedule = Rc::new(Schedule::begin(plan, key).await);
+    let locals: Vec<LocalSet> = schedule.world.instances.iter().map(|_| LocalSet::new()).collect();
+    for (instance, work) in schedule.participants() {
+        locals[instance].spawn_local(work);
+    }
+    let instances = locals.into_iter().enumerate().map(|(instance, local)| schedule.live(instance, local));
+    let all = async { tokio::join!(join_all(instances), schedule.outages()) };
+    let is_quiet = timeout(LAST + BOUND, all).await.is_ok();
+    let quiet = is_quiet.then(|| schedule.world.started.elapsed());
+    let sign_ins = schedule.journal.sign_ins.borrow().clone();
+    // One session is the subject of a schedule; that its token can be used up is looked at once.
+    let is_subject = sign_ins.is_empty();
+    let look = async || {
+        let main = schedule.remains(&schedule.main, is_subject).await;
+        let mut others = Vec::new();
+        for sign_in in &sign_ins {
+            others.push(schedule.remains(&sign_in.ticket, true).await);
+        }
+        (main, others)
+    };
+    let remains = if is_quiet { timeout(BOUND * 4, look()).await.ok() } else { None };
+    let quiet = quiet.filter(|_| remains.is_some());
+    let (main_remains, sign_in_remains) = remains.map_or((None, Vec::new()), |(main, others)| (Some(main), others));
+    Evidence {
+        plan: schedule.plan.clone(),
+        provider: schedule.world.provider.clone(),
+        store: Arc::clone(&schedule.store),
+        started: schedule.world.started,
+        requests: schedule.journal.requests.borrow().clone(),
+        ends: schedule.journal.ends.borrow().clone(),
+        sign_ins,
+        main: schedule.main.clone(),
+        killed: schedule.killed.get(),
+        drained: schedule.drained.get(),
+        quiet,
+        main_remains,
+        sign_in_remains,
+    }
+}
+
+impl Schedule {
+    /// A world in which someone has signed in.
+    async fn begin(plan: Plan, key: &Rc<SigningKey>) -> Self {
+        let provider = VirtualProvider::with_key(key);
+        provider.set_seeded_latency(Seeded::new(plan.seed, 2));
+        provider.set_expires_in(plan.expires_in);
+        provider.set_defect(plan.provider_defect);
+        if !plan.rotates {
+            provider.keep_refresh_tokens();
+        }
+        let store = Arc::new(VirtualStore::new(Seeded::new(plan.seed, 3), plan.store, plan.store_defect));
+        let world = World::with_provider(provider, Arc::clone(&store) as _, &plan.ahead);
+        let main = world.instances[0].sessions.lifetime().issue(&[7; 32], MAIN, START);
+        let (journal, killed, drained) = (Journal::default(), Cell::new(None), Cell::new(None));
+        let schedule = Self { plan, world, store, journal, main, killed, drained };
+        schedule.write_main().await;
+        schedule
+    }
+
+    async fn write_main(&self) {
+        let sessions = &self.world.instances[0].sessions;
+        let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
+        let request = RequestPart {
+            access_token: AccessToken::new("access-1".to_owned()),
+            id_token: None,
+            claims: claims.only(&["name"]),
+        };
+        let refresh_token = Some(RefreshToken::new(MAIN.to_owned()));
+        let parts = TokenParts {
+            request,
+            refresh: RefreshPart { refresh_token, scope: None, id_token: None, claims: claims.into() },
+            access_token_expires_at: Some(START.plus(LAPSE)),
+            refresh_at: Some(START.plus(DUE)),
+        };
+        let inner = self.store.inner();
+        inner.create(&sessions.records().seal(&parts, 1, &self.main), START).await.unwrap();
+        let by_sid = self.plan.sid.map(|sid| sessions.provider_session(sid));
+        for key in [sessions.subject("ada")].into_iter().chain(by_sid) {
+            let entry = IndexedSession {
+                key: self.main.sid.key(),
+                expires_at: self.main.expires_at,
+                has_sid: self.plan.sid.is_some(),
+            };
+            let index = SessionIndex::empty(key, self.main.expires_at).with(entry, START);
+            inner.write_index(&index, None, START).await.unwrap();
+        }
+    }
+
+    /// Every participant with the instance that it needs.
+    fn participants(self: &Rc<Self>) -> Vec<(usize, LocalBoxFuture<'static, ()>)> {
+        let mut all: Vec<(usize, LocalBoxFuture<'static, ()>)> = Vec::new();
+        for (instance, moments) in self.plan.requests.iter().enumerate() {
+            for at in moments {
+                all.push((instance, Box::pin(Rc::clone(self).request(instance, *at))));
+            }
+        }
+        for (instance, at) in &self.plan.forced {
+            let (this, instance, at) = (Rc::clone(self), *instance, *at);
+            let forced = async move {
+                this.world.until(at).await;
+                let Instance { sessions, party, .. } = &*this.world.instances[instance];
+                sessions.refresh(&this.main, party).await;
+            };
+            all.push((instance, Box::pin(forced)));
+        }
+        for end in &self.plan.ends {
+            all.push((end.instance, Box::pin(Rc::clone(self).end(*end))));
+        }
+        for (number, sign_in) in self.plan.sign_ins.iter().enumerate() {
+            all.extend(self.sign_in(number, sign_in));
+        }
+        all
+    }
+
+    /// Runs the tasks of one instance until they are finished, or it departs.
+    async fn live(&self, instance: usize, mut local: LocalSet) {
+        match self.plan.departure {
+            Some(departure) if departure.instance == instance => {
+                tokio::select! {
+                    biased;
+                    () = self.depart(departure) => drop(local),
+                    () = &mut local => {}
+                }
+            }
+            _ => local.await,
+        }
+    }
+
+    async fn depart(&self, departure: Departure) {
+        self.world.provider.called_by(departure.instance).await;
+        sleep(departure.delay).await;
+        if departure.is_drained {
+            self.drained.set(Some(departure.instance));
+            self.world.instances[departure.instance].sessions.drain().await; // SIGTERM
+        } else {
+            self.killed.set(Some(departure.instance));
+        }
+    }
+
+    async fn outages(&self) {
+        for outage in &self.plan.outages {
+            self.world.until(outage.from).await;
+            self.world.provider.set_acts_when_ill(outage.acts);
+            self.world.provider.set_illness(Some(outage.illness));
+            self.world.until(outage.to).await;
+            self.world.provider.set_illness(None);
+        }
+    }
+
+    async fn request(self: Rc<Self>, instance: usize, at: Duration) {
+        self.world.until(at).await;
+        let response = match self.load_fresh(instance, &self.main).await {
+            Ok(Some(_)) => Response::Token,
+            Ok(None) => Response::SignedOut,
+            Err(SessionError::NoFreshToken(_) | SessionError::Store(_)) => Response::Unavailable,
+        };
+        let request = Request { began: at, ended: self.elapsed(), response };
+        self.journal.requests.borrow_mut().push(request);
+    }
+
+    async fn load_fresh(&self, instance: usize, ticket: &SessionTicket) -> Result<Option<LiveSession>, SessionError> {
+        let Instance { sessions, party, .. } = &*self.world.instances[instance];
+        sessions.load_fresh(ticket, party, self.world.instances[instance].now()).await
+    }
+
+    async fn end(self: Rc<Self>, planned: PlannedEnd) {
+        match planned.moment {
+            Moment::At(at) => self.world.until(at).await,
+            Moment::AfterRefresh(times, delay) => {
+                // No refresh may come, so the wait is bounded.
+                let _ = timeout(LAST, self.world.provider.refreshed(times)).await;
+                sleep(delay).await;
+            }
+        }
+        let Instance { sessions, party, .. } = &*self.world.instances[planned.instance];
+        let now = self.world.instances[planned.instance].now();
+        let entry = {
+            let mut ends = self.journal.ends.borrow_mut();
+            let PlannedEnd { verb, instance, .. } = planned;
+            ends.push(End { verb, instance, began: self.elapsed(), now, finished: None });
+            ends.len() - 1
+        };
+        let logout = |sid: Option<&str>, sub: Option<&str>| LogoutToken {
+            sid: sid.map(str::to_owned),
+            sub: sub.map(str::to_owned),
+            jti: "jti".to_owned(),
+            expires_at: now.plus(Duration::from_secs(600)),
+        };
+        let is_confirmed = match planned.verb {
+            Verb::SignOut => sessions.sign_out(&self.main, party, now).await.is_ok(),
+            Verb::LogoutBySub => sessions.end_named(&logout(None, Some("ada")), now).await.is_ok(),
+            Verb::LogoutBySid => sessions.end_named(&logout(Some("sid-1"), None), now).await.is_ok(),
+            Verb::LogoutBySidAndSub => sessions.end_named(&logout(Some("sid-1"), Some("ada")), now).await.is_ok(),
+            Verb::FrontChannel => sessions.end_known(&sessions.provider_session("sid-1"), now).await.is_ok(),
+            Verb::Revoke => sessions.end_all(&sessions.subject("ada"), now).await.is_ok(),
+        };
+        self.journal.ends.borrow_mut()[entry].finished = Some((self.elapsed(), is_confirmed));
+    }
+
+    /// The tasks of a sign-in: its beginning at one instance, and each delivery of its callback.
+    fn sign_in(self: &Rc<Self>, number: usize, planned: &PlannedSignIn) -> Vec<(usize, LocalBoxFuture<'static, ()>)> {
+        let browser = Rc::new(RefCell::new(None::<(usize, String, String)>)); // its entry, state and login cookie
+        let (this, planned) = (Rc::clone(self), planned.clone());
+        let deliveries = planned.deliveries.clone();
+        let brought = Rc::clone(&browser);
+        let mut tasks: Vec<(usize, LocalBoxFuture<'static, ()>)> = Vec::new();
+        let begins_at = planned.begins_at;
+        let beginning = async move {
+            this.world.until(planned.begins).await;
+            let Instance { party, .. } = &*this.world.instances[begins_at];
+            let now = this.world.instances[begins_at].now();
+            let begun = party.begin_login("/", &LoginHints::default(), now).await;
+            let Ok((request, pending)) = begun else { return };
+            let url = url::Url::parse(request.url()).unwrap();
+            let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
+            let code = format!("code-{number}");
+            let unix = START.as_unix() + i64::try_from(this.elapsed().as_secs()).unwrap();
+            let mut claims = json!({
+                "iss": ISSUER, "sub": "ada", "aud": "client", "nonce": query["nonce"], "exp": unix + 900, "iat": unix,
+            });
+            if let Some(sid) = planned.sid {
+                claims["sid"] = sid.into();
+            }
+            this.world.provider.issue_code(&code, claims);
+            let lifetime = this.world.instances[begins_at].sessions.lifetime();
+            let ticket = lifetime.issue(pending.session_seed(), &code, now);
+            let mut sign_ins = this.journal.sign_ins.borrow_mut();
+            let (sid, began, began_at) = (planned.sid, planned.begins, pending.issued_at());
+            sign_ins.push(SignIn { sid, code, ticket, began, began_at, deliveries: Vec::new() });
+            let cookie = serde_json::to_string(&pending).unwrap();
+            *browser.borrow_mut() = Some((sign_ins.len() - 1, query["state"].clone(), cookie));
+        };
+        tasks.push((begins_at, Box::pin(beginning)));
+        for (instance, at) in deliveries {
+            let (this, browser) = (Rc::clone(self), Rc::clone(&brought));
+            let delivery = async move {
+                this.world.until(at).await;
+                let Some((entry, state, cookie)) = browser.borrow().clone() else { return };
+                let place = {
+                    let mut sign_ins = this.journal.sign_ins.borrow_mut();
+                    sign_ins[entry].deliveries.push(Delivery { finished: None });
+                    sign_ins[entry].deliveries.len() - 1
+                };
+                let response = AuthorizationResponse::parse(&format!("code=code-{number}&state={state}")).unwrap();
+                let Instance { sessions, party, .. } = &*this.world.instances[instance];
+                let pending = serde_json::from_str(&cookie).unwrap();
+                let signed_in = sessions.sign_in(response, pending, party.clone()).await.map(drop);
+                let finished = Some((this.elapsed(), signed_in));
+                this.journal.sign_ins.borrow_mut()[entry].deliveries[place].finished = finished;
+            };
+            tasks.push((instance, Box::pin(delivery)));
+        }
+        tasks
+    }
+
+    /// A look at a session, with Provider and store well from now on.
+    async fn remains(&self, ticket: &SessionTicket, is_subject: bool) -> Remains {
+        self.store.heal();
+        self.world.provider.set_illness(None);
+        sleep(Duration::from_secs(6)).await; // what a cache may believe is over
+        let left: Vec<usize> = (0..self.world.instances.len()).filter(|instance| self.is_left(*instance)).collect();
+        let mut is_alive = Vec::new();
+        let local = LocalSet::new();
+        let ends_matter = !self.plan.ends.is_empty();
+        for instance in left.iter().take(if ends_matter { left.len() } else { 1 }) {
+            let Instance { sessions, .. } = &*self.world.instances[*instance];
+            let loaded = local.run_until(sessions.load(ticket, self.world.instances[*instance].now())).await;
+            is_alive.push(loaded.unwrap().is_some());
+        }
+        let is_alive_now = is_alive[0];
+        let is_refreshable = if is_subject && is_alive_now {
+            local.run_until(self.outlives_its_token(left[0], ticket)).await
+        } else {
+            is_alive_now
+        };
+        local.await;
+
+        let now = self.world.instances[left[0]].now();
+        let stored = self.store.inner().load(&ticket.sid.key(), now).await.unwrap();
+        let records = self.world.instances[left[0]].sessions.records();
+        let part = match &stored {
+            Some(stored) => records.open_refresh_part(stored, ticket).await.unwrap(),
+            None => None,
+        };
+        let refresh_token = part.and_then(|part| part.refresh_token).map(|token| token.expose().to_owned());
+        Remains {
+            generation: stored.as_ref().map(|stored| stored.record.generation),
+            is_ended: stored.is_some_and(|stored| stored.record.is_ended()),
+            refresh_token,
+            is_alive,
+            is_refreshable,
+        }
+    }
+
+    /// True if a request gets a newer token once the present one has lapsed, whatever rests there are.
+    async fn outlives_its_token(&self, instance: usize, ticket: &SessionTicket) -> bool {
+        let deadline = Instant::now() + BOUND;
+        let mut has_lapsed = false;
+        while Instant::now() < deadline {
+            match self.load_fresh(instance, ticket).await {
+                Ok(Some(session)) if has_lapsed || session.access_token_expires_at.is_none() => return true,
+                Ok(Some(session)) => {
+                    let expires_at = session.access_token_expires_at.unwrap();
+                    sleep(expires_at.since(self.world.instances[instance].now()) + Duration::from_secs(1)).await;
+                    has_lapsed = true;
+                }
+                Ok(None) => return false,
+                Err(SessionError::NoFreshToken(NoFreshToken { retry_after })) => {
+                    sleep_until(Instant::now() + retry_after).await;
+                }
+                Err(SessionError::Store(error)) => panic!("a store that is well failed: {error}"),
+            }
+        }
+        false
+    }
+
+    fn is_left(&self, instance: usize) -> bool {
+        self.killed.get() != Some(instance) && self.drained.get() != Some(instance)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.world.started.elapsed()
+    }
+}
