@@ -1,6 +1,6 @@
 //! Hints in a sign-in's URL, and their meeting with the configured parameters.
 //!
-//! Whoever starts a sign-in chooses them, a link on another site included: none may weaken what the operator asks for.
+//! A link on another site can carry them, so none may weaken what the operator asks for.
 
 use super::RequestParameters;
 
@@ -50,7 +50,7 @@ fn stronger(name: &str, setting: &str, hint: &str) -> String {
             let is_choice = !hint.is_empty() && hint.split(' ').all(is_configured);
             if is_choice { hint.to_owned() } else { setting.to_owned() }
         }
-        // Who and where from: nothing is granted by it.
+        // `login_hint`, `domain_hint`, `ui_locales`: nothing is granted by them.
         _ => hint.to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator decides of a relying party.
+//! The settings of a relying party. Apart from it, so that requests can name them without naming it.
 
 use super::{ClientAuthentication, ClientRegistration, ProviderDialect};
 
