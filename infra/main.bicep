@@ -298,6 +298,7 @@ module functionApp 'modules/function-app.bicep' = {
         ? { CLIENT_SECRET: '@Microsoft.KeyVault(VaultName=${keyVault.outputs.name};SecretName=${clientSecretName})' }
         : {},
       contains(additionalSettings, 'ROUTES') ? {} : { UPSTREAM_URL: upstreamUrl },
+      empty(oidcIssuerUrl) ? { PROVIDER: 'entra' } : {},
       empty(accessScope) ? {} : { SCOPES: 'openid profile email offline_access ${accessScope}' },
       clientAuthMethod == 'private_key_jwt' ? { CLIENT_KEY_NAME: clientKeyName } : {},
       empty(checkedFingerprint) ? {} : { GATEWAY_CERTIFICATE_FINGERPRINTS: checkedFingerprint },

@@ -166,7 +166,7 @@ fn relying_party(
     provider: ProviderSettings,
     credential: impl Fn() -> Result<AzureCredential, AccessError>,
 ) -> Result<RelyingPartySettings, AccessError> {
-    let ProviderSettings { issuer, registration, authentication, userinfo, trusted_audiences } = provider;
+    let ProviderSettings { issuer, registration, authentication, userinfo, trusted_audiences, dialect } = provider;
     let authentication = match authentication {
         ClientAuthenticationSettings::Known(authentication) => authentication,
         ClientAuthenticationSettings::ManagedIdentity => {
@@ -176,7 +176,7 @@ fn relying_party(
             ClientAuthentication::Assertion(Arc::new(KeyVaultAssertion::new(&vault, name, key_id, &credential()?)?))
         }
     };
-    Ok(RelyingPartySettings { issuer, registration, authentication, userinfo, trusted_audiences })
+    Ok(RelyingPartySettings { issuer, registration, authentication, userinfo, trusted_audiences, dialect })
 }
 
 fn session_store(

@@ -62,4 +62,5 @@ resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
 }
 
 output clientId string = application.appId
-output scope string = '${audience}/access'
+// By the client id: Entra refuses a token that an application requests for itself by any other name (AADSTS90009).
+output scope string = '${application.appId}/access'

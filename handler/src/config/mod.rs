@@ -10,6 +10,8 @@ mod keys;
 mod listener;
 mod mistake;
 mod provider;
+mod provider_dialect;
+mod provider_profile;
 mod reader;
 mod routes;
 mod sessions;

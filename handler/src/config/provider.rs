@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use super::keys::{KEY_VAULT_URL, key_vault_name, key_vault_url};
 use super::reader::{Reader, Setting};
-use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, ResponseMode};
+use super::{provider_dialect, provider_profile};
+use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, ProviderDialect, ResponseMode};
 use crate::public_origin::PublicOrigin;
 use crate::transport_security::is_https_or_loopback;
 
@@ -81,6 +82,8 @@ pub struct ProviderSettings {
     pub userinfo: bool,
     /// Audiences that ID and logout tokens may name beside the client identifier (`TRUSTED_AUDIENCES`).
     pub trusted_audiences: Vec<String>,
+    /// The Provider's departures from the standards: its profile (`PROVIDER`), and the settings over it.
+    pub dialect: ProviderDialect,
 }
 
 /// The client authentication: complete, or signed by a service of Azure.
@@ -106,10 +109,15 @@ pub(super) fn read(
     origin: Option<&PublicOrigin>,
     auth_prefix: Option<&str>,
 ) -> Option<ProviderSettings> {
+    let profile = provider_profile::read(reader);
     let issuer = issuer(reader);
+    let metadata_url = provider_dialect::metadata_url(reader, issuer.as_deref());
     let client_id = reader.required(CLIENT_ID).and(reader.verbatim(CLIENT_ID));
     let authentication = authentication(reader);
-    let scopes = reader.parse_or(SCOPES, scopes(SCOPES.example)?, scopes);
+    let defaults = profile.unwrap_or_default(); // after a mistake, for the mistakes that follow
+    let mut scopes = reader.parse_or(SCOPES, scopes(defaults.scopes)?, scopes);
+    let offline = scopes.as_mut().map(|scopes| defaults.offline_access.ask(scopes)).unwrap_or_default();
+    let dialect = provider_dialect::read(reader, defaults, offline);
     let response_mode = reader.parse_or(RESPONSE_MODE, ResponseMode::Query, |text| match text {
         "query" => Some(ResponseMode::Query),
         "form_post" => Some(ResponseMode::FormPost),
@@ -118,18 +126,19 @@ pub(super) fn read(
     let userinfo = reader.parse_or(USERINFO, false, |text| text.parse().ok());
     let trusted_audiences = reader.parse_or(TRUSTED_AUDIENCES, Vec::new(), audiences);
 
-    let registration = ClientRegistration {
-        client_id: client_id?.to_owned(),
-        redirect_uri: origin?.url(&format!("{}/callback", auth_prefix?)),
-        scopes: scopes?,
-        response_mode: response_mode?,
-    };
+    profile?;
     Some(ProviderSettings {
         issuer: issuer?,
-        registration,
+        registration: ClientRegistration {
+            client_id: client_id?.to_owned(),
+            redirect_uri: origin?.url(&format!("{}/callback", auth_prefix?)),
+            scopes: scopes?,
+            response_mode: response_mode?,
+        },
         authentication: authentication?,
         userinfo: userinfo?,
         trusted_audiences: trusted_audiences?,
+        dialect: ProviderDialect { metadata_url: metadata_url?, ..dialect? },
     })
 }
 

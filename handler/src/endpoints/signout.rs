@@ -10,6 +10,7 @@ use serde_json::json;
 use super::redirect::see_other;
 use super::request::{Request, return_url};
 use crate::return_url::ReturnUrl;
+use crate::sessions::RefreshPart;
 use crate::state::AppState;
 use crate::telemetry::metrics;
 use crate::web::{Error, Link, Page, check_csrf, is_background, is_navigation};
@@ -32,8 +33,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
 
     metrics::sign_out("person", 1);
     let return_url = return_url(request.query("redirect").as_deref(), &state.auth_prefix);
-    let id_token = part.and_then(|part| part.id_token);
-    let location = after_sign_out(id_token.as_deref().map(String::as_str), return_url.as_ref(), request, state).await;
+    let location = after_sign_out(part.as_ref(), return_url.as_ref(), request, state).await;
     if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {
         return Ok(see_other(&location, [state.session_cookie.delete()]));
     }
@@ -44,16 +44,18 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
         .json(json!({ "location": location })))
 }
 
-/// RP-Initiated Logout 1.0 where the Provider offers it; our own page otherwise.
+/// The Provider's logout where it offers one; our own page otherwise.
 async fn after_sign_out(
-    id_token: Option<&str>,
+    part: Option<&RefreshPart>,
     return_url: Option<&ReturnUrl>,
     request: &Request<'_>,
     state: &AppState,
 ) -> String {
     let own_page = state.public_origin.url(&state.path("signedout"));
     let return_to = return_url.map(ReturnUrl::as_str);
-    match state.relying_party.logout_request(id_token, &own_page, return_to, request.now).await {
+    let id_token = part.and_then(|part| part.id_token.as_deref()).map(String::as_str);
+    let claims = part.map(|part| &*part.claims);
+    match state.relying_party.logout_request(id_token, claims, &own_page, return_to, request.now).await {
         Some(logout) => logout.url().to_owned(),
         None => return_to.map_or(state.path("signedout"), str::to_owned),
     }

@@ -2,53 +2,14 @@
 
 use url::Url;
 
-use super::{PendingLogin, ProviderMetadata, pkce};
+use super::{LoginHints, PendingLogin, ProviderMetadata, RelyingPartySettings, ResponseMode, pkce};
 use crate::clock::Timestamp;
 
-/// The way of the code back to us (`response_mode`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseMode {
-    /// In the query of a `GET` (the default).
-    Query,
-    /// In the form of a `POST` (OAuth 2.0 Form Post Response Mode).
-    FormPost,
-}
-
-/// Our registration at the Provider.
-#[derive(Clone, Debug)]
-pub struct ClientRegistration {
-    /// Our identifier at the Provider.
-    pub client_id: String,
-    /// The callback's URL, exactly as registered.
-    pub redirect_uri: String,
-    /// The requested scopes, always with `openid`.
-    pub scopes: Vec<String>,
-    /// The way of the response.
-    pub response_mode: ResponseMode,
-}
-
-/// Parameters that whoever starts a sign-in may pass through to the Provider.
-#[derive(Clone, Debug, Default)]
-pub struct LoginHints(Vec<(String, String)>);
-
-impl LoginHints {
-    /// The only names that pass.
-    pub const NAMES: [&str; 6] = ["prompt", "login_hint", "domain_hint", "acr_values", "max_age", "ui_locales"];
-
-    /// Keeps the first value of each allowed name, drops everything else.
-    #[must_use]
-    pub fn from_query(pairs: &[(String, String)]) -> Self {
-        let first = |name: &&str| pairs.iter().find(|(given, _)| given == name).cloned();
-        Self(Self::NAMES.iter().filter_map(first).collect())
-    }
-
-    fn max_age(&self) -> Option<u64> {
-        self.0.iter().find(|(name, _)| name == "max_age")?.1.parse().ok()
-    }
-}
-
 /// A URL at the Provider. It holds state and nonce, so it prints nothing.
-pub struct AuthorizationRequest(Url);
+pub struct AuthorizationRequest {
+    url: Url,
+    parameters: Vec<(String, String)>,
+}
 
 impl AuthorizationRequest {
     /// Begins a sign-in: the request, and what must be remembered until its response.
@@ -56,34 +17,53 @@ impl AuthorizationRequest {
     pub fn begin(
         return_url: &str,
         hints: &LoginHints,
-        client: &ClientRegistration,
+        settings: &RelyingPartySettings,
         provider: &ProviderMetadata,
         now: Timestamp,
     ) -> (Self, PendingLogin) {
-        let pending = PendingLogin::begin(return_url, hints.max_age(), now);
-        let mut url = provider.authorization_endpoint.clone();
-        {
-            let mut query = url.query_pairs_mut(); // RFC 6749 3.1: the endpoint's own query is kept
-            query.append_pair("response_type", "code");
-            query.append_pair("client_id", &client.client_id);
-            query.append_pair("redirect_uri", &client.redirect_uri);
-            query.append_pair("scope", &client.scopes.join(" "));
-            query.append_pair("state", pending.state());
-            query.append_pair("nonce", pending.nonce());
-            query.append_pair("code_challenge", &pkce::code_challenge(pending.code_verifier()));
-            query.append_pair("code_challenge_method", "S256");
-            if client.response_mode == ResponseMode::FormPost {
-                query.append_pair("response_mode", "form_post");
-            }
-            query.extend_pairs(&hints.0);
+        let further = hints.over(&settings.dialect.authorize_parameters);
+        let max_age = further.iter().find(|(name, _)| name == "max_age").and_then(|(_, value)| value.parse().ok());
+        let pending = PendingLogin::begin(return_url, max_age, now);
+        let client = &settings.registration;
+        let scope = client.scopes.join(" ");
+        let challenge = pkce::code_challenge(pending.code_verifier());
+        let mut ours = vec![
+            ("response_type", "code"),
+            ("client_id", &client.client_id),
+            ("redirect_uri", &client.redirect_uri),
+            ("scope", &scope),
+            ("state", pending.state()),
+            ("nonce", pending.nonce()),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        if client.response_mode == ResponseMode::FormPost {
+            ours.push(("response_mode", "form_post"));
         }
-        (Self(url), pending)
+        let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        (Self::of(ours.chain(further).collect(), provider), pending)
+    }
+
+    /// The same request by reference (RFC 9126 4): the browser carries nothing else.
+    pub(super) fn by_reference(&self, request_uri: &str, client_id: &str, provider: &ProviderMetadata) -> Self {
+        let parameters = [("client_id", client_id), ("request_uri", request_uri)];
+        Self::of(parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), provider)
+    }
+
+    fn of(parameters: Vec<(String, String)>, provider: &ProviderMetadata) -> Self {
+        let mut url = provider.authorization_endpoint.clone();
+        url.query_pairs_mut().extend_pairs(&parameters); // RFC 6749 3.1: the endpoint's own query is kept
+        Self { url, parameters }
     }
 
     /// The URL for the browser.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
+    }
+
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -98,10 +78,19 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::oidc::{ClientAuthentication, ClientRegistration, ProviderDialect, RequestParameters};
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
     fn begin(hints: &LoginHints, response_mode: ResponseMode) -> (HashMap<String, String>, PendingLogin) {
+        begin_with(hints, response_mode, ProviderDialect::default())
+    }
+
+    fn begin_with(
+        hints: &LoginHints,
+        response_mode: ResponseMode,
+        dialect: ProviderDialect,
+    ) -> (HashMap<String, String>, PendingLogin) {
         let metadata = serde_json::json!({
             "issuer": "https://op.example",
             "authorization_endpoint": "https://op.example/authorize?tenant=a",
@@ -109,13 +98,21 @@ mod tests {
             "jwks_uri": "https://op.example/jwks",
         });
         let provider = ProviderMetadata::parse(metadata.to_string().as_bytes(), "https://op.example").unwrap();
-        let client = ClientRegistration {
+        let registration = ClientRegistration {
             client_id: "client".to_owned(),
             redirect_uri: "https://app.example/oauth/callback".to_owned(),
             scopes: vec!["openid".to_owned(), "profile".to_owned()],
             response_mode,
         };
-        let (request, pending) = AuthorizationRequest::begin("/a", hints, &client, &provider, NOW);
+        let settings = RelyingPartySettings {
+            issuer: "https://op.example".to_owned(),
+            registration,
+            authentication: ClientAuthentication::None,
+            userinfo: false,
+            trusted_audiences: Vec::new(),
+            dialect,
+        };
+        let (request, pending) = AuthorizationRequest::begin("/a", hints, &settings, &provider, NOW);
         let url = Url::parse(request.url()).unwrap();
         (url.query_pairs().into_owned().collect(), pending)
     }
@@ -154,6 +151,17 @@ mod tests {
         let (query, pending) = begin(&LoginHints::from_query(&given), ResponseMode::Query);
 
         assert_eq!((query["prompt"].as_str(), query["client_id"].as_str()), ("login", "client"));
+        assert_eq!(pending.max_age(), Some(60));
+    }
+    #[test]
+    fn configured_parameters_go_along_and_a_configured_max_age_is_remembered() {
+        let parameters = RequestParameters::parse("audience=api&max_age=60", &RequestParameters::default()).unwrap();
+        let dialect = ProviderDialect { authorize_parameters: parameters, ..ProviderDialect::default() };
+        let hints = LoginHints::from_query(&[("max_age".to_owned(), "600".to_owned())]);
+
+        let (query, pending) = begin_with(&hints, ResponseMode::Query, dialect);
+
+        assert_eq!((query["audience"].as_str(), query["max_age"].as_str()), ("api", "60"));
         assert_eq!(pending.max_age(), Some(60));
     }
 }

@@ -8,6 +8,17 @@ use serde_json::{Map, Value};
 #[serde(transparent)]
 pub struct Claims(Map<String, Value>);
 
+/// A standard claim and the Provider's own claim that has its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimAlias {
+    /// The standard claim; one that is there stays.
+    pub standard: &'static str,
+    /// The path to the Provider's own.
+    pub own: &'static [&'static str],
+    /// The value is the first of a list.
+    pub is_first_of_list: bool,
+}
+
 impl Claims {
     pub(super) fn new(claims: Map<String, Value>) -> Self {
         Self(claims)
@@ -23,6 +34,19 @@ impl Claims {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
+    }
+
+    /// The claims, and under its standard name each that the Provider has under a name of its own.
+    pub(crate) fn with_aliases(self, aliases: &[ClaimAlias]) -> Self {
+        let mut claims = self.0;
+        for alias in aliases {
+            if let Some(value) = own_value(&claims, alias)
+                && !claims.contains_key(alias.standard)
+            {
+                claims.insert(alias.standard.to_owned(), value);
+            }
+        }
+        Self(claims)
     }
 
     /// Those of the given names.
@@ -41,6 +65,12 @@ impl Claims {
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
+}
+
+fn own_value(claims: &Map<String, Value>, alias: &ClaimAlias) -> Option<Value> {
+    let (first, rest) = alias.own.split_first()?;
+    let value = rest.iter().try_fold(claims.get(*first)?, |value, name| value.get(name))?;
+    if alias.is_first_of_list { value.get(0).cloned() } else { Some(value.clone()) }
 }
 
 impl std::fmt::Debug for Claims {

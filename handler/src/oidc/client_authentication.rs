@@ -37,6 +37,11 @@ pub(super) struct AuthenticatedForm {
 }
 
 impl ClientAuthentication {
+    /// True if the method's parameters contain `client_id`.
+    pub(super) const fn adds_client_id(&self) -> bool {
+        !matches!(self, Self::ClientSecretBasic(_))
+    }
+
     /// Encodes `form` with the method's parameters, for the Provider that has this token endpoint.
     pub(super) async fn authenticate(
         &self,
@@ -47,7 +52,7 @@ impl ClientAuthentication {
     ) -> Result<AuthenticatedForm, ClientAssertionError> {
         let mut body = Serializer::new(String::new());
         body.extend_pairs(form);
-        if !matches!(self, Self::ClientSecretBasic(_)) {
+        if self.adds_client_id() {
             body.append_pair("client_id", client_id);
         }
         let mut authorization = None;

@@ -27,6 +27,12 @@ pub struct ProviderMetadata {
     pub end_session_endpoint: Option<Url>,
     /// RFC 9207 section 3: every authorization response carries `iss`.
     pub authorization_response_iss_parameter_supported: bool,
+    /// The algorithms of ID tokens; empty if the Provider lists none.
+    pub id_token_signing_alg_values_supported: Vec<String>,
+    /// RFC 9126, if there is one.
+    pub pushed_authorization_request_endpoint: Option<Url>,
+    /// RFC 9126 section 5: no other authorization request is accepted.
+    pub require_pushed_authorization_requests: bool,
 }
 
 /// Why a document is not the metadata of our Provider.
@@ -80,6 +86,9 @@ impl ProviderMetadata {
             end_session_endpoint: members.optional("end_session_endpoint"),
             authorization_response_iss_parameter_supported: members
                 .flag("authorization_response_iss_parameter_supported"),
+            id_token_signing_alg_values_supported: members.texts("id_token_signing_alg_values_supported"),
+            pushed_authorization_request_endpoint: members.optional("pushed_authorization_request_endpoint"),
+            require_pushed_authorization_requests: members.flag("require_pushed_authorization_requests"),
         })
     }
 }
@@ -117,6 +126,12 @@ impl Members {
     fn flag(&self, member: &str) -> bool {
         let is_true = |text: &str| text.eq_ignore_ascii_case("true");
         self.members.get(member).is_some_and(|value| value.as_bool().unwrap_or(value.as_str().is_some_and(is_true)))
+    }
+
+    /// The texts of a list; anything else is none.
+    fn texts(&self, member: &str) -> Vec<String> {
+        let list = self.members.get(member).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     fn url(&self, member: &str) -> Option<Url> {

@@ -14,6 +14,7 @@ use crate::egress::Egress;
 #[derive(Clone)]
 pub struct Issuer {
     name: Arc<str>,
+    metadata_url: Arc<str>,
     cache: Arc<ProviderCache>,
     pub(super) http: Http,
 }
@@ -22,13 +23,20 @@ impl Issuer {
     /// The issuer of this name, exactly as it names itself, for one worker.
     #[must_use]
     pub fn new(name: &str, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
-        Self { name: name.into(), cache, http: Http::new(egress) }
+        Self { name: name.into(), metadata_url: ProviderMetadata::url_for(name).into(), cache, http: Http::new(egress) }
+    }
+
+    /// The same issuer with its metadata at `url`, if there is one: the document must name the issuer all the same.
+    pub(super) fn with_metadata_url(self, url: Option<&str>) -> Self {
+        let metadata_url = url.map_or(self.metadata_url, Into::into);
+        Self { metadata_url, ..self }
     }
 
     /// The issuer of this name over a scripted wire.
     #[cfg(test)]
     pub(super) fn scripted(name: &str, cache: Arc<ProviderCache>, wire: super::ScriptedWire) -> Self {
-        Self { name: name.into(), cache, http: Http::scripted(wire) }
+        let metadata_url = ProviderMetadata::url_for(name).into();
+        Self { name: name.into(), metadata_url, cache, http: Http::scripted(wire) }
     }
 
     /// The same issuer with a shorter timeout, for tests of silence.
@@ -119,7 +127,7 @@ impl Issuer {
     }
 
     async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {
-        let document = self.http.get(&ProviderMetadata::url_for(&self.name), None).await?.ok()?;
+        let document = self.http.get(&self.metadata_url, None).await?.ok()?;
         Ok(ProviderMetadata::parse(&document, &self.name)?)
     }
 

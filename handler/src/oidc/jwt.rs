@@ -12,7 +12,7 @@ use super::{Claims, JwksError, VerificationKeys};
 use crate::clock::Timestamp;
 
 /// Asymmetric signatures only, whatever a token or its key asks for (RFC 8725 3.1).
-const ALGORITHMS: [Algorithm; 9] = [
+pub(super) const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::PS256,
     Algorithm::ES256,

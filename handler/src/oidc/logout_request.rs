@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::RelyingParty;
+use super::{Claims, LogoutDialect, RelyingParty};
 use crate::clock::Timestamp;
 
 /// An ID token with hundreds of groups makes a URL that no server on the way accepts. It is a hint; `client_id` and
@@ -15,25 +15,10 @@ const MAX_HINT_LENGTH: usize = 6 * 1024;
 pub struct LogoutRequest(Url);
 
 impl LogoutRequest {
-    fn new(
-        endpoint: &Url,
-        id_token_hint: Option<&str>,
-        client_id: &str,
-        post_logout_redirect_uri: &str,
-        state: Option<&str>,
-    ) -> Self {
+    fn new(endpoint: &Url, parameters: &[(&str, Option<&str>)]) -> Self {
         let mut url = endpoint.clone();
-        {
-            let mut query = url.query_pairs_mut(); // the endpoint's own query is kept
-            if let Some(hint) = id_token_hint.filter(|hint| hint.len() <= MAX_HINT_LENGTH) {
-                query.append_pair("id_token_hint", hint);
-            }
-            query.append_pair("client_id", client_id);
-            query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri);
-            if let Some(state) = state {
-                query.append_pair("state", state);
-            }
-        }
+        let given = parameters.iter().filter_map(|(name, value)| value.map(|value| (*name, value)));
+        url.query_pairs_mut().extend_pairs(given); // the endpoint's own query is kept
         Self(url)
     }
 
@@ -51,64 +36,118 @@ impl fmt::Debug for LogoutRequest {
 }
 
 impl RelyingParty {
-    /// The request that signs a browser out at the Provider too. `None` when the Provider has no such endpoint, or its
-    /// metadata cannot be had: a sign-out here never waits for one there.
+    /// The request that signs a browser out at the Provider too, in the Provider's dialect. `None` when the Provider has
+    /// no such endpoint, or its metadata cannot be had: a sign-out here never waits for one there.
     pub async fn logout_request(
         &self,
         id_token_hint: Option<&str>,
+        claims: Option<&Claims>,
         post_logout_redirect_uri: &str,
         state: Option<&str>,
         now: Timestamp,
     ) -> Option<LogoutRequest> {
         let metadata = self.issuer.metadata(now).await.ok()?;
-        let endpoint = metadata.end_session_endpoint.as_ref()?;
-        let client_id = &self.settings().registration.client_id;
-        Some(LogoutRequest::new(endpoint, id_token_hint, client_id, post_logout_redirect_uri, state))
+        let dialect = &self.settings().dialect;
+        let client_id = Some(self.settings().registration.client_id.as_str());
+        let end_session = metadata.end_session_endpoint.as_ref();
+        let own = match (dialect.logout, end_session) {
+            (LogoutDialect::RpInitiated, None) => return None,
+            (LogoutDialect::RpInitiated | LogoutDialect::RpInitiatedOr(_), Some(endpoint)) => {
+                let hint = |claim| claims.and_then(|claims| claims.text(claim));
+                let parameters = [
+                    ("id_token_hint", id_token_hint.filter(|hint| hint.len() <= MAX_HINT_LENGTH)),
+                    ("logout_hint", dialect.logout_hint_claim.and_then(hint)),
+                    ("client_id", client_id),
+                    ("post_logout_redirect_uri", Some(post_logout_redirect_uri)),
+                    ("state", state),
+                ];
+                return Some(LogoutRequest::new(endpoint, &parameters));
+            }
+            (LogoutDialect::RpInitiatedOr(own) | LogoutDialect::Own(own), _) => own,
+        };
+        let at_authorization_endpoint = || metadata.authorization_endpoint.join(own.path).ok();
+        let endpoint = end_session.cloned().or_else(at_authorization_endpoint)?;
+        let parameters = [("client_id", client_id), (own.return_parameter, Some(post_logout_redirect_uri))];
+        Some(LogoutRequest::new(&endpoint, &parameters))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::oidc::{OwnLogout, ProviderDialect, RelyingPartySettings, Response, ScriptedWire};
+    use crate::testing::relying_party_settings;
 
-    fn pairs(id_token_hint: Option<&str>, state: Option<&str>) -> Vec<(String, String)> {
-        let endpoint = Url::parse("https://op.example/logout?tenant=a").unwrap();
-        let request = LogoutRequest::new(&endpoint, id_token_hint, "client", "https://app.example/out", state);
-        Url::parse(request.url()).unwrap().query_pairs().into_owned().collect()
-    }
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const OWN: OwnLogout = OwnLogout { path: "/v2/logout", return_parameter: "returnTo" };
 
-    fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn the_request_carries_what_rp_initiated_logout_asks_for() {
-        let given = pairs(Some("eyJ.e.s"), Some("/after?a=b&c"));
-
-        let all = [
-            ("tenant", "a"),
-            ("id_token_hint", "eyJ.e.s"),
-            ("client_id", "client"),
-            ("post_logout_redirect_uri", "https://app.example/out"),
-            ("state", "/after?a=b&c"),
-        ];
-        assert_eq!(given, expected(&all));
-    }
-
-    #[test]
-    fn a_hint_that_no_url_could_hold_is_left_out() {
-        let given = pairs(Some(&"e".repeat(MAX_HINT_LENGTH + 1)), None);
-
-        let rest = [("tenant", "a"), ("client_id", "client"), ("post_logout_redirect_uri", "https://app.example/out")];
-        assert_eq!(given, expected(&rest));
-    }
-
-    #[test]
-    fn a_request_prints_no_id_token() {
-        let endpoint = Url::parse("https://op.example/logout").unwrap();
-
-        let request = LogoutRequest::new(&endpoint, Some("eyJ"), "client", "https://app.example/out", None);
-
+    /// The URL of a sign-out with this ID token and state, where the metadata has an `end_session_endpoint` or not.
+    async fn url(
+        dialect: ProviderDialect,
+        id_token_hint: &str,
+        state: Option<&str>,
+        has_end_session_endpoint: bool,
+    ) -> Option<String> {
+        let mut metadata = json!({
+            "issuer": "https://op.example", "authorization_endpoint": "https://op.example/oauth2/authorize?a=b",
+            "token_endpoint": "https://op.example/token", "jwks_uri": "https://op.example/jwks",
+        });
+        if has_end_session_endpoint {
+            metadata["end_session_endpoint"] = "https://op.example/logout?tenant=a".into();
+        }
+        let wire = ScriptedWire::new(move |_| std::future::ready(Ok(Response::json(200, &metadata))));
+        let settings = RelyingPartySettings { dialect, ..relying_party_settings("https://op.example") };
+        let party = RelyingParty::scripted(Arc::new(settings), Arc::default(), wire);
+        let claims = serde_json::from_value(json!({"sub": "ada", "login_hint": "O.ada"})).unwrap();
+        let request = party.logout_request(Some(id_token_hint), Some(&claims), "https://app/out", state, NOW).await?;
         assert_eq!(format!("{request:?}"), "LogoutRequest(..)");
+        Some(request.url().to_owned())
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn the_request_carries_what_rp_initiated_logout_asks_for() {
+        let url = url(ProviderDialect::default(), "eyJ.e.s", Some("/after?a=b&c"), true).await.unwrap();
+
+        let expected = "https://op.example/logout?tenant=a&id_token_hint=eyJ.e.s&client_id=client\
+            &post_logout_redirect_uri=https%3A%2F%2Fapp%2Fout&state=%2Fafter%3Fa%3Db%26c";
+        assert_eq!(url, expected);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_hint_that_no_url_could_hold_is_left_out() {
+        let url = url(ProviderDialect::default(), &"e".repeat(MAX_HINT_LENGTH + 1), None, true).await.unwrap();
+
+        let expected =
+            "https://op.example/logout?tenant=a&client_id=client&post_logout_redirect_uri=https%3A%2F%2Fapp%2Fout";
+        assert_eq!(url, expected);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_providers_own_claim_is_the_logout_hint() {
+        let dialect = ProviderDialect { logout_hint_claim: Some("login_hint"), ..ProviderDialect::default() };
+
+        let url = url(dialect, "eyJ", None, true).await.unwrap();
+
+        assert!(url.contains("&logout_hint=O.ada&"), "{url}");
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_providers_own_logout_has_its_own_parameters_and_place() {
+        let at = async |logout, has_end_session_endpoint| {
+            let dialect = ProviderDialect { logout, ..ProviderDialect::default() };
+            url(dialect, "eyJ", Some("/a"), has_end_session_endpoint).await
+        };
+
+        let own = "client_id=client&returnTo=https%3A%2F%2Fapp%2Fout";
+        let at_origin = Some(format!("https://op.example/v2/logout?{own}"));
+        assert_eq!(at(LogoutDialect::RpInitiated, false).await, None);
+        assert_eq!(at(LogoutDialect::RpInitiatedOr(OWN), false).await, at_origin);
+        assert_eq!(at(LogoutDialect::Own(OWN), false).await, at_origin);
+        assert_eq!(at(LogoutDialect::Own(OWN), true).await, Some(format!("https://op.example/logout?tenant=a&{own}")));
+        assert!(at(LogoutDialect::RpInitiatedOr(OWN), true).await.unwrap().contains("post_logout_redirect_uri"));
     }
 }

@@ -60,8 +60,7 @@ impl RelyingParty {
     pub async fn verify_logout_token(&self, token: &str, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
         let metadata = self.issuer.metadata(now).await?;
         let explicit_type = Some("logout+jwt"); // 2.4
-        let verified =
-            self.issuer.verify_with_current_keys(token, explicit_type, RefetchCause::Request, &metadata, now).await??; // 2.6: 1-3
+        let verified = self.verify_for_client(token, explicit_type, RefetchCause::Request, &metadata, now).await??; // 2.6: 1-3
         self.check_logout_claims(&verified.claims, now)
     }
 

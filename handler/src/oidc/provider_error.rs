@@ -25,6 +25,9 @@ pub enum ProviderError {
     /// A success of the token endpoint that cannot be used.
     #[error(transparent)]
     TokenResponse(#[from] TokenResponseError),
+    /// A response to a pushed authorization request without a usable reference.
+    #[error("the provider's response to a pushed authorization request cannot be used")]
+    PushedResponse,
     /// Not its metadata.
     #[error(transparent)]
     Metadata(#[from] DiscoveryError),
@@ -56,6 +59,7 @@ impl ProviderError {
             Self::Unreachable(_)
             | Self::Status(_)
             | Self::Refused(_)
+            | Self::PushedResponse
             | Self::Metadata(_)
             | Self::Keys(_)
             | Self::Assertion(_)

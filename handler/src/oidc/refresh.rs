@@ -11,7 +11,7 @@ use super::jwt::verify_signature;
 use super::provider_cache::RefetchCause;
 use super::token_request_error::TokenRequestError;
 use super::{
-    Claims, IdTokenError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, TokenError,
+    Claims, IdTokenError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, Scope, TokenError,
     TokenResponse, TokenResponseError, UserInfoError,
 };
 use crate::clock::Timestamp;
@@ -93,21 +93,29 @@ impl RefreshError {
 }
 
 impl RelyingParty {
-    /// Exchanges a refresh token of the person that `known` describes. `may_send` is asked just before the token is
-    /// sent, after everything that may have taken time.
+    /// Exchanges a refresh token of the person that `known` describes, for all of `scope`: that of the grant, or the
+    /// configured one for a session that was stored without it. `may_send` is asked just before the token is sent, after
+    /// everything that may have taken time.
     ///
     /// # Errors
     /// See [`RefreshError`].
     pub async fn refresh(
         &self,
         refresh_token: &RefreshToken,
+        scope: Option<&Scope>,
         known: &PersonClaims,
         may_send: &dyn Fn() -> bool,
         now: Timestamp,
     ) -> Result<CompletedRefresh, RefreshError> {
         let unsent = |source| RefreshError::Unavailable { is_ambiguous: false, retry_after: None, source };
         let metadata = self.issuer.metadata(now).await.map_err(unsent)?;
-        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        let configured = self.settings().registration.scopes.join(" ");
+        let scope = scope.map_or(configured.as_str(), Scope::as_str);
+        // RFC 6749 6: optional, and no more than was granted. Entra refuses a refresh without it if client and resource
+        // are one application (AADSTS90009).
+        let mut form =
+            vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose()), ("scope", scope)];
+        form.extend(self.settings().dialect.token_parameters.pairs());
         let mut tokens = self
             .request_tokens(&self.connections.refresh, &form, may_send, &metadata, now)
             .await
@@ -132,10 +140,11 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<PersonClaims, &'static str> {
         let deadline = Instant::now() + CLAIMS_TIMEOUT;
+        let aliases = self.settings().dialect.claim_aliases;
         let mut claims = known.clone();
         let verified = timeout_at(deadline, self.verify_refreshed(tokens, known, metadata, now)).await;
         match verified.unwrap_or(Ok(None)) {
-            Ok(Some(newer)) => claims.renew_id_token(newer),
+            Ok(Some(newer)) => claims.renew_id_token(newer.with_aliases(aliases)),
             Ok(None) => tokens.id_token = None,
             Err(error) => return Err(error.code()),
         }
@@ -147,7 +156,7 @@ impl RelyingParty {
         let userinfo = self.userinfo(http, known.subject(), &tokens.access_token, metadata, now);
         let late = |_| Err(UserInfoError::Unavailable(ProviderError::NoResponse));
         match timeout_at(deadline, userinfo).await.unwrap_or_else(late) {
-            Ok(userinfo) => claims.replace_userinfo(userinfo),
+            Ok(userinfo) => claims.replace_userinfo(userinfo.with_aliases(aliases)),
             Err(error @ UserInfoError::Subject) => return Err(error.code()),
             // Until UserInfo responds again its earlier claims stand, and the access token is good.
             Err(UserInfoError::Malformed | UserInfoError::Token(_) | UserInfoError::Unavailable(_)) => {}
@@ -175,7 +184,10 @@ impl RelyingParty {
             }
             verified => verified,
         };
-        self.verifier().verify_refreshed(verified?, tokens.access_token.expose(), known, now).map(Some)
+        let verified = verified?;
+        let Ok(keys) = self.issuer.keys(metadata, now).await else { return Ok(None) }; // cached, the newer ones if any
+        self.check_algorithm(&verified, &keys, metadata)?;
+        self.verifier().verify_refreshed(verified, tokens.access_token.expose(), known, now).map(Some)
     }
 }
 

@@ -10,30 +10,15 @@ use super::http::Http;
 use super::id_token::IdTokenVerifier;
 use super::provider_cache::RefetchCause;
 use super::{
-    AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
-    ProviderMetadata, RefreshToken, TokenResponse, TokenResponseError,
+    AuthorizationRequest, AuthorizationResponse, Claims, IdTokenError, Issuer, JwtError, LoginError, LoginHints,
+    PendingLogin, PersonClaims, ProviderCache, ProviderError, ProviderMetadata, RefreshToken, RelyingPartySettings,
+    Scope, TokenResponse, TokenResponseError,
 };
 use crate::clock::Timestamp;
 use crate::egress::Egress;
 
 /// Time limit of the revocation that a failed sign-in waits for.
 const UNUSED_REVOCATION: Duration = Duration::from_secs(2);
-
-/// The settings of a relying party.
-#[derive(Clone, Debug)]
-pub struct RelyingPartySettings {
-    /// The issuer, exactly as it names itself.
-    pub issuer: String,
-    /// Our registration at the Provider.
-    pub registration: ClientRegistration,
-    /// Our client authentication.
-    pub authentication: ClientAuthentication,
-    /// True if UserInfo is asked at sign-in and after a refresh.
-    pub userinfo: bool,
-    /// Audiences that ID and logout tokens may name beside our client identifier.
-    pub trusted_audiences: Vec<String>,
-}
 
 /// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
 #[derive(Clone)]
@@ -67,6 +52,7 @@ impl RelyingParty {
     #[must_use]
     pub fn new(settings: Arc<RelyingPartySettings>, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
         let issuer = Issuer::new(&settings.issuer, cache, egress);
+        let issuer = issuer.with_metadata_url(settings.dialect.metadata_url.as_deref());
         Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 
@@ -78,6 +64,7 @@ impl RelyingParty {
         wire: super::ScriptedWire,
     ) -> Self {
         let issuer = Issuer::scripted(&settings.issuer, cache, wire);
+        let issuer = issuer.with_metadata_url(settings.dialect.metadata_url.as_deref());
         Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 
@@ -104,7 +91,7 @@ impl RelyingParty {
     /// Begins a sign-in that returns to `return_url`.
     ///
     /// # Errors
-    /// When the Provider's metadata cannot be had.
+    /// When the Provider's metadata cannot be had, or a pushed request gets no reference.
     pub async fn begin_login(
         &self,
         return_url: &str,
@@ -112,7 +99,11 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<(AuthorizationRequest, PendingLogin), ProviderError> {
         let metadata = self.issuer.metadata(now).await?;
-        Ok(AuthorizationRequest::begin(return_url, hints, &self.settings.registration, &metadata, now))
+        let (request, pending) = AuthorizationRequest::begin(return_url, hints, &self.settings, &metadata, now);
+        if !self.settings.dialect.pushed_authorization_requests.applies(&metadata) {
+            return Ok((request, pending));
+        }
+        Ok((self.push(request, &metadata, now).await?, pending))
     }
 
     /// Finishes a sign-in: check the response, exchange the code, verify the ID token, ask UserInfo.
@@ -153,11 +144,13 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<PersonClaims, LoginError> {
-        let mut claims = PersonClaims::from(self.verify(tokens, pending, metadata, now).await?);
+        let aliases = self.settings.dialect.claim_aliases;
+        let id_token = self.verify(tokens, pending, metadata, now).await?;
+        let mut claims = PersonClaims::from(id_token.with_aliases(aliases));
         if self.settings.userinfo {
             let http = &self.connections.sign_in;
             let userinfo = self.userinfo(http, claims.subject(), &tokens.access_token, metadata, now).await?;
-            claims.replace_userinfo(userinfo);
+            claims.replace_userinfo(userinfo.with_aliases(aliases));
         }
         Ok(claims)
     }
@@ -180,6 +173,10 @@ impl RelyingParty {
         if self.settings.userinfo && metadata.userinfo_endpoint.is_none() {
             return Err(ProviderError::EndpointMissing("userinfo_endpoint"));
         }
+        let is_pushed = self.settings.dialect.pushed_authorization_requests.applies(&metadata);
+        if is_pushed && metadata.pushed_authorization_request_endpoint.is_none() {
+            return Err(ProviderError::EndpointMissing("pushed_authorization_request_endpoint"));
+        }
         self.issuer.is_ready(now).await
     }
 
@@ -191,13 +188,17 @@ impl RelyingParty {
         metadata: &ProviderMetadata,
         now: Timestamp,
     ) -> Result<TokenResponse, LoginError> {
-        let form = [
+        let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", &self.settings.registration.redirect_uri),
             ("code_verifier", pending.code_verifier()),
         ];
-        Ok(self.request_tokens(&self.connections.sign_in, &form, &|| true, metadata, now).await?)
+        form.extend(self.settings.dialect.token_parameters.pairs());
+        let tokens = self.request_tokens(&self.connections.sign_in, &form, &|| true, metadata, now).await?;
+        let scope = tokens.scope.filter(|_| !self.settings.dialect.scope_is_of_access_token);
+        let scope = Scope::granted(scope, &self.settings.registration.scopes);
+        Ok(TokenResponse { scope, ..tokens })
     }
 
     async fn verify(
@@ -208,8 +209,7 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<Claims, LoginError> {
         let id_token = tokens.id_token.as_deref().ok_or(IdTokenError::Token(JwtError::Malformed))?; // OIDC Core 3.1.3.3
-        let verified =
-            self.issuer.verify_with_current_keys(id_token, None, RefetchCause::Response, metadata, now).await?;
+        let verified = self.verify_for_client(id_token, None, RefetchCause::Response, metadata, now).await?;
         let verified = verified.map_err(IdTokenError::Token)?;
         Ok(self.verifier().verify(verified, tokens.access_token.expose(), pending, now)?)
     }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::Claims;
 use super::json;
 use super::jws::Jws;
 use super::jwt::numeric_date;
+use super::{Claims, Scope};
 use crate::clock::Timestamp;
 
 macro_rules! secret_token {
@@ -62,6 +62,8 @@ pub struct TokenResponse {
     pub refresh_token: Option<RefreshToken>,
     /// The ID token, unverified.
     pub id_token: Option<String>,
+    /// The scope; after a sign-in always that of the grant.
+    pub scope: Option<Scope>,
 }
 
 impl fmt::Debug for TokenResponse {
@@ -95,6 +97,8 @@ struct Body {
     refresh_token: Option<String>,
     #[serde(default, deserialize_with = "optional_text")]
     id_token: Option<String>,
+    #[serde(default)]
+    scope: Value,
 }
 
 /// The access token travels in a header of every proxied request, next to those of the browser.
@@ -166,6 +170,7 @@ impl TokenResponse {
             expires_at: lifetime.map(|lifetime| now.plus(usable(lifetime))),
             refresh_token,
             id_token: body.id_token,
+            scope: body.scope.as_str().and_then(Scope::parse),
         })
     }
 }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::freshness::RefreshBefore;
 use crate::clock::Timestamp;
-use crate::oidc::{AccessToken, Claims, PersonClaims, RefreshToken, TokenResponse};
+use crate::oidc::{AccessToken, Claims, PersonClaims, RefreshToken, Scope, TokenResponse};
 
 /// Tokens and claims that every proxied request needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct RequestPart {
 pub struct RefreshPart {
     /// Gets the next access token, if the Provider issued one.
     pub refresh_token: Option<RefreshToken>,
+    /// The scope of the grant, which goes with every refresh (RFC 6749 6). `None` in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// The hint of RP-initiated logout.
     pub id_token: Option<Zeroizing<String>>,
     /// All claims about the person.
@@ -71,6 +74,8 @@ impl TokenParts {
         policy: TokenPolicy,
         now: Timestamp,
     ) -> Self {
+        // RFC 6749 6: a refresh narrows its access token, never the grant.
+        let scope = before.as_ref().map_or(tokens.scope, |part| part.scope.clone());
         let (old_refresh_token, old_id_token) = before.map_or((None, None), |part| (part.refresh_token, part.id_token));
         let refresh_token = tokens.refresh_token.or(old_refresh_token);
         let id_token = tokens.id_token.map(Zeroizing::new).or(old_id_token);
@@ -86,7 +91,7 @@ impl TokenParts {
                 id_token: id_token.clone().filter(|_| policy.header_needs.id_token),
                 claims: request_claims,
             },
-            refresh: RefreshPart { refresh_token, id_token, claims },
+            refresh: RefreshPart { refresh_token, scope, id_token, claims },
             access_token_expires_at: tokens.expires_at,
             refresh_at,
         }
@@ -134,11 +139,23 @@ mod tests {
     fn the_frozen_refresh_part_never_changes() {
         let part = RefreshPart {
             refresh_token: Some(RefreshToken::new("refresh".to_owned())),
+            scope: None,
             id_token: Some("id".to_owned().into()),
             claims: serde_json::from_value(value(REFRESH)["claims"].clone()).unwrap(),
         };
 
         assert_eq!(serde_json::to_value(&part).unwrap(), value(REFRESH));
+    }
+
+    #[test]
+    fn a_scope_is_one_more_member_of_the_refresh_part_and_reads_back() {
+        let mut frozen = value(REFRESH);
+        frozen["scope"] = "openid email".into();
+
+        let part: RefreshPart = serde_json::from_value(frozen.clone()).unwrap();
+
+        assert_eq!(part.scope, Scope::parse("openid email"));
+        assert_eq!(serde_json::to_value(&part).unwrap(), frozen);
     }
 
     #[test]

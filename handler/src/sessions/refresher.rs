@@ -133,7 +133,8 @@ impl Refresher {
     ) -> Result<RefreshOutcome, StoreError> {
         let started_at = self.clock.now();
         let may_send = || held.may_send();
-        let call = relying_party.refresh(&held.refresh_token, &held.part.claims, &may_send, started_at);
+        let (token, part) = (&held.refresh_token, &held.part);
+        let call = relying_party.refresh(token, part.scope.as_ref(), &part.claims, &may_send, started_at);
         let (response, record) = self.leases.hold(&held, ticket, timeout(PROVIDER_BUDGET, call)).await;
         let no_response =
             RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoResponse };

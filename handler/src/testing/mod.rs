@@ -14,4 +14,6 @@ mod world;
 
 pub(crate) use frozen_keys::frozen_keys;
 pub(crate) use keys_on_reload::KeysOnReload;
-pub(crate) use sessions::{ContendedStore, Fixture, START, WriteOutcome, record_of};
+pub(crate) use sessions::{
+    ContendedStore, Fixture, START, WriteOutcome, first_parts, record_of, relying_party_settings,
+};

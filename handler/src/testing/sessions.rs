@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
 use crate::oidc::{
-    AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, RefreshToken, RelyingParty,
-    RelyingPartySettings, ResponseMode,
+    AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, ProviderDialect, RefreshToken,
+    RelyingParty, RelyingPartySettings, ResponseMode,
 };
 use crate::sessions::{
     Etag, HeaderNeeds, IndexKey, MemoryStore, RefreshBefore, RefreshPart, RequestPart, SessionIndex, SessionKey,
@@ -300,7 +300,7 @@ impl Fixture {
 }
 
 /// A public client of the Provider with this issuer.
-pub(super) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
+pub(crate) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
     RelyingPartySettings {
         issuer: issuer.to_owned(),
         registration: ClientRegistration {
@@ -312,6 +312,7 @@ pub(super) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
         authentication: ClientAuthentication::None,
         userinfo: false,
         trusted_audiences: Vec::new(),
+        dialect: ProviderDialect::default(),
     }
 }
 
@@ -320,7 +321,7 @@ pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_tok
     sessions.records().seal(&first_parts(Some(refresh_token)), 1, ticket)
 }
 
-fn first_parts(refresh_token: Option<&str>) -> TokenParts {
+pub(crate) fn first_parts(refresh_token: Option<&str>) -> TokenParts {
     let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
     let request = RequestPart {
         access_token: AccessToken::new("access-1".to_owned()),
@@ -330,7 +331,7 @@ fn first_parts(refresh_token: Option<&str>) -> TokenParts {
     let refresh_token = refresh_token.map(|token| RefreshToken::new(token.to_owned()));
     TokenParts {
         request,
-        refresh: RefreshPart { refresh_token, id_token: None, claims: claims.into() },
+        refresh: RefreshPart { refresh_token, scope: None, id_token: None, claims: claims.into() },
         access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
         refresh_at: Some(START.plus(Duration::from_secs(80))),
     }

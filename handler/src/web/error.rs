@@ -8,7 +8,9 @@ use actix_web::http::{Method, StatusCode};
 
 use super::{CsrfRejection, GatewayProofError};
 use crate::crypto::KeysUnavailable;
-use crate::oidc::{AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, ProviderError};
+use crate::oidc::{
+    AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, ProviderError, TokenError,
+};
 use crate::proxy::{ForwardError, TargetError};
 use crate::return_url::ReturnUrl;
 use crate::sessions::{NoFreshToken, SessionError, SignInError, StoreError};
@@ -128,7 +130,7 @@ impl Error {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Forward(ForwardError::Cut) => "session_ended",
             Self::Forward(error) => error.code(),
-            Self::Provider { .. } => "provider_unavailable",
+            Self::Provider { error, .. } => begin_sign_in_code(error),
             Self::OtherIssuer => "issuer_mismatch",
             Self::SignIn { error, .. } => sign_in_code(error),
             Self::AuthorizationResponse(error) => error.code(),
@@ -157,7 +159,8 @@ impl Error {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
             Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
             Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
-            Self::Provider { .. } | Self::Store(_) | Self::Keys(_) => Some(SOON),
+            Self::Provider { error, .. } => (begin_sign_in_code(error) == PROVIDER_UNAVAILABLE).then_some(SOON),
+            Self::Store(_) | Self::Keys(_) => Some(SOON),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => matches!(**error, LoginError::Provider(_)).then_some(SOON),
@@ -214,7 +217,8 @@ impl Error {
                 (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "The address exists, for other methods.")
             }
             Self::Forward(error) => forward(error),
-            Self::Provider { .. } => PROVIDER_DOWN,
+            Self::Provider { error, .. } if begin_sign_in_code(error) == PROVIDER_UNAVAILABLE => PROVIDER_DOWN,
+            Self::Provider { .. } => PUSHED_REQUEST_REFUSED,
             Self::OtherIssuer => (
                 StatusCode::BAD_REQUEST,
                 "This link cannot sign you in",
@@ -265,6 +269,33 @@ type Row = (StatusCode, &'static str, &'static str);
 const SOON: Duration = Duration::from_secs(5);
 
 const STORE_DOWN: &str = "store_unavailable";
+const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
+
+/// The code of a sign-in that cannot begin. A refusal (RFC 9126 2.3) does not heal by itself.
+fn begin_sign_in_code(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Refused(TokenError::Client { .. }) => "client_refused",
+        ProviderError::Refused(TokenError::Grant { .. } | TokenError::Other { .. }) => "authorization_request_refused",
+        ProviderError::PushedResponse => "pushed_response_invalid",
+        ProviderError::Refused(TokenError::Later { .. })
+        | ProviderError::Unreachable(_)
+        | ProviderError::NoResponse
+        | ProviderError::Unreadable(_)
+        | ProviderError::Status(_)
+        | ProviderError::TokenResponse(_)
+        | ProviderError::Metadata(_)
+        | ProviderError::Keys(_)
+        | ProviderError::Assertion(_)
+        | ProviderError::Withheld
+        | ProviderError::EndpointMissing(_) => PROVIDER_UNAVAILABLE,
+    }
+}
+
+const PUSHED_REQUEST_REFUSED: Row = (
+    StatusCode::BAD_REQUEST,
+    "The sign-in cannot begin",
+    "The sign-in service refuses the request of this application. Its operator must mend the settings.",
+);
 
 const SESSIONS_UNREADABLE: Row = (
     StatusCode::SERVICE_UNAVAILABLE,
@@ -428,6 +459,24 @@ mod tests {
         ] {
             let (status, told) = (error.telling().status, error.code());
             assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(SOON)));
+        }
+    }
+
+    #[test]
+    fn a_sign_in_that_the_provider_refuses_to_begin_asks_for_no_retry() {
+        let begin = |error| Error::Provider { error, return_url: ReturnUrl::root() };
+        let name = || "the provider's own".to_owned();
+        let refused = |error: TokenError| begin(error.into());
+        let later = StatusCode::SERVICE_UNAVAILABLE;
+        for (error, code, status) in [
+            (refused(TokenError::Client { error: name() }), "client_refused", StatusCode::BAD_REQUEST),
+            (refused(TokenError::Other { error: name() }), "authorization_request_refused", StatusCode::BAD_REQUEST),
+            (begin(ProviderError::PushedResponse), "pushed_response_invalid", StatusCode::BAD_REQUEST),
+            (refused(TokenError::Later { error: name() }), "provider_unavailable", later),
+            (begin(ProviderError::Status(503)), "provider_unavailable", later),
+        ] {
+            assert_eq!((error.code(), error.telling().status), (code, status));
+            assert_eq!(error.retry_after().is_some(), status == later, "{code}");
         }
     }
 

@@ -30,7 +30,7 @@ fn scene(userinfo: bool) -> Scene {
 impl Scene {
     async fn refresh_to(&self, reply: Reply) -> Result<CompletedRefresh, RefreshError> {
         self.provider.reply("/token_endpoint", reply);
-        self.party.refresh(&RefreshToken::new("old".to_owned()), &self.known, &|| true, NOW).await
+        self.party.refresh(&RefreshToken::new("old".to_owned()), None, &self.known, &|| true, NOW).await
     }
 
     fn id_token(&self, key: &SigningKey, change: &Value) -> String {
@@ -69,6 +69,22 @@ async fn a_refresh_yields_tokens_and_merged_claims() {
     assert_eq!((refresh.claims.text("name"), refresh.claims.text("email")), (Some("Ada"), Some("a@b")));
     let sent = scene.provider.received("/token_endpoint")[0].form();
     assert_eq!((sent["grant_type"].as_str(), sent["refresh_token"].as_str()), ("refresh_token", "old"));
+}
+
+#[actix_web::test]
+async fn a_refresh_asks_for_the_scope_of_the_grant_and_otherwise_for_the_configured_one() {
+    let scene = scene(false);
+    let granted = Scope::parse("openid api://app/access");
+
+    scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+    let token = RefreshToken::new("old".to_owned());
+    scene.party.refresh(&token, granted.as_ref(), &scene.known, &|| true, NOW).await.unwrap();
+
+    let sent = scene.provider.received("/token_endpoint");
+    assert_eq!(
+        (sent[0].form()["scope"].as_str(), sent[1].form()["scope"].as_str()),
+        ("openid", "openid api://app/access")
+    );
 }
 
 #[actix_web::test]
@@ -273,7 +289,7 @@ async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let party = party(&format!("http://127.0.0.1:{port}"), ClientAuthentication::None, false, &Arc::default());
 
-    let error = party.refresh(&RefreshToken::new("old".to_owned()), &known, &|| true, NOW).await.unwrap_err();
+    let error = party.refresh(&RefreshToken::new("old".to_owned()), None, &known, &|| true, NOW).await.unwrap_err();
 
     assert!(matches!(error, RefreshError::Unavailable { is_ambiguous: false, .. }), "{error:?}");
 }
@@ -340,7 +356,7 @@ async fn a_refresh_that_may_not_be_sent_any_more_is_not_sent() {
     let scene = scene(false);
 
     let token = RefreshToken::new("old".to_owned());
-    let error = scene.party.refresh(&token, &scene.known, &|| false, NOW).await.unwrap_err();
+    let error = scene.party.refresh(&token, None, &scene.known, &|| false, NOW).await.unwrap_err();
 
     let RefreshError::Unavailable { is_ambiguous, source, .. } = error else { panic!("{error}") };
     assert!(!is_ambiguous && matches!(source, ProviderError::Withheld));
@@ -367,7 +383,7 @@ async fn new_tokens_are_not_kept_waiting_for_keys_and_userinfo() {
     let party = RelyingParty::scripted(settings, Arc::default(), wire);
     let started = tokio::time::Instant::now();
 
-    let refresh = party.refresh(&RefreshToken::new("old".to_owned()), &scene.known, &|| true, NOW).await.unwrap();
+    let refresh = party.refresh(&RefreshToken::new("old".to_owned()), None, &scene.known, &|| true, NOW).await.unwrap();
 
     assert_eq!(started.elapsed(), CLAIMS_TIMEOUT);
     assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");

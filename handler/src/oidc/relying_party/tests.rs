@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oidc::http::MAX_BODY_LENGTH;
-use crate::oidc::{RefreshToken, Response, ResponseMode, ScriptedRequest, ScriptedWire};
+use crate::oidc::{
+    ClientAuthentication, ClientRegistration, ProviderDialect, RefreshToken, Response, ResponseMode, ScriptedRequest,
+    ScriptedWire,
+};
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -46,6 +49,7 @@ pub(in crate::oidc) fn settings(
         authentication,
         userinfo,
         trusted_audiences: Vec::new(),
+        dialect: ProviderDialect::default(),
     }
 }
 
@@ -123,6 +127,28 @@ async fn a_sign_in_ends_with_tokens_and_claims() {
     assert_eq!((sent["grant_type"].as_str(), sent["code"].as_str()), ("authorization_code", "the code"));
     assert_eq!(sent["redirect_uri"], "https://app.example/oauth/callback");
     assert_eq!(sent["code_verifier"].len(), 64);
+}
+
+#[actix_web::test]
+async fn a_sign_ins_scope_is_what_was_granted_and_otherwise_what_was_asked() {
+    let (provider, key) = ScriptedProvider::start();
+    let party = public(&provider);
+    let table = [
+        (json!("openid email"), "openid email", "granted in part"),
+        (Value::Null, "openid", "RFC 6749 5.1: the same"),
+        (json!("api://app/access"), "openid", "the access token's alone, as Entra sends it"),
+        (json!(["openid", "email"]), "openid", "no text"),
+    ];
+    for (scope, expected, reason) in table {
+        let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
+        let mut tokens = token_response(&provider, &key, &pending, NOW);
+        tokens["scope"] = scope;
+        provider.reply("/token_endpoint", Reply::Json(tokens));
+
+        let login = complete(&party, &pending, NOW).await.unwrap();
+
+        assert_eq!(login.tokens.scope.unwrap().as_str(), expected, "{reason}");
+    }
 }
 
 #[actix_web::test]
@@ -383,7 +409,7 @@ async fn each_method_of_client_authentication_looks_as_its_specification_says() 
 
         let login = sign_in(&party, &provider, &key, NOW).await.unwrap();
         let refresh_token = login.tokens.refresh_token.unwrap();
-        party.refresh(&refresh_token, &login.claims, &|| true, NOW).await.unwrap();
+        party.refresh(&refresh_token, None, &login.claims, &|| true, NOW).await.unwrap();
         party.revoke(&refresh_token, NOW).await.unwrap();
 
         let mut sent = provider.received("/token_endpoint");
@@ -547,16 +573,17 @@ async fn a_provider_without_revocation_and_logout_is_no_failure() {
     let party = public(&provider);
 
     assert!(party.revoke(&RefreshToken::new("r".to_owned()), NOW).await.is_ok());
-    assert!(party.logout_request(None, "https://app.example/out", None, NOW).await.is_none());
+    assert!(party.logout_request(None, None, "https://app.example/out", None, NOW).await.is_none());
 }
 
 #[actix_web::test]
 async fn a_logout_request_goes_to_the_end_session_endpoint_or_nowhere() {
     let (provider, _) = ScriptedProvider::start();
 
-    let request = public(&provider).logout_request(Some("e.e.s"), "https://app.example/out", Some("/a"), NOW).await;
+    let request =
+        public(&provider).logout_request(Some("e.e.s"), None, "https://app.example/out", Some("/a"), NOW).await;
     provider.reply("/.well-known/openid-configuration", Reply::Raw(500, "", String::new()));
-    let none = public(&provider).logout_request(Some("e.e.s"), "https://app.example/out", Some("/a"), NOW).await;
+    let none = public(&provider).logout_request(Some("e.e.s"), None, "https://app.example/out", Some("/a"), NOW).await;
 
     let url = request.unwrap().url().to_owned();
     assert!(
@@ -591,7 +618,7 @@ async fn a_scripted_wire_responds_in_virtual_time_and_the_timeout_ends_its_silen
     let refresh = async |token: &str| {
         let started = tokio::time::Instant::now();
         let outcome =
-            party.refresh(&RefreshToken::new(token.to_owned()), &PersonClaims::default(), &|| true, NOW).await;
+            party.refresh(&RefreshToken::new(token.to_owned()), None, &PersonClaims::default(), &|| true, NOW).await;
         (outcome.map_err(|error| error.code()).map(drop), started.elapsed().as_secs())
     };
 
@@ -618,8 +645,9 @@ async fn a_refresh_waits_for_no_number_of_code_exchanges() {
         tokio::task::yield_now().await;
     }
 
-    let refreshing =
-        async { party.refresh(&RefreshToken::new("r".to_owned()), &PersonClaims::default(), &|| true, NOW).await };
+    let refreshing = async {
+        party.refresh(&RefreshToken::new("r".to_owned()), None, &PersonClaims::default(), &|| true, NOW).await
+    };
     let refreshed = tokio::time::timeout(Duration::from_secs(10), refreshing).await.expect("it waits").unwrap();
 
     assert_eq!(refreshed.tokens.access_token.expose(), "access-of-r");

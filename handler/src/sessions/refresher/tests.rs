@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::*;
+use crate::oidc::Scope;
 use crate::sessions::{LeasePurpose, LiveSession, NoFreshToken, RefreshLease, SessionError};
 use crate::testing::scripted_provider::Reply;
-use crate::testing::{Fixture, START, WriteOutcome};
+use crate::testing::{Fixture, START, WriteOutcome, first_parts};
 
 /// Seconds after the start at which the first token has lapsed.
 const LAPSED: i64 = 100;
@@ -97,6 +98,26 @@ async fn what_the_answer_omits_stays_as_it_was() {
     assert_eq!(person.claims.text("name"), Some("Ada"));
     let part = fixture.sessions.sign_out(&ticket, &fixture.party, fixture.now()).await.unwrap().unwrap();
     assert_eq!(part.refresh_token.unwrap().expose(), "refresh-1");
+}
+
+#[actix_web::test]
+async fn the_scope_of_the_grant_goes_with_every_refresh_however_narrow_a_response_is() {
+    let fixture = Fixture::new();
+    let ticket = fixture.sessions.lifetime().issue(&[1; 32], "code", START);
+    let mut parts = first_parts(Some("refresh-1"));
+    parts.refresh.scope = Scope::parse("openid a b");
+    let record = fixture.sessions.records().seal(&parts, 1, &ticket);
+    fixture.sessions.records().create(record, START).await.unwrap();
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"scope": "openid a", "expires_in": 100})));
+
+    fixture.clock.advance(LAPSED);
+    access_token(&fixture, &ticket).await;
+    fixture.clock.advance(LAPSED);
+    access_token(&fixture, &ticket).await;
+
+    let sent = fixture.provider.received("/token_endpoint");
+    let scopes: Vec<_> = sent.iter().map(|request| request.form()["scope"].clone()).collect();
+    assert_eq!(scopes, ["openid a b", "openid a b"]);
 }
 
 #[actix_web::test]

@@ -36,7 +36,7 @@ async fn start(sessions: &Sessions, seed: u8) -> SessionTicket {
     let request =
         RequestPart { access_token: AccessToken::new("access".to_owned()), id_token: None, claims: Claims::default() };
     let refresh_token = Some(RefreshToken::new("refresh".to_owned()));
-    let refresh = RefreshPart { refresh_token, id_token: None, claims: Claims::default().into() };
+    let refresh = RefreshPart { refresh_token, scope: None, id_token: None, claims: Claims::default().into() };
     let parts = TokenParts { request, refresh, access_token_expires_at: None, refresh_at: None };
     sessions.records().create(sessions.records().seal(&parts, 1, &ticket), NOW).await.unwrap();
     ticket

@@ -196,7 +196,7 @@ impl Schedule {
         let refresh_token = Some(RefreshToken::new(MAIN.to_owned()));
         let parts = TokenParts {
             request,
-            refresh: RefreshPart { refresh_token, id_token: None, claims: claims.into() },
+            refresh: RefreshPart { refresh_token, scope: None, id_token: None, claims: claims.into() },
             access_token_expires_at: Some(START.plus(LAPSE)),
             refresh_at: Some(START.plus(DUE)),
         };

@@ -60,7 +60,7 @@ async fn refresh(
     let tokens = json!({"access_token": "new", "token_type": "Bearer", "refresh_token": "next", "expires_in": 60});
     provider.reply("/token_endpoint", form(&tokens.to_string()));
     let known: PersonClaims = serde_json::from_value(json!({"id_token": {"sub": "ada"}, "userinfo": {}})).unwrap();
-    party.refresh(&RefreshToken::new("old".to_owned()), &known, &|| true, NOW).await
+    party.refresh(&RefreshToken::new("old".to_owned()), None, &known, &|| true, NOW).await
 }
 
 fn bytes(head: &str, body: &[u8]) -> Vec<u8> {
@@ -381,7 +381,7 @@ async fn an_oauth_error_is_read_in_every_form_of_http() {
         provider.reply("/token_endpoint", reply);
 
         let refused =
-            party.refresh(&RefreshToken::new("old".to_owned()), &PersonClaims::default(), &|| true, NOW).await;
+            party.refresh(&RefreshToken::new("old".to_owned()), None, &PersonClaims::default(), &|| true, NOW).await;
 
         assert_eq!(refused.unwrap_err().code(), "refresh_refused", "{name}");
     }

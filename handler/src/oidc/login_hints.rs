@@ -1,0 +1,111 @@
+//! Hints in a sign-in's URL, and their meeting with the configured parameters.
+//!
+//! A link on another site can carry them, so none may weaken what the operator asks for.
+
+use super::RequestParameters;
+
+/// Parameters that whoever starts a sign-in may pass through to the Provider.
+#[derive(Clone, Debug, Default)]
+pub struct LoginHints(Vec<(String, String)>);
+
+/// Values of `prompt` that the operator relies on: a fresh authentication, a consent without which there is no refresh
+/// token (OIDC Core 11).
+const LASTING_PROMPTS: [&str; 2] = ["login", "consent"];
+
+impl LoginHints {
+    /// The only names that pass.
+    pub const NAMES: [&str; 6] = ["prompt", "login_hint", "domain_hint", "acr_values", "max_age", "ui_locales"];
+
+    /// Keeps the first value of each allowed name, drops everything else.
+    #[must_use]
+    pub fn from_query(pairs: &[(String, String)]) -> Self {
+        let first = |name: &&str| pairs.iter().find(|(given, _)| given == name).cloned();
+        Self(Self::NAMES.iter().filter_map(first).collect())
+    }
+
+    /// The configured parameters with the hints in their place. A hint wins unless it would weaken them.
+    pub(super) fn over(&self, configured: &RequestParameters) -> Vec<(String, String)> {
+        let is_hinted = |name: &str| self.0.iter().any(|(given, _)| given == name);
+        let unhinted = configured.pairs().filter(|(name, _)| !is_hinted(name));
+        let unhinted = unhinted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let hinted = self.0.iter().map(|(name, hint)| {
+            let value = configured.value(name).map_or_else(|| hint.clone(), |setting| stronger(name, setting, hint));
+            (name.clone(), value)
+        });
+        unhinted.chain(hinted).collect()
+    }
+}
+
+/// The value of a parameter that is both configured and hinted.
+fn stronger(name: &str, setting: &str, hint: &str) -> String {
+    match name {
+        "prompt" => prompt(setting, hint),
+        "max_age" => match (setting.parse::<u64>(), hint.parse::<u64>()) {
+            (Ok(setting), Ok(hint)) => setting.min(hint).to_string(),
+            _ => setting.to_owned(),
+        },
+        // The order of a Provider's classes is unknown: a hint may choose among the configured ones.
+        "acr_values" => {
+            let is_configured = |class: &str| setting.split(' ').any(|configured| configured == class);
+            let is_choice = !hint.is_empty() && hint.split(' ').all(is_configured);
+            if is_choice { hint.to_owned() } else { setting.to_owned() }
+        }
+        // `login_hint`, `domain_hint`, `ui_locales`: nothing is granted by them.
+        _ => hint.to_owned(),
+    }
+}
+
+/// A hint adds to `login` and `consent`. `none` replaces `consent` (a silent sign-in), never `login`.
+fn prompt(setting: &str, hint: &str) -> String {
+    let is_set = |prompt: &str| setting.split(' ').any(|set| set == prompt);
+    if hint.split(' ').any(|hinted| hinted == "none") {
+        return if is_set("login") { setting.to_owned() } else { hint.to_owned() };
+    }
+    let lasting = LASTING_PROMPTS.into_iter().filter(|prompt| is_set(prompt));
+    let added = hint.split(' ').filter(|hinted| !hinted.is_empty());
+    let mut prompts: Vec<&str> = lasting.collect();
+    for hinted in added {
+        if !prompts.contains(&hinted) {
+            prompts.push(hinted);
+        }
+    }
+    if prompts.is_empty() { setting.to_owned() } else { prompts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(setting: &str, hint: &str) -> String {
+        let configured = RequestParameters::parse(setting, &RequestParameters::default()).unwrap();
+        let hints: Vec<_> = url::form_urlencoded::parse(hint.as_bytes()).into_owned().collect();
+        let merged = LoginHints::from_query(&hints).over(&configured);
+        merged.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    }
+
+    #[test]
+    fn a_hint_wins_unless_it_would_weaken_the_setting() {
+        let table = [
+            ("audience=api", "prompt=login", "audience=api&prompt=login", "nothing in common"),
+            ("domain_hint=a", "domain_hint=b", "domain_hint=b", "a hint of the same kind"),
+            ("prompt=select_account", "prompt=login", "prompt=login", "another prompt"),
+            ("prompt=select_account", "prompt=none", "prompt=none", "a silent sign-in"),
+            ("prompt=consent", "prompt=none", "prompt=none", "a silent sign-in without a new consent"),
+            ("prompt=consent", "prompt=login", "prompt=consent login", "both, or there is no refresh token"),
+            ("prompt=login", "prompt=none", "prompt=login", "a fresh authentication stays"),
+            ("prompt=login", "prompt=select_account", "prompt=login select_account", "a fresh authentication stays"),
+            ("prompt=login", "prompt=login", "prompt=login", "the same"),
+            ("prompt=login", "prompt=", "prompt=login", "an empty hint"),
+            ("max_age=60", "max_age=600", "max_age=60", "an older authentication"),
+            ("max_age=600", "max_age=60", "max_age=60", "a younger one"),
+            ("max_age=60", "max_age=never", "max_age=60", "no number"),
+            ("acr_values=mfa+phr", "acr_values=phr", "acr_values=phr", "a choice among the configured classes"),
+            ("acr_values=mfa", "acr_values=pwd", "acr_values=mfa", "another class"),
+            ("acr_values=mfa", "acr_values=", "acr_values=mfa", "no class"),
+            ("audience=api", "audience=evil&client_id=evil", "audience=api", "not among the hints"),
+        ];
+        for (setting, hint, expected, reason) in table {
+            assert_eq!(merged(setting, hint), expected, "{reason}");
+        }
+    }
+}
