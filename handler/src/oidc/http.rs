@@ -2,6 +2,7 @@
 //!
 //! Knows no endpoint and no message. Tells failures before the request was sent from those after.
 
+mod message;
 mod network;
 #[cfg(test)]
 mod scripted;
@@ -18,15 +19,10 @@ use zeroize::Zeroizing;
 use super::ProviderError;
 use super::client_authentication::AuthenticatedForm;
 use crate::egress::Egress;
+pub(crate) use message::Response;
+use message::{Request, SEND_TIMEOUT};
 #[cfg(test)]
 pub(crate) use scripted::{ScriptedRequest, ScriptedWire};
-
-/// No document of a Provider is larger: a JWK Set of a hundred keys with certificates stays below.
-pub(super) const MAX_BODY_LENGTH: usize = 256 * 1024;
-
-/// From the first byte of the lookup to the last of the response. Below the ten seconds after which people reload,
-/// and well below the lease of a refresh.
-const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The longest request, with its wait for a connection.
 pub(super) const MAX_SEND_TIME: Duration = Duration::from_secs(CONNECTION_WAIT.as_secs() + SEND_TIMEOUT.as_secs());
@@ -34,9 +30,6 @@ pub(super) const MAX_SEND_TIME: Duration = Duration::from_secs(CONNECTION_WAIT.a
 /// The longest time until a request is on the wire: the wait for a connection, and its establishment.
 pub const MAX_TIME_TO_SEND: Duration =
     Duration::from_secs(CONNECTION_WAIT.as_secs() + network::CONNECT_TIMEOUT.as_secs());
-
-/// A longer `Retry-After` is cut.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Connections under way for one purpose of a worker. Each request has its own.
 const MAX_CONNECTIONS: usize = 100;
@@ -67,21 +60,6 @@ enum Wire {
     Network(Egress),
     #[cfg(test)]
     Scripted(ScriptedWire),
-}
-
-/// A response of any status.
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) body: Bytes,
-}
-
-struct Request<'a> {
-    method: Method,
-    url: &'a str,
-    authorization: Option<&'a str>,
-    /// `application/x-www-form-urlencoded`; empty for a GET.
-    form: String,
 }
 
 impl Http {

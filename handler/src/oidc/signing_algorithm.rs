@@ -82,14 +82,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::testing::scripted_provider::SigningKey;
 
-    const RSA: &str = r#"{"kty":"RSA","n":"sXchqNzMZHPvCKPFkDsqSwuOV2kpQfNdwnXJWdNQGqY","e":"AQAB"}"#;
-    const EC: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-        "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
-    const ED: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-
-    fn names(keys: &[&str], advertised: &[&str]) -> String {
-        let keys: Vec<Value> = keys.iter().map(|key| serde_json::from_str(key).unwrap()).collect();
+    fn names(keys: &[&Value], advertised: &[&str]) -> String {
         let keys = VerificationKeys::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
         let document = json!({
             "issuer": "https://op.example", "authorization_endpoint": "https://op.example/a",
@@ -103,16 +98,19 @@ mod tests {
 
     #[test]
     fn metadata_and_keys_leave_one_family_at_most() {
-        let declared = RSA.replace('}', r#","alg":"PS256"}"#);
-        let table: [(&[&str], &[&str], &str, &str); 9] = [
-            (&[RSA], &["RS256"], "RS256", "as usual"),
-            (&[RSA], &[], "RS256 RS384 RS512", "no list: the keys alone"),
-            (&[RSA], &["PS256", "RS256", "ES256", "HS256"], "RS256", "everything the software can"),
-            (&[RSA, EC, ED], &["EdDSA", "ES256", "RS256"], "RS256", "the registration's default family"),
-            (&[RSA, EC], &["ES256"], "ES256", "another family by the metadata"),
-            (&[EC, ED], &["EdDSA", "ES256"], "ES256", "one family without RS256"),
+        let [rsa, ec, ed] =
+            &[SigningKey::rs256("r"), SigningKey::es256("e"), SigningKey::ed25519("d")].map(|key| key.jwk);
+        let mut declared = rsa.clone();
+        declared["alg"] = "PS256".into();
+        let table: [(&[&Value], &[&str], &str, &str); 9] = [
+            (&[rsa], &["RS256"], "RS256", "as usual"),
+            (&[rsa], &[], "RS256 RS384 RS512", "no list: the keys alone"),
+            (&[rsa], &["PS256", "RS256", "ES256", "HS256"], "RS256", "everything the software can"),
+            (&[rsa, ec, ed], &["EdDSA", "ES256", "RS256"], "RS256", "the registration's default family"),
+            (&[rsa, ec], &["ES256"], "ES256", "another family by the metadata"),
+            (&[ec, ed], &["EdDSA", "ES256"], "ES256", "one family without RS256"),
             (&[&declared], &["RS256", "PS256"], "PS256", "the key's own algorithm"),
-            (&[RSA], &["ES256"], "", "metadata and keys that contradict each other"),
+            (&[rsa], &["ES256"], "", "metadata and keys that contradict each other"),
             (&[], &["RS256"], "", "no key"),
         ];
         for (keys, advertised, expected, reason) in table {

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{MAX_BODY_LENGTH, MAX_RETRY_AFTER, Request, Response, SEND_TIMEOUT};
+use super::message::{MAX_BODY_LENGTH, MAX_RETRY_AFTER, Request, Response, SEND_TIMEOUT};
 use crate::egress::Egress;
 use crate::oidc::ProviderError;
 use crate::tls;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use futures_core::future::LocalBoxFuture;
 
-use super::{Request, Response};
+use super::message::{Request, Response};
 use crate::oidc::ProviderError;
 
 /// A request as the script sees it.
