@@ -30,6 +30,7 @@ use super::response_body::{NoBody, ResponseBody};
 use super::target::RequestTarget;
 use super::until::Until;
 use super::upstream::Upstream;
+use super::watch::Watches;
 
 /// A request to forward without its body, and what is said about it besides what the client said.
 pub struct ForwardRequest<'a> {
@@ -46,7 +47,7 @@ pub struct ForwardRequest<'a> {
     /// True if the response belongs to a signed-in person and must stay out of shared caches.
     pub authenticated: bool,
     /// Cuts the exchange when it completes, wherever it is: no response head then, or an incomplete message.
-    /// Polled only once the exchange waits.
+    /// Polled only once the exchange has lasted for [`ForwarderSettings::unchecked`].
     pub until: Option<LocalBoxFuture<'static, ()>>,
 }
 
@@ -59,7 +60,8 @@ pub struct ForwarderSettings {
     pub response_timeout: Duration,
     /// For the next request on an idle connection.
     pub idle_timeout: Duration,
-    /// For the response head before [`ForwardRequest::until`] is polled: most are there by then.
+    /// For the response head, and again for the end of the body, before [`ForwardRequest::until`] is polled: most are
+    /// there by then.
     pub unchecked: Duration,
 }
 
@@ -79,6 +81,7 @@ impl Default for ForwarderSettings {
 #[derive(Clone)]
 pub struct Forwarder {
     pool: Rc<Pool>,
+    watches: Rc<Watches>,
     tls: TlsConnector,
     settings: ForwarderSettings,
 }
@@ -97,7 +100,9 @@ impl Forwarder {
     pub fn new(tls: Arc<rustls::ClientConfig>, settings: ForwarderSettings) -> Self {
         let mut tls = (*tls).clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { pool: Pool::new(settings.idle_timeout), tls: Arc::new(tls).into(), settings }
+        let pool = Pool::new(settings.idle_timeout);
+        let watches = Watches::new(settings.unchecked / 2); // a task starts in the second period
+        Self { pool, watches, tls: Arc::new(tls).into(), settings }
     }
 
     /// Sends the request and returns once the response head is there; its body streams on.
@@ -222,8 +227,9 @@ impl Forwarder {
                 .map_or(BodySize::Stream, BodySize::Sized),
         };
         let is_over = incoming.is_end_stream();
+        let watch = if is_over { None } else { self.watches.start(until, connection.abort_handle()) };
         let connection = Some(connection);
-        let mut body = ResponseBody { incoming, size, connection, upload, pool: Rc::clone(&self.pool), until };
+        let mut body = ResponseBody { incoming, size, connection, upload, pool: Rc::clone(&self.pool), watch };
         if is_over {
             body.release();
         }

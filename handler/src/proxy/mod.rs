@@ -19,6 +19,7 @@ mod target;
 mod tests;
 mod until;
 mod upstream;
+mod watch;
 
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;

@@ -14,6 +14,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::early_answer::EarlyAnswer;
@@ -40,6 +41,11 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Closes the socket, whoever holds the connection.
+    pub(super) fn abort_handle(&self) -> AbortHandle {
+        self.driver.abort_handle()
     }
 }
 

@@ -12,16 +12,16 @@ use hyper::body::{Body as _, Incoming};
 
 use super::pool::{Connection, Pool};
 use super::request_body::Upload;
-use super::until::Until;
+use super::watch::Watch;
 
-/// An Upstream's body. Holds its connection until the end, and drops it when either side gives up or `until` completes.
+/// An Upstream's body. Holds its connection until the end, and drops it when either side gives up or it is cut.
 pub(super) struct ResponseBody {
     pub(super) incoming: Incoming,
     pub(super) size: BodySize,
     pub(super) connection: Option<Connection>,
     pub(super) upload: Option<Rc<Upload>>,
     pub(super) pool: Rc<Pool>,
-    pub(super) until: Until,
+    pub(super) watch: Option<Watch>,
 }
 
 /// A body that ends before its time; its client must see an incomplete message.
@@ -36,6 +36,7 @@ pub(super) enum ResponseBodyError {
 impl ResponseBody {
     /// Gives the connection back, unless the client is still sending.
     pub(super) fn release(&mut self) {
+        self.watch = None; // before the connection is another's
         let is_uploaded = self.upload.as_ref().is_none_or(|upload| upload.is_complete.get());
         if let Some(connection) = self.connection.take().filter(|_| is_uploaded) {
             self.pool.put(connection);
@@ -52,10 +53,13 @@ impl MessageBody for ResponseBody {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ResponseBodyError>>> {
         let this = self.get_mut();
+        if this.watch.as_ref().is_some_and(Watch::is_cut) {
+            this.connection = None;
+            return Poll::Ready(Some(Err(ResponseBodyError::Cut)));
+        }
         loop {
             match Pin::new(&mut this.incoming).poll_frame(cx) {
-                // However fast the Upstream is: hyper reads on this thread, a frame at a time, so the next one is pending.
-                Poll::Pending if this.until.is_over(cx) => return this.cut(),
+                // A cut wakes this too: it drops the other end of `incoming`.
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are dropped: we never announced any (RFC 9110 6.5.1).
@@ -76,14 +80,6 @@ impl MessageBody for ResponseBody {
                 }
             }
         }
-    }
-}
-
-impl ResponseBody {
-    /// Closes the Upstream's connection, and with it an upload that goes on.
-    fn cut(&mut self) -> Poll<Option<Result<Bytes, ResponseBodyError>>> {
-        self.connection = None;
-        Poll::Ready(Some(Err(ResponseBodyError::Cut)))
     }
 }
 

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use serde_json::json;
-use support::{Browser, Handler, Provider, Received, Upstream, read_answer, wait_until};
+use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_answer, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -17,20 +18,36 @@ struct Fixture {
     feed: mpsc::Sender<&'static str>,
     /// The path of each request whose connection ended.
     ended: mpsc::Receiver<String>,
+    /// One message for each `/flood` that nobody reads any more.
+    stalled: mpsc::Receiver<()>,
 }
 
+/// A write that takes longer is one that the other end does not read.
+const STALL: Duration = Duration::from_millis(500);
+
 impl Fixture {
-    /// An Upstream whose `/feed/slow` responds when it is told an event, and whose `/events` sends one event and whose `/upload` never responds, each to the connection's end.
+    /// An Upstream whose `/feed/slow` responds when it is told an event, and whose `/events` sends one event and whose
+    /// `/upload` never responds, each to the connection's end. Its `/flood` sends until nobody reads, and reads then.
     fn start(settings: &[(&str, &str)]) -> Self {
         let (feed, events) = mpsc::channel::<&str>();
         let (ends, ended) = mpsc::channel();
-        let (events, ends) = (Mutex::new(events), Mutex::new(ends));
+        let (stalls, stalled) = mpsc::channel();
+        let (events, ends, stalls) = (Mutex::new(events), Mutex::new(ends), Mutex::new(stalls));
         let upstream = Upstream::answering(move |received: &Received, reader, stream| {
             let path = received.request_line.split(' ').nth(1).unwrap().to_owned();
             if path == "/" {
                 return stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok();
             }
             if path == "/upload" {
+                let _ = reader.read_to_end(&mut Vec::new());
+                let _ = ends.lock().unwrap().send(path);
+                return false;
+            }
+            if path == "/flood" {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                stream.set_write_timeout(Some(STALL)).unwrap();
+                while stream.write_all(&[b'x'; 64 * 1024]).is_ok() {}
+                let _ = stalls.lock().unwrap().send(());
                 let _ = reader.read_to_end(&mut Vec::new());
                 let _ = ends.lock().unwrap().send(path);
                 return false;
@@ -58,7 +75,7 @@ impl Fixture {
         let routes = routes.to_string();
         let own = [("ROUTES", routes.as_str()), ("SESSION_CACHE_TTL", "1s")];
         let handler = Handler::start(&[&own[..], &provider.settings(), settings].concat());
-        Self { provider, upstream, handler, feed, ended }
+        Self { provider, upstream, handler, feed, ended, stalled }
     }
 
     fn is_asked(&self, path: &str) -> bool {
@@ -103,6 +120,27 @@ impl Events {
     }
 }
 
+/// An upload that goes on until its connection ends, by a client that reads nothing of the response.
+fn flood_and_upload(browser: &Browser) -> TcpStream {
+    let headers = [("transfer-encoding", "chunked"), ("sec-fetch-site", "same-origin")];
+    let client = browser.begin("POST", "/flood", &headers, b"");
+    let mut upload = client.try_clone().unwrap();
+    std::thread::spawn(move || {
+        while upload.write_all(&chunk("part")).is_ok() {
+            std::thread::sleep(Duration::from_millis(10)); // its pace
+        }
+    });
+    client
+}
+
+/// Reads to the end of the connection, which may be a reset, and fails if there is none.
+fn read_to_its_end(mut client: TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    let read = client.read_to_end(&mut rest);
+    assert!(!read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "the connection is still open");
+    rest
+}
+
 const LAST_CHUNK: &str = "0\r\n\r\n";
 
 #[test]
@@ -132,6 +170,41 @@ fn the_absolute_end_of_a_session_cuts_its_streams() {
 
     assert!(!rest.contains(LAST_CHUNK), "{rest:?}");
     assert_eq!(fixture.ended.recv().unwrap(), "/events");
+}
+
+#[test]
+fn a_sign_out_cuts_an_upload_whose_client_does_not_read_the_response() {
+    let fixture = Fixture::start(&[]);
+    let mut browser = fixture.signed_in();
+    let client = flood_and_upload(&browser);
+    fixture.stalled.recv_timeout(LIMIT).unwrap();
+
+    assert_eq!(browser.post("/oauth/signout", b"").status, 303);
+
+    assert_eq!(fixture.ended.recv_timeout(LIMIT).unwrap(), "/flood");
+    assert!(!read_to_its_end(client).ends_with(LAST_CHUNK.as_bytes()), "a cut response must not look complete");
+}
+
+#[test]
+fn the_absolute_end_of_a_session_cuts_an_upload_whose_client_does_not_read_the_response() {
+    let fixture = Fixture::start(&[("SESSION_MAX_LIFETIME", "3s"), ("SESSION_IDLE_TIMEOUT", "3s")]);
+
+    let _client = flood_and_upload(&fixture.signed_in());
+
+    assert_eq!(fixture.ended.recv_timeout(LIMIT).unwrap(), "/flood");
+}
+
+#[test]
+fn a_sign_out_cuts_a_download_whose_client_does_not_read_it() {
+    let fixture = Fixture::start(&[]);
+    let mut browser = fixture.signed_in();
+    let client = browser.begin("GET", "/flood", &[], b"");
+    fixture.stalled.recv_timeout(LIMIT).unwrap();
+
+    assert_eq!(browser.post("/oauth/signout", b"").status, 303);
+
+    assert_eq!(fixture.ended.recv_timeout(LIMIT).unwrap(), "/flood");
+    assert!(!read_to_its_end(client).ends_with(LAST_CHUNK.as_bytes()), "a cut response must not look complete");
 }
 
 #[test]

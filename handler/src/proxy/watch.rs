@@ -1,0 +1,220 @@
+//! Closes the Upstream's connection when [`Until`] completes after the response head, whatever the client does.
+//!
+//! actix polls no response body while its client does not read, and hyper's task forwards the upload meanwhile. So a
+//! task of its own waits for the end, but only for an exchange that stays open: a short one takes a slot in a list and
+//! gives it back. Knows nothing of what ends.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::mem;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use actix_web::rt;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::sleep;
+
+use super::until::Until;
+
+/// The watches of one worker.
+pub(super) struct Watches {
+    list: RefCell<List>,
+    period: Duration,
+}
+
+#[derive(Default)]
+struct List {
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    is_swept: bool,
+}
+
+enum Slot {
+    Free,
+    /// Without a task: most exchanges end here.
+    Young {
+        since: Instant,
+        until: Until,
+        driver: AbortHandle,
+    },
+    Running(JoinHandle<()>),
+    Cut,
+}
+
+/// The watch over one exchange; dropping it ends its task.
+pub(super) struct Watch {
+    watches: Rc<Watches>,
+    at: usize,
+}
+
+impl Watches {
+    /// An exchange gets its task when it is older than `period`, and one more period later at most.
+    pub(super) fn new(period: Duration) -> Rc<Self> {
+        Rc::new(Self { list: RefCell::default(), period })
+    }
+
+    /// Aborts `driver`, the task of the Upstream's connection, when `until` completes. `None` if it never does.
+    pub(super) fn start(self: &Rc<Self>, until: Until, driver: AbortHandle) -> Option<Watch> {
+        if !until.is_given() {
+            return None;
+        }
+        let young = Slot::Young { since: Instant::now(), until, driver };
+        let mut list = self.list.borrow_mut();
+        let at = list.free.pop().unwrap_or(list.slots.len());
+        match list.slots.get_mut(at) {
+            Some(slot) => *slot = young,
+            None => list.slots.push(young),
+        }
+        if !mem::replace(&mut list.is_swept, true) {
+            rt::spawn(Self::sweep(Rc::downgrade(self), self.period));
+        }
+        Some(Watch { watches: Rc::clone(self), at })
+    }
+
+    /// Starts the tasks; ends when no exchange waits for one.
+    async fn sweep(watches: Weak<Self>, period: Duration) {
+        loop {
+            sleep(period).await;
+            let Some(watches) = watches.upgrade() else { return };
+            if !watches.start_tasks(Instant::now()) {
+                return;
+            }
+        }
+    }
+
+    /// Starts a task for each exchange that is a period old. False if no younger one is left.
+    fn start_tasks(self: &Rc<Self>, now: Instant) -> bool {
+        let mut list = self.list.borrow_mut();
+        let mut is_any_left = false;
+        for (at, slot) in list.slots.iter_mut().enumerate() {
+            *slot = match mem::replace(slot, Slot::Free) {
+                Slot::Young { since, until, driver } if now.duration_since(since) >= self.period => {
+                    Slot::Running(rt::spawn(Self::cut(Rc::downgrade(self), at, until, driver)))
+                }
+                slot => {
+                    is_any_left |= matches!(slot, Slot::Young { .. });
+                    slot
+                }
+            };
+        }
+        list.is_swept = is_any_left;
+        is_any_left
+    }
+
+    async fn cut(watches: Weak<Self>, at: usize, mut until: Until, driver: AbortHandle) {
+        until.or(pending::<()>()).await;
+        // First of all: to a reader, an aborted driver looks like the clean end of the body.
+        if let Some(watches) = watches.upgrade() {
+            watches.list.borrow_mut().slots[at] = Slot::Cut;
+        }
+        driver.abort();
+    }
+}
+
+impl Watch {
+    /// True once the connection was closed: what was read of the body is not the whole.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self.watches.list.borrow().slots[self.at], Slot::Cut)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut list = self.watches.list.borrow_mut();
+        let slot = mem::replace(&mut list.slots[self.at], Slot::Free);
+        list.free.push(self.at);
+        drop(list);
+        if let Slot::Running(task) = slot {
+            task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn driver() -> JoinHandle<()> {
+        rt::spawn(pending())
+    }
+
+    /// Completes when the sender sends; the sender sees when it is dropped.
+    fn until(end: oneshot::Receiver<()>) -> Until {
+        Until::new(Some(Box::pin(async { end.await.unwrap() })))
+    }
+
+    async fn wait_for_its_task(watches: &Watches) {
+        while !matches!(watches.list.borrow().slots[0], Slot::Running(_)) {
+            yield_now().await;
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_end_aborts_the_driver_though_nothing_polls_the_body() {
+        let watches = Watches::new(Duration::ZERO);
+        let driver = driver();
+        let (end, ended) = oneshot::channel();
+        let watch = watches.start(until(ended), driver.abort_handle()).unwrap();
+
+        end.send(()).unwrap();
+
+        assert!(timeout(LIMIT, driver).await.unwrap().unwrap_err().is_cancelled());
+        assert!(watch.is_cut());
+    }
+
+    #[actix_web::test]
+    async fn a_dropped_watch_ends_its_task_and_leaves_the_driver() {
+        let watches = Watches::new(Duration::ZERO);
+        let driver = driver();
+        let (mut end, ended) = oneshot::channel();
+        let watch = watches.start(until(ended), driver.abort_handle()).unwrap();
+        wait_for_its_task(&watches).await;
+
+        drop(watch);
+
+        timeout(LIMIT, end.closed()).await.unwrap();
+        assert!(!driver.is_finished());
+    }
+
+    #[actix_web::test]
+    async fn a_watch_dropped_before_its_task_takes_its_future_along_and_leaves_its_slot_to_the_next() {
+        let watches = Watches::new(LIMIT);
+        let (end, ended) = oneshot::channel();
+        drop(watches.start(until(ended), driver().abort_handle()));
+        let (_end, ended) = oneshot::channel();
+
+        let _next = watches.start(until(ended), driver().abort_handle());
+
+        assert!(end.is_closed());
+        assert_eq!(watches.list.borrow().slots.len(), 1);
+    }
+
+    #[actix_web::test]
+    async fn sweeping_stops_when_every_exchange_has_its_task_and_starts_again_for_the_next() {
+        let watches = Watches::new(Duration::ZERO);
+        let (_end, ended) = oneshot::channel();
+        let _watch = watches.start(until(ended), driver().abort_handle());
+        wait_for_its_task(&watches).await;
+        assert!(!watches.list.borrow().is_swept);
+        let next = driver();
+        let (end, ended) = oneshot::channel();
+
+        let _next = watches.start(until(ended), next.abort_handle());
+        end.send(()).unwrap();
+
+        assert!(timeout(LIMIT, next).await.unwrap().unwrap_err().is_cancelled());
+    }
+
+    #[actix_web::test]
+    async fn without_an_end_there_is_no_watch() {
+        let watches = Watches::new(Duration::ZERO);
+
+        assert!(watches.start(Until::new(None), driver().abort_handle()).is_none());
+    }
+}
