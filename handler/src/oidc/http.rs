@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 use super::ProviderError;
 use super::client_authentication::AuthenticatedForm;
 use crate::egress::Egress;
+#[cfg(test)]
+pub(super) use message::MAX_BODY_LENGTH;
 pub(crate) use message::Response;
 use message::{Request, SEND_TIMEOUT};
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::Method;
 
 /// No document of a Provider is larger: a JWK Set of a hundred keys with certificates stays below.
-pub(super) const MAX_BODY_LENGTH: usize = 256 * 1024;
+pub(in crate::oidc) const MAX_BODY_LENGTH: usize = 256 * 1024;
 
 /// From the first byte of the lookup to the last of the response. Below the ten seconds after which people reload.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(8);
