@@ -242,7 +242,7 @@ impl SessionStore for VirtualStore {
         let begun = record.clone();
         let mut record = record.clone();
         let defect = self.defect();
-        let is_rest = record.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Resting);
+        let is_rest = record.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::BackingOff);
         if defect == Some(StoreDefect::ForgetsRests) && is_rest {
             record.lease = None;
         }

@@ -334,13 +334,13 @@ async fn two_applications_in_one_container_end_only_their_own_sessions() {
     let claims: Claims = serde_json::from_value(serde_json::json!({"sub": "ada", "sid": "sid-1"})).unwrap();
     another.provider_logout().enter_indexes(&claims, &theirs, START, START).await.unwrap();
     another.records().create(crate::testing::record_of(&another, &theirs, "refresh-1"), START).await.unwrap();
-    let jti = another.use_once(another.logout_token("jti"), START.plus(CLOSED), START).await.unwrap();
+    let jti = another.use_once(another.logout_token("jti"), START.plus(CLOSED_FOR), START).await.unwrap();
 
     let by_sid = another.end_all(&another.provider_session("sid-1"), START).await.unwrap();
     let by_sub = another.end_all(&another.subject("ada"), START).await.unwrap();
 
     assert_eq!((by_sid, by_sub), (1, 0), "its own session, once");
     assert!(fixture.sessions.load(&ours, START).await.unwrap().is_some());
-    let ours_too = fixture.sessions.use_once(fixture.sessions.logout_token("jti"), START.plus(CLOSED), START).await;
+    let ours_too = fixture.sessions.use_once(fixture.sessions.logout_token("jti"), START.plus(CLOSED_FOR), START).await;
     assert!(jti && ours_too.unwrap(), "each has its own logout token of that name");
 }
