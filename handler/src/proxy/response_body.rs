@@ -10,18 +10,18 @@ use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 
+use super::cutoff::Cutoff;
 use super::pool::{Connection, Pool};
 use super::request_body::Upload;
-use super::until::Until;
 
-/// An Upstream's body. Holds its connection until the end, and drops it when either side gives up or `until` completes.
+/// An Upstream's body. Holds its connection until the end, and drops it when either side gives up or `cutoff` completes.
 pub(super) struct ResponseBody {
     pub(super) incoming: Incoming,
     pub(super) size: BodySize,
     pub(super) connection: Option<Connection>,
     pub(super) upload: Option<Rc<Upload>>,
     pub(super) pool: Rc<Pool>,
-    pub(super) until: Until,
+    pub(super) cutoff: Cutoff,
 }
 
 /// A body that ends before its time; its client must see an incomplete message.
@@ -29,7 +29,7 @@ pub(super) struct ResponseBody {
 pub(super) enum ResponseBodyError {
     #[error("the upstream broke its response body")]
     Upstream(#[source] hyper::Error),
-    #[error("the exchange was cut")]
+    #[error("the response was cut")]
     Cut,
 }
 
@@ -55,7 +55,7 @@ impl MessageBody for ResponseBody {
         loop {
             match Pin::new(&mut this.incoming).poll_frame(cx) {
                 // However fast the Upstream is: hyper reads on this thread, a frame at a time, so the next one is pending.
-                Poll::Pending if this.until.is_over(cx) => return this.cut(),
+                Poll::Pending if this.cutoff.is_over(cx) => return this.cut(),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are dropped: we never announced any (RFC 9110 6.5.1).
