@@ -63,6 +63,10 @@ pub(super) const LONGEST_REFRESH: Duration = Duration::from_secs(
     LEASE_WAIT.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs(),
 );
 
+/// The same where the lease is free and no client assertion is needed: a drain has time for it.
+pub(crate) const DRAINED_REFRESH: Duration =
+    Duration::from_secs(MAX_REFRESH_TIME.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs());
+
 /// The pause between two reads of a record, doubled each time.
 pub(super) struct PollPause(Duration);
 
