@@ -344,6 +344,12 @@ impl Sessions {
         }
     }
 
+    /// True once [`Self::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.background.is_draining()
+    }
+
     /// Reads from the store, for readiness.
     ///
     /// # Errors
