@@ -7,9 +7,9 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use url::Url;
 
+use super::provider_logout::report_provider_logout;
 use super::request::Request;
 use crate::state::AppState;
-use crate::telemetry::metrics;
 use crate::web::Error;
 
 /// Ends the sessions of one sign-in at the Provider.
@@ -22,9 +22,7 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
         return Err(Error::Request("there is no sid"));
     };
     let ended = state.sessions.end_known(&state.sessions.provider_session(&sid), request.now).await?;
-    tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
-        "the provider ended sessions");
-    metrics::sign_out("provider", ended);
+    report_provider_logout(request, ended);
 
     let ancestor = Url::parse(issuer).map_or_else(|_| "'none'".to_owned(), |url| url.origin().ascii_serialization());
     let policy = format!("default-src 'none'; frame-ancestors {ancestor}");

@@ -196,7 +196,11 @@ impl ProviderLogout {
         let mut retry = WriteRetry::start();
         loop {
             match self.records.tombstone(&session.key, now).await? {
-                Tombstone::Written(_) => return Ok(true),
+                Tombstone::Written(_) => {
+                    let key = session.key.as_str();
+                    tracing::info!(target: "audit", event = "session_ended", session.key = key, "session ended by its index");
+                    return Ok(true);
+                }
                 Tombstone::Ended => return Ok(false),
                 Tombstone::Unknown(_, failure) => return Err(failure),
                 Tombstone::Missing => {
