@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sessions::{START, instance, record_of, relying_party_settings};
+use super::fixture::{START, instance, record_of, relying_party_settings};
 use super::virtual_provider::{ISSUER, VirtualProvider};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};

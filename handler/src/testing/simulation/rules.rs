@@ -6,7 +6,7 @@ use super::plan::{LAPSE, Verb};
 use super::schedule::{End, Evidence, MAIN, Remains, Response, SignIn};
 use crate::clock::Timestamp;
 use crate::sessions::{SessionKey, SignInError};
-use crate::testing::sessions::START;
+use crate::testing::fixture::START;
 use crate::testing::virtual_provider::RefreshCall;
 use crate::testing::virtual_store::StoreHealth;
 

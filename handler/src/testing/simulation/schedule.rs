@@ -17,9 +17,9 @@ use crate::sessions::{
     IndexedSession, LiveSession, NoFreshToken, RefreshPart, RequestPart, SessionError, SessionIndex, SessionStore,
     SessionTicket, SignInError, TokenParts,
 };
+use crate::testing::fixture::START;
 use crate::testing::scripted_provider::SigningKey;
 use crate::testing::seeded::Seeded;
-use crate::testing::sessions::START;
 use crate::testing::virtual_provider::{ISSUER, VirtualProvider};
 use crate::testing::virtual_store::VirtualStore;
 use crate::testing::world::{Instance, World};

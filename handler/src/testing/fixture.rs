@@ -1,11 +1,9 @@
 //! Sessions over a store that fails on demand, a scripted Provider, and a clock that a test moves.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, Timestamp};
@@ -15,11 +13,11 @@ use crate::oidc::{
     RelyingPartySettings, ResponseMode,
 };
 use crate::sessions::{
-    Etag, HeaderNeeds, IndexKey, MemoryStore, RefreshBefore, RefreshPart, RequestPart, SessionIndex, SessionKey,
-    SessionLifetime, SessionRecord, SessionStore, SessionTicket, Sessions, SessionsSettings, StoreError, StoredIndex,
-    StoredRecord, TokenParts, UseKey, UsedOnce,
+    HeaderNeeds, RefreshBefore, RefreshPart, RequestPart, SessionLifetime, SessionRecord, SessionStore, SessionTicket,
+    Sessions, SessionsSettings, TokenParts,
 };
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
+use crate::testing::scripted_store::ScriptedStore;
 
 pub(crate) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
 
@@ -35,165 +33,6 @@ impl StoppedClock {
 impl Clock for StoppedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// Outcome of one write.
-#[derive(Clone, Debug)]
-pub(crate) enum WriteOutcome {
-    /// It is written.
-    Written,
-    /// The store fails before it writes.
-    Failed,
-    /// The store writes, and its reply is lost.
-    ReplyLost,
-    /// The store writes, its reply is lost, and its client library repeats the write, which finds the first.
-    Repeated,
-    /// Another instance's write comes first.
-    Overtaken(Box<SessionRecord>),
-}
-
-/// A store in memory whose next writes have the outcomes that a test scripts.
-#[derive(Default)]
-pub(crate) struct ScriptedStore {
-    inner: MemoryStore,
-    outcomes: Mutex<VecDeque<WriteOutcome>>,
-}
-
-impl ScriptedStore {
-    pub(crate) fn script(&self, outcomes: impl IntoIterator<Item = WriteOutcome>) {
-        self.outcomes.lock().unwrap().extend(outcomes);
-    }
-
-    /// Writes whatever the version is, as another instance would after its own read.
-    pub(crate) async fn overwrite(&self, record: &SessionRecord, now: Timestamp) {
-        let read = self.inner.load(&record.key, now).await.unwrap().unwrap();
-        self.inner.replace(record, &read.etag, now).await.unwrap();
-    }
-
-    async fn next_outcome(&self, now: Timestamp) -> WriteOutcome {
-        let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(WriteOutcome::Written);
-        if let WriteOutcome::Overtaken(record) = &outcome {
-            self.overwrite(record, now).await;
-        }
-        outcome
-    }
-}
-
-fn report<T>(outcome: &WriteOutcome, written: impl Into<Option<Result<T, StoreError>>>) -> Result<T, StoreError> {
-    let lost = || StoreError::Unavailable("scripted".into());
-    match (outcome, written.into()) {
-        (WriteOutcome::Failed, _) | (_, None) | (WriteOutcome::ReplyLost, Some(Ok(_))) => Err(lost()),
-        (WriteOutcome::Repeated, Some(Ok(_))) => Err(StoreError::Conflict),
-        (_, Some(written)) => written,
-    }
-}
-
-#[async_trait]
-impl SessionStore for ScriptedStore {
-    async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.create(record, now).await),
-        }
-    }
-
-    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
-        self.inner.load(key, now).await
-    }
-
-    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.replace(record, read, now).await),
-        }
-    }
-
-    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
-        self.inner.load_index(key, now).await
-    }
-
-    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.write_index(index, read, now).await),
-        }
-    }
-
-    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.create_use(used, now).await),
-        }
-    }
-
-    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
-        self.inner.load_use(key, now).await
-    }
-}
-
-/// A store in memory whose every call takes a turn of the scheduler, so that writers really overtake each other. Fails
-/// the first writes with the conflicts that a test asks for.
-#[derive(Default)]
-pub(crate) struct ContendedStore {
-    inner: MemoryStore,
-    conflicts: AtomicI64,
-}
-
-impl ContendedStore {
-    /// The next writes of records find that another write came first.
-    pub(crate) fn overtake(&self, times: i64) {
-        self.conflicts.store(times, Ordering::SeqCst);
-    }
-
-    async fn turn(&self) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-
-    async fn record_turn(&self) -> Result<(), StoreError> {
-        self.turn().await;
-        match self.conflicts.fetch_sub(1, Ordering::SeqCst) {
-            1.. => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl SessionStore for ContendedStore {
-    async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
-        self.turn().await;
-        self.inner.create(record, now).await
-    }
-
-    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
-        self.turn().await;
-        self.inner.load(key, now).await
-    }
-
-    async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
-        self.record_turn().await?;
-        self.inner.replace(record, read, now).await
-    }
-
-    async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
-        self.turn().await;
-        self.inner.load_index(key, now).await
-    }
-
-    async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
-        self.turn().await;
-        self.inner.write_index(index, read, now).await
-    }
-
-    async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
-        self.turn().await;
-        self.inner.create_use(used, now).await
-    }
-
-    async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {
-        self.turn().await;
-        self.inner.load_use(key, now).await
     }
 }
 
@@ -295,7 +134,7 @@ impl Fixture {
 
     /// The record as the store has it.
     pub(crate) async fn record(&self, ticket: &SessionTicket) -> SessionRecord {
-        self.store.inner.load(&ticket.sid.key(), self.clock.now()).await.unwrap().unwrap().record
+        self.store.load(&ticket.sid.key(), self.clock.now()).await.unwrap().unwrap().record
     }
 }
 
