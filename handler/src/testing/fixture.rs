@@ -19,7 +19,12 @@ use crate::sessions::{
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::testing::scripted_store::ScriptedStore;
 
+/// The time at which every test begins.
 pub(crate) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+/// Due and expiry of the first access token, both counted from [`START`].
+const DUE: Duration = Duration::from_secs(80);
+const LAPSE: Duration = Duration::from_secs(100);
 
 /// A clock that stands still until a test moves it.
 pub(crate) struct StoppedClock(AtomicI64);
@@ -50,7 +55,8 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) fn new() -> Self {
         let (provider, key) = ScriptedProvider::start();
-        let (store, clock) = (Arc::<ScriptedStore>::default(), Arc::new(StoppedClock(AtomicI64::new(START.as_unix()))));
+        let store = Arc::<ScriptedStore>::default();
+        let clock = Arc::new(StoppedClock(AtomicI64::new(START.as_unix())));
         let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate()));
         let settings = relying_party_settings(&provider.origin);
         let provider_cache: Arc<ProviderCache> = Arc::default();
@@ -85,18 +91,19 @@ impl Fixture {
         )
     }
 
-    /// Someone signed in, whose access token lapses a hundred seconds after [`START`].
+    /// A session whose access token lapses a hundred seconds after [`START`].
     pub(crate) async fn signed_in(&self) -> SessionTicket {
         let ticket = self.sessions.lifetime().issue(&[1; 32], "code", START);
         self.sessions.records().create(self.record_of(&ticket), START).await.unwrap();
         ticket
     }
 
-    /// Someone signed in without a refresh token; the access token lapses after so many seconds, if it says so.
+    /// A session without a refresh token, whose access token lapses after so many seconds or has no expiry.
     pub(crate) async fn signed_in_without_refresh_token(&self, lifetime: Option<u64>) -> SessionTicket {
         let ticket = self.sessions.lifetime().issue(&[1; 32], "code", START);
         let expires_at = lifetime.map(|seconds| START.plus(Duration::from_secs(seconds)));
-        let parts = TokenParts { access_token_expires_at: expires_at, refresh_at: None, ..first_parts(None) };
+        let parts =
+            TokenParts { access_token_expires_at: expires_at, refresh_at: None, ..first_parts(None, DUE, LAPSE) };
         let record = self.sessions.records().seal(&parts, 1, &ticket);
         self.sessions.records().create(record, START).await.unwrap();
         ticket
@@ -112,7 +119,7 @@ impl Fixture {
         self.provider.reply("/token_endpoint", reply);
     }
 
-    /// New tokens, all of them or with `changes`; null takes a member away.
+    /// A token response with `changes`; null takes a member away.
     pub(crate) fn tokens(&self, changes: &Value) -> Reply {
         let mut tokens = json!({
             "access_token": "access-2", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "refresh-2",
@@ -155,10 +162,11 @@ pub(super) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
 
 /// The first record of a session, whose access token lapses a hundred seconds after [`START`].
 pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_token: &str) -> SessionRecord {
-    sessions.records().seal(&first_parts(Some(refresh_token)), 1, ticket)
+    sessions.records().seal(&first_parts(Some(refresh_token), DUE, LAPSE), 1, ticket)
 }
 
-fn first_parts(refresh_token: Option<&str>) -> TokenParts {
+/// The parts of a first record, whose access token is due and lapses so long after [`START`].
+pub(super) fn first_parts(refresh_token: Option<&str>, due: Duration, lapse: Duration) -> TokenParts {
     let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
     let request = RequestPart {
         access_token: AccessToken::new("access-1".to_owned()),
@@ -169,8 +177,8 @@ fn first_parts(refresh_token: Option<&str>) -> TokenParts {
     TokenParts {
         request,
         refresh: RefreshPart { refresh_token, id_token: None, claims: claims.into() },
-        access_token_expires_at: Some(START.plus(Duration::from_secs(100))),
-        refresh_at: Some(START.plus(Duration::from_secs(80))),
+        access_token_expires_at: Some(START.plus(lapse)),
+        refresh_at: Some(START.plus(due)),
     }
 }
 

@@ -44,31 +44,34 @@ impl ScriptedStore {
         self.inner.replace(record, &read.etag, now).await.unwrap();
     }
 
-    async fn next_outcome(&self, now: Timestamp) -> WriteOutcome {
+    /// One write, with the next outcome of the script.
+    async fn write<T>(
+        &self,
+        now: Timestamp,
+        write: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         let outcome = self.outcomes.lock().unwrap().pop_front().unwrap_or(WriteOutcome::Written);
-        if let WriteOutcome::Overtaken(record) = &outcome {
-            self.overwrite(record, now).await;
+        match outcome {
+            WriteOutcome::Written => write.await,
+            WriteOutcome::Failed => Err(unavailable()),
+            WriteOutcome::ReplyLost => write.await.and(Err(unavailable())),
+            WriteOutcome::Repeated => write.await.and(Err(StoreError::Conflict)),
+            WriteOutcome::Overtaken(record) => {
+                self.overwrite(&record, now).await;
+                write.await
+            }
         }
-        outcome
     }
 }
 
-fn report<T>(outcome: &WriteOutcome, written: impl Into<Option<Result<T, StoreError>>>) -> Result<T, StoreError> {
-    let lost = || StoreError::Unavailable("scripted".into());
-    match (outcome, written.into()) {
-        (WriteOutcome::Failed, _) | (_, None) | (WriteOutcome::ReplyLost, Some(Ok(_))) => Err(lost()),
-        (WriteOutcome::Repeated, Some(Ok(_))) => Err(StoreError::Conflict),
-        (_, Some(written)) => written,
-    }
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("scripted".into())
 }
 
 #[async_trait]
 impl SessionStore for ScriptedStore {
     async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.create(record, now).await),
-        }
+        self.write(now, self.inner.create(record, now)).await
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
@@ -76,10 +79,7 @@ impl SessionStore for ScriptedStore {
     }
 
     async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.replace(record, read, now).await),
-        }
+        self.write(now, self.inner.replace(record, read, now)).await
     }
 
     async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError> {
@@ -87,17 +87,11 @@ impl SessionStore for ScriptedStore {
     }
 
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.write_index(index, read, now).await),
-        }
+        self.write(now, self.inner.write_index(index, read, now)).await
     }
 
     async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError> {
-        match self.next_outcome(now).await {
-            WriteOutcome::Failed => report(&WriteOutcome::Failed, None),
-            outcome => report(&outcome, self.inner.create_use(used, now).await),
-        }
+        self.write(now, self.inner.create_use(used, now)).await
     }
 
     async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError> {

@@ -12,12 +12,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::plan::{DUE, Departure, LAPSE, LAST, Moment, Plan, PlannedEnd, PlannedSignIn, Verb};
 use crate::clock::Timestamp;
-use crate::oidc::{AccessToken, AuthorizationResponse, Claims, LoginHints, LogoutToken, RefreshToken};
+use crate::oidc::{AuthorizationResponse, LoginHints, LogoutToken};
 use crate::sessions::{
-    IndexedSession, LiveSession, NoFreshToken, RefreshPart, RequestPart, SessionError, SessionIndex, SessionStore,
-    SessionTicket, SignInError, TokenParts,
+    IndexedSession, LiveSession, NoFreshToken, SessionError, SessionIndex, SessionStore, SessionTicket, SignInError,
 };
-use crate::testing::fixture::START;
+use crate::testing::fixture::{START, first_parts};
 use crate::testing::scripted_provider::SigningKey;
 use crate::testing::seeded::Seeded;
 use crate::testing::virtual_provider::{ISSUER, VirtualProvider};
@@ -27,7 +26,7 @@ use crate::testing::world::{Instance, World};
 /// The first refresh token of the session that lives from the start.
 pub(super) const MAIN: &str = "main";
 
-/// Everything is over so long after [`LAST`], or something hangs.
+/// Time after [`LAST`] at which everything is over, or something hangs.
 const BOUND: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ pub(super) struct End {
     pub(super) began: Duration,
     /// The time of the verb in the clock of its instance.
     pub(super) now: Timestamp,
-    /// When it responded, and with success or not.
+    /// Time of its response, and whether that was a success.
     pub(super) finished: Option<(Duration, bool)>,
 }
 
@@ -81,13 +80,13 @@ pub(super) struct Remains {
     pub(super) is_ended: bool,
     /// The refresh token in the record, if it opens.
     pub(super) refresh_token: Option<String>,
-    /// What the instances that are left see, once caches are over and Provider and store are well.
+    /// The session as the instances that are left see it, once caches are over and Provider and store are well.
     pub(super) is_alive: Vec<bool>,
     /// True if a refresh after the end of its access token gave a new one.
     pub(super) is_refreshable: bool,
 }
 
-/// What was seen.
+/// The record of a schedule, for the rules.
 pub(super) struct Evidence {
     pub(super) plan: Plan,
     pub(super) provider: VirtualProvider,
@@ -113,7 +112,7 @@ struct Journal {
     sign_ins: RefCell<Vec<SignIn>>,
 }
 
-/// Participants share it.
+/// The plan, the world and the journal that participants share.
 struct Schedule {
     plan: Plan,
     world: World,
@@ -179,27 +178,22 @@ impl Schedule {
         let store = Arc::new(VirtualStore::new(Seeded::new(plan.seed, 3), plan.store, plan.store_defect));
         let world = World::with_provider(provider, Arc::clone(&store) as _, &plan.ahead);
         let main = world.instances[0].sessions.lifetime().issue(&[7; 32], MAIN, START);
-        let (journal, killed, drained) = (Journal::default(), Cell::new(None), Cell::new(None));
-        let schedule = Self { plan, world, store, journal, main, killed, drained };
+        let schedule = Self {
+            plan,
+            world,
+            store,
+            journal: Journal::default(),
+            main,
+            killed: Cell::new(None),
+            drained: Cell::new(None),
+        };
         schedule.write_main().await;
         schedule
     }
 
     async fn write_main(&self) {
         let sessions = &self.world.instances[0].sessions;
-        let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
-        let request = RequestPart {
-            access_token: AccessToken::new("access-1".to_owned()),
-            id_token: None,
-            claims: claims.only(&["name"]),
-        };
-        let refresh_token = Some(RefreshToken::new(MAIN.to_owned()));
-        let parts = TokenParts {
-            request,
-            refresh: RefreshPart { refresh_token, id_token: None, claims: claims.into() },
-            access_token_expires_at: Some(START.plus(LAPSE)),
-            refresh_at: Some(START.plus(DUE)),
-        };
+        let parts = first_parts(Some(MAIN), DUE, LAPSE);
         let inner = self.store.inner();
         inner.create(&sessions.records().seal(&parts, 1, &self.main), START).await.unwrap();
         let by_sid = self.plan.sid.map(|sid| sessions.provider_session(sid));
@@ -223,7 +217,9 @@ impl Schedule {
             }
         }
         for (instance, at) in &self.plan.forced {
-            let (this, instance, at) = (Rc::clone(self), *instance, *at);
+            let this = Rc::clone(self);
+            let instance = *instance;
+            let at = *at;
             let forced = async move {
                 this.world.until(at).await;
                 let Instance { sessions, party, .. } = &*this.world.instances[instance];
@@ -328,7 +324,8 @@ impl Schedule {
     /// The tasks of a sign-in: its beginning at one instance, and each delivery of its callback.
     fn sign_in(self: &Rc<Self>, number: usize, planned: &PlannedSignIn) -> Vec<(usize, LocalBoxFuture<'static, ()>)> {
         let browser = Rc::new(RefCell::new(None::<(usize, String, String)>)); // its entry, state and login cookie
-        let (this, planned) = (Rc::clone(self), planned.clone());
+        let this = Rc::clone(self);
+        let planned = planned.clone();
         let deliveries = planned.deliveries.clone();
         let brought = Rc::clone(&browser);
         let mut tasks: Vec<(usize, LocalBoxFuture<'static, ()>)> = Vec::new();
@@ -353,14 +350,21 @@ impl Schedule {
             let lifetime = this.world.instances[begins_at].sessions.lifetime();
             let ticket = lifetime.issue(pending.session_seed(), &code, now);
             let mut sign_ins = this.journal.sign_ins.borrow_mut();
-            let (sid, began, began_at) = (planned.sid, planned.begins, pending.issued_at());
-            sign_ins.push(SignIn { sid, code, ticket, began, began_at, deliveries: Vec::new() });
+            sign_ins.push(SignIn {
+                sid: planned.sid,
+                code,
+                ticket,
+                began: planned.begins,
+                began_at: pending.issued_at(),
+                deliveries: Vec::new(),
+            });
             let cookie = serde_json::to_string(&pending).unwrap();
             *browser.borrow_mut() = Some((sign_ins.len() - 1, query["state"].clone(), cookie));
         };
         tasks.push((begins_at, Box::pin(beginning)));
         for (instance, at) in deliveries {
-            let (this, browser) = (Rc::clone(self), Rc::clone(&brought));
+            let this = Rc::clone(self);
+            let browser = Rc::clone(&brought);
             let delivery = async move {
                 this.world.until(at).await;
                 let Some((entry, state, cookie)) = browser.borrow().clone() else { return };
@@ -381,7 +385,7 @@ impl Schedule {
         tasks
     }
 
-    /// A look at a session, with Provider and store well from now on.
+    /// The state of a session, with Provider and store well from now on.
     async fn remains(&self, ticket: &SessionTicket, is_subject: bool) -> Remains {
         self.store.heal();
         self.world.provider.set_illness(None);
@@ -420,7 +424,7 @@ impl Schedule {
         }
     }
 
-    /// True if a request gets a newer token once the present one has lapsed, whatever rests there are.
+    /// True if a request gets a newer token once the present one has lapsed, whatever backoffs there are.
     async fn outlives_its_token(&self, instance: usize, ticket: &SessionTicket) -> bool {
         let deadline = Instant::now() + BOUND;
         let mut has_lapsed = false;
