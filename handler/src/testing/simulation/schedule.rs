@@ -1,6 +1,7 @@
 //! Runs one plan in virtual time, each instance with tasks of its own that die with it, and records what was seen.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +112,19 @@ struct Journal {
     ends: RefCell<Vec<End>>,
     sign_ins: RefCell<Vec<SignIn>>,
 }
+
+/// The login that a browser holds, once its sign-in has begun.
+#[derive(Clone)]
+struct BegunLogin {
+    /// Its place in the journal.
+    entry: usize,
+    state: String,
+    /// The content of the login cookie.
+    login: String,
+}
+
+#[derive(Clone, Default)]
+struct Browser(Rc<RefCell<Option<BegunLogin>>>);
 
 /// The plan, the world and the journal that participants share.
 struct Schedule {
@@ -323,66 +337,61 @@ impl Schedule {
 
     /// The tasks of a sign-in: its beginning at one instance, and each delivery of its callback.
     fn sign_in(self: &Rc<Self>, number: usize, planned: &PlannedSignIn) -> Vec<(usize, LocalBoxFuture<'static, ()>)> {
-        let browser = Rc::new(RefCell::new(None::<(usize, String, String)>)); // its entry, state and login cookie
-        let this = Rc::clone(self);
-        let planned = planned.clone();
-        let deliveries = planned.deliveries.clone();
-        let brought = Rc::clone(&browser);
-        let mut tasks: Vec<(usize, LocalBoxFuture<'static, ()>)> = Vec::new();
-        let begins_at = planned.begins_at;
-        let beginning = async move {
-            this.world.until(planned.begins).await;
-            let Instance { party, .. } = &*this.world.instances[begins_at];
-            let now = this.world.instances[begins_at].now();
-            let begun = party.begin_login("/", &LoginHints::default(), now).await;
-            let Ok((request, pending)) = begun else { return };
-            let url = url::Url::parse(request.url()).unwrap();
-            let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
-            let code = format!("code-{number}");
-            let unix = START.as_unix() + i64::try_from(this.elapsed().as_secs()).unwrap();
-            let mut claims = json!({
-                "iss": ISSUER, "sub": "ada", "aud": "client", "nonce": query["nonce"], "exp": unix + 900, "iat": unix,
-            });
-            if let Some(sid) = planned.sid {
-                claims["sid"] = sid.into();
-            }
-            this.world.provider.issue_code(&code, claims);
-            let lifetime = this.world.instances[begins_at].sessions.lifetime();
-            let ticket = lifetime.issue(pending.session_seed(), &code, now);
-            let mut sign_ins = this.journal.sign_ins.borrow_mut();
-            sign_ins.push(SignIn {
-                sid: planned.sid,
-                code,
-                ticket,
-                began: planned.begins,
-                began_at: pending.issued_at(),
-                deliveries: Vec::new(),
-            });
-            let cookie = serde_json::to_string(&pending).unwrap();
-            *browser.borrow_mut() = Some((sign_ins.len() - 1, query["state"].clone(), cookie));
-        };
-        tasks.push((begins_at, Box::pin(beginning)));
-        for (instance, at) in deliveries {
-            let this = Rc::clone(self);
-            let browser = Rc::clone(&brought);
-            let delivery = async move {
-                this.world.until(at).await;
-                let Some((entry, state, cookie)) = browser.borrow().clone() else { return };
-                let place = {
-                    let mut sign_ins = this.journal.sign_ins.borrow_mut();
-                    sign_ins[entry].deliveries.push(Delivery { finished: None });
-                    sign_ins[entry].deliveries.len() - 1
-                };
-                let response = AuthorizationResponse::parse(&format!("code=code-{number}&state={state}")).unwrap();
-                let Instance { sessions, party, .. } = &*this.world.instances[instance];
-                let pending = serde_json::from_str(&cookie).unwrap();
-                let signed_in = sessions.sign_in(response, pending, party.clone()).await.map(drop);
-                let finished = Some((this.elapsed(), signed_in));
-                this.journal.sign_ins.borrow_mut()[entry].deliveries[place].finished = finished;
-            };
-            tasks.push((instance, Box::pin(delivery)));
+        let browser = Browser::default();
+        let beginning = Rc::clone(self).begin_sign_in(number, planned.clone(), browser.clone());
+        let mut tasks: Vec<(usize, LocalBoxFuture<'static, ()>)> = vec![(planned.begins_at, Box::pin(beginning))];
+        for (instance, at) in &planned.deliveries {
+            let delivery = Rc::clone(self).deliver(number, *instance, *at, browser.clone());
+            tasks.push((*instance, Box::pin(delivery)));
         }
         tasks
+    }
+
+    async fn begin_sign_in(self: Rc<Self>, number: usize, planned: PlannedSignIn, browser: Browser) {
+        self.world.until(planned.begins).await;
+        let Instance { sessions, party, .. } = &*self.world.instances[planned.begins_at];
+        let now = self.world.instances[planned.begins_at].now();
+        let begun = party.begin_login("/", &LoginHints::default(), now).await;
+        let Ok((request, pending)) = begun else { return };
+        let url = url::Url::parse(request.url()).unwrap();
+        let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+        let code = format!("code-{number}");
+        let unix = START.as_unix() + i64::try_from(self.elapsed().as_secs()).unwrap();
+        let mut claims = json!({
+            "iss": ISSUER, "sub": "ada", "aud": "client", "nonce": query["nonce"], "exp": unix + 900, "iat": unix,
+        });
+        if let Some(sid) = planned.sid {
+            claims["sid"] = sid.into();
+        }
+        self.world.provider.issue_code(&code, claims);
+        let ticket = sessions.lifetime().issue(pending.session_seed(), &code, now);
+        let mut sign_ins = self.journal.sign_ins.borrow_mut();
+        sign_ins.push(SignIn {
+            sid: planned.sid,
+            code,
+            ticket,
+            began: planned.begins,
+            began_at: pending.issued_at(),
+            deliveries: Vec::new(),
+        });
+        let login = serde_json::to_string(&pending).unwrap();
+        *browser.0.borrow_mut() = Some(BegunLogin { entry: sign_ins.len() - 1, state: query["state"].clone(), login });
+    }
+
+    async fn deliver(self: Rc<Self>, number: usize, instance: usize, at: Duration, browser: Browser) {
+        self.world.until(at).await;
+        let Some(BegunLogin { entry, state, login }) = browser.0.borrow().clone() else { return };
+        let place = {
+            let mut sign_ins = self.journal.sign_ins.borrow_mut();
+            sign_ins[entry].deliveries.push(Delivery { finished: None });
+            sign_ins[entry].deliveries.len() - 1
+        };
+        let response = AuthorizationResponse::parse(&format!("code=code-{number}&state={state}")).unwrap();
+        let Instance { sessions, party, .. } = &*self.world.instances[instance];
+        let pending = serde_json::from_str(&login).unwrap();
+        let signed_in = sessions.sign_in(response, pending, party.clone()).await.map(drop);
+        let finished = Some((self.elapsed(), signed_in));
+        self.journal.sign_ins.borrow_mut()[entry].deliveries[place].finished = finished;
     }
 
     /// The state of a session, with Provider and store well from now on.
