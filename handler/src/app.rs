@@ -17,6 +17,7 @@ use crate::config::{Configuration, Listener};
 use crate::endpoints::{self, Destination, Request};
 use crate::proxy::{READ_AHEAD, RequestTarget};
 use crate::public_origin::PublicOrigin;
+use crate::sessions::DRAINED_REFRESH;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, IncomingContext, metrics};
 use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, header_text, is_host_ping};
@@ -24,10 +25,11 @@ use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, header_tex
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
 
-/// How much of a response waits for its client before the Upstream is read on: no more than a full read of it, so that one
-/// is written before the next is asked for. The server's own default holds two, and keeps the room for them.
+/// Bytes buffered for a slow client before the upstream is read again: at most one read.
 const WRITE_BUFFER: usize = 16 * 1024;
 const _: () = assert!(WRITE_BUFFER <= READ_AHEAD);
+
+const _: () = assert!(shutdown::DRAIN_LIMIT.as_secs() >= DRAINED_REFRESH.as_secs());
 
 /// The time that open connections have once nothing must be drained any more.
 const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
@@ -70,7 +72,8 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     if state.is_under_functions_host && is_host_ping(&req) {
         return HttpResponse::Ok().finish();
     }
-    let (started, id) = (Instant::now(), RequestId::of(&req));
+    let started = Instant::now();
+    let id = RequestId::of(&req);
     let target = request_target(&req);
     let destination = match &target {
         Ok(target) => Destination::of(target.path(), &state.auth_prefix, &state.routes),
@@ -80,49 +83,70 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     let incoming =
         IncomingContext { traceparent: header_text(&req, "traceparent"), tracestate: header_text(&req, "tracestate") };
     let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming);
-    let answered = match target {
-        Ok(target) => answer(&req, target, destination, &id, payload, &state).instrument(span.clone()).await,
+    let outcome = match target {
+        Ok(target) => {
+            let arrived = Arrived { http: &req, target, destination, id: &id, payload };
+            respond(arrived, &state).instrument(span.clone()).await
+        }
         Err(error) => Err(error),
     };
-    let code = answered.as_ref().err().map(Error::code);
-    let mut answer = answered.unwrap_or_else(|error| {
+    let code = outcome.as_ref().err().map(Error::code);
+    let mut response = outcome.unwrap_or_else(|error| {
         log_cause(&error, &id);
-        let (public_origin, signin) = (&state.public_origin, &state.path("signin"));
-        Failure { req: &req, id: &id, public_origin, signin, is_api: destination.is_api() }.respond(&error)
+        let signin = state.path("signin");
+        let is_api = destination.is_api();
+        Failure { req: &req, id: &id, public_origin: &state.public_origin, signin: &signin, is_api }.respond(&error)
     });
     if destination.is_framed() {
-        allow_framing_by(&state.relying_party.settings().issuer, &mut answer);
+        allow_framing_by(&state.relying_party.settings().issuer, &mut response);
     }
-    let status = answer.status().as_u16();
-    telemetry::say_how_it_ended(&span, status, code);
-    let took = started.elapsed();
-    metrics::request(req.method().as_str(), route, status, code, took);
-    let duration_ms = took.as_secs_f64() * 1_000.0;
-    tracing::info!(
-        target: "request",
-        method = %req.method(),
-        request.id = id.as_str(),
-        route,
-        status,
-        code,
-        duration_ms,
-        "answered"
-    );
-    answer
+    let status = response.status().as_u16();
+    telemetry::record_outcome(&span, status, code);
+    Completed { http: &req, id: &id, route, status, code, took: started.elapsed() }.report();
+    response
 }
 
-/// Nothing is done for a request that came around the gateway, but for the probe that tells only that we live.
-async fn answer(
-    req: &HttpRequest,
-    target: RequestTarget<'_>,
-    destination: Destination<'_>,
-    id: &RequestId,
+/// A request whose target is well-formed, before any proof.
+struct Arrived<'a> {
+    http: &'a HttpRequest,
+    target: RequestTarget<'a>,
+    destination: Destination<'a>,
+    id: &'a RequestId,
     payload: Payload,
-    state: &AppState,
-) -> Result<HttpResponse, Error> {
+}
+
+/// Verifies the gateway's proof first; only `health/live` is exempt.
+async fn respond(arrived: Arrived<'_>, state: &AppState) -> Result<HttpResponse, Error> {
+    let Arrived { http, target, destination, id, payload } = arrived;
     let now = state.now();
-    let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(req, now).await? };
-    endpoints::respond(destination, &Request { http: req, target, now, id, passed }, payload, state).await
+    let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(http, now).await? };
+    endpoints::respond(destination, &Request { http, target, now, id, passed }, payload, state).await
+}
+
+/// A request and its response, for the metrics and the log.
+struct Completed<'a> {
+    http: &'a HttpRequest,
+    id: &'a RequestId,
+    route: &'a str,
+    status: u16,
+    code: Option<&'static str>,
+    took: Duration,
+}
+
+impl Completed<'_> {
+    fn report(&self) {
+        metrics::request(self.http.method().as_str(), self.route, self.status, self.code, self.took);
+        tracing::info!(
+            target: "request",
+            method = %self.http.method(),
+            request.id = self.id.as_str(),
+            route = self.route,
+            status = self.status,
+            code = self.code,
+            duration_ms = self.took.as_secs_f64() * 1_000.0,
+            "request completed"
+        );
+    }
 }
 
 /// The target in the bytes that arrived. Anything but one `Host` is refused (RFC 9112 3.2).
@@ -137,7 +161,7 @@ fn request_target(req: &HttpRequest) -> Result<RequestTarget<'_>, Error> {
     Ok(RequestTarget::parse(target)?)
 }
 
-/// What the client isn't told goes to the log, once.
+/// Logs the cause of an error, once; the response never contains it.
 fn log_cause(error: &Error, id: &RequestId) {
     let cause: &dyn std::error::Error = match (std::error::Error::source(error), error) {
         (Some(cause), _) => cause,

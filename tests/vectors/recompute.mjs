@@ -99,7 +99,7 @@ const vectors = [
   ['request part of a session', 'sessions/records.rs', format.base64url(requestSealed)],
   ['refresh part of a session', 'sessions/records.rs', format.base64url(refreshSealed)],
   ['lease of a refresh', 'sessions/record.rs', json(lease('Refreshing'))],
-  ['lease of a rest', 'sessions/record.rs', json(lease('Resting'))],
+  ['lease of a backoff', 'sessions/record.rs', json(lease('Resting'))],
   ['lease of a refusal', 'sessions/record.rs', json(lease('Refused'))],
   ['index key by sid', 'sessions/index.rs', byProviderSession],
   ['index key by sub', 'sessions/index.rs', bySubject],

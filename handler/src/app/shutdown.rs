@@ -14,7 +14,7 @@ use tokio::time::timeout;
 /// The longest drain. Enough for a refresh at a slow Provider (25 s) whose write is retried (12 s), but not if its
 /// client assertion, its lease and the last attempt are slow besides. With the 5 s that the server then gives its
 /// connections the process ends before a grace period of 60 s does.
-const DRAIN_LIMIT: Duration = Duration::from_secs(45);
+pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(45);
 
 /// The two signals that ask the process to end.
 pub(super) struct StopSignals {
@@ -57,7 +57,7 @@ pub(super) async fn run(
     let handle = server.handle();
     let stop = async {
         if timeout(DRAIN_LIMIT, drain).await.is_err() {
-            tracing::error!(code = "drain_timeout", "stopping: refreshes or sign-ins under way are lost");
+            tracing::error!(code = "drain_timeout", "drain timed out: refreshes or sign-ins under way may be lost");
         }
         handle.stop(true).await;
     };

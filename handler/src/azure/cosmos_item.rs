@@ -302,7 +302,7 @@ mod tests {
                 holder: "holder".to_owned(),
                 lapses_at: Timestamp::from_unix(1_800_000_040),
                 unanswered: 1,
-                rests: 2,
+                backoffs: 2,
             }),
             state: RecordState::Active { request: part("request", 7), refresh: part("refresh", 8) },
         }
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_frozen_session_items_never_change() {
-        let tombstone = session().tombstone_by(write_id(), NOW);
+        let tombstone = session().tombstone(write_id(), NOW);
         for (record, frozen) in [(session(), SESSION), (tombstone, TOMBSTONE)] {
             assert_eq!(serde_json::to_value(SessionItem::of(&record, NOW)).unwrap(), value(frozen));
 

@@ -6,10 +6,10 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Payload;
 
+use super::provider_logout::report_provider_logout;
 use super::request::{Request, form};
 use crate::oidc::LogoutToken;
 use crate::state::AppState;
-use crate::telemetry::metrics;
 use crate::web::{BackchannelLogoutError, Error};
 
 /// Ends the sessions that the logout token names, once.
@@ -26,15 +26,14 @@ pub(super) async fn backchannel_logout(
     let token = state.relying_party.verify_logout_token(&token, request.now).await;
     let token = token.map_err(BackchannelLogoutError::Token)?;
     let ended = end(&token, request, state).await?;
-    tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
-        "the provider ended sessions");
-    metrics::sign_out("provider", ended);
+    report_provider_logout(request, ended);
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish()) // 2.8
 }
 
 /// First the sessions, then the note that the token was used: what fails in between can be asked again.
 async fn end(token: &LogoutToken, request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
-    let (sessions, now) = (&state.sessions, request.now);
+    let sessions = &state.sessions;
+    let now = request.now;
     let used = sessions.logout_token(&token.jti);
     if sessions.is_used(&used, now).await? {
         return Err(BackchannelLogoutError::Replayed.into());

@@ -10,7 +10,7 @@ use super::redirect::see_other;
 use super::request::{Request, form, return_url};
 use crate::oidc::AuthorizationResponse;
 use crate::return_url::ReturnUrl;
-use crate::sessions::SignInError;
+use crate::sessions::{SessionTicket, SignInError};
 use crate::state::AppState;
 use crate::telemetry::metrics;
 use crate::web::Error;
@@ -22,7 +22,8 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     let Some(remembered) = state.login_cookies.find(request.http, &state_parameter).await? else {
         return login_unknown(request, state).await;
     };
-    let (replaced, pending) = (remembered.replaces(), remembered.pending);
+    let replaced = remembered.replaces();
+    let pending = remembered.pending;
     let return_url = return_url(Some(pending.return_url()), &state.auth_prefix).unwrap_or_else(ReturnUrl::root);
 
     let signed_in = state.sessions.sign_in(response, pending, state.relying_party.clone()).await;
@@ -39,26 +40,28 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
             return Err(error);
         }
     };
-    // A cookie whose key can't be had now is replaced all the same.
-    let older = state
-        .session_cookie
-        .read(request.http)
-        .await
-        .ok()
-        .flatten()
-        .or(replaced)
-        .filter(|older| older.sid != ticket.sid);
-    // The browser has one session, and it is the new one; an older one that can't be ended now ends by itself.
-    if let Some(older) = older
-        && let Err(error) = state.sessions.sign_out(&older, &state.relying_party, request.now).await
-    {
-        tracing::warn!(session.key = older.sid.key().as_str(), %error, "an older session could not be ended");
-    }
+    end_older_session(request, replaced, &ticket, state).await;
     tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed in");
     metrics::sign_in("ok");
     let cookies = [state.session_cookie.set(&ticket), state.login_cookies.forget(&state_parameter)];
     Ok(see_other(return_url.as_str(), cookies))
+}
+
+/// Ends the session that the browser had before, by its cookie or by the sign-in that replaces it.
+async fn end_older_session(
+    request: &Request<'_>,
+    replaced: Option<SessionTicket>,
+    ticket: &SessionTicket,
+    state: &AppState,
+) {
+    // An unreadable old cookie is ignored.
+    let older = state.session_cookie.read(request.http).await.ok().flatten().or(replaced);
+    let Some(older) = older.filter(|older| older.sid != ticket.sid) else { return };
+    // The old session ends; on failure it expires by itself.
+    if let Err(error) = state.sessions.sign_out(&older, &state.relying_party, request.now).await {
+        tracing::warn!(session.key = older.sid.key().as_str(), %error, "an older session could not be ended");
+    }
 }
 
 /// Someone who is signed in went back to a callback that is over: there is nothing to report.

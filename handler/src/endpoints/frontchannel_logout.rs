@@ -7,9 +7,9 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
+use super::provider_logout::report_provider_logout;
 use super::request::Request;
 use crate::state::AppState;
-use crate::telemetry::metrics;
 use crate::web::{Error, header_text};
 
 /// Ends the sessions of one sign-in at the Provider, or the one of the cookie.
@@ -24,9 +24,7 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
     } else {
         end_sessions_of(&sids, request, state).await?
     };
-    tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
-        "the provider ended sessions");
-    metrics::sign_out("provider", ended);
+    report_provider_logout(request, ended);
 
     let mut response = HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")

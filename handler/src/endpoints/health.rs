@@ -7,22 +7,30 @@ use serde_json::json;
 use super::request::Request;
 use crate::state::AppState;
 
-/// The process answers.
+/// Responds 200 while the process runs.
 pub(super) fn live() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "live" }))
 }
 
-/// The keys are in hand, the store answers and the Provider's metadata is there; 503 names what is missing.
+/// Ready when the keys are loaded, the store responds and the provider's metadata is cached; otherwise 503 names the part.
+/// A process that drains is not ready: another instance serves new requests.
 pub(super) async fn ready(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let provider = state.relying_party.is_ready(request.now).await;
     let store = state.sessions.is_ready(request.now).await;
     let keys = state.keys_in_hand().await;
     let gateway = state.gateway.is_ready(request.now).await;
-    let is_ready = provider.is_ok() && store.is_ok() && keys.is_ok() && gateway.is_ok();
+    let is_draining = state.sessions.is_draining();
+    let is_up = provider.is_ok() && store.is_ok() && keys.is_ok() && gateway.is_ok();
     let word = |is_up: bool| if is_up { "up" } else { "down" };
-    let mut answer = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
-        "status": if is_ready { "ready" } else { "not_ready" },
+    let is_ready = is_up && !is_draining;
+    let status = match (is_draining, is_up) {
+        (true, _) => "draining",
+        (false, true) => "ready",
+        (false, false) => "not_ready",
+    };
+    let mut response = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+        "status": status,
         "provider": word(provider.is_ok()),
         "store": word(store.is_ok()),
         "keys": word(keys.is_ok()),

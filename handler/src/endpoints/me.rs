@@ -10,7 +10,7 @@ use crate::state::AppState;
 use crate::web::Error;
 
 /// Claims that speak of one token's making, not of the person.
-const UNTOLD: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+const TOKEN_ONLY_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 /// The claims, `session_expires_in` (seconds) and `logout_url`. `?slide=false` doesn't extend the session.
 pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
@@ -23,17 +23,17 @@ pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpRe
         _ => slide(&ticket, request.now, state).await,
     };
     let mut body: Map<String, Value> = person.claims.as_map().clone();
-    body.retain(|name, _| !UNTOLD.contains(&name.as_str()));
+    body.retain(|name, _| !TOKEN_ONLY_CLAIMS.contains(&name.as_str()));
     let remaining = lifetime.remaining(slid.as_ref().unwrap_or(&ticket), request.now);
     let remaining = person.ends_at.map_or(remaining, |ends_at| remaining.min(ends_at.since(request.now)));
     body.insert("session_expires_in".to_owned(), remaining.as_secs().into());
     let logout_url = format!("{}?sid={}", state.path("signout"), ticket.sid.sign_out_token());
     body.insert("logout_url".to_owned(), logout_url.into());
 
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((header::CACHE_CONTROL, "no-store"));
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
     if let Some(slid) = slid {
-        answer.insert_header((header::SET_COOKIE, state.session_cookie.set(&slid)));
+        response.insert_header((header::SET_COOKIE, state.session_cookie.set(&slid)));
     }
-    Ok(answer.json(body))
+    Ok(response.json(body))
 }

@@ -6,6 +6,7 @@ mod destination;
 mod frontchannel_logout;
 mod health;
 mod me;
+mod provider_logout;
 mod proxy;
 mod redirect;
 mod refresh;

@@ -45,11 +45,11 @@ async fn proxy_session(
 
     let id_token = part.id_token.as_deref().map(String::as_str);
     let identity = identity_headers(state.header_preset, part.claims.as_map(), id_token, part.access_token.expose());
-    let until = match route.streams() {
-        Streams::End => Some(until_session_ends(&ticket, route, state)),
+    let cutoff = match route.streams() {
+        Streams::End => Some(session_end(&ticket, route, state)),
         Streams::Outlive => None,
     };
-    let mut response = forward(request, payload, route, Some(Authenticated { identity, until }), state).await?;
+    let mut response = forward(request, payload, route, Some(Authenticated { identity, cutoff }), state).await?;
     if let Some(slid) = slide(&ticket, request.now, state).await {
         response.headers_mut().append(header::SET_COOKIE, state.session_cookie.set(&slid));
     }
@@ -59,18 +59,18 @@ async fn proxy_session(
 /// The part of a forwarded request that comes from its session.
 struct Authenticated {
     identity: Vec<(HeaderName, HeaderValue)>,
-    until: Option<LocalBoxFuture<'static, ()>>,
+    cutoff: Option<LocalBoxFuture<'static, ()>>,
 }
 
-/// Completes when the session has ended, and logs that the exchange is cut. Does nothing before it is polled, and holds
+/// Completes when the session has ended, and logs that the request is cut. Does nothing before it is polled, and holds
 /// no secret of the session.
-fn until_session_ends(ticket: &SessionTicket, route: &Route, state: &AppState) -> LocalBoxFuture<'static, ()> {
+fn session_end(ticket: &SessionTicket, route: &Route, state: &AppState) -> LocalBoxFuture<'static, ()> {
     let ended = state.sessions.ended(ticket);
     let upstream = Arc::clone(route.upstream());
     Box::pin(async move {
         let session_key = ended.await;
-        let (code, name) = ("session_ended", upstream.name());
-        tracing::debug!(code, session.key = session_key.as_str(), upstream.name = name, "stream cut");
+        let name = upstream.name();
+        tracing::info!(code = "session_ended", session.key = session_key.as_str(), upstream.name = name, "stream cut");
     })
 }
 
@@ -82,7 +82,7 @@ async fn forward(
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
     let authenticated = session.is_some();
-    let Authenticated { identity, until } = session.unwrap_or(Authenticated { identity: Vec::new(), until: None });
+    let Authenticated { identity, cutoff } = session.unwrap_or(Authenticated { identity: Vec::new(), cutoff: None });
     let mut injected = identity;
     injected.extend_from_slice(&state.origin_headers);
     let address = request.passed.client_address.and_then(|address| address.to_string().parse().ok());
@@ -96,7 +96,7 @@ async fn forward(
         authenticated,
         injected,
         own_cookies: &state.own_cookies,
-        until,
+        cutoff,
     };
     Ok(state.forwarder.forward(route.upstream(), outgoing, payload).instrument(span).await?)
 }

@@ -32,7 +32,7 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     let begun = state.relying_party.begin_login(return_url.as_str(), &hints, request.now).await;
     let (authorization, pending) = begun.map_err(|error| Error::Provider { error, return_url })?;
 
-    // Whoever comes with a cookie whose key can't be had now may sign in all the same.
+    // A session cookie whose key is unavailable does not block a new sign-in.
     let session = state.session_cookie.read(request.http).await.unwrap_or(None);
     let login = RememberedLogin::new(pending, session.as_ref());
     let cookies = state.login_cookies.remember(request.http, &login, request.now).await;

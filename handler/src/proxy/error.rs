@@ -18,8 +18,8 @@ pub enum ForwardError {
     /// The request can't be forwarded as it is, or its client stopped sending it.
     #[error("the request cannot be forwarded: {0}")]
     BadRequest(&'static str),
-    /// `ForwardRequest::until` completed; the Upstream may have received the request, whole or in part.
-    #[error("the exchange was cut before the response")]
+    /// `ForwardRequest::cutoff` completed; the Upstream may have received the request, whole or in part.
+    #[error("the request was cut before its response")]
     Cut,
 }
 

@@ -22,13 +22,13 @@ use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::cookies::OwnCookies;
+use super::cutoff::Cutoff;
 use super::error::ForwardError;
 use super::headers;
 use super::pool::{self, Connection, Pool};
 use super::request_body::{RequestBody, Upload};
 use super::response_body::{NoBody, ResponseBody};
 use super::target::RequestTarget;
-use super::until::Until;
 use super::upstream::Upstream;
 use super::watch::Watches;
 
@@ -46,9 +46,9 @@ pub struct ForwardRequest<'a> {
     pub own_cookies: &'a OwnCookies,
     /// True if the response belongs to a signed-in person and must stay out of shared caches.
     pub authenticated: bool,
-    /// Cuts the exchange when it completes, wherever it is: no response head then, or an incomplete message.
-    /// Polled only once the exchange has lasted for [`ForwarderSettings::unchecked`].
-    pub until: Option<LocalBoxFuture<'static, ()>>,
+    /// Cuts the request when it completes, wherever it is: no response head then, or an incomplete message.
+    /// Polled only once the request has lasted for [`ForwarderSettings::unchecked`].
+    pub cutoff: Option<LocalBoxFuture<'static, ()>>,
 }
 
 /// How long a forwarder waits, for what.
@@ -60,7 +60,7 @@ pub struct ForwarderSettings {
     pub response_timeout: Duration,
     /// For the next request on an idle connection.
     pub idle_timeout: Duration,
-    /// For the response head, and again for the end of the body, before [`ForwardRequest::until`] is polled: most are
+    /// For the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is polled: most are
     /// there by then.
     pub unchecked: Duration,
 }
@@ -115,7 +115,7 @@ impl Forwarder {
         mut request: ForwardRequest<'_>,
         payload: Payload,
     ) -> Result<HttpResponse, ForwardError> {
-        let mut until = Until::new(request.until.take());
+        let mut cutoff = Cutoff::new(request.cutoff.take());
         let request = &request;
         let (mut body, upload) = request_body(request.headers, payload)?;
         let mut message = head(upstream, request, &mut body)?;
@@ -130,8 +130,8 @@ impl Forwarder {
                 Some(connection) => connection,
                 None => self.connect(upstream).await?,
             };
-            match self.exchange(&mut connection, message, upload.as_deref(), &mut until).await {
-                Ok(response) => return self.respond(response, connection, upload, until, request),
+            match self.send(&mut connection, message, upload.as_deref(), &mut cutoff).await {
+                Ok(response) => return self.respond(response, connection, upload, cutoff, request),
                 Err(ExchangeError::Unsent(unsent)) if was_pooled => {
                     message = *unsent;
                     pooled = self.pool.take(upstream);
@@ -153,15 +153,15 @@ impl Forwarder {
             .map_err(ForwardError::Connect)
     }
 
-    async fn exchange(
+    async fn send(
         &self,
         connection: &mut Connection,
         message: hyper::Request<RequestBody>,
         upload: Option<&Upload>,
-        until: &mut Until,
+        cutoff: &mut Cutoff,
     ) -> Result<hyper::Response<Incoming>, ExchangeError> {
         let sent = connection.sender.try_send_request(message);
-        match self.within_limits(upload, until, sent).await? {
+        match self.within_limits(upload, cutoff, sent).await? {
             Ok(response) => Ok(response),
             Err(mut error) => Err(match error.take_message() {
                 Some(unsent) => ExchangeError::Unsent(Box::new(unsent)),
@@ -171,24 +171,24 @@ impl Forwarder {
     }
 
     /// The output of `work`, if it is there within the response timeout from the upload's last progress on and before
-    /// `until` completes.
+    /// `cutoff` completes.
     async fn within_limits<F: Future>(
         &self,
         upload: Option<&Upload>,
-        until: &mut Until,
+        cutoff: &mut Cutoff,
         work: F,
     ) -> Result<F::Output, ExchangeError> {
         let mut work = pin!(work);
         let limit = self.settings.response_timeout;
         let start = Instant::now();
-        if until.is_given()
+        if cutoff.is_given()
             && let Ok(done) = timeout_at((start + self.settings.unchecked.min(limit)).into(), &mut work).await
         {
             return Ok(done);
         }
         let mut deadline = start + limit;
         loop {
-            let waited = until.or(timeout_at(deadline.into(), &mut work)).await.ok_or(ExchangeError::Cut)?;
+            let waited = cutoff.or(timeout_at(deadline.into(), &mut work)).await.ok_or(ExchangeError::Cut)?;
             if let Ok(done) = waited {
                 return Ok(done);
             }
@@ -205,7 +205,7 @@ impl Forwarder {
         response: hyper::Response<Incoming>,
         connection: Connection,
         upload: Option<Rc<Upload>>,
-        until: Until,
+        cutoff: Cutoff,
         request: &ForwardRequest<'_>,
     ) -> Result<HttpResponse, ForwardError> {
         let (head, incoming) = response.into_parts();
@@ -227,7 +227,7 @@ impl Forwarder {
                 .map_or(BodySize::Stream, BodySize::Sized),
         };
         let is_over = incoming.is_end_stream();
-        let watch = if is_over { None } else { self.watches.start(until, connection.abort_handle()) };
+        let watch = if is_over { None } else { self.watches.start(cutoff, connection.abort_handle()) };
         let connection = Some(connection);
         let mut body = ResponseBody { incoming, size, connection, upload, pool: Rc::clone(&self.pool), watch };
         if is_over {

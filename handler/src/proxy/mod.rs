@@ -4,6 +4,7 @@
 //! that the request may pass, and says which headers speak for it.
 
 mod cookies;
+mod cutoff;
 mod early_answer;
 mod error;
 mod forward;
@@ -17,7 +18,6 @@ mod routes;
 mod target;
 #[cfg(test)]
 mod tests;
-mod until;
 mod upstream;
 mod watch;
 

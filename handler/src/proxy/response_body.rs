@@ -29,7 +29,7 @@ pub(super) struct ResponseBody {
 pub(super) enum ResponseBodyError {
     #[error("the upstream broke its response body")]
     Upstream(#[source] hyper::Error),
-    #[error("the exchange was cut")]
+    #[error("the response was cut")]
     Cut,
 }
 

@@ -31,7 +31,7 @@ async fn relay(
         injected: Vec::new(),
         own_cookies: &own_cookies,
         authenticated: false,
-        until: cut.map(|cut| -> LocalBoxFuture<'static, ()> {
+        cutoff: cut.map(|cut| -> LocalBoxFuture<'static, ()> {
             Box::pin(async {
                 cut.await.unwrap();
             })

@@ -1,4 +1,4 @@
-//! Closes the Upstream's connection when [`Until`] completes after the response head, whatever the client does.
+//! Closes the Upstream's connection when [`Cutoff`] completes after the response head, whatever the client does.
 //!
 //! actix polls no response body while its client does not read, and hyper's task forwards the upload meanwhile. So a
 //! task of its own waits for the end, but only for an exchange that stays open: a short one takes a slot in a list and
@@ -14,7 +14,7 @@ use actix_web::rt;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::sleep;
 
-use super::until::Until;
+use super::cutoff::Cutoff;
 
 /// The watches of one worker.
 pub(super) struct Watches {
@@ -34,7 +34,7 @@ enum Slot {
     /// Without a task: most exchanges end here.
     Young {
         since: Instant,
-        until: Until,
+        cutoff: Cutoff,
         driver: AbortHandle,
     },
     Running(JoinHandle<()>),
@@ -53,12 +53,12 @@ impl Watches {
         Rc::new(Self { list: RefCell::default(), period })
     }
 
-    /// Aborts `driver`, the task of the Upstream's connection, when `until` completes. `None` if it never does.
-    pub(super) fn start(self: &Rc<Self>, until: Until, driver: AbortHandle) -> Option<Watch> {
-        if !until.is_given() {
+    /// Aborts `driver`, the task of the Upstream's connection, when `cutoff` completes. `None` if it never does.
+    pub(super) fn start(self: &Rc<Self>, cutoff: Cutoff, driver: AbortHandle) -> Option<Watch> {
+        if !cutoff.is_given() {
             return None;
         }
-        let young = Slot::Young { since: Instant::now(), until, driver };
+        let young = Slot::Young { since: Instant::now(), cutoff, driver };
         let mut list = self.list.borrow_mut();
         let at = list.free.pop().unwrap_or(list.slots.len());
         match list.slots.get_mut(at) {
@@ -88,8 +88,8 @@ impl Watches {
         let mut is_any_left = false;
         for (at, slot) in list.slots.iter_mut().enumerate() {
             *slot = match mem::replace(slot, Slot::Free) {
-                Slot::Young { since, until, driver } if now.duration_since(since) >= self.period => {
-                    Slot::Running(rt::spawn(Self::cut(Rc::downgrade(self), at, until, driver)))
+                Slot::Young { since, cutoff, driver } if now.duration_since(since) >= self.period => {
+                    Slot::Running(rt::spawn(Self::cut(Rc::downgrade(self), at, cutoff, driver)))
                 }
                 slot => {
                     is_any_left |= matches!(slot, Slot::Young { .. });
@@ -101,8 +101,8 @@ impl Watches {
         is_any_left
     }
 
-    async fn cut(watches: Weak<Self>, at: usize, mut until: Until, driver: AbortHandle) {
-        until.or(pending::<()>()).await;
+    async fn cut(watches: Weak<Self>, at: usize, mut cutoff: Cutoff, driver: AbortHandle) {
+        cutoff.or(pending::<()>()).await;
         // First of all: to a reader, an aborted driver looks like the clean end of the body.
         if let Some(watches) = watches.upgrade() {
             watches.list.borrow_mut().slots[at] = Slot::Cut;
@@ -145,8 +145,8 @@ mod tests {
     }
 
     /// Completes when the sender sends; the sender sees when it is dropped.
-    fn until(end: oneshot::Receiver<()>) -> Until {
-        Until::new(Some(Box::pin(async { end.await.unwrap() })))
+    fn cutoff(end: oneshot::Receiver<()>) -> Cutoff {
+        Cutoff::new(Some(Box::pin(async { end.await.unwrap() })))
     }
 
     async fn wait_for_its_task(watches: &Watches) {
@@ -160,7 +160,7 @@ mod tests {
         let watches = Watches::new(Duration::ZERO);
         let driver = driver();
         let (end, ended) = oneshot::channel();
-        let watch = watches.start(until(ended), driver.abort_handle()).unwrap();
+        let watch = watches.start(cutoff(ended), driver.abort_handle()).unwrap();
 
         end.send(()).unwrap();
 
@@ -173,7 +173,7 @@ mod tests {
         let watches = Watches::new(Duration::ZERO);
         let driver = driver();
         let (mut end, ended) = oneshot::channel();
-        let watch = watches.start(until(ended), driver.abort_handle()).unwrap();
+        let watch = watches.start(cutoff(ended), driver.abort_handle()).unwrap();
         wait_for_its_task(&watches).await;
 
         drop(watch);
@@ -186,10 +186,10 @@ mod tests {
     async fn a_watch_dropped_before_its_task_takes_its_future_along_and_leaves_its_slot_to_the_next() {
         let watches = Watches::new(LIMIT);
         let (end, ended) = oneshot::channel();
-        drop(watches.start(until(ended), driver().abort_handle()));
+        drop(watches.start(cutoff(ended), driver().abort_handle()));
         let (_end, ended) = oneshot::channel();
 
-        let _next = watches.start(until(ended), driver().abort_handle());
+        let _next = watches.start(cutoff(ended), driver().abort_handle());
 
         assert!(end.is_closed());
         assert_eq!(watches.list.borrow().slots.len(), 1);
@@ -199,13 +199,13 @@ mod tests {
     async fn sweeping_stops_when_every_exchange_has_its_task_and_starts_again_for_the_next() {
         let watches = Watches::new(Duration::ZERO);
         let (_end, ended) = oneshot::channel();
-        let _watch = watches.start(until(ended), driver().abort_handle());
+        let _watch = watches.start(cutoff(ended), driver().abort_handle());
         wait_for_its_task(&watches).await;
         assert!(!watches.list.borrow().is_swept);
         let next = driver();
         let (end, ended) = oneshot::channel();
 
-        let _next = watches.start(until(ended), next.abort_handle());
+        let _next = watches.start(cutoff(ended), next.abort_handle());
         end.send(()).unwrap();
 
         assert!(timeout(LIMIT, next).await.unwrap().unwrap_err().is_cancelled());
@@ -215,6 +215,6 @@ mod tests {
     async fn without_an_end_there_is_no_watch() {
         let watches = Watches::new(Duration::ZERO);
 
-        assert!(watches.start(Until::new(None), driver().abort_handle()).is_none());
+        assert!(watches.start(Cutoff::new(None), driver().abort_handle()).is_none());
     }
 }

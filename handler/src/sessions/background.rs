@@ -1,4 +1,4 @@
-//! Work that goes on when the request that began it is gone, and that a drain waits for.
+//! Tasks that outlive their request; a drain waits for them.
 //!
 //! A closed browser connection drops its request's future; a code or a refresh token that is being spent must not be
 //! lost with it, and neither with the process if that can wait.

@@ -18,13 +18,13 @@ pub enum RefreshBefore {
 /// State of a session's access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Yes.
+    /// Usable; no refresh is due.
     Fresh,
-    /// Yes, and it should be refreshed meanwhile.
+    /// Usable; a refresh is due.
     Due,
-    /// No: it has lapsed.
+    /// Expired; needs a refresh first.
     Lapsed,
-    /// No: it has lapsed, and there is no refresh token. The session's tokens have ended.
+    /// Expired, with no refresh token: the session is over.
     Spent,
 }
 

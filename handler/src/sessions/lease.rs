@@ -17,7 +17,7 @@ use super::record::{LeasePurpose, RefreshLease, SessionRecord};
 use super::records::Records;
 use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
-use super::timing::{self, LEASE, LEASE_WAIT, MAX_PAUSE, MAX_UNANSWERED, MIN_PAUSE, RENEW_EVERY, SEND_WITHIN};
+use super::timing::{self, LEASE, LEASE_WAIT, MAX_UNANSWERED, PollPause, RENEW_EVERY, SEND_WITHIN};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::RefreshToken;
 use crate::random;
@@ -31,6 +31,15 @@ pub(super) struct Leases {
     pub(super) background: Background,
 }
 
+/// When a refresh is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trigger {
+    /// Once the access token is due or has lapsed.
+    WhenDue,
+    /// Now, due or not.
+    Now,
+}
+
 /// Result of trying to acquire a lease.
 pub(super) enum LeaseAttempt {
     /// The lease is ours.
@@ -39,12 +48,12 @@ pub(super) enum LeaseAttempt {
     Ended,
     /// The token was refreshed meanwhile.
     Refreshed,
-    /// The Provider rests, or another instance is at work for longer than we wait.
+    /// A backoff is in force, or another instance is at work for longer than we wait.
     Unavailable {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The Provider has refused the last request, and rests.
+    /// The Provider has refused the last request, and a backoff is in force.
     Refused,
     /// The session has no refresh token.
     NoRefreshToken,
@@ -62,12 +71,12 @@ pub(super) struct HeldLease {
     renewed_at: Cell<Instant>,
 }
 
-/// The response of the Provider to a call under the lease.
+/// Why a refresh call gave no tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unusable {
+pub(super) enum FailedCall {
     /// The Provider has not acted on the call.
     NotActedOn,
-    /// Nobody knows.
+    /// The Provider may have acted on it.
     Unknown,
     /// An error for this client or this request.
     Refused,
@@ -110,10 +119,10 @@ impl HeldLease {
 
 impl Leases {
     /// Acquires the lease of the record's generation, or reports that the session ended, was refreshed meanwhile, or
-    /// must wait. `from` is how fresh a token may be and still be refreshed.
-    pub(super) async fn acquire(&self, ticket: &SessionTicket, from: Freshness) -> Result<LeaseAttempt, StoreError> {
+    /// must wait.
+    pub(super) async fn acquire(&self, ticket: &SessionTicket, trigger: Trigger) -> Result<LeaseAttempt, StoreError> {
         let deadline = Instant::now() + LEASE_WAIT;
-        let mut pause = MIN_PAUSE;
+        let mut pause = PollPause::start();
         let mut wait = LeaseWait(None);
         let mut observation = Observation::default();
         loop {
@@ -121,51 +130,37 @@ impl Leases {
             let Some(stored) = self.records.read(&ticket.sid.key(), now).await? else {
                 return Ok(LeaseAttempt::Ended);
             };
-            if stored.record.is_ended() {
-                return Ok(LeaseAttempt::Ended);
+            if let Some(attempt) = needs_no_lease(&stored.record, trigger, now) {
+                return Ok(attempt);
             }
-            let freshness = Freshness::of(&stored.record, now);
-            if freshness == Freshness::Fresh && from != Freshness::Fresh {
-                return Ok(LeaseAttempt::Refreshed);
-            }
-            let is_free = match &stored.record.lease {
-                None => true,
-                Some(lease) => match lease.purpose {
-                    LeasePurpose::Resting if now < lease.lapses_at => {
-                        return Ok(LeaseAttempt::Unavailable { retry_after: until(lease.lapses_at, now) });
-                    }
-                    LeasePurpose::Refused if now < lease.lapses_at => return Ok(LeaseAttempt::Refused),
-                    LeasePurpose::Resting | LeasePurpose::Refused => true,
-                    LeasePurpose::Refreshing => observation.is_dead(&stored.etag),
-                },
-            };
-            if is_free {
-                if let Some(attempt) = self.take((*stored).clone(), ticket, freshness).await? {
+            let lease = stored.record.lease.as_ref();
+            let is_leased = lease.is_some_and(|lease| lease.purpose == LeasePurpose::Refreshing);
+            if !is_leased || observation.is_dead(&stored.etag) {
+                if let Some(attempt) = self.take((*stored).clone(), ticket, now).await? {
                     return Ok(attempt);
                 }
                 continue; // another write came first
             }
             if Instant::now() >= deadline || self.background.is_draining() {
-                return Ok(LeaseAttempt::Unavailable { retry_after: timing::rest(0, None) });
+                return Ok(LeaseAttempt::Unavailable { retry_after: timing::backoff(0, None) });
             }
             wait.0.get_or_insert_with(Instant::now);
-            sleep(pause).await;
-            pause = (pause * 2).min(MAX_PAUSE);
+            pause.wait().await;
         }
     }
 
-    /// Writes the lease; `None` when another write came first.
+    /// Takes a lease that is free; `None` when another write came first.
     async fn take(
         &self,
         stored: StoredRecord,
         ticket: &SessionTicket,
-        freshness: Freshness,
+        now: Timestamp,
     ) -> Result<Option<LeaseAttempt>, StoreError> {
-        let (unanswered, rests) = stored.record.lease.as_ref().map_or((0, 0), |lease| (lease.unanswered, lease.rests));
+        let freshness = Freshness::of(&stored.record, now);
         let has_lapse_ahead = freshness != Freshness::Lapsed && stored.record.access_token_expires_at.is_some();
-        if unanswered >= MAX_UNANSWERED && has_lapse_ahead {
+        if stored.record.unanswered_calls() >= MAX_UNANSWERED && has_lapse_ahead {
             // The last holder died, or the person asks for a refresh while the token lives.
-            let retry_after = self.rest(stored, Unusable::Unknown, None).await?;
+            let retry_after = self.back_off(stored, FailedCall::Unknown, None).await?;
             return Ok(Some(LeaseAttempt::Unavailable { retry_after }));
         }
         let Some(part) = self.records.open_refresh_part(&stored, ticket).await? else {
@@ -174,28 +169,38 @@ impl Leases {
         let Some(refresh_token) = part.refresh_token.clone() else {
             return Ok(Some(LeaseAttempt::NoRefreshToken));
         };
-        let holder = random::guid_pair();
         let renewed_at = Instant::now();
+        let Some(record) = self.write_lease(stored, ticket).await? else { return Ok(None) };
+        let held = HeldLease { part, refresh_token, record, renewed_at: Cell::new(renewed_at) };
+        Ok(Some(LeaseAttempt::Acquired(Box::new(held))))
+    }
+
+    /// Writes a lease of ours over the version that was read; `None` when another write came first.
+    async fn write_lease(
+        &self,
+        stored: StoredRecord,
+        ticket: &SessionTicket,
+    ) -> Result<Option<StoredRecord>, StoreError> {
         let now = self.clock.now(); // keys may have been waited for meanwhile
+        let holder = random::guid_pair();
         let lease = RefreshLease {
             purpose: LeasePurpose::Refreshing,
             holder: holder.clone(),
             lapses_at: now.plus(LEASE),
-            unanswered: unanswered.saturating_add(1),
-            rests,
+            unanswered: stored.record.unanswered_calls().saturating_add(1),
+            backoffs: stored.record.backoffs(),
         };
         let leased = SessionRecord { lease: Some(lease), ..stored.record };
-        let record = match self.records.replace(leased, &stored.etag, now).await {
-            Ok(record) => Some(record),
-            // Another write came first, or this one happened and its reply was lost: only another read can tell.
-            Err(error) => match (self.find_ours(ticket, &holder, now).await?, error) {
-                (Some(found), _) => Some(found),
-                (None, StoreError::Conflict | StoreError::Missing) => None,
-                (None, error @ StoreError::Unavailable(_)) => return Err(error),
-            },
+        let failure = match self.records.replace(leased, &stored.etag, now).await {
+            Ok(record) => return Ok(Some(record)),
+            Err(failure) => failure,
         };
-        let held = |record| HeldLease { part, refresh_token, record, renewed_at: Cell::new(renewed_at) };
-        Ok(record.map(|record| LeaseAttempt::Acquired(Box::new(held(record)))))
+        // Another write came first, or this one happened and its reply was lost: only another read can tell.
+        match (self.find_ours(ticket, &holder, now).await?, failure) {
+            (Some(found), _) => Ok(Some(found)),
+            (None, StoreError::Conflict | StoreError::Missing) => Ok(None),
+            (None, failure @ StoreError::Unavailable(_)) => Err(failure),
+        }
     }
 
     /// Runs `call` to its end and renews the lease meanwhile. A renewal that fails interrupts nothing: the write of the
@@ -260,31 +265,49 @@ impl Leases {
         Ok(found.filter(|found| found.record.lease.as_ref().is_some_and(is_ours)).map(|found| (*found).clone()))
     }
 
-    /// Lets the Provider rest: until the access token lapses after a refusal or after [`MAX_UNANSWERED`] calls without a
-    /// response, otherwise for a pause that grows. Returns when to try again.
-    pub(super) async fn rest(
+    /// Keeps everyone from calling the Provider: until the access token lapses after a refusal or after
+    /// [`MAX_UNANSWERED`] calls without a response, otherwise for a pause that grows. Returns when to try again.
+    pub(super) async fn back_off(
         &self,
         leased: StoredRecord,
-        response: Unusable,
+        failure: FailedCall,
         retry_after: Option<Duration>,
     ) -> Result<Duration, StoreError> {
         let now = self.clock.now();
-        let (unanswered, rests) = leased.record.lease.as_ref().map_or((0, 0), |lease| (lease.unanswered, lease.rests));
-        let unanswered = if response == Unusable::Unknown { unanswered } else { unanswered.saturating_sub(1) };
-        let pause = timing::rest(rests, retry_after);
-        let waits_for_lapse = response == Unusable::Refused || unanswered >= MAX_UNANSWERED;
-        let lapse = leased.record.access_token_expires_at.filter(|lapse| waits_for_lapse && *lapse > now);
-        let lapses_at = lapse.map_or_else(|| now.plus(pause), |lapse| lapse.max(now.plus(pause)));
-        let purpose = if response == Unusable::Refused { LeasePurpose::Refused } else { LeasePurpose::Resting };
-        let rests = rests.saturating_add(1);
-        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered, rests };
         let StoredRecord { record, etag } = leased;
+        let unanswered = match failure {
+            FailedCall::Unknown => record.unanswered_calls(),
+            FailedCall::NotActedOn | FailedCall::Refused => record.unanswered_calls().saturating_sub(1),
+        };
+        let pause = timing::backoff(record.backoffs(), retry_after);
+        let waits_for_lapse = failure == FailedCall::Refused || unanswered >= MAX_UNANSWERED;
+        let lapse = record.access_token_expires_at.filter(|lapse| waits_for_lapse && *lapse > now);
+        let lapses_at = lapse.map_or_else(|| now.plus(pause), |lapse| lapse.max(now.plus(pause)));
+        let purpose = if failure == FailedCall::Refused { LeasePurpose::Refused } else { LeasePurpose::BackingOff };
+        let backoffs = record.backoffs().saturating_add(1);
+        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered, backoffs };
         let record = SessionRecord { lease: Some(lease), ..record };
         match self.records.replace(record, &etag, now).await {
             // Another write ended the session or took the lease; both are for its writer to report.
             Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(until(lapses_at, now)),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
+    }
+}
+
+/// The result for a record that gives no reason to acquire its lease now, or no right to.
+fn needs_no_lease(record: &SessionRecord, trigger: Trigger, now: Timestamp) -> Option<LeaseAttempt> {
+    if record.is_ended() {
+        return Some(LeaseAttempt::Ended);
+    }
+    if trigger == Trigger::WhenDue && Freshness::of(record, now) == Freshness::Fresh {
+        return Some(LeaseAttempt::Refreshed);
+    }
+    let lease = record.lease.as_ref().filter(|lease| now < lease.lapses_at)?;
+    match lease.purpose {
+        LeasePurpose::BackingOff => Some(LeaseAttempt::Unavailable { retry_after: until(lease.lapses_at, now) }),
+        LeasePurpose::Refused => Some(LeaseAttempt::Refused),
+        LeasePurpose::Refreshing => None, // its time decides nothing
     }
 }
 

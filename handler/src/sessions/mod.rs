@@ -40,4 +40,5 @@ pub use sessions::{LivePerson, LiveSession, NoFreshToken, SessionError, Sessions
 pub use sign_in::SignInError;
 pub use store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};
 pub use ticket::{SessionId, SessionKey, SessionSecret, SessionTicket, TicketError};
+pub(crate) use timing::DRAINED_REFRESH;
 pub use used_once::{UseKey, UsedOnce};

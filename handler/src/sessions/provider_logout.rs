@@ -11,15 +11,20 @@ use super::index_writers::IndexWriters;
 use super::records::{Records, Tombstone};
 use super::store::{Etag, StoreError};
 use super::ticket::SessionTicket;
-use super::write_retry::WriteRetry;
+use super::timing::PROVIDER_BUDGET;
+use super::write_retry::{CONTENTION_BUDGET, WriteRetry};
 use crate::clock::Timestamp;
-use crate::oidc::{Claims, LogoutToken};
+use crate::oidc::{Claims, LogoutToken, PendingLogin};
 
 /// Sessions of one person in the index; one more ends the oldest.
 const MAX_SESSIONS: usize = 500;
 
 /// Life of the note of an end, which keeps out the sign-ins that began before it: longer than a sign-in may take.
-const CLOSED: Duration = Duration::from_secs(20 * 60);
+const CLOSED_FOR: Duration = Duration::from_secs(20 * 60);
+const _: () = assert!(
+    CLOSED_FOR.as_secs()
+        > PendingLogin::LIFETIME.as_secs() + PROVIDER_BUDGET.as_secs() + 2 * CONTENTION_BUDGET.as_secs()
+);
 
 /// The indexes of sessions by `sid` and `sub`.
 #[derive(Clone)]
@@ -108,7 +113,7 @@ impl ProviderLogout {
         let mut ended = 0;
         let mut failure = None;
         for session in sessions {
-            match self.end_unseen(&session, now).await {
+            match self.end_by_key(&session, now).await {
                 Ok(lived) => ended += usize::from(lived),
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -137,7 +142,7 @@ impl ProviderLogout {
             }
             let mut entered = known.with(session.clone(), now);
             if entered.sessions.len() > MAX_SESSIONS {
-                self.end_unseen(&entered.sessions.remove(0), now).await?;
+                self.end_by_key(&entered.sessions.remove(0), now).await?;
             }
             match self.records.store.write_index(&entered, etag.as_ref(), now).await {
                 Ok(_) => return Ok(true),
@@ -158,11 +163,11 @@ impl ProviderLogout {
             return Err(StoreError::Conflict);
         };
         loop {
-            let (known, etag) = self.load(index, now.plus(CLOSED), now).await?;
+            let (known, etag) = self.load(index, now.plus(CLOSED_FOR), now).await?;
             if known.is_closed(scope, now) {
                 return Ok(known.within(scope));
             }
-            match self.records.store.write_index(&known.closed(scope, now, CLOSED), etag.as_ref(), now).await {
+            match self.records.store.write_index(&known.closed(scope, now, CLOSED_FOR), etag.as_ref(), now).await {
                 Ok(_) => return Ok(known.within(scope)),
                 Err(error) => retry.pause_after(error).await?, // a sign-in came first, or its reply was lost
             }
@@ -184,21 +189,27 @@ impl ProviderLogout {
 
     /// Ends a session of which only the key is known. One that has not begun yet is kept from beginning. False if it
     /// did not live.
-    async fn end_unseen(&self, session: &IndexedSession, now: Timestamp) -> Result<bool, StoreError> {
+    async fn end_by_key(&self, session: &IndexedSession, now: Timestamp) -> Result<bool, StoreError> {
         if session.expires_at <= now {
             return Ok(false);
         }
         let mut retry = WriteRetry::start();
         loop {
             match self.records.tombstone(&session.key, now).await? {
-                Tombstone::Written(_) => return Ok(true),
+                Tombstone::Written(_) => {
+                    let key = session.key.as_str();
+                    tracing::info!(target: "audit", event = "session_ended", session.key = key, "session ended by its index");
+                    return Ok(true);
+                }
                 Tombstone::Ended => return Ok(false),
                 Tombstone::Unknown(_, failure) => return Err(failure),
-                Tombstone::Missing => match self.records.forestall(&session.key, session.expires_at, now).await {
-                    Ok(()) => return Ok(false),
-                    Err(StoreError::Conflict) => retry.pause_after(StoreError::Conflict).await?, // it has begun
-                    Err(error @ (StoreError::Missing | StoreError::Unavailable(_))) => return Err(error),
-                },
+                Tombstone::Missing => {
+                    match self.records.write_early_tombstone(&session.key, session.expires_at, now).await {
+                        Ok(()) => return Ok(false),
+                        Err(StoreError::Conflict) => retry.pause_after(StoreError::Conflict).await?, // it has begun
+                        Err(error @ (StoreError::Missing | StoreError::Unavailable(_))) => return Err(error),
+                    }
+                }
             }
         }
     }

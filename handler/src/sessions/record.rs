@@ -14,13 +14,13 @@ pub struct SessionRecord {
     pub key: SessionKey,
     /// One more after every refresh; authenticated by both parts.
     pub generation: u64,
-    /// When the access token lapses, if the Provider told.
+    /// When the access token lapses, if known.
     pub access_token_expires_at: Option<Timestamp>,
     /// From when on a refresh is due; `None` when there is no refresh token or no expiry.
     pub refresh_at: Option<Timestamp>,
     /// The session's absolute end, and the item's.
     pub expires_at: Timestamp,
-    /// The refresh under way, or the pause until the next one.
+    /// The refresh under way, or the backoff until the next one.
     pub lease: Option<RefreshLease>,
     /// The sealed parts, or that they are gone.
     pub state: RecordState,
@@ -66,13 +66,14 @@ pub struct RefreshLease {
     pub purpose: LeasePurpose,
     /// Random for each acquisition: a holder that doesn't know if its write happened finds out by this.
     pub holder: String,
-    /// End of a rest. For a refresh under way only a hint: its holder renews it, and its death is judged by
+    /// End of a backoff. For a refresh under way only a hint: its holder renews it, and its death is judged by
     /// observation.
     pub lapses_at: Timestamp,
     /// Calls of this generation that the Provider may have seen without responding, the one under way included.
     pub unanswered: u8,
-    /// Rests in a row; each makes the next one longer.
-    pub rests: u8,
+    /// Backoffs in a row; each makes the next one longer.
+    #[serde(rename = "rests")]
+    pub backoffs: u8,
 }
 
 /// State of a lease.
@@ -81,27 +82,22 @@ pub enum LeasePurpose {
     /// The holder is asking the Provider, and renews the lease meanwhile.
     Refreshing,
     /// The Provider gave no usable response; nobody asks before the lease lapses.
-    Resting,
+    #[serde(rename = "Resting")]
+    BackingOff,
     /// The Provider refused the request, though not the grant; nobody asks before the lease lapses, and once the access
     /// token has lapsed the person signs in.
     Refused,
 }
 
 impl SessionRecord {
-    /// The same session with its parts gone, kept until `until` at least.
+    /// The same session with its parts gone, kept until `until` at least. Recognised by its writer.
     #[must_use]
-    pub fn tombstone(&self, until: Timestamp) -> Self {
-        self.tombstone_by(WriteId::random(), until)
-    }
-
-    /// The same, recognisable by its writer.
-    #[must_use]
-    pub fn tombstone_by(&self, by: WriteId, until: Timestamp) -> Self {
+    pub fn tombstone(&self, by: WriteId, until: Timestamp) -> Self {
         let expires_at = self.expires_at.max(until);
         Self { state: RecordState::Ended { by }, lease: None, expires_at, ..self.clone() }
     }
 
-    /// The tombstone of a session that is not written yet: it will find this, and not begin.
+    /// Tombstone written before the session's record, so that the sign-in fails.
     #[must_use]
     pub fn never_begun(key: SessionKey, expires_at: Timestamp, until: Timestamp) -> Self {
         Self {
@@ -127,6 +123,16 @@ impl SessionRecord {
         self.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Refused)
     }
 
+    /// Calls of this generation that the Provider may have seen without responding.
+    pub(super) fn unanswered_calls(&self) -> u8 {
+        self.lease.as_ref().map_or(0, |lease| lease.unanswered)
+    }
+
+    /// Backoffs of this generation in a row.
+    pub(super) fn backoffs(&self) -> u8 {
+        self.lease.as_ref().map_or(0, |lease| lease.backoffs)
+    }
+
     /// True for a tombstone.
     #[must_use]
     pub fn is_ended(&self) -> bool {
@@ -148,7 +154,7 @@ mod tests {
                 r#"{"purpose":"Refreshing","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
             ),
             (
-                LeasePurpose::Resting,
+                LeasePurpose::BackingOff,
                 r#"{"purpose":"Resting","holder":"holder","lapses_at":1800000040,"unanswered":1,"rests":2}"#,
             ),
             (
@@ -162,7 +168,7 @@ mod tests {
                 holder: "holder".to_owned(),
                 lapses_at: Timestamp::from_unix(1_800_000_040),
                 unanswered: 1,
-                rests: 2,
+                backoffs: 2,
             };
 
             assert_eq!(serde_json::to_value(&lease).unwrap(), serde_json::from_str::<Value>(frozen).unwrap());

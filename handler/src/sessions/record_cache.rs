@@ -3,6 +3,7 @@
 //! Holds no secret: what opens a record is in the browser's cookie. A tombstone or a newer generation is
 //! never replaced by an older read that was still under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
@@ -14,6 +15,7 @@ use crate::clock::Timestamp;
 /// Sessions in the cache; a record is two to four kilobytes.
 const CAPACITY: usize = 2_048;
 
+/// Sealed records of this process, each for the cache time.
 pub(super) struct RecordCache {
     records: Cache<SessionKey, Cached>,
     ttl: Duration,
@@ -21,7 +23,7 @@ pub(super) struct RecordCache {
 
 #[derive(Clone)]
 struct Cached {
-    stored: std::sync::Arc<StoredRecord>,
+    stored: Arc<StoredRecord>,
     read_at: Timestamp,
 }
 
@@ -32,33 +34,33 @@ impl RecordCache {
     }
 
     /// The record, if it was read less than the cache time ago.
-    pub(super) fn find(&self, key: &SessionKey, now: Timestamp) -> Option<std::sync::Arc<StoredRecord>> {
+    pub(super) fn find(&self, key: &SessionKey, now: Timestamp) -> Option<Arc<StoredRecord>> {
         self.find_younger(self.ttl, key, now)
     }
 
-    /// The record, if it was read less than [`Self::half_life`] ago.
-    pub(super) fn find_recent(&self, key: &SessionKey, now: Timestamp) -> Option<std::sync::Arc<StoredRecord>> {
-        self.find_younger(self.half_life(), key, now)
+    /// The record, if it was read less than [`Self::poll_interval`] ago.
+    pub(super) fn find_recent(&self, key: &SessionKey, now: Timestamp) -> Option<Arc<StoredRecord>> {
+        self.find_younger(self.poll_interval(), key, now)
     }
 
     /// Half of the cache time, and half a second at least: whoever looks so often at records that are no older sees a
     /// change within the cache time.
-    pub(super) fn half_life(&self) -> Duration {
+    pub(super) fn poll_interval(&self) -> Duration {
         (self.ttl / 2).max(Duration::from_millis(500))
     }
 
-    fn find_younger(&self, age: Duration, key: &SessionKey, now: Timestamp) -> Option<std::sync::Arc<StoredRecord>> {
+    fn find_younger(&self, age: Duration, key: &SessionKey, now: Timestamp) -> Option<Arc<StoredRecord>> {
         let cached = self.records.get(key)?;
         let is_recent = now >= cached.read_at && now.since(cached.read_at) < age;
         (is_recent && now < cached.stored.record.expires_at).then_some(cached.stored)
     }
 
     /// Remembers what was read or written at `now`, unless something newer is remembered already.
-    pub(super) fn keep(&self, stored: &std::sync::Arc<StoredRecord>, now: Timestamp) {
+    pub(super) fn keep(&self, stored: &Arc<StoredRecord>, now: Timestamp) {
         if self.ttl.is_zero() {
             return;
         }
-        let fresh = Cached { stored: std::sync::Arc::clone(stored), read_at: now };
+        let fresh = Cached { stored: Arc::clone(stored), read_at: now };
         let replace = |_: &SessionKey, known: &mut Cached| {
             if !supersedes(known, &fresh) {
                 *known = fresh.clone();
@@ -75,17 +77,16 @@ impl RecordCache {
 
 /// True when what is known must not be replaced by what was read.
 fn supersedes(known: &Cached, read: &Cached) -> bool {
-    let (known, read) = (&known.stored.record, &read.stored.record);
+    let known = &known.stored.record;
+    let read = &read.stored.record;
     known.is_ended() || (!read.is_ended() && known.generation > read.generation)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::crypto::SealedPart;
-    use crate::sessions::{Etag, RecordState, SessionRecord, SessionTicket};
+    use crate::sessions::{Etag, RecordState, SessionRecord, SessionTicket, WriteId};
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn an_older_read_never_replaces_a_tombstone() {
         let cache = RecordCache::new(Duration::from_secs(5));
-        cache.keep(&stored(record(1).tombstone(NOW)), NOW);
+        cache.keep(&stored(record(1).tombstone(WriteId::random(), NOW)), NOW);
         cache.keep(&stored(record(2)), NOW);
 
         assert!(cache.find(&record(1).key, NOW).unwrap().record.is_ended());

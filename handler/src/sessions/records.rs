@@ -13,6 +13,7 @@ use super::record::{RecordState, SessionRecord, WriteId};
 use super::record_cache::RecordCache;
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
+use super::timing::LONGEST_REFRESH;
 use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
@@ -20,6 +21,7 @@ use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart,
 
 /// Minimum life of a tombstone: longer than any refresh that was under way.
 const TOMBSTONE: Duration = Duration::from_secs(300);
+const _: () = assert!(TOMBSTONE.as_secs() > LONGEST_REFRESH.as_secs());
 
 /// The records of one Provider and client.
 pub(crate) struct Records {
@@ -32,7 +34,16 @@ pub(crate) struct Records {
     pub(super) client_id: String,
 }
 
-/// Result of ending a session.
+/// Result of ending a session by its ticket.
+pub(crate) struct EndedSession {
+    /// The refresh part, if the session lived and the part opened, also when the end is not confirmed: its refresh token
+    /// is to be revoked either way.
+    pub(crate) part: Option<RefreshPart>,
+    /// The failure of the store that leaves the end in doubt.
+    pub(crate) confirmed: Result<(), StoreError>,
+}
+
+/// Result of writing a tombstone.
 pub(super) enum Tombstone {
     /// The session lived, as here; now it has ended.
     Written(Arc<StoredRecord>),
@@ -94,25 +105,20 @@ impl Records {
         Ok(stored)
     }
 
-    /// Ends a session. The refresh part is there if the session lived and the part opened, also when the end is not
-    /// confirmed: its refresh token is to be revoked either way.
-    pub(crate) async fn end(
-        &self,
-        ticket: &SessionTicket,
-        now: Timestamp,
-    ) -> (Option<RefreshPart>, Result<(), StoreError>) {
+    /// Ends a session. One that is ended or missing already is no error.
+    pub(crate) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> EndedSession {
         let (lived, confirmed) = match self.tombstone(&ticket.sid.key(), now).await {
             Ok(Tombstone::Written(lived)) => (lived, Ok(())),
             Ok(Tombstone::Unknown(lived, failure)) => (lived, Err(failure)),
-            Ok(Tombstone::Ended | Tombstone::Missing) => return (None, Ok(())),
-            Err(failure) => return (None, Err(failure)),
+            Ok(Tombstone::Ended | Tombstone::Missing) => return EndedSession { part: None, confirmed: Ok(()) },
+            Err(failure) => return EndedSession { part: None, confirmed: Err(failure) },
         };
         let part = self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
             // Only the refresh token lives on at the Provider.
             tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked");
             None
         });
-        (part, confirmed)
+        EndedSession { part, confirmed }
     }
 
     /// Replaces a record by its tombstone, again if a refresh is written in between.
@@ -129,7 +135,7 @@ impl Records {
                     None => Tombstone::Ended,
                 });
             }
-            let tombstone = stored.record.tombstone_by(by.clone(), now.plus(TOMBSTONE));
+            let tombstone = stored.record.tombstone(by.clone(), now.plus(TOMBSTONE));
             match self.replace(tombstone, &stored.etag, now).await {
                 Ok(_) => return Ok(Tombstone::Written(stored)),
                 // A refresh or a lease came first, or the store is down.
@@ -160,7 +166,7 @@ impl Records {
 
     /// Writes a tombstone for a session that has not begun, so that it cannot begin any more. A conflict means that it
     /// has begun meanwhile.
-    pub(super) async fn forestall(
+    pub(super) async fn write_early_tombstone(
         &self,
         key: &SessionKey,
         expires_at: Timestamp,

@@ -9,8 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::background::Background;
-use super::freshness::Freshness;
-use super::lease::{HeldLease, LeaseAttempt, Leases, Unusable};
+use super::lease::{FailedCall, HeldLease, LeaseAttempt, Leases, Trigger};
 use super::parts::{RefreshPart, TokenParts, TokenPolicy};
 use super::provider_logout::ProviderLogout;
 use super::record::SessionRecord;
@@ -18,7 +17,7 @@ use super::records::Records;
 use super::single_flight::{Flight, SingleFlight};
 use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
-use super::timing::{MAX_PAUSE, MIN_PAUSE, MIN_REST, PROVIDER_BUDGET, REFRESH_WAIT, WRITE_BUDGET};
+use super::timing::{MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::{Claims, CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
 use crate::telemetry::metrics;
@@ -55,7 +54,7 @@ pub(super) struct Refresher {
     pub(super) background: Background,
 }
 
-/// A call that brought tokens, and the record that they belong to.
+/// A successful token response and the record it belongs to.
 struct CompletedCall {
     refreshed: CompletedRefresh,
     started_at: Timestamp,
@@ -64,28 +63,49 @@ struct CompletedCall {
     part: RefreshPart,
 }
 
+/// A failure of the store that left a refresh without a result.
+#[derive(Debug, thiserror::Error)]
+enum UnwrittenError {
+    /// No lease, backoff or end was written, or no record read.
+    #[error(transparent)]
+    Record(#[from] StoreError),
+    /// The Provider's new tokens were not written.
+    #[error(transparent)]
+    Tokens(StoreError),
+}
+
+impl UnwrittenError {
+    /// The code in the log.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Record(_) => "store_unavailable",
+            Self::Tokens(_) => "refresh_unwritten",
+        }
+    }
+}
+
 impl Refresher {
     /// Waits for the refresh, but no longer than [`REFRESH_WAIT`]: it goes on without the caller.
     pub(super) async fn refresh(
         &self,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
-        from: Freshness,
+        trigger: Trigger,
     ) -> RefreshOutcome {
-        let Some(flight) = self.join_or_start(ticket, relying_party, from) else {
-            return RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) }; // another instance has time
+        let Some(flight) = self.join_or_start(ticket, relying_party, trigger) else {
+            // Draining: another instance serves the retry.
+            return RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
         };
         let outcome = timeout(REFRESH_WAIT, flight.wait()).await;
-        outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: MIN_REST })
+        outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: MIN_BACKOFF })
     }
 
-    /// Starts a refresh unless one is under way; while the process drains, none is started. `from` is how fresh a token
-    /// may be and still be refreshed.
+    /// Starts a refresh unless one is under way; while the process drains, none is started.
     pub(super) fn join_or_start(
         &self,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
-        from: Freshness,
+        trigger: Trigger,
     ) -> Option<Flight<RefreshOutcome>> {
         if self.background.is_draining() {
             return self.flights.join(&ticket.sid.key());
@@ -95,10 +115,9 @@ impl Refresher {
             let ticket = ticket.clone();
             let relying_party = relying_party.clone();
             async move {
-                refresher.run(&ticket, &relying_party, from).await.unwrap_or_else(|error| {
-                    let key = ticket.sid.key();
-                    tracing::warn!(session.key = key.as_str(), %error, "refresh failed: session store unavailable");
-                    RefreshOutcome::Unavailable { retry_after: MIN_REST }
+                refresher.run(&ticket, &relying_party, trigger).await.unwrap_or_else(|error| {
+                    log_unwritten(&ticket, &error);
+                    RefreshOutcome::Unavailable { retry_after: MIN_BACKOFF }
                 })
             }
         }))
@@ -108,9 +127,9 @@ impl Refresher {
         &self,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
-        from: Freshness,
-    ) -> Result<RefreshOutcome, StoreError> {
-        let held = match self.leases.acquire(ticket, from).await? {
+        trigger: Trigger,
+    ) -> Result<RefreshOutcome, UnwrittenError> {
+        let held = match self.leases.acquire(ticket, trigger).await? {
             LeaseAttempt::Acquired(held) => *held,
             LeaseAttempt::Ended => return Ok(RefreshOutcome::Ended),
             LeaseAttempt::Refreshed => return Ok(RefreshOutcome::Refreshed),
@@ -124,13 +143,13 @@ impl Refresher {
         outcome
     }
 
-    /// Asks the Provider, and writes its response over the leased record.
+    /// Calls the Provider, and writes its response over the leased record.
     async fn send(
         &self,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
         held: HeldLease,
-    ) -> Result<RefreshOutcome, StoreError> {
+    ) -> Result<RefreshOutcome, UnwrittenError> {
         let started_at = self.clock.now();
         let may_send = || held.may_send();
         let (token, part) = (&held.refresh_token, &held.part);
@@ -143,31 +162,43 @@ impl Refresher {
                 let call = CompletedCall { refreshed, started_at, leased: record, part: held.part };
                 self.commit(call, ticket, relying_party).await
             }
-            Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
+            Err(error) => Ok(self.handle_failure(error, record, ticket, relying_party).await?),
+        }
+    }
+
+    /// Writes the consequence of a call without tokens: a backoff, or the session's end.
+    async fn handle_failure(
+        &self,
+        error: RefreshError,
+        leased: StoredRecord,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+    ) -> Result<RefreshOutcome, StoreError> {
+        match error {
+            RefreshError::Unavailable { is_ambiguous, retry_after, source } => {
                 audit(ticket, "refresh_unavailable", Some(&source));
-                let response = if is_ambiguous { Unusable::Unknown } else { Unusable::NotActedOn };
-                let retry_after = self.leases.rest(record, response, retry_after).await?;
+                let failure = if is_ambiguous { FailedCall::Unknown } else { FailedCall::NotActedOn };
+                let retry_after = self.leases.back_off(leased, failure, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
-            Err(error @ RefreshError::ClientRefused { .. }) => {
-                audit(ticket, error.code(), Some(&error));
-                tracing::error!(code = error.code(), %error, "refresh failed: check the client's secret and registration");
-                self.leases.rest(record, Unusable::Refused, None).await?;
+            RefreshError::ClientRefused { .. } => {
+                log_client_refused(ticket, &error);
+                self.leases.back_off(leased, FailedCall::Refused, None).await?;
                 Ok(RefreshOutcome::ClientRefused)
             }
-            Err(error @ RefreshError::RequestRefused { .. }) => {
+            RefreshError::RequestRefused { .. } => {
                 audit(ticket, error.code(), Some(&error));
-                self.leases.rest(record, Unusable::Refused, None).await?;
+                self.leases.back_off(leased, FailedCall::Refused, None).await?;
                 Ok(RefreshOutcome::RequestRefused)
             }
-            Err(error @ RefreshError::Refused { .. }) => {
+            RefreshError::Refused { .. } => {
                 audit(ticket, error.code(), None);
-                self.end_unless_renewed(ticket, &record).await
+                self.end_unless_renewed(ticket, &leased).await
             }
-            Err(RefreshError::Invalid { code, refresh_token }) => {
+            RefreshError::Invalid { code, refresh_token } => {
                 audit(ticket, code, None);
                 revoke(refresh_token.as_ref(), relying_party, self.clock.now()).await;
-                self.records.end(ticket, self.clock.now()).await.1?;
+                self.records.end(ticket, self.clock.now()).await.confirmed?;
                 Ok(RefreshOutcome::Ended)
             }
         }
@@ -179,21 +210,20 @@ impl Refresher {
         call: CompletedCall,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
-    ) -> Result<RefreshOutcome, StoreError> {
+    ) -> Result<RefreshOutcome, UnwrittenError> {
         let now = self.clock.now();
         let CompletedCall { refreshed: CompletedRefresh { tokens, claims }, started_at, leased, part } = call;
         let has_new_sid = claims.text("sid") != part.claims.text("sid");
         let parts = TokenParts::divide(tokens, claims, Some(part), self.policy, now);
         if has_new_sid && !self.enter_new_sid(&parts.refresh.claims, ticket, started_at, now).await {
             revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
-            self.records.end(ticket, now).await.1?;
+            self.records.end(ticket, now).await.confirmed?;
             return Ok(RefreshOutcome::Ended);
         }
         let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
         renewed.expires_at = leased.record.expires_at;
-        let written = self.write(&renewed, leased.etag, now).await;
-        // Not revoked: where the Provider does not rotate, it is the token that the record still holds.
-        let outcome = written.inspect_err(|error| audit(ticket, "refresh_unwritten", Some(error)))?;
+        // After a failure it is not revoked: where the Provider does not rotate, the record still holds it.
+        let outcome = self.write(&renewed, leased.etag, now).await.map_err(UnwrittenError::Tokens)?;
         if outcome == RefreshOutcome::Ended {
             revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
         }
@@ -220,7 +250,7 @@ impl Refresher {
     async fn write(&self, renewed: &SessionRecord, leased: Etag, now: Timestamp) -> Result<RefreshOutcome, StoreError> {
         let deadline = Instant::now() + WRITE_BUDGET;
         let mut etag = leased;
-        let mut pause = MIN_PAUSE;
+        let mut pause = PollPause::start();
         loop {
             let Err(failure) = self.records.replace(renewed.clone(), &etag, now).await else {
                 return Ok(RefreshOutcome::Refreshed);
@@ -240,8 +270,7 @@ impl Refresher {
                 return Err(failure);
             }
             if matches!(failure, StoreError::Unavailable(_)) {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(MAX_PAUSE);
+                pause.wait().await;
             }
         }
     }
@@ -257,13 +286,13 @@ impl Refresher {
         if found.is_some_and(|found| !found.record.is_ended() && found.record.generation > leased.record.generation) {
             return Ok(RefreshOutcome::Refreshed);
         }
-        self.records.end(ticket, now).await.1?;
+        self.records.end(ticket, now).await.confirmed?;
         Ok(RefreshOutcome::Ended)
     }
 }
 
 /// The label of an outcome in metrics.
-fn outcome_label(outcome: &Result<RefreshOutcome, StoreError>) -> &'static str {
+fn outcome_label(outcome: &Result<RefreshOutcome, UnwrittenError>) -> &'static str {
     match outcome {
         Ok(RefreshOutcome::Refreshed) => "ok",
         Ok(RefreshOutcome::Ended) => "session_ended",
@@ -281,6 +310,30 @@ pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: 
     if let Err(error) = relying_party.revoke(refresh_token, now).await {
         tracing::warn!(%error, "revocation failed: refresh token lives on at the provider");
     }
+}
+
+/// Logs a refusal of this client: an operator must act.
+fn log_client_refused(ticket: &SessionTicket, error: &RefreshError) {
+    tracing::error!(
+        target: "audit",
+        event = "refresh_failed",
+        session.key = ticket.sid.key().as_str(),
+        code = error.code(),
+        cause = %error,
+        "refresh failed: check the client's secret and registration"
+    );
+}
+
+/// Logs a refresh that the store left without a result.
+fn log_unwritten(ticket: &SessionTicket, error: &UnwrittenError) {
+    tracing::warn!(
+        target: "audit",
+        event = "refresh_failed",
+        session.key = ticket.sid.key().as_str(),
+        code = error.code(),
+        %error,
+        "refresh failed: session record not written"
+    );
 }
 
 fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Error>) {

@@ -1,6 +1,6 @@
 //! The verbs of a session's life: sign in, load, refresh, sign out.
 //!
-//! A façade: each verb is carried out by the module that is named for it.
+//! A façade. Loading is here; sign-in, refresh and logout are delegated to the module named for them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use tokio::time::sleep;
 use super::background::Background;
 use super::freshness::{Freshness, RefreshBefore};
 use super::index::IndexKey;
-use super::lease::Leases;
+use super::lease::{Leases, Trigger};
 use super::lifetime::SessionLifetime;
 use super::login_exchanges::LoginExchanges;
 use super::parts::{HeaderNeeds, RefreshPart, RequestPart, TokenPolicy};
 use super::provider_logout::ProviderLogout;
 use super::record_cache::RecordCache;
-use super::records::Records;
+use super::records::{EndedSession, Records};
 use super::refresher::{RefreshOutcome, Refresher, revoke};
 use super::sign_in::{SignInError, SignIns};
 use super::single_flight::SingleFlight;
@@ -73,7 +73,7 @@ pub struct LiveSession {
     pub freshness: Freshness,
     /// When the access token lapses, if the Provider said so.
     pub access_token_expires_at: Option<Timestamp>,
-    /// True while another request or instance refreshes it, or the Provider rests.
+    /// True while another request or instance refreshes it, or a backoff is in force.
     is_leased: bool,
 }
 
@@ -224,14 +224,14 @@ impl Sessions {
             Freshness::Fresh => return Ok(Some(session)),
             Freshness::Due if session.is_leased => return Ok(Some(session)),
             Freshness::Due => {
-                self.0.refresher.join_or_start(ticket, relying_party, Freshness::Due);
+                self.0.refresher.join_or_start(ticket, relying_party, Trigger::WhenDue);
                 return Ok(Some(session));
             }
             Freshness::Lapsed => {}
             Freshness::Spent => return Ok(None),
         }
         drop(session);
-        match self.0.refresher.refresh(ticket, relying_party, Freshness::Due).await {
+        match self.0.refresher.refresh(ticket, relying_party, Trigger::WhenDue).await {
             RefreshOutcome::Refreshed => Ok(self.load(ticket, self.0.clock.now()).await?),
             RefreshOutcome::Ended
             | RefreshOutcome::NoRefreshToken
@@ -243,7 +243,7 @@ impl Sessions {
 
     /// Refreshes now, due or not.
     pub async fn refresh(&self, ticket: &SessionTicket, relying_party: &RelyingParty) -> RefreshOutcome {
-        self.0.refresher.refresh(ticket, relying_party, Freshness::Fresh).await
+        self.0.refresher.refresh(ticket, relying_party, Trigger::Now).await
     }
 
     /// Ends a session, and revokes its refresh token in the background (RFC 7009), which was asked for even if the end is
@@ -257,7 +257,7 @@ impl Sessions {
         relying_party: &RelyingParty,
         now: Timestamp,
     ) -> Result<Option<RefreshPart>, StoreError> {
-        let (part, confirmed) = self.0.records.end(ticket, now).await;
+        let EndedSession { part, confirmed } = self.0.records.end(ticket, now).await;
         if let Some(refresh_token) = part.as_ref().and_then(|part| part.refresh_token.clone()) {
             let relying_party = relying_party.clone();
             self.0.background.spawn(async move { revoke(Some(&refresh_token), &relying_party, now).await });
@@ -341,7 +341,7 @@ impl Sessions {
         async move {
             loop {
                 let remaining = expires_at.since(this.0.clock.now());
-                sleep(this.0.records.cache.half_life().min(remaining)).await;
+                sleep(this.0.records.cache.poll_interval().min(remaining)).await;
                 let now = this.0.clock.now();
                 // Boxed, because it is large and rare: every request carries the room for this future.
                 let found = Box::pin(this.0.records.find_recent(&key, now)).await;
@@ -351,6 +351,12 @@ impl Sessions {
                 }
             }
         }
+    }
+
+    /// True once [`Self::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.background.is_draining()
     }
 
     /// Reads from the store, for readiness.

@@ -33,7 +33,7 @@ pub enum SignInError {
     /// This callback led to a session that has ended since.
     #[error("this sign-in is over")]
     Over,
-    /// This login's code went to the Provider before: to a session that the callback came too late for, or to a refusal.
+    /// This login already sent its code, or its callback came back too late.
     #[error("this sign-in was used")]
     Used,
     /// The person, their Provider or an operator ended the person's sessions while this sign-in was under way.

@@ -14,23 +14,20 @@ use super::ticket::SessionKey;
 /// The work under way, by session. A clone shares it.
 #[derive(Clone)]
 pub(super) struct SingleFlight<T> {
-    flights: Arc<Mutex<Flights<T>>>,
+    flights: Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>,
     background: Background,
 }
 
-/// Where the result of each will appear.
-struct Flights<T>(HashMap<SessionKey, watch::Receiver<Option<T>>>);
-
 /// Takes the session off the list even when its work panics.
 struct Entry<T> {
-    flights: Arc<Mutex<Flights<T>>>,
+    flights: Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>,
     key: SessionKey,
 }
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     /// No work yet; it will run in `background`.
     pub(super) fn new(background: Background) -> Self {
-        Self { flights: Arc::new(Mutex::new(Flights(HashMap::new()))), background }
+        Self { flights: Arc::default(), background }
     }
 
     /// Joins the work under way for this session, or starts it as a task of the calling worker.
@@ -39,11 +36,11 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         F: Future<Output = T> + 'static,
     {
         let mut flights = lock(&self.flights);
-        if let Some(flight) = flights.0.get(&key) {
+        if let Some(flight) = flights.get(&key) {
             return Flight(flight.clone());
         }
         let (sender, receiver) = watch::channel(None);
-        flights.0.insert(key.clone(), receiver.clone());
+        flights.insert(key.clone(), receiver.clone());
         drop(flights);
 
         let entry = Entry { flights: Arc::clone(&self.flights), key };
@@ -58,18 +55,18 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
 
     /// The work under way for this session, if there is any.
     pub(super) fn join(&self, key: &SessionKey) -> Option<Flight<T>> {
-        lock(&self.flights).0.get(key).cloned().map(Flight)
+        lock(&self.flights).get(key).cloned().map(Flight)
     }
 }
 
-fn lock<T>(flights: &Mutex<Flights<T>>) -> MutexGuard<'_, Flights<T>> {
+fn lock<M>(map: &Mutex<M>) -> MutexGuard<'_, M> {
     // No code panics while the map is locked, so a poisoned one is still whole.
-    flights.lock().unwrap_or_else(PoisonError::into_inner)
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
-        lock(&self.flights).0.remove(&self.key);
+        lock(&self.flights).remove(&self.key);
     }
 }
 
@@ -100,7 +97,8 @@ mod tests {
 
     #[actix_web::test]
     async fn whoever_comes_meanwhile_shares_the_work() {
-        let (flights, runs) = (SingleFlight::new(Background::default()), Rc::new(Cell::new(0)));
+        let flights = SingleFlight::new(Background::default());
+        let runs = Rc::new(Cell::new(0));
         let (release, released) = oneshot::channel::<()>();
         let counter = Rc::clone(&runs);
         let first = flights.join_or_start(key(), move || async move {

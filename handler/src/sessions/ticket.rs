@@ -108,7 +108,8 @@ impl SessionTicket {
     #[must_use]
     pub fn from_seed(seed: &[u8; 32], code: &str, now: Timestamp, expires_at: Timestamp) -> Self {
         let derived = derive_session(seed, code.as_bytes());
-        let (mut sid, mut secret) = ([0; 16], [0; 32]);
+        let mut sid = [0; 16];
+        let mut secret = [0; 32];
         sid.copy_from_slice(&derived[..16]);
         secret.copy_from_slice(&derived[16..]);
         Self { sid: SessionId(sid), secret: SessionSecret(secret), issued_at: now, last_seen: now, expires_at }

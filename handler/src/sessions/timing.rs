@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::oidc::{MAX_REFRESH_TIME, MAX_TIME_TO_SEND};
 use crate::random;
 
@@ -16,7 +18,7 @@ pub(super) const LEASE: Duration = Duration::from_secs(12);
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
 
 // One renewal may fail and the next one still come in time.
-const _: () = assert!(LEASE.as_secs() >= 2 * (RENEW_EVERY.as_secs() + STORE_CALL.as_secs()) + MAX_PAUSE.as_secs());
+const _: () = assert!(LEASE.as_secs() >= 2 * (RENEW_EVERY.as_secs() + STORE_CALL.as_secs()) + MAX_POLL_PAUSE.as_secs());
 
 /// A refresh token is sent only if our own lease was renewed so recently that no observer can call it dead before the
 /// request is on the wire.
@@ -44,28 +46,51 @@ const _: () = assert!(
 /// Longest wait of a request for a refresh, its own instance's or another's, before it gets 503. Longer than a lease, so
 /// that a person whose instance died waits once.
 pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(15);
-const _: () = assert!(REFRESH_WAIT.as_secs() > LEASE.as_secs() + MAX_PAUSE.as_secs());
+const _: () = assert!(REFRESH_WAIT.as_secs() > LEASE.as_secs() + MAX_POLL_PAUSE.as_secs());
 
-/// Calls of one generation without a response while the access token lives. After them the Provider rests until the
+/// Calls of one generation without a response while the access token lives. After them a backoff lasts until the
 /// token lapses.
 pub(super) const MAX_UNANSWERED: u8 = 2;
 
-/// First and longest pause after a refresh without a usable response.
-pub(super) const MIN_REST: Duration = Duration::from_secs(5);
-pub(super) const MAX_REST: Duration = Duration::from_secs(60);
+/// First and longest backoff after a refresh without a usable response.
+pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(5);
+pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Pauses between two looks at the store.
-pub(super) const MIN_PAUSE: Duration = Duration::from_millis(50);
-pub(super) const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// First and longest pause between two reads of a record that another instance is writing.
+const MIN_POLL_PAUSE: Duration = Duration::from_millis(50);
+const MAX_POLL_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pause after so many rests in a row: doubled each time up to [`MAX_REST`], less up to a fifth by chance, and
-/// never shorter than the Provider's `Retry-After` as long as that is no longer than [`MAX_REST`].
-pub(super) fn rest(rests: u8, retry_after: Option<Duration>) -> Duration {
-    let doubled = MIN_REST.saturating_mul(1 << u32::from(rests.min(8))).min(MAX_REST);
+/// The longest refresh: another's lease, the Provider, and the write with its last attempt (a write and a read).
+pub(super) const LONGEST_REFRESH: Duration = Duration::from_secs(
+    LEASE_WAIT.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs(),
+);
+
+/// The same where the lease is free and no client assertion is needed: a drain has time for it.
+pub(crate) const DRAINED_REFRESH: Duration =
+    Duration::from_secs(MAX_REFRESH_TIME.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs());
+
+/// The pause between two reads of a record, doubled each time.
+pub(super) struct PollPause(Duration);
+
+impl PollPause {
+    pub(super) fn start() -> Self {
+        Self(MIN_POLL_PAUSE)
+    }
+
+    pub(super) async fn wait(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(MAX_POLL_PAUSE);
+    }
+}
+
+/// The backoff after so many in a row: doubled each time up to [`MAX_BACKOFF`], less up to a fifth by chance, and
+/// never shorter than the Provider's `Retry-After` as long as that is no longer than [`MAX_BACKOFF`].
+pub(super) fn backoff(backoffs: u8, retry_after: Option<Duration>) -> Duration {
+    let doubled = MIN_BACKOFF.saturating_mul(1 << u32::from(backoffs.min(8))).min(MAX_BACKOFF);
     let [chance] = random::bytes::<1>();
     let jittered = doubled - doubled / 5 * u32::from(chance) / 255;
     let pause = Duration::from_secs(jittered.as_secs()); // timestamps count whole seconds
-    pause.max(retry_after.unwrap_or_default().min(MAX_REST))
+    pause.max(retry_after.unwrap_or_default().min(MAX_BACKOFF))
 }
 
 #[cfg(test)]
@@ -73,19 +98,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rests_grow_to_a_minute_and_differ_by_a_fifth() {
-        for (rests, longest) in [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (8, 60), (255, 60)] {
+    fn backoffs_grow_to_a_minute_and_differ_by_a_fifth() {
+        for (backoffs, longest) in [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (8, 60), (255, 60)] {
             for _ in 0..100 {
-                let pause = rest(rests, None).as_secs();
-                assert!(pause <= longest && pause * 5 >= longest * 4 - 5, "{pause} s after {rests} rests");
+                let pause = backoff(backoffs, None).as_secs();
+                assert!(pause <= longest && pause * 5 >= longest * 4 - 5, "{pause} s after {backoffs} backoffs");
             }
         }
     }
 
     #[test]
-    fn a_rest_is_as_long_as_the_provider_asks_up_to_a_minute() {
-        assert_eq!(rest(0, Some(Duration::from_secs(30))).as_secs(), 30);
-        assert_eq!(rest(0, Some(Duration::MAX)).as_secs(), 60);
-        assert!(rest(0, Some(Duration::ZERO)).as_secs() >= 4);
+    fn a_backoff_is_as_long_as_the_provider_asks_up_to_a_minute() {
+        assert_eq!(backoff(0, Some(Duration::from_secs(30))).as_secs(), 30);
+        assert_eq!(backoff(0, Some(Duration::MAX)).as_secs(), 60);
+        assert!(backoff(0, Some(Duration::ZERO)).as_secs() >= 4);
     }
 }

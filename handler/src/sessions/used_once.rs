@@ -1,6 +1,6 @@
 //! Identifiers that are good once: the `jti` of a logout token.
 //!
-//! A small item beside the sessions', until the identifier could not be accepted any more anyway.
+//! A small item beside the sessions', kept until the logout token has expired.
 
 use sha2::{Digest, Sha256};
 

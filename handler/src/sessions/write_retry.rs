@@ -15,9 +15,9 @@ pub(super) const CONTENTION_BUDGET: Duration = Duration::from_secs(10);
 /// Retries after a store that was unavailable: it has spent its own time budget on each of them.
 const MAX_UNAVAILABLE: u8 = 2;
 
-/// The longest pause before the first retry; it doubles up to [`MAX_PAUSE`].
+/// The longest pause before the first retry; it doubles up to [`MAX_RETRY_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const MAX_PAUSE: Duration = Duration::from_millis(320);
+const MAX_RETRY_PAUSE: Duration = Duration::from_millis(320);
 
 /// The retries of one write.
 pub(super) struct WriteRetry {
@@ -49,7 +49,7 @@ impl WriteRetry {
         // Full jitter: writers that collided once spread out over the whole pause.
         let chance = u32::from(u16::from_be_bytes(random::bytes()));
         tokio::time::sleep(self.pause * chance / u32::from(u16::MAX)).await;
-        self.pause = (self.pause * 2).min(MAX_PAUSE);
+        self.pause = (self.pause * 2).min(MAX_RETRY_PAUSE);
         Ok(())
     }
 }
@@ -73,7 +73,7 @@ mod tests {
         }
 
         assert!(attempts >= 30, "{attempts}");
-        assert!((CONTENTION_BUDGET..CONTENTION_BUDGET + MAX_PAUSE * 2).contains(&started.elapsed()));
+        assert!((CONTENTION_BUDGET..CONTENTION_BUDGET + MAX_RETRY_PAUSE * 2).contains(&started.elapsed()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ mod spans;
 
 pub use export::{ApplicationInsights, Bearer, ExportError, Exporters, ExportersSettings};
 pub use logs::{Format, start};
-pub use spans::{IncomingContext, client_span, outgoing_context, request_span, say_how_it_ended};
+pub use spans::{IncomingContext, client_span, outgoing_context, record_outcome, request_span};
 
 /// An error and the errors behind it.
 pub struct Causes<'a>(pub &'a dyn std::error::Error);

@@ -41,8 +41,8 @@ pub fn request_span(method: &str, route: &str, id: &str, incoming: IncomingConte
     span
 }
 
-/// The answer's status, and our code where it is a failure.
-pub fn say_how_it_ended(span: &Span, status: u16, code: Option<&str>) {
+/// Records the response's status, and our code where it is a failure.
+pub fn record_outcome(span: &Span, status: u16, code: Option<&str>) {
     span.record("http.response.status_code", status);
     if let Some(code) = code {
         span.record("error.type", code);

@@ -1,4 +1,4 @@
-//! Keys of which the newest are in hand only after a reload, as when another instance used them first.
+//! Keys whose newest version is loaded by a reload only, as when another instance used it first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ impl KeysOnReload {
         self.reloads.load(Ordering::SeqCst)
     }
 
-    fn in_hand(&self) -> Arc<KeyRing> {
+    fn loaded(&self) -> Arc<KeyRing> {
         Arc::clone(if self.reloads() == 0 { &self.before } else { &self.after })
     }
 }
@@ -30,11 +30,11 @@ impl KeysOnReload {
 #[async_trait]
 impl KeySource for KeysOnReload {
     fn cookie_keys(&self) -> Arc<KeyRing> {
-        self.in_hand()
+        self.loaded()
     }
 
     fn token_keys(&self) -> Arc<KeyRing> {
-        self.in_hand()
+        self.loaded()
     }
 
     fn is_ready(&self) -> Result<(), KeysUnavailable> {

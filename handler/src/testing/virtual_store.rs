@@ -34,15 +34,15 @@ pub(crate) enum StoreDefect {
     Overwrites,
     /// Keeps an index without the time at which it was closed.
     ForgetsClosings,
-    /// Keeps a record without its rest.
-    ForgetsRests,
+    /// Keeps a record without its backoff.
+    ForgetsBackoffs,
     /// Gives no response to the twenty-first call.
     Hangs,
 }
 
 /// Outcome of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum CallFate {
+pub(crate) enum CallOutcome {
     /// As it should be.
     Done,
     /// The call fails before it acts.
@@ -54,7 +54,7 @@ pub(crate) enum CallFate {
 }
 
 struct Call {
-    fate: CallFate,
+    outcome: CallOutcome,
     /// Until the call acts, and between it and its repetition.
     before: Duration,
     after: Duration,
@@ -68,7 +68,7 @@ struct Script {
     /// Times at which a write of this generation failed, or seemed to: the first and the last.
     unwritten: HashMap<(SessionKey, u64), (Instant, Instant)>,
     generations: Vec<Generation>,
-    fates: HashMap<CallFate, usize>,
+    outcomes: HashMap<CallOutcome, usize>,
 }
 
 /// A generation that was written.
@@ -96,7 +96,7 @@ impl VirtualStore {
             calls: 0,
             unwritten: HashMap::new(),
             generations: Vec::new(),
-            fates: HashMap::new(),
+            outcomes: HashMap::new(),
         };
         Self { inner: Arc::default(), script: Arc::new(Mutex::new(script)) }
     }
@@ -111,7 +111,7 @@ impl VirtualStore {
         &self.inner
     }
 
-    /// True if writes of this generation failed for so long.
+    /// True if writes of this generation failed for `long`.
     pub(crate) fn refused_for(&self, key: &SessionKey, generation: u64, long: Duration) -> bool {
         let script = self.script();
         script.unwritten.get(&(key.clone(), generation)).is_some_and(|(first, last)| *last - *first >= long)
@@ -122,9 +122,9 @@ impl VirtualStore {
         self.script().generations.iter().filter(|generation| generation.key == *key).cloned().collect()
     }
 
-    /// Calls with this fate so far.
-    pub(crate) fn count(&self, fate: CallFate) -> usize {
-        self.script().fates.get(&fate).copied().unwrap_or(0)
+    /// Calls with this outcome so far.
+    pub(crate) fn count(&self, outcome: CallOutcome) -> usize {
+        self.script().outcomes.get(&outcome).copied().unwrap_or(0)
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -141,7 +141,7 @@ impl VirtualStore {
             std::future::pending::<()>().await;
         }
         sleep(call.before).await;
-        let result = if call.fate == CallFate::Failed { Err(lost()) } else { read.await };
+        let result = if call.outcome == CallOutcome::Failed { Err(lost()) } else { read.await };
         sleep(call.after).await;
         result
     }
@@ -159,14 +159,14 @@ impl VirtualStore {
         let inner = Arc::clone(&self.inner);
         let arrival = tokio::spawn(async move {
             sleep(call.before).await;
-            match call.fate {
-                CallFate::Done => write(inner).await,
-                CallFate::Failed => Err(lost()),
-                CallFate::ReplyLost => {
+            match call.outcome {
+                CallOutcome::Done => write(inner).await,
+                CallOutcome::Failed => Err(lost()),
+                CallOutcome::ReplyLost => {
                     let _ = write(inner).await;
                     Err(lost())
                 }
-                CallFate::Repeated => {
+                CallOutcome::Repeated => {
                     let _ = write(Arc::clone(&inner)).await;
                     sleep(call.before).await;
                     write(inner).await // finds its own first write, and reports a conflict
@@ -194,18 +194,18 @@ impl Script {
     fn draw(&mut self) -> Call {
         self.calls += 1;
         let roll = self.seeded.below(100);
-        let fate = match (self.health, roll) {
-            (StoreHealth::Flaky, 0..2) | (StoreHealth::Ill, 0..16) => CallFate::Failed,
-            (StoreHealth::Flaky, 2..4) | (StoreHealth::Ill, 16..28) => CallFate::ReplyLost,
-            (StoreHealth::Flaky, 4..6) | (StoreHealth::Ill, 28..40) => CallFate::Repeated,
-            _ => CallFate::Done,
+        let outcome = match (self.health, roll) {
+            (StoreHealth::Flaky, 0..2) | (StoreHealth::Ill, 0..16) => CallOutcome::Failed,
+            (StoreHealth::Flaky, 2..4) | (StoreHealth::Ill, 16..28) => CallOutcome::ReplyLost,
+            (StoreHealth::Flaky, 4..6) | (StoreHealth::Ill, 28..40) => CallOutcome::Repeated,
+            _ => CallOutcome::Done,
         };
-        *self.fates.entry(fate).or_default() += 1;
+        *self.outcomes.entry(outcome).or_default() += 1;
         // Three seconds are the limit of a call with its repetitions.
         let total = if self.seeded.one_in(20) { self.seeded.millis(1_000, 3_000) } else { self.seeded.millis(1, 50) };
-        let repetitions = if fate == CallFate::Repeated { 2 } else { 1 };
+        let repetitions = if outcome == CallOutcome::Repeated { 2 } else { 1 };
         let before = total * u32::try_from(self.seeded.below(101)).unwrap() / 100 / repetitions;
-        Call { fate, before, after: total - before * repetitions }
+        Call { outcome, before, after: total - before * repetitions }
     }
 }
 
@@ -213,8 +213,12 @@ impl Script {
     fn note_generation(&mut self, record: &SessionRecord) {
         let is_known = |known: &Generation| known.key == record.key && known.number >= record.generation;
         if record.generation > 1 && !self.generations.iter().any(is_known) {
-            let (key, number, lapse) = (record.key.clone(), record.generation, record.access_token_expires_at);
-            self.generations.push(Generation { key, number, written_at: Instant::now(), lapse });
+            self.generations.push(Generation {
+                key: record.key.clone(),
+                number: record.generation,
+                written_at: Instant::now(),
+                lapse: record.access_token_expires_at,
+            });
         }
     }
 }
@@ -242,15 +246,17 @@ impl SessionStore for VirtualStore {
         let begun = record.clone();
         let mut record = record.clone();
         let defect = self.defect();
-        let is_rest = record.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Resting);
-        if defect == Some(StoreDefect::ForgetsRests) && is_rest {
+        let is_backoff = record.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::BackingOff);
+        if defect == Some(StoreDefect::ForgetsBackoffs) && is_backoff {
             record.lease = None;
         }
         let read = read.clone();
         let script = Arc::clone(&self.script);
         let written = self
             .write(move |inner| {
-                let (record, mut read, script) = (record.clone(), read.clone(), Arc::clone(&script));
+                let record = record.clone();
+                let mut read = read.clone();
+                let script = Arc::clone(&script);
                 async move {
                     if defect == Some(StoreDefect::Overwrites) {
                         read = inner.load(&record.key, now).await?.ok_or(StoreError::Missing)?.etag;
@@ -280,7 +286,8 @@ impl SessionStore for VirtualStore {
         }
         let read = read.cloned();
         self.write(move |inner| {
-            let (index, read) = (index.clone(), read.clone());
+            let index = index.clone();
+            let read = read.clone();
             async move { inner.write_index(&index, read.as_ref(), now).await }
         })
         .await

@@ -1,6 +1,6 @@
 //! Several instances over one store and one Provider, all in memory and in virtual time (`start_paused`).
 //!
-//! A pause costs nothing, so ten minutes of an outage are a matter of milliseconds, and the same every time.
+//! Waiting costs nothing: ten minutes of an outage take milliseconds, and the same course every time.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sessions::{START, instance, record_of, relying_party_settings};
+use super::fixture::{START, instance, record_of, relying_party_settings};
 use super::virtual_provider::{ISSUER, VirtualProvider};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
@@ -70,7 +70,7 @@ impl World {
         Self { provider, store, instances, started }
     }
 
-    /// Someone signed in at the start, whose access token is due after 80 s and lapses after 100 s.
+    /// A session that begins at the start, whose access token is due after 80 s and lapses after 100 s.
     pub(crate) async fn signed_in(&self, seed: u64, refresh_token: &str) -> SessionTicket {
         let sessions = &self.instances[0].sessions;
         let seed: [u8; 32] = [[7; 24].as_slice(), &seed.to_be_bytes()].concat().try_into().unwrap();

@@ -34,7 +34,7 @@ pub fn record() -> SessionRecord {
             holder: "one".to_owned(),
             lapses_at: NOW.plus(Duration::from_secs(40)),
             unanswered: 1,
-            rests: 2,
+            backoffs: 2,
         }),
         state: RecordState::Active { request: part(1), refresh: part(2) },
     }
@@ -66,7 +66,7 @@ pub async fn a_second_create_is_refused(store: &dyn SessionStore) {
 pub async fn a_tombstone_stays_and_leaves_no_room(store: &dyn SessionStore) {
     let record = record();
     let etag = store.create(&record, NOW).await.unwrap();
-    let tombstone = record.tombstone(END);
+    let tombstone = record.tombstone(WriteId::random(), END);
     store.replace(&tombstone, &etag, NOW).await.unwrap();
 
     assert_eq!(store.load(&record.key, NOW).await.unwrap().unwrap().record, tombstone);
@@ -90,7 +90,7 @@ pub async fn a_replaced_record_has_a_new_version(store: &dyn SessionStore) {
 pub async fn a_write_that_read_before_the_sign_out_cannot_undo_it(store: &dyn SessionStore) {
     let record = record();
     let read = store.create(&record, NOW).await.unwrap();
-    store.replace(&record.tombstone(END), &read, NOW).await.unwrap();
+    store.replace(&record.tombstone(WriteId::random(), END), &read, NOW).await.unwrap();
 
     let refreshed = SessionRecord { generation: 8, ..record.clone() };
 

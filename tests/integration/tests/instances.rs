@@ -305,6 +305,10 @@ fn an_instance_that_is_asked_to_end_writes_the_token_that_its_refresh_brings() {
 
     scene.instances[0].terminate();
     wait_until("it stops", || scene.instances[0].output().text().contains("stopping"));
+    wait_until("it is not ready", || {
+        let ready = scene.browsers[0].fetch("/oauth/health/ready");
+        ready.status == 503 && ready.json()["status"] == "draining"
+    });
     release.send(()).unwrap();
 
     assert_eq!(scene.instances[0].wait(), Some(0));

@@ -64,6 +64,10 @@ fn the_provider_ends_a_session_by_sid_or_by_sub() {
 
         assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{changes}");
         assert!(!scene.is_signed_in(), "{changes}");
+        wait_until("the log has the logout", || scene.handler.output().text().contains("provider_logout"));
+        let log = scene.handler.output().text();
+        let ended = log.lines().filter(|line| line.contains("session_ended") && line.contains("session.key")).count();
+        assert_eq!(ended, 1, "{changes}: {log}");
     }
 }
 

@@ -202,6 +202,8 @@ fn a_refused_client_is_reported_at_error_and_leads_people_to_sign_in() {
         let log = scene.handler.output().text();
         log.lines().any(|line| line.contains("ERROR") && line.contains("client_refused"))
     });
+    let log = scene.handler.output().text();
+    assert_eq!(log.lines().filter(|line| line.contains("client_refused")).count(), 1, "{log}");
 }
 
 #[test]

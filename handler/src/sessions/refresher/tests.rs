@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::oidc::Scope;
-use crate::sessions::{LeasePurpose, LiveSession, NoFreshToken, RefreshLease, SessionError};
+use crate::sessions::{LeasePurpose, LiveSession, NoFreshToken, RefreshLease, SessionError, WriteId};
 use crate::testing::scripted_provider::Reply;
 use crate::testing::{Fixture, START, WriteOutcome, first_parts};
 
@@ -20,7 +20,7 @@ async fn access_token(fixture: &Fixture, ticket: &SessionTicket) -> String {
 }
 
 fn lease(purpose: LeasePurpose, attempt: u8, lapses_at: Timestamp) -> Option<RefreshLease> {
-    Some(RefreshLease { purpose, holder: "another".to_owned(), lapses_at, unanswered: attempt, rests: 0 })
+    Some(RefreshLease { purpose, holder: "another".to_owned(), lapses_at, unanswered: attempt, backoffs: 0 })
 }
 
 async fn write_lease(fixture: &Fixture, ticket: &SessionTicket, lease: Option<RefreshLease>) {
@@ -43,7 +43,7 @@ async fn a_lapsed_token_is_refreshed_once_however_many_ask() {
 }
 
 #[actix_web::test]
-async fn a_claim_whose_reply_is_lost_is_a_claim_all_the_same() {
+async fn a_lease_whose_reply_is_lost_is_a_lease_all_the_same() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({})));
@@ -86,7 +86,7 @@ async fn a_refresh_changes_neither_the_ticket_nor_the_sessions_end() {
 }
 
 #[actix_web::test]
-async fn what_the_answer_omits_stays_as_it_was() {
+async fn what_the_response_omits_stays_as_it_was() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({"refresh_token": null})));
@@ -104,7 +104,7 @@ async fn what_the_answer_omits_stays_as_it_was() {
 async fn the_scope_of_the_grant_goes_with_every_refresh_however_narrow_a_response_is() {
     let fixture = Fixture::new();
     let ticket = fixture.sessions.lifetime().issue(&[1; 32], "code", START);
-    let mut parts = first_parts(Some("refresh-1"));
+    let mut parts = first_parts(Some("refresh-1"), Duration::from_secs(80), Duration::from_secs(100));
     parts.refresh.scope = Scope::parse("openid a b");
     let record = fixture.sessions.records().seal(&parts, 1, &ticket);
     fixture.sessions.records().create(record, START).await.unwrap();
@@ -121,8 +121,8 @@ async fn the_scope_of_the_grant_goes_with_every_refresh_however_narrow_a_respons
 }
 
 #[actix_web::test]
-async fn a_provider_without_a_response_is_not_asked_again_until_its_rest_is_over() {
-    for (reply, rest, unanswered) in [
+async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_over() {
+    for (reply, backoff, unanswered) in [
         (Reply::Raw(429, "retry-after: 30\r\n", String::new()), 30..=30, 0),
         (Reply::Raw(503, "retry-after: 3600\r\n", String::new()), 60..=60, 0),
         (Reply::Raw(503, "", String::new()), 4..=5, 0),
@@ -141,14 +141,14 @@ async fn a_provider_without_a_response_is_not_asked_again_until_its_rest_is_over
 
         for error in refused {
             let SessionError::NoFreshToken(NoFreshToken { retry_after }) = error else { panic!("{error}") };
-            assert!(rest.contains(&retry_after.as_secs()), "{retry_after:?}");
+            assert!(backoff.contains(&retry_after.as_secs()), "{retry_after:?}");
         }
         assert_eq!(fixture.calls(), 1);
-        let resting = fixture.record(&ticket).await.lease.unwrap();
-        assert_eq!((resting.purpose, resting.unanswered, resting.rests), (LeasePurpose::Resting, unanswered, 1));
+        let lease = fixture.record(&ticket).await.lease.unwrap();
+        assert_eq!((lease.purpose, lease.unanswered, lease.backoffs), (LeasePurpose::BackingOff, unanswered, 1));
 
         fixture.token_endpoint_replies(fixture.tokens(&json!({})));
-        fixture.clock.advance(i64::try_from(*rest.end()).unwrap());
+        fixture.clock.advance(i64::try_from(*backoff.end()).unwrap());
         assert_eq!(access_token(&fixture, &ticket).await, "access-2");
     }
 }
@@ -167,7 +167,7 @@ async fn a_provider_that_is_down_costs_nothing_while_the_token_lives() {
 }
 
 #[actix_web::test]
-async fn after_two_calls_without_a_response_the_provider_rests_until_the_token_lapses() {
+async fn after_two_calls_without_a_response_a_backoff_lasts_until_the_token_lapses() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(Reply::Reset);
@@ -180,14 +180,14 @@ async fn after_two_calls_without_a_response_the_provider_rests_until_the_token_l
 
     assert_eq!((access_token(&fixture, &ticket).await.as_str(), fixture.calls()), ("access-1", 2));
     let lease = fixture.record(&ticket).await.lease.unwrap();
-    assert_eq!((lease.purpose, lease.lapses_at), (LeasePurpose::Resting, START.plus(Duration::from_secs(100))));
+    assert_eq!((lease.purpose, lease.lapses_at), (LeasePurpose::BackingOff, START.plus(Duration::from_secs(100))));
 }
 
 #[actix_web::test]
 async fn two_calls_without_a_response_are_enough_while_the_token_lives() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
-    write_lease(&fixture, &ticket, lease(LeasePurpose::Resting, 2, START)).await;
+    write_lease(&fixture, &ticket, lease(LeasePurpose::BackingOff, 2, START)).await;
     fixture.clock.advance(80);
 
     let outcome = fixture.sessions.refresh(&ticket, &fixture.party).await;
@@ -228,18 +228,18 @@ async fn a_refusal_ends_nothing_when_another_instance_has_won() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.clock.advance(LAPSED);
-    let claimed = StoredRecord { record: fixture.record(&ticket).await, etag: Etag(String::new()) };
+    let leased = StoredRecord { record: fixture.record(&ticket).await, etag: Etag(String::new()) };
     let renewed = SessionRecord { generation: 2, ..fixture.record(&ticket).await };
     fixture.store.overwrite(&renewed, fixture.now()).await;
 
-    let outcome = fixture.sessions.refresher().end_unless_renewed(&ticket, &claimed).await.unwrap();
+    let outcome = fixture.sessions.refresher().end_unless_renewed(&ticket, &leased).await.unwrap();
 
     assert_eq!(outcome, RefreshOutcome::Refreshed);
     assert!(!fixture.record(&ticket).await.is_ended());
 }
 
 #[actix_web::test]
-async fn an_answer_that_breaks_a_rule_ends_the_session_and_is_revoked() {
+async fn a_response_that_breaks_a_rule_ends_the_session_and_is_revoked() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({"token_type": "DPoP"})));
@@ -252,13 +252,13 @@ async fn an_answer_that_breaks_a_rule_ends_the_session_and_is_revoked() {
 }
 
 #[actix_web::test]
-async fn a_sign_out_between_claim_and_commit_wins_and_the_new_token_is_revoked() {
+async fn a_sign_out_between_lease_and_commit_wins_and_the_new_token_is_revoked() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({})));
     fixture.clock.advance(LAPSED);
-    let tombstone = fixture.record(&ticket).await.tombstone(fixture.now());
-    fixture.store.script([WriteOutcome::Written, WriteOutcome::Overtaken(Box::new(tombstone))]); // the claim, then the commit
+    let tombstone = fixture.record(&ticket).await.tombstone(WriteId::random(), fixture.now());
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Overtaken(Box::new(tombstone))]); // the lease, then the commit
 
     assert!(load(&fixture, &ticket).await.unwrap().is_none());
 
@@ -267,11 +267,11 @@ async fn a_sign_out_between_claim_and_commit_wins_and_the_new_token_is_revoked()
 }
 
 #[actix_web::test]
-async fn a_sign_out_before_the_claim_costs_no_call() {
+async fn a_sign_out_before_the_lease_costs_no_call() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.clock.advance(LAPSED);
-    let tombstone = fixture.record(&ticket).await.tombstone(fixture.now());
+    let tombstone = fixture.record(&ticket).await.tombstone(WriteId::random(), fixture.now());
     fixture.store.script([WriteOutcome::Overtaken(Box::new(tombstone))]);
 
     assert!(load(&fixture, &ticket).await.unwrap().is_none());
@@ -295,7 +295,7 @@ async fn a_commit_whose_reply_is_lost_is_recognised() {
 }
 
 #[actix_web::test]
-async fn a_store_that_is_down_at_the_commit_is_tried_until_it_answers() {
+async fn a_store_that_is_down_at_the_commit_is_tried_until_it_responds() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({})));
@@ -308,7 +308,7 @@ async fn a_store_that_is_down_at_the_commit_is_tried_until_it_answers() {
 }
 
 #[actix_web::test]
-async fn a_store_that_is_down_at_the_claim_costs_no_call_and_no_session() {
+async fn a_store_that_is_down_at_the_lease_costs_no_call_and_no_session() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({})));
@@ -329,7 +329,7 @@ async fn another_instance_sees_a_sign_out_within_the_cache_time() {
     let is_alive = async || other.load(&ticket, fixture.now()).await.unwrap().is_some();
     assert!(is_alive().await);
 
-    fixture.sessions.records().end(&ticket, fixture.now()).await.1.unwrap();
+    fixture.sessions.records().end(&ticket, fixture.now()).await.confirmed.unwrap();
 
     assert!(fixture.sessions.load(&ticket, fixture.now()).await.unwrap().is_none());
     assert!(is_alive().await, "within the cache time it may be late");
@@ -371,7 +371,7 @@ async fn a_refusal_of_client_or_request_leads_to_sign_in_once_the_token_has_laps
             let person = fixture.sessions.load_person(&ticket, fixture.now()).await.unwrap();
             assert!(person.is_none(), "{error}: scripts see it, too");
         }
-        assert_eq!(fixture.calls(), 2, "{error}: once more after the lapse, then it rests");
+        assert_eq!(fixture.calls(), 2, "{error}: once more after the lapse, then it backs off");
 
         fixture.token_endpoint_replies(fixture.tokens(&json!({})));
         fixture.clock.advance(10);
@@ -476,7 +476,7 @@ async fn a_token_of_unknown_lifetime_can_be_refreshed_after_two_calls_without_a_
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({"expires_in": null})));
     assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Refreshed);
-    write_lease(&fixture, &ticket, lease(LeasePurpose::Resting, 2, START)).await;
+    write_lease(&fixture, &ticket, lease(LeasePurpose::BackingOff, 2, START)).await;
 
     assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Refreshed);
 }

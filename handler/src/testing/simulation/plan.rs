@@ -22,9 +22,9 @@ pub(super) enum Kind {
 /// When a participant begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Moment {
-    /// So long after the start.
+    /// This time after the start.
     At(Duration),
-    /// So long after the Provider got its nth refresh token.
+    /// This time after the Provider got its nth refresh token.
     AfterRefresh(usize, Duration),
 }
 
@@ -57,11 +57,11 @@ pub(super) struct PlannedSignIn {
     pub(super) sid: Option<&'static str>,
     pub(super) begins_at: usize,
     pub(super) begins: Duration,
-    /// The instances that the callback is delivered to, and when.
+    /// Instance and time of each delivery of the callback.
     pub(super) deliveries: Vec<(usize, Duration)>,
 }
 
-/// The token endpoint fails for a while.
+/// A time in which the token endpoint fails.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outage {
     pub(super) from: Duration,
@@ -70,11 +70,11 @@ pub(super) struct Outage {
     pub(super) acts: bool,
 }
 
-/// An instance leaves: it is killed, or drained first.
+/// The end of an instance: killed, or drained first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Departure {
     pub(super) instance: usize,
-    /// After it called the token endpoint.
+    /// Time from its first call of the token endpoint on.
     pub(super) delay: Duration,
     pub(super) is_drained: bool,
 }
@@ -100,10 +100,10 @@ pub(super) struct Plan {
     pub(super) sign_ins: Vec<PlannedSignIn>,
 }
 
-/// The first access token is due so long after the start, and lapses [`LAPSE`] after it.
+/// Due and expiry of the first access token, both counted from the start.
 pub(super) const DUE: Duration = Duration::from_secs(60);
 pub(super) const LAPSE: Duration = Duration::from_secs(100);
-/// Nothing happens before this, or begins after [`LAST`].
+/// The first and the last time at which a participant begins.
 const FIRST: Duration = Duration::from_secs(35);
 pub(super) const LAST: Duration = Duration::from_secs(160);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::plan::LAPSE;
 use super::schedule::Evidence;
 use crate::sessions::SignInError;
-use crate::testing::virtual_store::CallFate;
+use crate::testing::virtual_store::CallOutcome;
 
 /// The names of the races in one schedule.
 pub(super) fn met(evidence: &Evidence) -> Vec<String> {
@@ -20,8 +20,8 @@ pub(super) fn met(evidence: &Evidence) -> Vec<String> {
     let written = evidence.store.generations(&evidence.main.sid.key());
     let ahead = &evidence.plan.ahead;
     see("clocks differ by 20 s and more", ahead.iter().max().unwrap() - ahead.iter().min().unwrap() >= 20);
-    see("a write was repeated", evidence.store.count(CallFate::Repeated) > 0);
-    see("a reply was lost", evidence.store.count(CallFate::ReplyLost) > 0);
+    see("a write was repeated", evidence.store.count(CallOutcome::Repeated) > 0);
+    see("a reply was lost", evidence.store.count(CallOutcome::ReplyLost) > 0);
     see("several generations", written.len() >= 2);
     let unknown = calls.iter().filter(|call| call.illness.is_some_and(|illness| illness.is_ambiguous()));
     let early = unknown.filter(|call| call.at < LAPSE && !call.token.contains('+')).count();

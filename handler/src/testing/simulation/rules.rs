@@ -6,7 +6,7 @@ use super::plan::{LAPSE, Verb};
 use super::schedule::{End, Evidence, MAIN, Remains, Response, SignIn};
 use crate::clock::Timestamp;
 use crate::sessions::{SessionKey, SignInError};
-use crate::testing::sessions::START;
+use crate::testing::fixture::START;
 use crate::testing::virtual_provider::RefreshCall;
 use crate::testing::virtual_store::StoreHealth;
 
@@ -27,7 +27,7 @@ struct Subject<'a> {
     remains: &'a Remains,
 }
 
-/// What a cache may believe of a session that has ended: its five seconds, in a clock of whole seconds.
+/// Time for which a cache may serve a session that has ended: its five seconds, in a clock of whole seconds.
 const CACHED: Duration = Duration::from_secs(6);
 
 /// The limit of one request: a load, the wait for a refresh, and another load, with three seconds for each call.
@@ -203,22 +203,24 @@ fn one_call_for_each_generation(evidence: &Evidence, remains: &Remains) -> Resul
     Ok(())
 }
 
-/// Rule 5: two calls of unknown outcome while the access token lives, then one for each rest.
+/// Rule 5: two calls of unknown outcome while the access token lives, then one for each backoff.
 fn few_calls_in_an_outage(evidence: &Evidence) -> Result<(), Violation> {
     let calls = calls_of(evidence, MAIN);
     let generations = evidence.store.generations(&evidence.main.sid.key());
     let most_ahead = evidence.plan.ahead.iter().copied().max().unwrap_or(0);
-    // A rest cannot be written to a store that is ill, and a holder that died writes none.
+    // A backoff cannot be written to a store that is ill, and a holder that died writes none.
     let is_written = evidence.plan.store == StoreHealth::Well && evidence.killed.is_none();
     let mut number = 1;
     let mut unknown_early = 0;
-    let mut rests = 0;
+    let mut backoffs = 0;
     for (index, call) in calls.iter().enumerate() {
         let written = generations.iter().rev().find(|generation| generation.written_at - evidence.started <= call.at);
         let lapse = written.map_or(Some(START.plus(LAPSE)), |generation| generation.lapse);
         let call_number = written.map_or(1, |generation| generation.number);
         if call_number != number {
-            (number, unknown_early, rests) = (call_number, 0, 0);
+            number = call_number;
+            unknown_early = 0;
+            backoffs = 0;
         }
         let Some(illness) = call.illness else { continue };
         // The clock that is most ahead sees the token lapse first.
@@ -228,12 +230,12 @@ fn few_calls_in_an_outage(evidence: &Evidence) -> Result<(), Violation> {
         if unknown_early > 2 {
             return violation(5, format!("a third call in generation {number} whose token lives: {calls:?}"));
         }
-        rests += 1;
+        backoffs += 1;
         if let Some(next) = calls.get(index + 1).filter(|_| is_written) {
             let ahead = evidence.plan.ahead[next.instance] - evidence.plan.ahead[call.instance];
-            let shortest = (5_u64 << (rests - 1).min(8)).min(60) * 4 / 5 - 1;
+            let shortest = (5_u64 << (backoffs - 1).min(8)).min(60) * 4 / 5 - 1;
             if next.at + seconds(ahead.max(0)) < call.at + Duration::from_secs(shortest) {
-                return violation(5, format!("no rest of {shortest} s after call {index}: {calls:?}"));
+                return violation(5, format!("no backoff of {shortest} s after call {index}: {calls:?}"));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Runs one plan in virtual time, each instance with tasks of its own that die with it, and records what was seen.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +13,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::plan::{DUE, Departure, LAPSE, LAST, Moment, Plan, PlannedEnd, PlannedSignIn, Verb};
 use crate::clock::Timestamp;
-use crate::oidc::{AccessToken, AuthorizationResponse, Claims, LoginHints, LogoutToken, RefreshToken};
+use crate::oidc::{AuthorizationResponse, LoginHints, LogoutToken};
 use crate::sessions::{
-    IndexedSession, LiveSession, NoFreshToken, RefreshPart, RequestPart, SessionError, SessionIndex, SessionStore,
-    SessionTicket, SignInError, TokenParts,
+    IndexedSession, LiveSession, NoFreshToken, SessionError, SessionIndex, SessionStore, SessionTicket, SignInError,
 };
+use crate::testing::fixture::{START, first_parts};
 use crate::testing::scripted_provider::SigningKey;
 use crate::testing::seeded::Seeded;
-use crate::testing::sessions::START;
 use crate::testing::virtual_provider::{ISSUER, VirtualProvider};
 use crate::testing::virtual_store::VirtualStore;
 use crate::testing::world::{Instance, World};
@@ -27,7 +27,7 @@ use crate::testing::world::{Instance, World};
 /// The first refresh token of the session that lives from the start.
 pub(super) const MAIN: &str = "main";
 
-/// Everything is over so long after [`LAST`], or something hangs.
+/// Time after [`LAST`] at which everything is over, or something hangs.
 const BOUND: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub(super) struct End {
     pub(super) began: Duration,
     /// The time of the verb in the clock of its instance.
     pub(super) now: Timestamp,
-    /// When it responded, and with success or not.
+    /// Time of its response, and whether that was a success.
     pub(super) finished: Option<(Duration, bool)>,
 }
 
@@ -81,13 +81,13 @@ pub(super) struct Remains {
     pub(super) is_ended: bool,
     /// The refresh token in the record, if it opens.
     pub(super) refresh_token: Option<String>,
-    /// What the instances that are left see, once caches are over and Provider and store are well.
+    /// The session as the instances that are left see it, once caches are over and Provider and store are well.
     pub(super) is_alive: Vec<bool>,
     /// True if a refresh after the end of its access token gave a new one.
     pub(super) is_refreshable: bool,
 }
 
-/// What was seen.
+/// The record of a schedule, for the rules.
 pub(super) struct Evidence {
     pub(super) plan: Plan,
     pub(super) provider: VirtualProvider,
@@ -113,7 +113,20 @@ struct Journal {
     sign_ins: RefCell<Vec<SignIn>>,
 }
 
-/// Participants share it.
+/// The login that a browser holds, once its sign-in has begun.
+#[derive(Clone)]
+struct BegunLogin {
+    /// Its place in the journal.
+    entry: usize,
+    state: String,
+    /// The content of the login cookie.
+    login: String,
+}
+
+#[derive(Clone, Default)]
+struct Browser(Rc<RefCell<Option<BegunLogin>>>);
+
+/// The plan, the world and the journal that participants share.
 struct Schedule {
     plan: Plan,
     world: World,
@@ -179,27 +192,22 @@ impl Schedule {
         let store = Arc::new(VirtualStore::new(Seeded::new(plan.seed, 3), plan.store, plan.store_defect));
         let world = World::with_provider(provider, Arc::clone(&store) as _, &plan.ahead);
         let main = world.instances[0].sessions.lifetime().issue(&[7; 32], MAIN, START);
-        let (journal, killed, drained) = (Journal::default(), Cell::new(None), Cell::new(None));
-        let schedule = Self { plan, world, store, journal, main, killed, drained };
+        let schedule = Self {
+            plan,
+            world,
+            store,
+            journal: Journal::default(),
+            main,
+            killed: Cell::new(None),
+            drained: Cell::new(None),
+        };
         schedule.write_main().await;
         schedule
     }
 
     async fn write_main(&self) {
         let sessions = &self.world.instances[0].sessions;
-        let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
-        let request = RequestPart {
-            access_token: AccessToken::new("access-1".to_owned()),
-            id_token: None,
-            claims: claims.only(&["name"]),
-        };
-        let refresh_token = Some(RefreshToken::new(MAIN.to_owned()));
-        let parts = TokenParts {
-            request,
-            refresh: RefreshPart { refresh_token, scope: None, id_token: None, claims: claims.into() },
-            access_token_expires_at: Some(START.plus(LAPSE)),
-            refresh_at: Some(START.plus(DUE)),
-        };
+        let parts = first_parts(Some(MAIN), DUE, LAPSE);
         let inner = self.store.inner();
         inner.create(&sessions.records().seal(&parts, 1, &self.main), START).await.unwrap();
         let by_sid = self.plan.sid.map(|sid| sessions.provider_session(sid));
@@ -223,7 +231,9 @@ impl Schedule {
             }
         }
         for (instance, at) in &self.plan.forced {
-            let (this, instance, at) = (Rc::clone(self), *instance, *at);
+            let this = Rc::clone(self);
+            let instance = *instance;
+            let at = *at;
             let forced = async move {
                 this.world.until(at).await;
                 let Instance { sessions, party, .. } = &*this.world.instances[instance];
@@ -327,61 +337,64 @@ impl Schedule {
 
     /// The tasks of a sign-in: its beginning at one instance, and each delivery of its callback.
     fn sign_in(self: &Rc<Self>, number: usize, planned: &PlannedSignIn) -> Vec<(usize, LocalBoxFuture<'static, ()>)> {
-        let browser = Rc::new(RefCell::new(None::<(usize, String, String)>)); // its entry, state and login cookie
-        let (this, planned) = (Rc::clone(self), planned.clone());
-        let deliveries = planned.deliveries.clone();
-        let brought = Rc::clone(&browser);
-        let mut tasks: Vec<(usize, LocalBoxFuture<'static, ()>)> = Vec::new();
-        let begins_at = planned.begins_at;
-        let beginning = async move {
-            this.world.until(planned.begins).await;
-            let Instance { party, .. } = &*this.world.instances[begins_at];
-            let now = this.world.instances[begins_at].now();
-            let begun = party.begin_login("/", &LoginHints::default(), now).await;
-            let Ok((request, pending)) = begun else { return };
-            let url = url::Url::parse(request.url()).unwrap();
-            let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
-            let code = format!("code-{number}");
-            let unix = START.as_unix() + i64::try_from(this.elapsed().as_secs()).unwrap();
-            let mut claims = json!({
-                "iss": ISSUER, "sub": "ada", "aud": "client", "nonce": query["nonce"], "exp": unix + 900, "iat": unix,
-            });
-            if let Some(sid) = planned.sid {
-                claims["sid"] = sid.into();
-            }
-            this.world.provider.issue_code(&code, claims);
-            let lifetime = this.world.instances[begins_at].sessions.lifetime();
-            let ticket = lifetime.issue(pending.session_seed(), &code, now);
-            let mut sign_ins = this.journal.sign_ins.borrow_mut();
-            let (sid, began, began_at) = (planned.sid, planned.begins, pending.issued_at());
-            sign_ins.push(SignIn { sid, code, ticket, began, began_at, deliveries: Vec::new() });
-            let cookie = serde_json::to_string(&pending).unwrap();
-            *browser.borrow_mut() = Some((sign_ins.len() - 1, query["state"].clone(), cookie));
-        };
-        tasks.push((begins_at, Box::pin(beginning)));
-        for (instance, at) in deliveries {
-            let (this, browser) = (Rc::clone(self), Rc::clone(&brought));
-            let delivery = async move {
-                this.world.until(at).await;
-                let Some((entry, state, cookie)) = browser.borrow().clone() else { return };
-                let place = {
-                    let mut sign_ins = this.journal.sign_ins.borrow_mut();
-                    sign_ins[entry].deliveries.push(Delivery { finished: None });
-                    sign_ins[entry].deliveries.len() - 1
-                };
-                let response = AuthorizationResponse::parse(&format!("code=code-{number}&state={state}")).unwrap();
-                let Instance { sessions, party, .. } = &*this.world.instances[instance];
-                let pending = serde_json::from_str(&cookie).unwrap();
-                let signed_in = sessions.sign_in(response, pending, party.clone()).await.map(drop);
-                let finished = Some((this.elapsed(), signed_in));
-                this.journal.sign_ins.borrow_mut()[entry].deliveries[place].finished = finished;
-            };
-            tasks.push((instance, Box::pin(delivery)));
+        let browser = Browser::default();
+        let beginning = Rc::clone(self).begin_sign_in(number, planned.clone(), browser.clone());
+        let mut tasks: Vec<(usize, LocalBoxFuture<'static, ()>)> = vec![(planned.begins_at, Box::pin(beginning))];
+        for (instance, at) in &planned.deliveries {
+            let delivery = Rc::clone(self).deliver(number, *instance, *at, browser.clone());
+            tasks.push((*instance, Box::pin(delivery)));
         }
         tasks
     }
 
-    /// A look at a session, with Provider and store well from now on.
+    async fn begin_sign_in(self: Rc<Self>, number: usize, planned: PlannedSignIn, browser: Browser) {
+        self.world.until(planned.begins).await;
+        let Instance { sessions, party, .. } = &*self.world.instances[planned.begins_at];
+        let now = self.world.instances[planned.begins_at].now();
+        let begun = party.begin_login("/", &LoginHints::default(), now).await;
+        let Ok((request, pending)) = begun else { return };
+        let url = url::Url::parse(request.url()).unwrap();
+        let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+        let code = format!("code-{number}");
+        let unix = START.as_unix() + i64::try_from(self.elapsed().as_secs()).unwrap();
+        let mut claims = json!({
+            "iss": ISSUER, "sub": "ada", "aud": "client", "nonce": query["nonce"], "exp": unix + 900, "iat": unix,
+        });
+        if let Some(sid) = planned.sid {
+            claims["sid"] = sid.into();
+        }
+        self.world.provider.issue_code(&code, claims);
+        let ticket = sessions.lifetime().issue(pending.session_seed(), &code, now);
+        let mut sign_ins = self.journal.sign_ins.borrow_mut();
+        sign_ins.push(SignIn {
+            sid: planned.sid,
+            code,
+            ticket,
+            began: planned.begins,
+            began_at: pending.issued_at(),
+            deliveries: Vec::new(),
+        });
+        let login = serde_json::to_string(&pending).unwrap();
+        *browser.0.borrow_mut() = Some(BegunLogin { entry: sign_ins.len() - 1, state: query["state"].clone(), login });
+    }
+
+    async fn deliver(self: Rc<Self>, number: usize, instance: usize, at: Duration, browser: Browser) {
+        self.world.until(at).await;
+        let Some(BegunLogin { entry, state, login }) = browser.0.borrow().clone() else { return };
+        let place = {
+            let mut sign_ins = self.journal.sign_ins.borrow_mut();
+            sign_ins[entry].deliveries.push(Delivery { finished: None });
+            sign_ins[entry].deliveries.len() - 1
+        };
+        let response = AuthorizationResponse::parse(&format!("code=code-{number}&state={state}")).unwrap();
+        let Instance { sessions, party, .. } = &*self.world.instances[instance];
+        let pending = serde_json::from_str(&login).unwrap();
+        let signed_in = sessions.sign_in(response, pending, party.clone()).await.map(drop);
+        let finished = Some((self.elapsed(), signed_in));
+        self.journal.sign_ins.borrow_mut()[entry].deliveries[place].finished = finished;
+    }
+
+    /// The state of a session, with Provider and store well from now on.
     async fn remains(&self, ticket: &SessionTicket, is_subject: bool) -> Remains {
         self.store.heal();
         self.world.provider.set_illness(None);
@@ -420,7 +433,7 @@ impl Schedule {
         }
     }
 
-    /// True if a request gets a newer token once the present one has lapsed, whatever rests there are.
+    /// True if a request gets a newer token once the present one has lapsed, whatever backoffs there are.
     async fn outlives_its_token(&self, instance: usize, ticket: &SessionTicket) -> bool {
         let deadline = Instant::now() + BOUND;
         let mut has_lapsed = false;

@@ -1,6 +1,6 @@
-//! The end of an exchange from outside: a future that cuts the exchange when it completes.
+//! Ends a forwarded request early: a future that cuts it when it completes.
 //!
-//! Polled only where the exchange would wait, because a short exchange must not pay for it. Knows nothing of what ends.
+//! Polled only where the request would wait, because a short one must not pay for it. Knows nothing of what ends.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use futures_core::future::LocalBoxFuture;
 
-/// The future, or its absence: then nothing cuts the exchange.
-pub(super) struct Until(State);
+/// The future, or its absence: then nothing cuts the request.
+pub(super) struct Cutoff(State);
 
 enum State {
     Never,
@@ -17,7 +17,7 @@ enum State {
     Over,
 }
 
-impl Until {
+impl Cutoff {
     pub(super) fn new(future: Option<LocalBoxFuture<'static, ()>>) -> Self {
         Self(future.map_or(State::Never, State::Running))
     }
