@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::http::Http;
+use super::http::{Http, Response};
 use super::jwt::{JwtError, VerifiedJwt, verify_signature};
 use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
@@ -106,9 +106,18 @@ impl Issuer {
             .flatten()
     }
 
+    async fn request_metadata(&self) -> Result<Response, ProviderError> {
+        self.http.get(&ProviderMetadata::url_for(&self.name), None).await
+    }
+
     async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {
-        let document = self.http.get(&ProviderMetadata::url_for(&self.name), None).await?.ok()?;
-        Ok(ProviderMetadata::parse(&document, &self.name)?)
+        match self.request_metadata().await? {
+            // RFC 9110 15.5: of the client errors those that a repetition meets again.
+            Response { status: status @ (400 | 401 | 403..=405 | 410), .. } => {
+                Err(ProviderError::MetadataMissing(status))
+            }
+            response => Ok(ProviderMetadata::parse(&response.ok()?, &self.name)?),
+        }
     }
 
     async fn fetch_keys(&self, jwks_uri: &str) -> Result<VerificationKeys, ProviderError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientAssertionError, DiscoveryError, JwksError, TokenError, TokenResponseError};
+use super::{ClientAssertionError, DiscoveryError, JwksError, OAuthError, TokenError, TokenResponseError};
 
 /// A failed request to the Provider. Holds nothing of a body, and can be kept and reported again.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum ProviderError {
     /// Not its metadata.
     #[error(transparent)]
     Metadata(#[from] DiscoveryError),
+    /// A status that means that the metadata is elsewhere, such as that of an unknown tenant.
+    #[error("the provider has no metadata there: it responded with status {0}")]
+    MetadataMissing(u16),
     /// Not its keys.
     #[error(transparent)]
     Keys(#[from] JwksError),
@@ -51,10 +54,42 @@ impl ProviderError {
             | Self::Status(_)
             | Self::Refused(_)
             | Self::Metadata(_)
+            | Self::MetadataMissing(_)
             | Self::Keys(_)
             | Self::Assertion(_)
             | Self::Withheld
             | Self::EndpointMissing(_) => false,
         }
+    }
+
+    /// True if a retry cannot succeed before an operator has mended the settings, the registration or the Provider.
+    #[must_use]
+    pub const fn needs_operator(&self) -> bool {
+        match self {
+            Self::Metadata(_)
+            | Self::EndpointMissing(_)
+            | Self::MetadataMissing(_)
+            | Self::Refused(TokenError::Client { .. } | TokenError::Other { .. }) => true,
+            Self::Unreachable(_)
+            | Self::NoResponse
+            | Self::Status(_)
+            | Self::Refused(TokenError::Grant { .. } | TokenError::Later { .. })
+            | Self::TokenResponse(_)
+            | Self::Keys(_)
+            | Self::Assertion(_)
+            | Self::Withheld => false,
+        }
+    }
+
+    /// A stable name for pages and logs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        if self.needs_operator() { "provider_misconfigured" } else { "provider_unavailable" }
+    }
+
+    /// The Provider's error response, if there was one.
+    #[must_use]
+    pub fn oauth_error(&self) -> Option<&OAuthError> {
+        if let Self::Refused(error) = self { Some(error.error()) } else { None }
     }
 }

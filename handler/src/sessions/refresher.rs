@@ -20,7 +20,10 @@ use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
 use super::timing::{MAX_PAUSE, MIN_PAUSE, MIN_REST, PROVIDER_BUDGET, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
-use crate::oidc::{Claims, CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
+use crate::oidc::{
+    Claims, CompletedRefresh, OAuthError, OAuthErrorFields, ProviderError, RefreshError, RefreshToken, RefusalReason,
+    RelyingParty,
+};
 use crate::telemetry::metrics;
 
 /// Result of a refresh, for every request that waited for it.
@@ -38,7 +41,7 @@ pub enum RefreshOutcome {
     /// The session has no refresh token.
     NoRefreshToken,
     /// The Provider refuses this client: an operator must act. Once the token has lapsed the person is led to sign-in.
-    ClientRefused,
+    ClientRefused(RefusalReason),
     /// The Provider refuses the request, though not the grant. Once the token has lapsed only a sign-in helps.
     RequestRefused,
 }
@@ -143,28 +146,29 @@ impl Refresher {
                 self.commit(call, ticket, relying_party).await
             }
             Err(RefreshError::Unavailable { is_ambiguous, retry_after, source }) => {
-                audit(ticket, "refresh_unavailable", Some(&source));
+                audit(ticket, "refresh_unavailable", Some(&source), source.oauth_error());
                 let response = if is_ambiguous { Unusable::Unknown } else { Unusable::NotActedOn };
                 let retry_after = self.leases.rest(record, response, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
             Err(error @ RefreshError::ClientRefused { .. }) => {
-                audit(ticket, error.code(), Some(&error));
+                audit(ticket, error.code(), Some(&error), error.oauth_error());
                 tracing::error!(code = error.code(), %error, "refresh failed: check the client's secret and registration");
                 self.leases.rest(record, Unusable::Refused, None).await?;
-                Ok(RefreshOutcome::ClientRefused)
+                let reason = error.oauth_error().map_or(RefusalReason::Client, OAuthError::client_reason);
+                Ok(RefreshOutcome::ClientRefused(reason))
             }
             Err(error @ RefreshError::RequestRefused { .. }) => {
-                audit(ticket, error.code(), Some(&error));
+                audit(ticket, error.code(), Some(&error), error.oauth_error());
                 self.leases.rest(record, Unusable::Refused, None).await?;
                 Ok(RefreshOutcome::RequestRefused)
             }
             Err(error @ RefreshError::Refused { .. }) => {
-                audit(ticket, error.code(), None);
+                audit(ticket, error.code(), Some(&error), error.oauth_error());
                 self.end_unless_renewed(ticket, &record).await
             }
             Err(RefreshError::Invalid { code, refresh_token }) => {
-                audit(ticket, code, None);
+                audit(ticket, code, None, None);
                 revoke(refresh_token.as_ref(), relying_party, self.clock.now()).await;
                 self.records.end(ticket, self.clock.now()).await.1?;
                 Ok(RefreshOutcome::Ended)
@@ -192,7 +196,7 @@ impl Refresher {
         renewed.expires_at = leased.record.expires_at;
         let written = self.write(&renewed, leased.etag, now).await;
         // Not revoked: where the Provider does not rotate, it is the token that the record still holds.
-        let outcome = written.inspect_err(|error| audit(ticket, "refresh_unwritten", Some(error)))?;
+        let outcome = written.inspect_err(|error| audit(ticket, "refresh_unwritten", Some(error), None))?;
         if outcome == RefreshOutcome::Ended {
             revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
         }
@@ -268,7 +272,7 @@ fn outcome_label(outcome: &Result<RefreshOutcome, StoreError>) -> &'static str {
         Ok(RefreshOutcome::Ended) => "session_ended",
         Ok(RefreshOutcome::Unavailable { .. }) => "provider_unavailable",
         Ok(RefreshOutcome::NoRefreshToken) => "no_refresh_token",
-        Ok(RefreshOutcome::ClientRefused) => "client_refused",
+        Ok(RefreshOutcome::ClientRefused(reason)) => reason.code(),
         Ok(RefreshOutcome::RequestRefused) => "request_refused",
         Err(_) => "store_unavailable",
     }
@@ -278,18 +282,28 @@ fn outcome_label(outcome: &Result<RefreshOutcome, StoreError>) -> &'static str {
 pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
     let Some(refresh_token) = refresh_token else { return };
     if let Err(error) = relying_party.revoke(refresh_token, now).await {
-        tracing::warn!(%error, "revocation failed: refresh token lives on at the provider");
+        let OAuthErrorFields { error: code, suberror, error_codes, trace_id, correlation_id } =
+            OAuthError::fields(error.oauth_error());
+        tracing::warn!(%error, provider.error = code, provider.suberror = suberror, provider.error_codes = error_codes,
+            provider.trace_id = trace_id, provider.correlation_id = correlation_id,
+            "revocation failed: refresh token lives on at the provider");
     }
 }
 
-fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Error>) {
+fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Error>, response: Option<&OAuthError>) {
     let cause = source.map(ToString::to_string);
+    let OAuthErrorFields { error, suberror, error_codes, trace_id, correlation_id } = OAuthError::fields(response);
     tracing::warn!(
         target: "audit",
         event = "refresh_failed",
         session.key = ticket.sid.key().as_str(),
         code,
         cause,
+        provider.error = error,
+        provider.suberror = suberror,
+        provider.error_codes = error_codes,
+        provider.trace_id = trace_id,
+        provider.correlation_id = correlation_id,
         "refresh failed"
     );
 }
