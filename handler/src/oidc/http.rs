@@ -7,11 +7,11 @@ mod scripted;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::Method;
-use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use awc::{Client, ClientResponse, Connector};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::ProviderError;
 use super::client_authentication::AuthenticatedForm;
+use crate::clock::Timestamp;
 #[cfg(test)]
 pub(crate) use scripted::{ScriptedRequest, ScriptedWire};
 
@@ -74,6 +75,8 @@ enum Wire {
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// `Date`.
+    pub(crate) date: Option<Timestamp>,
     pub(crate) body: Bytes,
 }
 
@@ -180,7 +183,14 @@ async fn send_over_network(client: &Client, request: Request<'_>) -> Result<Resp
         return Err(ProviderError::NoResponse);
     }
     let retry_after = number(&response, &RETRY_AFTER).map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-    Ok(Response { status: response.status().as_u16(), retry_after, body })
+    let date = response.headers().get(DATE).and_then(|date| http_date(date.to_str().ok()?));
+    Ok(Response { status: response.status().as_u16(), retry_after, date, body })
+}
+
+/// RFC 9110 5.6.7.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix(i64::try_from(since_epoch.as_secs()).ok()?))
 }
 
 impl Response {

@@ -106,6 +106,11 @@ impl Issuer {
             .flatten()
     }
 
+    /// The Provider's clock, by the `Date` of its metadata's response (RFC 9110 6.6.1), if it sends one.
+    pub(super) async fn provider_time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(self.request_metadata().await?.date)
+    }
+
     async fn request_metadata(&self) -> Result<Response, ProviderError> {
         self.http.get(&ProviderMetadata::url_for(&self.name), None).await
     }
