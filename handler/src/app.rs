@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use self::shutdown::StopSignals;
 use crate::config::{Configuration, Listener};
 use crate::endpoints::{self, Destination, Request};
+use crate::oidc::{OAuthError, OAuthErrorFields};
 use crate::proxy::{READ_AHEAD, RequestTarget};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::DRAINED_REFRESH;
@@ -169,7 +170,11 @@ fn log_cause(error: &Error, id: &RequestId) {
         (None, Error::Gateway(_) | Error::BackchannelLogout(_)) => error,
         (None, _) => return,
     };
-    tracing::warn!(request.id = id.as_str(), code = error.code(), %error, cause = %Causes(cause), "a request failed");
+    let OAuthErrorFields { error: provider_error, suberror, error_codes, trace_id, correlation_id } =
+        OAuthError::fields(error.oauth_error());
+    tracing::warn!(request.id = id.as_str(), code = error.code(), %error, cause = %Causes(cause),
+        provider.error = provider_error, provider.suberror = suberror, provider.error_codes = error_codes,
+        provider.trace_id = trace_id, provider.correlation_id = correlation_id, "a request failed");
 }
 
 async fn handle_incomplete(req: HttpRequest) -> HttpResponse {

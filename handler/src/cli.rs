@@ -1,5 +1,7 @@
 //! The command line: `oauth-proxy` serves, `check` tries the configuration, `generate-key` makes a key.
 
+mod provider_check;
+
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::{self, ExitCode};
@@ -11,10 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use zeroize::Zeroizing;
 
+use self::provider_check::{clock_difference, diagnosis};
 use crate::app;
 use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
+use crate::oidc::RelyingParty;
 use crate::proxy::{RouteTable, probe};
 use crate::random;
 use crate::sessions::IndexKey;
@@ -170,7 +174,7 @@ fn check() -> ExitCode {
         actix_web::rt::spawn(async move { followed.follow().await });
         let now = SystemClock.now();
         let keys = tell("keys", state.keys_in_hand().await);
-        let provider = tell("provider", state.relying_party.is_ready(now).await);
+        let provider = check_provider(&state.relying_party).await;
         let store = tell("store", state.sessions.is_ready(now).await);
         let gateway = match state.gateway.asks_for_a_token() {
             true => tell("gateway's issuer", state.gateway.is_ready(now).await),
@@ -197,6 +201,19 @@ async fn check_upstreams(routes: &RouteTable) -> bool {
         }
     }
     all_respond
+}
+
+/// A line for the Provider, and another one if its clock and ours disagree.
+async fn check_provider(relying_party: &RelyingParty) -> bool {
+    if let Err(error) = relying_party.is_ready(SystemClock.now()).await {
+        say(format_args!("failed  provider: {}", diagnosis(&error, &relying_party.settings().issuer)));
+        return false;
+    }
+    say(format_args!("ok      provider"));
+    let provider_time = relying_party.provider_time().await.ok().flatten();
+    let Some(line) = provider_time.and_then(|time| clock_difference(time, SystemClock.now())) else { return true };
+    say(format_args!("failed  clock: {line}"));
+    false
 }
 
 /// Whose sessions end.

@@ -145,6 +145,14 @@ pub(super) fn read(
 /// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.
 fn issuer(reader: &mut Reader<'_>) -> Option<String> {
     let text = reader.required(OIDC_ISSUER_URL)?;
+    if let Some(issuer) = text.strip_suffix("/.well-known/openid-configuration") {
+        reader.mistake(OIDC_ISSUER_URL, format!("it is the URL of the metadata: set OIDC_ISSUER_URL={issuer}"));
+        return None;
+    }
+    if text.contains(['{', '}']) {
+        reader.mistake(OIDC_ISSUER_URL, "it is a template: put your tenant's id in place of the braces".to_owned());
+        return None;
+    }
     let is_usable = Url::parse(text).is_ok_and(|url| {
         is_https_or_loopback(&url) && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
     });

@@ -8,7 +8,7 @@ use actix_web::web::Payload;
 
 use super::redirect::see_other;
 use super::request::{Request, form, return_url};
-use crate::oidc::AuthorizationResponse;
+use crate::oidc::{AuthorizationResponse, OAuthError, OAuthErrorFields};
 use crate::return_url::ReturnUrl;
 use crate::sessions::{SessionTicket, SignInError};
 use crate::state::AppState;
@@ -34,8 +34,12 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
         }
         Err(error) => {
             let error = Error::SignIn { error, return_url };
+            let OAuthErrorFields { error: provider_error, suberror, error_codes, trace_id, correlation_id } =
+                OAuthError::fields(error.oauth_error());
             tracing::warn!(target: "audit", event = "sign_in_failed", request.id = request.id.as_str(),
-                code = error.code(), "a sign-in failed");
+                code = error.code(), provider.error = provider_error, provider.suberror = suberror,
+                provider.error_codes = error_codes, provider.trace_id = trace_id,
+                provider.correlation_id = correlation_id, "a sign-in failed");
             metrics::sign_in(error.code());
             return Err(error);
         }

@@ -21,7 +21,7 @@ pub(super) async fn refresh(request: &Request<'_>, state: &AppState) -> Result<H
     match state.sessions.refresh(&ticket, &state.relying_party).await {
         RefreshOutcome::Refreshed => {}
         RefreshOutcome::Ended => return Err(Error::SessionRequired),
-        RefreshOutcome::ClientRefused | RefreshOutcome::RequestRefused => return Err(Error::RefreshRefused),
+        RefreshOutcome::ClientRefused(_) | RefreshOutcome::RequestRefused => return Err(Error::RefreshRefused),
         RefreshOutcome::NoRefreshToken => return Err(Error::RefreshTokenMissing),
         RefreshOutcome::Unavailable { retry_after } => return Err(NoFreshToken { retry_after }.into()),
     }

@@ -2,8 +2,7 @@
 
 use url::form_urlencoded;
 
-use super::error_code::error_code;
-use super::{PendingLogin, ProviderMetadata};
+use super::{OAuthError, PendingLogin, ProviderMetadata};
 use crate::clock::Timestamp;
 
 /// A response as it was received; nothing in it is believed before [`Self::check`].
@@ -15,7 +14,7 @@ pub struct AuthorizationResponse {
 
 enum Outcome {
     Code(String),
-    Error(String),
+    Error(OAuthError),
 }
 
 /// The rule that a response breaks.
@@ -39,18 +38,18 @@ pub enum AuthorizationResponseError {
     /// Neither a code nor an error.
     #[error("the response has neither a code nor an error")]
     Empty,
-    /// The Provider refused, with its `error` (RFC 6749 4.1.2.1).
-    #[error("the provider refused the sign-in")]
+    /// The Provider refused (RFC 6749 4.1.2.1).
+    #[error("the provider refused the sign-in ({error})")]
     Refused {
-        /// The Provider's error code: at most 64 letters, digits and `_-.`, whatever the browser brought.
-        error: String,
+        /// The Provider's error response, whatever the browser brought.
+        error: OAuthError,
     },
 }
 
 impl AuthorizationResponseError {
     /// A stable name for pages and logs.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Repeated(_) => "parameter_repeated",
             Self::StateMissing => "state_missing",
@@ -58,7 +57,7 @@ impl AuthorizationResponseError {
             Self::Expired => "login_expired",
             Self::Issuer => "issuer_mismatch",
             Self::Empty => "code_missing",
-            Self::Refused { .. } => "provider_refused",
+            Self::Refused { error } => error.authorization_reason().code(),
         }
     }
 }
@@ -70,14 +69,17 @@ impl AuthorizationResponse {
     /// For a repeated parameter, no `state`, or neither `code` nor `error`.
     pub fn parse(urlencoded: &str) -> Result<Self, AuthorizationResponseError> {
         let once = |name: &'static str| {
-            let mut values = form_urlencoded::parse(urlencoded.as_bytes()).filter(|(given, _)| given == name);
+            let mut values = parameter(urlencoded, name);
             match (values.next(), values.next()) {
                 (_, Some(_)) => Err(AuthorizationResponseError::Repeated(name)),
-                (first, None) => Ok(first.map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())),
+                (first, None) => Ok(first.filter(|value| !value.is_empty())),
             }
         };
         let outcome = match (once("error")?, once("code")?) {
-            (Some(error), _) => Outcome::Error(error_code(&error)),
+            (Some(error), _) => {
+                let first = |name: &str| parameter(urlencoded, name).next();
+                Outcome::Error(OAuthError::from_parameters(&error, first))
+            }
             (None, Some(code)) => Outcome::Code(code),
             (None, None) => return Err(AuthorizationResponseError::Empty),
         };
@@ -131,6 +133,12 @@ impl AuthorizationResponse {
     }
 }
 
+/// Every value of a parameter.
+fn parameter(urlencoded: &str, name: &str) -> impl Iterator<Item = String> {
+    let named = form_urlencoded::parse(urlencoded.as_bytes()).filter(move |(given, _)| given == name);
+    named.map(|(_, value)| value.into_owned())
+}
+
 impl std::fmt::Debug for AuthorizationResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AuthorizationResponse(..)")
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_response_that_breaks_a_rule_is_refused() {
-        let refused = Refused { error: "access_denied".to_owned() };
+        let refused = |error: &str| Refused { error: OAuthError::from_parameters(error, |_| None) };
         let table = [
             ("code=a&code=b", false, Repeated("code")),
             ("code=a&state=b", false, Repeated("state")),
@@ -182,12 +190,13 @@ mod tests {
             ("code=a&iss=https://evil.example", false, Issuer),
             ("code=a&iss=https://op.example/", false, Issuer),
             ("error=access_denied&iss=https://evil.example", false, Issuer),
-            ("error=access_denied", false, refused.clone()),
-            ("error=access_denied&code=a", false, refused),
+            ("error=access_denied", false, refused("access_denied")),
+            ("error=access_denied&code=a", false, refused("access_denied")),
+            ("error=access_denied&error_description=a&error_description=b", false, refused("access_denied")),
             ("error=a&error=b", false, Repeated("error")),
             ("error=access_denied", true, Issuer),
-            ("error=%3Cscript%3E", false, Refused { error: "unrecognized_error".to_owned() }),
-            ("error=a%0Alevel%3Derror", false, Refused { error: "unrecognized_error".to_owned() }),
+            ("error=%3Cscript%3E", false, refused("unrecognized_error")),
+            ("error=a%0Alevel%3Derror", false, refused("unrecognized_error")),
         ];
         for (rest, promises_iss, expected) in table {
             assert_eq!(check(rest, promises_iss, NOW), Err(expected), "{rest}");
@@ -201,6 +210,33 @@ mod tests {
         assert_eq!(AuthorizationResponse::parse("code=a").unwrap_err(), StateMissing);
         let other = AuthorizationResponse::parse("code=a&state=other").unwrap();
         assert_eq!(other.check(&pending, &provider(false), NOW), Err(State));
+    }
+
+    #[test]
+    fn a_refusal_has_its_reason_by_number_then_by_code() {
+        let table = [
+            ("error=access_denied", "login_cancelled"),
+            ("error=access_denied&error_subcode=cancel", "login_cancelled"),
+            ("error=access_denied&error_description=AADSTS65004%3A+User+declined", "login_cancelled"),
+            ("error=access_denied&error_description=AADSTS90094%3A+a", "admin_consent_required"),
+            ("error=access_denied&error_description=AADSTS53003%3A+a", "provider_refused"),
+            ("error=invalid_client&error_description=AADSTS650056%3A+a", "client_refused"),
+            ("error=invalid_request&error_description=AADSTS50011%3A+a", "redirect_uri_refused"),
+            ("error=invalid_request", "authorization_request_refused"),
+            ("error=invalid_scope", "authorization_request_refused"),
+            ("error=invalid_target", "authorization_request_refused"),
+            ("error=unsupported_response_type", "authorization_request_refused"),
+            ("error=unauthorized_client", "client_refused"),
+            ("error=login_required", "interaction_required"),
+            ("error=interaction_required&error_description=AADSTS50076%3A+a", "interaction_required"),
+            ("error=temporarily_unavailable", "provider_unavailable"),
+            ("error=server_error", "provider_unavailable"),
+            ("error=made_up", "provider_refused"),
+            ("error=made_up&error_description=AADSTS1%3A+a", "provider_refused"),
+        ];
+        for (rest, code) in table {
+            assert_eq!(check(rest, false, NOW).unwrap_err().code(), code, "{rest}");
+        }
     }
 
     #[test]

@@ -11,9 +11,13 @@ const UNRECOGNIZED: &str = "unrecognized_error";
 /// RFC 6749 allows any printable character but `"` and `\`; every registered code is made of the few kept
 /// here, and with them no escaping is needed anywhere.
 pub(super) fn error_code(text: &str) -> String {
+    if is_error_code(text) { text.to_owned() } else { UNRECOGNIZED.to_owned() }
+}
+
+/// True if `text` looks like a code.
+pub(super) fn is_error_code(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let is_code = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed);
-    if is_code { text.to_owned() } else { UNRECOGNIZED.to_owned() }
+    (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::http::Http;
+use super::http::{Http, Response};
 use super::jwt::{JwtError, VerifiedJwt, verify_signature};
 use super::provider_cache::RefetchCause;
 use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
@@ -126,9 +126,23 @@ impl Issuer {
         .flatten()
     }
 
+    /// The Provider's clock, by the `Date` of its metadata's response (RFC 9110 6.6.1), if it sends one.
+    pub(super) async fn provider_time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(self.request_metadata().await?.date)
+    }
+
+    async fn request_metadata(&self) -> Result<Response, ProviderError> {
+        self.http.get(&self.metadata_url, None).await
+    }
+
     async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {
-        let document = self.http.get(&self.metadata_url, None).await?.ok()?;
-        Ok(ProviderMetadata::parse(&document, &self.name)?)
+        match self.request_metadata().await? {
+            // RFC 9110 15.5: of the client errors those that a repetition meets again.
+            Response { status: status @ (400 | 401 | 403..=405 | 410), .. } => {
+                Err(ProviderError::MetadataMissing(status))
+            }
+            response => Ok(ProviderMetadata::parse(&response.ok()?, &self.name)?),
+        }
     }
 
     async fn fetch_keys(&self, jwks_uri: &str) -> Result<VerificationKeys, ProviderError> {

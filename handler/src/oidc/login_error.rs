@@ -1,7 +1,10 @@
 //! Why a sign-in did not finish.
 
 use super::token_request_error::TokenRequestError;
-use super::{AuthorizationResponseError, IdTokenError, ProviderError, TokenError, TokenResponseError, UserInfoError};
+use super::{
+    AuthorizationResponseError, IdTokenError, OAuthError, ProviderError, RefusalReason, Remedy, TokenError,
+    TokenResponseError, UserInfoError,
+};
 
 /// Why a sign-in did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -10,19 +13,22 @@ pub enum LoginError {
     #[error(transparent)]
     Response(#[from] AuthorizationResponseError),
     /// The token endpoint refused the code: it was used before, or is too old. Another sign-in helps.
-    #[error("the provider refused the code")]
-    CodeRefused,
+    #[error("the provider refused the code ({error})")]
+    CodeRefused {
+        /// The Provider's error response.
+        error: OAuthError,
+    },
     /// The token endpoint refused us. No sign-in works until an operator has mended the registration or the secret.
     #[error("the provider refused this client ({error})")]
     ClientRefused {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// The token endpoint refused the request for another reason.
     #[error("the provider refused the token request ({error})")]
     TokenRequestRefused {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// The token response cannot be used.
     #[error(transparent)]
@@ -41,16 +47,55 @@ pub enum LoginError {
 impl LoginError {
     /// A stable name for pages and logs.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
+        if let Some(reason) = self.reason() {
+            return reason.code();
+        }
         match self {
             Self::Response(error) => error.code(),
-            Self::CodeRefused => "code_refused",
-            Self::ClientRefused { .. } => "client_refused",
+            Self::CodeRefused { .. } => "code_refused",
+            Self::ClientRefused { .. } => RefusalReason::Client.code(),
             Self::TokenRequestRefused { .. } => "token_request_refused",
             Self::Tokens(_) => "token_response_invalid",
             Self::IdToken(error) => error.code(),
             Self::UserInfo(error) => error.code(),
-            Self::Provider(_) => "provider_unavailable",
+            Self::Provider(error) => error.code(),
+        }
+    }
+
+    /// The reason of the refusal, if the Provider names one.
+    #[must_use]
+    pub fn reason(&self) -> Option<RefusalReason> {
+        match self {
+            Self::Response(AuthorizationResponseError::Refused { error }) => Some(error.authorization_reason()),
+            Self::CodeRefused { error } => error.numbered_reason().or_else(|| interaction(error)),
+            Self::ClientRefused { error } => Some(error.client_reason()),
+            Self::TokenRequestRefused { error } => error.numbered_reason(),
+            Self::Response(_) | Self::Tokens(_) | Self::IdToken(_) | Self::UserInfo(_) | Self::Provider(_) => None,
+        }
+    }
+
+    /// True if no sign-in works until an operator has mended something.
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        match (self, self.reason()) {
+            (_, Some(reason)) => reason.remedy() == Remedy::Operator,
+            (Self::TokenRequestRefused { .. }, None) => true,
+            (Self::Provider(error), None) => error.needs_operator(),
+            (_, None) => false,
+        }
+    }
+
+    /// The Provider's error response, if there was one.
+    #[must_use]
+    pub fn oauth_error(&self) -> Option<&OAuthError> {
+        match self {
+            Self::Response(AuthorizationResponseError::Refused { error })
+            | Self::CodeRefused { error }
+            | Self::ClientRefused { error }
+            | Self::TokenRequestRefused { error } => Some(error),
+            Self::Provider(error) | Self::UserInfo(UserInfoError::Unavailable(error)) => error.oauth_error(),
+            Self::Response(_) | Self::Tokens(_) | Self::IdToken(_) | Self::UserInfo(_) => None,
         }
     }
 }
@@ -58,7 +103,7 @@ impl LoginError {
 impl From<TokenRequestError> for LoginError {
     fn from(error: TokenRequestError) -> Self {
         match error {
-            TokenRequestError::Refused(TokenError::Grant { .. }) => Self::CodeRefused,
+            TokenRequestError::Refused(TokenError::Grant { error }) => Self::CodeRefused { error },
             TokenRequestError::Refused(TokenError::Client { error }) => Self::ClientRefused { error },
             TokenRequestError::Refused(TokenError::Other { error }) => Self::TokenRequestRefused { error },
             TokenRequestError::Refused(error @ TokenError::Later { .. }) => Self::Provider(error.into()),
@@ -66,4 +111,10 @@ impl From<TokenRequestError> for LoginError {
             TokenRequestError::Provider { error, .. } => Self::Provider(error),
         }
     }
+}
+
+/// OIDC Core 3.1.2.6: the codes that ask for the person, which some Providers send at their token endpoint.
+fn interaction(error: &OAuthError) -> Option<RefusalReason> {
+    let asks_for_person = matches!(error.error(), "interaction_required" | "login_required" | "consent_required");
+    asks_for_person.then_some(RefusalReason::Interaction)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientAssertionError, DiscoveryError, JwksError, TokenError, TokenResponseError};
+use super::{ClientAssertionError, DiscoveryError, JwksError, OAuthError, TokenError, TokenResponseError};
 
 /// A failed request to the Provider. Holds nothing of a body, and can be kept and reported again.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub enum ProviderError {
     /// Not its metadata.
     #[error(transparent)]
     Metadata(#[from] DiscoveryError),
+    /// A status that means that the metadata is elsewhere, such as that of an unknown tenant.
+    #[error("the provider has no metadata there: it responded with status {0}")]
+    MetadataMissing(u16),
     /// Not its keys.
     #[error(transparent)]
     Keys(#[from] JwksError),
@@ -61,10 +64,51 @@ impl ProviderError {
             | Self::Refused(_)
             | Self::PushedResponse
             | Self::Metadata(_)
+            | Self::MetadataMissing(_)
             | Self::Keys(_)
             | Self::Assertion(_)
             | Self::Withheld
             | Self::EndpointMissing(_) => false,
         }
+    }
+
+    /// True if a retry cannot succeed before an operator has mended the settings, the registration or the Provider.
+    #[must_use]
+    pub const fn needs_operator(&self) -> bool {
+        match self {
+            Self::Metadata(_)
+            | Self::EndpointMissing(_)
+            | Self::MetadataMissing(_)
+            | Self::PushedResponse
+            | Self::Refused(TokenError::Client { .. } | TokenError::Grant { .. } | TokenError::Other { .. }) => true,
+            Self::Unreachable(_)
+            | Self::NoResponse
+            | Self::Unreadable(_)
+            | Self::Status(_)
+            | Self::Refused(TokenError::Later { .. })
+            | Self::TokenResponse(_)
+            | Self::Keys(_)
+            | Self::Assertion(_)
+            | Self::Withheld => false,
+        }
+    }
+
+    /// A stable name for pages and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            // A sign-in that cannot begin: the pushed authorization request was refused (RFC 9126 2.3).
+            Self::Refused(TokenError::Client { error }) => error.client_reason().code(),
+            Self::Refused(TokenError::Grant { .. } | TokenError::Other { .. }) => "authorization_request_refused",
+            Self::PushedResponse => "pushed_response_invalid",
+            _ if self.needs_operator() => "provider_misconfigured",
+            _ => "provider_unavailable",
+        }
+    }
+
+    /// The Provider's error response, if there was one.
+    #[must_use]
+    pub fn oauth_error(&self) -> Option<&OAuthError> {
+        if let Self::Refused(error) = self { Some(error.error()) } else { None }
     }
 }

@@ -11,8 +11,8 @@ use super::jwt::verify_signature;
 use super::provider_cache::RefetchCause;
 use super::token_request_error::TokenRequestError;
 use super::{
-    Claims, IdTokenError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken, RelyingParty, Scope, TokenError,
-    TokenResponse, TokenResponseError, UserInfoError,
+    Claims, IdTokenError, OAuthError, PersonClaims, ProviderError, ProviderMetadata, RefreshToken, RefusalReason,
+    RelyingParty, Scope, TokenError, TokenResponse, TokenResponseError, UserInfoError,
 };
 use crate::clock::Timestamp;
 
@@ -38,24 +38,24 @@ pub struct CompletedRefresh {
 pub enum RefreshError {
     /// The Provider refuses the grant (`invalid_grant`, or one of OIDC Core 3.1.2.6 that asks for the person): the
     /// session is over.
-    #[error("the provider refuses the refresh token")]
+    #[error("the provider refuses the refresh token ({error})")]
     Refused {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// The Provider refuses this client (`invalid_client`, `unauthorized_client`): every refresh fails until an operator
     /// has mended the registration or the secret. The access token is good until it lapses.
     #[error("the provider refuses this client ({error})")]
     ClientRefused {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// The Provider refuses the refresh with another OAuth error: a retry would meet it again. The access token is good
     /// until it lapses.
     #[error("the provider refuses the refresh ({error})")]
     RequestRefused {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// The response breaks a rule: the session is over.
     #[error("the provider's response to a refresh breaks a rule ({code})")]
@@ -81,13 +81,25 @@ pub enum RefreshError {
 impl RefreshError {
     /// A stable name for pages and logs.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refresh_refused",
-            Self::ClientRefused { .. } => "client_refused",
-            Self::RequestRefused { .. } => "token_request_refused",
+            Self::ClientRefused { error } => error.client_reason().code(),
+            Self::RequestRefused { error } => {
+                error.numbered_reason().map_or("token_request_refused", RefusalReason::code)
+            }
             Self::Invalid { code, .. } => code,
             Self::Unavailable { .. } => "refresh_unavailable",
+        }
+    }
+
+    /// The Provider's error response, if there was one.
+    #[must_use]
+    pub fn oauth_error(&self) -> Option<&OAuthError> {
+        match self {
+            Self::Refused { error } | Self::ClientRefused { error } | Self::RequestRefused { error } => Some(error),
+            Self::Unavailable { source, .. } => source.oauth_error(),
+            Self::Invalid { .. } => None,
         }
     }
 }

@@ -180,6 +180,14 @@ impl RelyingParty {
         self.issuer.is_ready(now).await
     }
 
+    /// The Provider's clock, by the `Date` of a response, if it sends one. Sends a request.
+    ///
+    /// # Errors
+    /// When the Provider gives no response.
+    pub async fn provider_time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        self.issuer.provider_time().await
+    }
+
     /// RFC 6749 4.1.3 with the verifier of RFC 7636 4.5.
     async fn exchange(
         &self,

@@ -1,8 +1,6 @@
 //! The token endpoint's error response (RFC 6749 5.2), which revocation shares (RFC 7009 2.2.1).
 
-use serde::Deserialize;
-
-use super::error_code::error_code;
+use super::{OAuthError, RefusalReason};
 
 /// An OAuth error, by who can mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,41 +8,38 @@ pub enum TokenError {
     /// The code or the refresh token: it is spent, revoked, or only the person can renew it.
     #[error("the provider refuses the grant ({error})")]
     Grant {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// Us: the secret, or what we are allowed. Only an operator can mend it.
     #[error("the provider refuses this client ({error})")]
     Client {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// Nothing for good: the same request may succeed later.
     #[error("the provider defers the request ({error})")]
     Later {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
     /// Anything else.
     #[error("the provider refuses the request ({error})")]
     Other {
-        /// The Provider's error code.
-        error: String,
+        /// The Provider's error response.
+        error: OAuthError,
     },
-}
-
-/// `error_description` is not read: it is text for developers, and nobody knows what is in it.
-#[derive(Deserialize)]
-struct Body {
-    error: String,
 }
 
 impl TokenError {
     /// Reads a body that may be an error response.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        let Body { error } = serde_json::from_slice(body).ok()?;
-        let error = error_code(&error);
-        Some(match error.as_str() {
+        let error = OAuthError::from_json(body)?;
+        // Some Providers report a refused client as `invalid_request`; their number is the more specific.
+        if error.numbered_reason().is_some_and(RefusalReason::is_about_client) {
+            return Some(Self::Client { error });
+        }
+        Some(match error.error() {
             // The last three are OIDC Core 3.1.2.6's; some Providers send them at a refresh. They all say that
             // nothing but a sign-in helps.
             "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => Self::Grant { error },
@@ -55,9 +50,9 @@ impl TokenError {
         })
     }
 
-    /// The Provider's error code: at most 64 letters, digits and `_-.`.
+    /// The Provider's error response.
     #[must_use]
-    pub fn error(&self) -> &str {
+    pub fn error(&self) -> &OAuthError {
         match self {
             Self::Grant { error } | Self::Client { error } | Self::Later { error } | Self::Other { error } => error,
         }
@@ -68,20 +63,48 @@ impl TokenError {
 mod tests {
     use super::*;
 
+    /// The variant's name and the rest of the response.
+    fn parse(body: &str) -> Option<(&'static str, String)> {
+        let error = TokenError::parse(body.as_bytes())?;
+        let who = match error {
+            TokenError::Grant { .. } => "grant",
+            TokenError::Client { .. } => "client",
+            TokenError::Later { .. } => "later",
+            TokenError::Other { .. } => "other",
+        };
+        Some((who, error.error().to_string()))
+    }
+
     #[test]
     fn an_error_code_tells_who_can_mend_it() {
-        let parse = |error: &str| TokenError::parse(serde_json::json!({ "error": error }).to_string().as_bytes());
-        for error in ["invalid_grant", "interaction_required", "login_required", "consent_required"] {
-            assert_eq!(parse(error), Some(TokenError::Grant { error: error.to_owned() }));
+        let table = [
+            ("grant", &["invalid_grant", "interaction_required", "login_required", "consent_required"][..]),
+            ("client", &["invalid_client", "unauthorized_client"]),
+            ("later", &["temporarily_unavailable", "server_error", "slow_down", "authorization_pending"]),
+            ("other", &["invalid_request", "invalid_scope", "unsupported_grant_type", "made_up"]),
+        ];
+        for (who, errors) in table {
+            for error in errors {
+                let body = serde_json::json!({ "error": error }).to_string();
+                assert_eq!(parse(&body), Some((who, (*error).to_owned())));
+            }
         }
-        for error in ["invalid_client", "unauthorized_client"] {
-            assert_eq!(parse(error), Some(TokenError::Client { error: error.to_owned() }));
-        }
-        for error in ["temporarily_unavailable", "server_error", "slow_down", "authorization_pending"] {
-            assert_eq!(parse(error), Some(TokenError::Later { error: error.to_owned() }));
-        }
-        for error in ["invalid_request", "invalid_scope", "unsupported_grant_type", "made_up"] {
-            assert_eq!(parse(error), Some(TokenError::Other { error: error.to_owned() }));
+    }
+
+    #[test]
+    fn a_number_of_the_client_outweighs_the_code_and_another_number_does_not() {
+        let table = [
+            ("invalid_request", 70_021, "client"),
+            ("invalid_request", 700_213, "client"),
+            ("invalid_grant", 7_000_222, "client"),
+            ("invalid_grant", 50_076, "grant"),
+            ("invalid_grant", 65_001, "grant"),
+            ("invalid_request", 90_009, "other"),
+            ("temporarily_unavailable", 90_033, "later"),
+        ];
+        for (error, number, who) in table {
+            let body = serde_json::json!({ "error": error, "error_codes": [number] }).to_string();
+            assert_eq!(parse(&body), Some((who, format!("{error} {number}"))));
         }
     }
 
@@ -91,7 +114,6 @@ mod tests {
 
         let error = TokenError::parse(body).unwrap();
 
-        assert_eq!(error, TokenError::Other { error: "unrecognized_error".to_owned() });
         assert_eq!(error.to_string(), "the provider refuses the request (unrecognized_error)");
     }
 

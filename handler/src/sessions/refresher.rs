@@ -19,7 +19,10 @@ use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
 use super::timing::{MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
-use crate::oidc::{Claims, CompletedRefresh, ProviderError, RefreshError, RefreshToken, RelyingParty};
+use crate::oidc::{
+    Claims, CompletedRefresh, OAuthError, OAuthErrorFields, ProviderError, RefreshError, RefreshToken, RefusalReason,
+    RelyingParty,
+};
 use crate::telemetry::metrics;
 
 /// Result of a refresh, for every request that waited for it.
@@ -37,7 +40,7 @@ pub enum RefreshOutcome {
     /// The session has no refresh token.
     NoRefreshToken,
     /// The Provider refuses this client: an operator must act. Once the token has lapsed the person is led to sign-in.
-    ClientRefused,
+    ClientRefused(RefusalReason),
     /// The Provider refuses the request, though not the grant. Once the token has lapsed only a sign-in helps.
     RequestRefused,
 }
@@ -176,7 +179,7 @@ impl Refresher {
     ) -> Result<RefreshOutcome, StoreError> {
         match error {
             RefreshError::Unavailable { is_ambiguous, retry_after, source } => {
-                audit(ticket, "refresh_unavailable", Some(&source));
+                audit(ticket, "refresh_unavailable", Some(&source), source.oauth_error());
                 let failure = if is_ambiguous { FailedCall::Unknown } else { FailedCall::NotActedOn };
                 let retry_after = self.leases.back_off(leased, failure, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
@@ -184,19 +187,20 @@ impl Refresher {
             RefreshError::ClientRefused { .. } => {
                 log_client_refused(ticket, &error);
                 self.leases.back_off(leased, FailedCall::Refused, None).await?;
-                Ok(RefreshOutcome::ClientRefused)
+                let reason = error.oauth_error().map_or(RefusalReason::Client, OAuthError::client_reason);
+                Ok(RefreshOutcome::ClientRefused(reason))
             }
             RefreshError::RequestRefused { .. } => {
-                audit(ticket, error.code(), Some(&error));
+                audit(ticket, error.code(), Some(&error), error.oauth_error());
                 self.leases.back_off(leased, FailedCall::Refused, None).await?;
                 Ok(RefreshOutcome::RequestRefused)
             }
             RefreshError::Refused { .. } => {
-                audit(ticket, error.code(), None);
+                audit(ticket, error.code(), Some(&error), error.oauth_error());
                 self.end_unless_renewed(ticket, &leased).await
             }
             RefreshError::Invalid { code, refresh_token } => {
-                audit(ticket, code, None);
+                audit(ticket, code, None, None);
                 revoke(refresh_token.as_ref(), relying_party, self.clock.now()).await;
                 self.records.end(ticket, self.clock.now()).await.confirmed?;
                 Ok(RefreshOutcome::Ended)
@@ -298,7 +302,7 @@ fn outcome_label(outcome: &Result<RefreshOutcome, UnwrittenError>) -> &'static s
         Ok(RefreshOutcome::Ended) => "session_ended",
         Ok(RefreshOutcome::Unavailable { .. }) => "provider_unavailable",
         Ok(RefreshOutcome::NoRefreshToken) => "no_refresh_token",
-        Ok(RefreshOutcome::ClientRefused) => "client_refused",
+        Ok(RefreshOutcome::ClientRefused(reason)) => reason.code(),
         Ok(RefreshOutcome::RequestRefused) => "request_refused",
         Err(_) => "store_unavailable",
     }
@@ -308,18 +312,29 @@ fn outcome_label(outcome: &Result<RefreshOutcome, UnwrittenError>) -> &'static s
 pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
     let Some(refresh_token) = refresh_token else { return };
     if let Err(error) = relying_party.revoke(refresh_token, now).await {
-        tracing::warn!(%error, "revocation failed: refresh token lives on at the provider");
+        let OAuthErrorFields { error: code, suberror, error_codes, trace_id, correlation_id } =
+            OAuthError::fields(error.oauth_error());
+        tracing::warn!(%error, provider.error = code, provider.suberror = suberror, provider.error_codes = error_codes,
+            provider.trace_id = trace_id, provider.correlation_id = correlation_id,
+            "revocation failed: refresh token lives on at the provider");
     }
 }
 
 /// Logs a refusal of this client: an operator must act.
 fn log_client_refused(ticket: &SessionTicket, error: &RefreshError) {
+    let OAuthErrorFields { error: provider_error, suberror, error_codes, trace_id, correlation_id } =
+        OAuthError::fields(error.oauth_error());
     tracing::error!(
         target: "audit",
         event = "refresh_failed",
         session.key = ticket.sid.key().as_str(),
         code = error.code(),
         cause = %error,
+        provider.error = provider_error,
+        provider.suberror = suberror,
+        provider.error_codes = error_codes,
+        provider.trace_id = trace_id,
+        provider.correlation_id = correlation_id,
         "refresh failed: check the client's secret and registration"
     );
 }
@@ -336,14 +351,20 @@ fn log_unwritten(ticket: &SessionTicket, error: &UnwrittenError) {
     );
 }
 
-fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Error>) {
+fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Error>, response: Option<&OAuthError>) {
     let cause = source.map(ToString::to_string);
+    let OAuthErrorFields { error, suberror, error_codes, trace_id, correlation_id } = OAuthError::fields(response);
     tracing::warn!(
         target: "audit",
         event = "refresh_failed",
         session.key = ticket.sid.key().as_str(),
         code,
         cause,
+        provider.error = error,
+        provider.suberror = suberror,
+        provider.error_codes = error_codes,
+        provider.trace_id = trace_id,
+        provider.correlation_id = correlation_id,
         "refresh failed"
     );
 }

@@ -235,7 +235,7 @@ impl Sessions {
             RefreshOutcome::Refreshed => Ok(self.load(ticket, self.0.clock.now()).await?),
             RefreshOutcome::Ended
             | RefreshOutcome::NoRefreshToken
-            | RefreshOutcome::ClientRefused
+            | RefreshOutcome::ClientRefused(_)
             | RefreshOutcome::RequestRefused => Ok(None),
             RefreshOutcome::Unavailable { retry_after } => Err(NoFreshToken { retry_after }.into()),
         }

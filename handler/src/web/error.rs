@@ -9,7 +9,8 @@ use actix_web::http::{Method, StatusCode};
 use super::{CsrfRejection, GatewayProofError};
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
-    AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, ProviderError, TokenError,
+    AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError,
+    RefusalReason, Remedy,
 };
 use crate::proxy::{ForwardError, TargetError};
 use crate::return_url::ReturnUrl;
@@ -130,7 +131,7 @@ impl Error {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Forward(ForwardError::Cut) => "session_ended",
             Self::Forward(error) => error.code(),
-            Self::Provider { error, .. } => begin_sign_in_code(error),
+            Self::Provider { error, .. } => error.code(),
             Self::OtherIssuer => "issuer_mismatch",
             Self::SignIn { error, .. } => sign_in_code(error),
             Self::AuthorizationResponse(error) => error.code(),
@@ -153,17 +154,33 @@ impl Error {
         )
     }
 
+    /// True if no retry helps before an operator has mended something at the Provider or in the settings.
+    pub(super) fn needs_operator(&self) -> bool {
+        let cannot_begin = matches!(self, Self::Provider { error, .. } if error.needs_operator());
+        cannot_begin || self.login_error().is_some_and(LoginError::needs_operator)
+    }
+
+    /// The Provider's error response, if there was one.
+    #[must_use]
+    pub fn oauth_error(&self) -> Option<&OAuthError> {
+        if let Self::Provider { error, .. } = self { error.oauth_error() } else { self.login_error()?.oauth_error() }
+    }
+
+    fn login_error(&self) -> Option<&LoginError> {
+        if let Self::SignIn { error: SignInError::Login(error), .. } = self { Some(error) } else { None }
+    }
+
     /// When to try again, if that helps.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
             Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
             Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
-            Self::Provider { error, .. } => (begin_sign_in_code(error) == PROVIDER_UNAVAILABLE).then_some(SOON),
+            Self::Provider { error, .. } => (!error.needs_operator()).then_some(SOON),
             Self::Store(_) | Self::Keys(_) => Some(SOON),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
-                SignInError::Login(error) => matches!(**error, LoginError::Provider(_)).then_some(SOON),
+                SignInError::Login(error) => is_temporary(error).then_some(SOON),
                 SignInError::Over | SignInError::Used | SignInError::LoggedOut => None,
             },
             Self::SessionRequired
@@ -217,8 +234,7 @@ impl Error {
                 (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "The address exists, for other methods.")
             }
             Self::Forward(error) => forward(error),
-            Self::Provider { error, .. } if begin_sign_in_code(error) == PROVIDER_UNAVAILABLE => PROVIDER_DOWN,
-            Self::Provider { .. } => PUSHED_REQUEST_REFUSED,
+            Self::Provider { error, .. } => provider(error),
             Self::OtherIssuer => (
                 StatusCode::BAD_REQUEST,
                 "This link cannot sign you in",
@@ -269,33 +285,6 @@ type Row = (StatusCode, &'static str, &'static str);
 const SOON: Duration = Duration::from_secs(5);
 
 const STORE_DOWN: &str = "store_unavailable";
-const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
-
-/// The code of a sign-in that cannot begin. A refusal (RFC 9126 2.3) does not heal by itself.
-fn begin_sign_in_code(error: &ProviderError) -> &'static str {
-    match error {
-        ProviderError::Refused(TokenError::Client { .. }) => "client_refused",
-        ProviderError::Refused(TokenError::Grant { .. } | TokenError::Other { .. }) => "authorization_request_refused",
-        ProviderError::PushedResponse => "pushed_response_invalid",
-        ProviderError::Refused(TokenError::Later { .. })
-        | ProviderError::Unreachable(_)
-        | ProviderError::NoResponse
-        | ProviderError::Unreadable(_)
-        | ProviderError::Status(_)
-        | ProviderError::TokenResponse(_)
-        | ProviderError::Metadata(_)
-        | ProviderError::Keys(_)
-        | ProviderError::Assertion(_)
-        | ProviderError::Withheld
-        | ProviderError::EndpointMissing(_) => PROVIDER_UNAVAILABLE,
-    }
-}
-
-const PUSHED_REQUEST_REFUSED: Row = (
-    StatusCode::BAD_REQUEST,
-    "The sign-in cannot begin",
-    "The sign-in service refuses the request of this application. Its operator must mend the settings.",
-);
 
 const SESSIONS_UNREADABLE: Row = (
     StatusCode::SERVICE_UNAVAILABLE,
@@ -340,9 +329,10 @@ fn sign_in(error: &SignInError) -> Row {
     );
     match error {
         SignInError::Login(error) => match &**error {
-            LoginError::Provider(_) => PROVIDER_DOWN,
+            LoginError::Provider(error) => provider(error),
             LoginError::Response(error) => authorization_response(error),
-            _ => refused,
+            LoginError::TokenRequestRefused { .. } if error.reason().is_none() => REQUEST_REFUSED,
+            _ => error.reason().map_or(refused, refusal),
         },
         SignInError::Store(_) | SignInError::Interrupted => SESSIONS_UNREADABLE,
         SignInError::Over => (
@@ -400,6 +390,96 @@ fn backchannel_logout_code(error: &BackchannelLogoutError) -> &'static str {
     }
 }
 
+/// True if the Provider may accept the same sign-in in a moment.
+fn is_temporary(error: &LoginError) -> bool {
+    let is_unavailable = matches!(error, LoginError::Provider(error) if !error.needs_operator());
+    is_unavailable || error.reason().is_some_and(|reason| reason.remedy() == Remedy::Time)
+}
+
+fn provider(error: &ProviderError) -> Row {
+    if !error.needs_operator() {
+        return PROVIDER_DOWN;
+    }
+    if matches!(error, ProviderError::Refused(_) | ProviderError::PushedResponse) {
+        return REQUEST_REFUSED; // RFC 9126 2.3
+    }
+    (
+        StatusCode::BAD_GATEWAY,
+        NOT_SET_UP,
+        "The sign-in service was found, but it is not the one that the settings describe. Trying again does not help: \
+         tell your operator the reason and the request below.",
+    )
+}
+
+const NOT_SET_UP: &str = "Signing in is not set up correctly";
+
+const REQUEST_REFUSED: Row = (
+    StatusCode::BAD_REQUEST,
+    NOT_SET_UP,
+    "The sign-in service does not accept what this application asks for. Trying again does not help: tell your \
+     operator the reason and the request below.",
+);
+
+/// The page of a refusal. One that cannot heal sends the person to the operator.
+fn refusal(reason: RefusalReason) -> Row {
+    match reason {
+        RefusalReason::Cancelled => (
+            StatusCode::FORBIDDEN,
+            "You were not signed in",
+            "The sign-in was cancelled, or the sign-in service did not allow it. You can try again.",
+        ),
+        RefusalReason::NotAllowed => (
+            StatusCode::FORBIDDEN,
+            "You were not signed in",
+            "The sign-in service refused. You can try again, with another account perhaps.",
+        ),
+        RefusalReason::Interaction => (
+            StatusCode::FORBIDDEN,
+            "Your sign-in needs one more step",
+            "The sign-in service asks for more, such as a second factor or your consent. Sign in again and finish \
+             every step.",
+        ),
+        RefusalReason::AdminConsent => (
+            StatusCode::FORBIDDEN,
+            "This application must be approved first",
+            "An administrator of your organisation has to allow it. Trying again does not help: tell your operator \
+             the reason and the request below.",
+        ),
+        RefusalReason::Request => REQUEST_REFUSED,
+        RefusalReason::Client => (
+            StatusCode::BAD_REQUEST,
+            NOT_SET_UP,
+            "The sign-in service does not accept this application. Trying again does not help: tell your operator \
+             the reason and the request below.",
+        ),
+        RefusalReason::SecretExpired => (
+            StatusCode::BAD_REQUEST,
+            NOT_SET_UP,
+            "The secret that this application shows to the sign-in service has expired. Trying again does not help: \
+             tell your operator the reason and the request below.",
+        ),
+        RefusalReason::SecretWrong => (
+            StatusCode::BAD_REQUEST,
+            NOT_SET_UP,
+            "The secret that this application shows to the sign-in service is wrong. Trying again does not help: \
+             tell your operator the reason and the request below.",
+        ),
+        RefusalReason::FederatedCredential => (
+            StatusCode::BAD_REQUEST,
+            NOT_SET_UP,
+            "The sign-in service does not trust the identity of this application. Trying again does not help: tell \
+             your operator the reason and the request below.",
+        ),
+        RefusalReason::RedirectUri => (
+            StatusCode::BAD_REQUEST,
+            NOT_SET_UP,
+            "The sign-in service does not know the address of this application. Trying again does not help: tell \
+             your operator the reason and the request below.",
+        ),
+        RefusalReason::Temporary => PROVIDER_DOWN,
+    }
+}
+
 fn authorization_response(error: &AuthorizationResponseError) -> Row {
     match error {
         AuthorizationResponseError::Expired => (
@@ -407,11 +487,7 @@ fn authorization_response(error: &AuthorizationResponseError) -> Row {
             "The sign-in took too long",
             "It was not finished within ten minutes. Start again.",
         ),
-        AuthorizationResponseError::Refused { .. } => (
-            StatusCode::FORBIDDEN,
-            "You were not signed in",
-            "The sign-in service refused, or it was cancelled. You can try again.",
-        ),
+        AuthorizationResponseError::Refused { error } => refusal(error.authorization_reason()),
         _ => (
             StatusCode::BAD_REQUEST,
             "You were not signed in",
@@ -447,11 +523,77 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::oidc::DiscoveryError;
+    use crate::oidc::TokenError;
+
+    fn sign_in(error: SignInError) -> Error {
+        Error::SignIn { error, return_url: ReturnUrl::root() }
+    }
+
+    fn refused(error: &str, number: u32) -> OAuthError {
+        let body = serde_json::json!({ "error": error, "error_codes": [number] });
+        OAuthError::from_json(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_heal_sends_the_person_to_the_operator_and_what_can_is_tried_again() {
+        let response = |error, number| AuthorizationResponseError::Refused { error: refused(error, number) };
+        let login = |error: LoginError| sign_in(error.into());
+        let begin = |error| Error::Provider { error, return_url: ReturnUrl::root() };
+        let client = |number| login(LoginError::ClientRefused { error: refused("invalid_client", number) });
+        let code = |error, number| login(LoginError::CodeRefused { error: refused(error, number) });
+        let token = |error, number| login(LoginError::TokenRequestRefused { error: refused(error, number) });
+        let callback = |error, number| login(response(error, number).into());
+        let operators = [
+            (client(0), 400, "client_refused"),
+            (client(700_016), 400, "client_refused"),
+            (client(7_000_222), 400, "client_secret_expired"),
+            (client(7_000_215), 400, "client_secret_wrong"),
+            (client(700_213), 400, "federated_credential_mismatch"),
+            (token("invalid_scope", 0), 400, "token_request_refused"),
+            (token("invalid_request", 50_011), 400, "redirect_uri_refused"),
+            (code("invalid_grant", 65_001), 403, "admin_consent_required"),
+            (callback("access_denied", 90_094), 403, "admin_consent_required"),
+            (callback("invalid_scope", 0), 400, "authorization_request_refused"),
+            (callback("unauthorized_client", 0), 400, "client_refused"),
+            (begin(ProviderError::MetadataMissing(404)), 502, "provider_misconfigured"),
+            (begin(ProviderError::EndpointMissing("userinfo_endpoint")), 502, "provider_misconfigured"),
+            (begin(DiscoveryError::Issuer { found: "i".to_owned() }.into()), 502, "provider_misconfigured"),
+            (login(ProviderError::MetadataMissing(400).into()), 502, "provider_misconfigured"),
+        ];
+        let persons = [
+            (callback("access_denied", 0), 403, "login_cancelled"),
+            (callback("access_denied", 65_004), 403, "login_cancelled"),
+            (callback("access_denied", 53_003), 403, "provider_refused"),
+            (callback("made_up", 0), 403, "provider_refused"),
+            (callback("login_required", 0), 403, "interaction_required"),
+            (code("interaction_required", 50_076), 403, "interaction_required"),
+            (code("consent_required", 0), 403, "interaction_required"),
+            (code("invalid_grant", 0), 400, "code_refused"),
+        ];
+        let temporary = [
+            (callback("temporarily_unavailable", 0), 503, "provider_unavailable"),
+            (callback("server_error", 0), 503, "provider_unavailable"),
+            (begin(ProviderError::Status(503)), 503, "provider_unavailable"),
+            (begin(ProviderError::NoResponse), 503, "provider_unavailable"),
+            (login(ProviderError::Status(404).into()), 503, "provider_unavailable"),
+        ];
+
+        let rows = [(&operators[..], true, None), (&persons, false, None), (&temporary, false, Some(SOON))];
+        for (error, status, code, needs_operator, retry_after) in rows.into_iter().flat_map(|(errors, needs, retry)| {
+            errors.iter().map(move |(error, status, code)| (error, *status, *code, needs, retry))
+        }) {
+            let Telling { status: found, detail, .. } = error.telling();
+            assert_eq!((found.as_u16(), error.code()), (status, code));
+            assert_eq!((error.needs_operator(), error.retry_after()), (needs_operator, retry_after), "{code}");
+            assert_eq!(detail.contains("tell your operator the reason and the request"), needs_operator, "{code}");
+            assert_eq!(detail.contains("in a moment"), retry_after.is_some(), "{code}");
+        }
+    }
 
     #[test]
     fn what_a_store_leaves_open_asks_for_patience_and_names_its_code() {
         let down = || StoreError::Unavailable("down".into());
-        let sign_in = |error| Error::SignIn { error, return_url: ReturnUrl::root() };
         for (error, code) in [
             (Error::Store(down()), "store_unavailable"),
             (sign_in(SignInError::Store(Arc::new(down()))), "store_unavailable"),
@@ -465,14 +607,18 @@ mod tests {
     #[test]
     fn a_sign_in_that_the_provider_refuses_to_begin_asks_for_no_retry() {
         let begin = |error| Error::Provider { error, return_url: ReturnUrl::root() };
-        let name = || "the provider's own".to_owned();
-        let refused = |error: TokenError| begin(error.into());
+        let said = |error| refused(error, 0);
+        let push = |error: TokenError| begin(error.into());
         let later = StatusCode::SERVICE_UNAVAILABLE;
         for (error, code, status) in [
-            (refused(TokenError::Client { error: name() }), "client_refused", StatusCode::BAD_REQUEST),
-            (refused(TokenError::Other { error: name() }), "authorization_request_refused", StatusCode::BAD_REQUEST),
+            (push(TokenError::Client { error: said("invalid_client") }), "client_refused", StatusCode::BAD_REQUEST),
+            (
+                push(TokenError::Other { error: said("invalid_request") }),
+                "authorization_request_refused",
+                StatusCode::BAD_REQUEST,
+            ),
             (begin(ProviderError::PushedResponse), "pushed_response_invalid", StatusCode::BAD_REQUEST),
-            (refused(TokenError::Later { error: name() }), "provider_unavailable", later),
+            (push(TokenError::Later { error: said("slow_down") }), "provider_unavailable", later),
             (begin(ProviderError::Status(503)), "provider_unavailable", later),
         ] {
             assert_eq!((error.code(), error.telling().status), (code, status));

@@ -72,6 +72,7 @@ impl Failure<'_> {
         let signin = Link::To { href: &login_url, label };
         let start = Link::To { href: "/", label: "Go to the start page" };
         let links = match error {
+            _ if error.needs_operator() => vec![start], // another sign-in meets the same refusal
             Error::SessionRequired | Error::LoginUnknown | Error::SignIn { .. } | Error::AuthorizationResponse(_) => {
                 vec![signin]
             }

@@ -40,7 +40,7 @@ describe('pages of a running application', () => {
 
     const answer = await land(page, () => page.getByRole('button', { name: 'Cancel' }).click(), '/oauth/callback');
 
-    await assertTells(page, answer, { status: 403, code: 'provider_refused', next: ['/oauth/signin?redirect=%2Fwanted%3Fa%3D1'] });
+    await assertTells(page, answer, { status: 403, code: 'login_cancelled', next: ['/oauth/signin?redirect=%2Fwanted%3Fa%3D1'] });
     await checkPage(page, 'sign-in-failed');
     await page.getByRole('link').click();
     await page.getByLabel('Password').waitFor();

@@ -49,6 +49,8 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("OIDC_ISSUER_URL", "")],
         &[("OIDC_ISSUER_URL", "http://op.example")],
         &[("OIDC_ISSUER_URL", "https://op.example/?tenant=a")],
+        &[("OIDC_ISSUER_URL", "https://op.example/.well-known/openid-configuration")],
+        &[("OIDC_ISSUER_URL", "https://op.example/{tenantid}/v2.0")],
         &[("CLIENT_ID", "")],
         &[("CLIENT_AUTH_METHOD", "basic")],
         &[("CLIENT_SECRET", "THE-SECRET"), ("CLIENT_AUTH_METHOD", "none")],

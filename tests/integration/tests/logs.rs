@@ -57,7 +57,7 @@ fn people_come_and_go_in_the_audit_log() {
         ("signed_in", None),
         ("refresh_failed", Some("refresh_refused")),
         ("signed_out", None),
-        ("sign_in_failed", Some("provider_refused")),
+        ("sign_in_failed", Some("login_cancelled")),
     ] {
         let found = line(&output, event, |line| line["target"] == "audit" && line["event"] == event);
         assert_eq!(found["code"].as_str(), code, "{found}");

@@ -480,7 +480,7 @@ fn a_refusal_of_the_provider_is_told_on_a_page() {
     let answer = browser.navigate(&format!("/oauth/callback?error=access_denied&state={state}"));
 
     assert_eq!(answer.status, 403);
-    assert!(answer.text().contains("provider_refused"), "{}", answer.text());
+    assert!(answer.text().contains("login_cancelled"), "{}", answer.text());
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 
+use crate::clock::Timestamp;
+
 /// No document of a Provider is larger: a JWK Set of a hundred keys with certificates stays below.
 pub(in crate::oidc) const MAX_BODY_LENGTH: usize = 256 * 1024;
 
@@ -18,6 +20,8 @@ pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// `Date`.
+    pub(crate) date: Option<Timestamp>,
     pub(crate) body: Bytes,
 }
 

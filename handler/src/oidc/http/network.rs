@@ -5,7 +5,7 @@
 
 use std::io::{self, Read as _};
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST,
     HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
 };
 use hyper::http::request::Builder;
@@ -29,6 +29,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::message::{MAX_BODY_LENGTH, MAX_RETRY_AFTER, Request, Response, SEND_TIMEOUT};
+use crate::clock::Timestamp;
 use crate::egress::Egress;
 use crate::oidc::ProviderError;
 use crate::tls;
@@ -167,7 +168,8 @@ async fn read(response: hyper::Response<Incoming>) -> Result<Response, ProviderE
     let (head, body) = response.into_parts();
     let body = decode(read_body(&head, body).await?, &head.headers)?;
     let retry_after = retry_after(&head.headers);
-    Ok(Response { status: head.status.as_u16(), retry_after, body })
+    let date = head.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
+    Ok(Response { status: head.status.as_u16(), retry_after, date, body })
 }
 
 async fn read_body(head: &Parts, mut body: Incoming) -> Result<Bytes, ProviderError> {
@@ -222,6 +224,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER))
+}
+
+/// RFC 9110 5.6.7.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix(i64::try_from(since_epoch.as_secs()).ok()?))
 }
 
 fn is_unexpected_end(error: &hyper::Error) -> bool {

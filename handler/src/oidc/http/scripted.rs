@@ -56,6 +56,6 @@ impl ScriptedRequest {
 impl Response {
     /// A response with a JSON body.
     pub(crate) fn json(status: u16, body: &serde_json::Value) -> Self {
-        Self { status, retry_after: None, body: body.to_string().into() }
+        Self { status, retry_after: None, date: None, body: body.to_string().into() }
     }
 }

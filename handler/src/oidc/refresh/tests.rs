@@ -114,7 +114,10 @@ async fn a_refresh_token_that_is_refused_ends_the_session() {
         let refused = scene.refresh_to(oauth_error(status, error)).await.unwrap_err();
 
         assert_eq!(refused.code(), "refresh_refused");
-        assert!(matches!(refused, RefreshError::Refused { error: told } if told == error), "{status} {error}");
+        assert!(
+            matches!(refused, RefreshError::Refused { error: ref told } if told.error() == error),
+            "{status} {error}"
+        );
     }
 }
 

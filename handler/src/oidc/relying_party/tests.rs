@@ -340,6 +340,8 @@ async fn one_bad_key_spoils_nothing() {
 #[actix_web::test]
 async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
     let json = |status, error: &str| Reply::Raw(status, "", json!({ "error": error }).to_string());
+    let numbered =
+        |error: &str, number: u32| Reply::Raw(400, "", json!({ "error": error, "error_codes": [number] }).to_string());
     let table = [
         (json(400, "invalid_grant"), "code_refused"),
         (json(403, "invalid_grant"), "code_refused"),
@@ -348,6 +350,14 @@ async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
         (json(400, "unauthorized_client"), "client_refused"),
         (json(400, "invalid_request"), "token_request_refused"),
         (json(400, "<script>"), "token_request_refused"),
+        (numbered("invalid_client", 7_000_222), "client_secret_expired"),
+        (numbered("invalid_client", 7_000_215), "client_secret_wrong"),
+        (numbered("invalid_request", 70_021), "federated_credential_mismatch"),
+        (numbered("invalid_client", 700_211), "federated_credential_mismatch"),
+        (numbered("invalid_request", 50_011), "redirect_uri_refused"),
+        (numbered("invalid_grant", 65_001), "admin_consent_required"),
+        (numbered("interaction_required", 50_079), "interaction_required"),
+        (json(400, "login_required"), "interaction_required"),
         (Reply::Raw(400, "", "<html>".to_owned()), "provider_unavailable"),
         (Reply::Raw(401, "", String::new()), "provider_unavailable"),
         (json(400, "temporarily_unavailable"), "provider_unavailable"),
@@ -368,7 +378,7 @@ async fn a_token_endpoint_that_refuses_is_told_apart_by_who_can_help() {
         assert_eq!(sign_in_to(&party, &provider, reply).await, code, "row {number}");
     }
     let sent = provider.received("/token_endpoint").len();
-    assert_eq!(sent, 20, "a code is never sent twice");
+    assert_eq!(sent, 28, "a code is never sent twice");
 }
 
 #[actix_web::test]
@@ -554,7 +564,7 @@ async fn a_revocation_that_fails_says_so() {
     let unsupported = json!({"error": "unsupported_token_type"}).to_string();
     let table = [
         (Reply::Raw(503, "", String::new()), "Status(503)"),
-        (Reply::Raw(400, "", unsupported), "Refused(Other { error: \"unsupported_token_type\" })"),
+        (Reply::Raw(400, "", unsupported), "Refused(Other { error: OAuthError(unsupported_token_type) })"),
         (Reply::Reset, "NoResponse"),
     ];
     for (reply, expected) in table {

@@ -344,9 +344,9 @@ fn refusal(status: u16, error: &str) -> Reply {
 #[actix_web::test]
 async fn a_refusal_of_client_or_request_leads_to_sign_in_once_the_token_has_lapsed() {
     for (status, error, expected) in [
-        (401, "invalid_client", RefreshOutcome::ClientRefused),
-        (400, "invalid_client", RefreshOutcome::ClientRefused),
-        (400, "unauthorized_client", RefreshOutcome::ClientRefused),
+        (401, "invalid_client", RefreshOutcome::ClientRefused(RefusalReason::Client)),
+        (400, "invalid_client", RefreshOutcome::ClientRefused(RefusalReason::Client)),
+        (400, "unauthorized_client", RefreshOutcome::ClientRefused(RefusalReason::Client)),
         (400, "invalid_request", RefreshOutcome::RequestRefused),
         (400, "invalid_scope", RefreshOutcome::RequestRefused),
         (400, "unsupported_grant_type", RefreshOutcome::RequestRefused),
@@ -376,6 +376,28 @@ async fn a_refusal_of_client_or_request_leads_to_sign_in_once_the_token_has_laps
         fixture.token_endpoint_replies(fixture.tokens(&json!({})));
         fixture.clock.advance(10);
         assert_eq!(access_token(&fixture, &ticket).await, "access-2", "{error}: mended by the operator");
+    }
+}
+
+#[actix_web::test]
+async fn a_client_that_is_refused_has_an_outcome_for_each_reason() {
+    for (error, number, label) in [
+        ("invalid_client", 0, "client_refused"),
+        ("invalid_client", 7_000_222, "client_secret_expired"),
+        ("invalid_client", 7_000_215, "client_secret_wrong"),
+        ("invalid_request", 70_021, "federated_credential_mismatch"),
+        ("invalid_grant", 7_000_222, "client_secret_expired"),
+    ] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        let body = json!({ "error": error, "error_codes": [number] });
+        fixture.token_endpoint_replies(Reply::Raw(401, "", body.to_string()));
+        fixture.clock.advance(80);
+
+        let outcome = fixture.sessions.refresh(&ticket, &fixture.party).await;
+
+        assert_eq!(outcome_label(&Ok(outcome)), label, "{error} {number}");
+        assert_eq!(access_token(&fixture, &ticket).await, "access-1", "{error} {number}: the session lives");
     }
 }
 

@@ -1,0 +1,132 @@
+//! `oauth-proxy check` against Providers that are not what the settings say: one line each, with what to set.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use azure_doubles::AzureDoubles;
+use serde_json::{Value, json};
+use support::{Upstream, run_to_end};
+
+/// A Provider on loopback that serves this metadata, in which `ORIGIN` stands for its own origin, and this header line.
+fn provider(status: u16, metadata: Value, header: impl Into<String>) -> String {
+    let header = header.into();
+    let provider = Upstream::answering(move |request, _, stream| {
+        let origin = format!("http://{}", request.header("host").unwrap());
+        let body = match request.request_line.ends_with("/jwks") {
+            true => include_str!("check_keys.json").to_owned(),
+            false => metadata.to_string().replace("ORIGIN", &origin),
+        };
+        let length = body.len();
+        let response = format!("HTTP/1.1 {status} Scripted\r\n{header}content-length: {length}\r\n\r\n{body}");
+        stream.write_all(response.as_bytes()).is_ok()
+    });
+    provider.url
+}
+
+fn metadata(changes: Value) -> Value {
+    let mut metadata = json!({
+        "issuer": "ORIGIN", "authorization_endpoint": "ORIGIN/authorize", "token_endpoint": "ORIGIN/token",
+        "jwks_uri": "ORIGIN/jwks",
+    });
+    metadata.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    metadata.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    metadata
+}
+
+/// Exit code and the lines about the provider and the clock.
+fn check(issuer: &str, more: &[(&str, &str)]) -> (i32, Vec<String>) {
+    let upstream = Upstream::start();
+    let settings = [
+        ("PUBLIC_BASE_URL", "https://app.example"),
+        ("UPSTREAM_URL", upstream.url.as_str()),
+        ("OIDC_ISSUER_URL", issuer),
+        ("CLIENT_ID", "client"),
+    ];
+    let (code, stdout, stderr) = run_to_end(&["check"], &[&settings[..], more].concat());
+    let about = |line: &&str| ["provider", "clock", "OIDC_ISSUER_URL"].iter().any(|name| line.contains(name));
+    (code, stdout.lines().chain(stderr.lines()).filter(about).map(str::to_owned).collect())
+}
+
+#[test]
+fn a_mistake_about_the_provider_is_one_line_that_says_what_to_set() {
+    let good = provider(200, metadata(json!({})), "");
+    let slash = provider(200, metadata(json!({"issuer": "ORIGIN/"})), "");
+    let template = provider(200, metadata(json!({"issuer": "ORIGIN/{tenantid}/v2.0"})), "");
+    let other = provider(200, metadata(json!({"issuer": "https://other.example"})), "");
+    let no_tenant = provider(404, json!({}), "");
+    let bad_tenant = provider(400, json!({"error": "invalid_tenant"}), "");
+    let no_keys = provider(200, metadata(json!({"jwks_uri": null})), "");
+    let doubles = AzureDoubles::start();
+    let untrusted = doubles.issuer();
+    let table = [
+        (format!("{good}/.well-known/openid-configuration"), 2, format!("set OIDC_ISSUER_URL={good}")),
+        (format!("{good}/"), 1, format!("differs by a slash at its end: set OIDC_ISSUER_URL={good}")),
+        (slash.clone(), 1, format!("differs by a slash at its end: set OIDC_ISSUER_URL={slash}/")),
+        (format!("{template}/common/v2.0"), 1, "set your own tenant's id in OIDC_ISSUER_URL".to_owned()),
+        (format!("{good}/{{tenantid}}/v2.0"), 2, "it is a template: put your tenant's id".to_owned()),
+        (other, 1, "set OIDC_ISSUER_URL=https://other.example".to_owned()),
+        (no_tenant, 1, "no metadata below OIDC_ISSUER_URL (status 404): set the right tenant".to_owned()),
+        (bad_tenant, 1, "no metadata below OIDC_ISSUER_URL (status 400): set the right tenant".to_owned()),
+        (no_keys, 1, "jwks_uri".to_owned()),
+        (untrusted, 1, "its certificate is not trusted: set SSL_CERT_FILE".to_owned()),
+        ("https://nowhere.invalid".to_owned(), 1, "its name does not resolve: mend the host".to_owned()),
+        ("http://127.0.0.1:1".to_owned(), 1, "it refuses the connection: mend host or port".to_owned()),
+    ];
+    for (issuer, expected_code, expected) in table {
+        let (code, lines) = check(&issuer, &[]);
+
+        assert_eq!((code, lines.len()), (expected_code, 1), "{issuer}: {lines:?}");
+        assert!(lines[0].contains(&expected), "{issuer}: {lines:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_a_setting_needs_is_named() {
+    let (code, lines) = check(&provider(200, metadata(json!({})), ""), &[("USERINFO", "true")]);
+
+    assert_eq!((code, lines.len()), (1, 1), "{lines:?}");
+    assert!(lines[0].contains("the metadata has no userinfo_endpoint: set USERINFO=false"), "{lines:?}");
+}
+
+#[test]
+fn a_certificate_file_makes_the_provider_trusted() {
+    let doubles = AzureDoubles::start();
+    let file = doubles.certificate_file().to_str().unwrap().to_owned();
+
+    let (_, lines) = check(&doubles.issuer(), &[("SSL_CERT_FILE", &file)]);
+
+    assert_eq!(lines, ["ok      provider"]);
+}
+
+#[test]
+fn a_clock_that_is_off_is_reported_with_the_difference() {
+    let at = |offset: i64| {
+        let now = SystemTime::now();
+        let seconds = Duration::from_secs(offset.unsigned_abs());
+        let time = if offset < 0 { now - seconds } else { now + seconds };
+        check(&provider(200, metadata(json!({})), format!("date: {}\r\n", httpdate::fmt_http_date(time))), &[])
+    };
+
+    for offset in [-30, 0, 30] {
+        assert_eq!(at(offset), (0, vec!["ok      provider".to_owned()]), "{offset}");
+    }
+    for (offset, expected) in [(-300, "s ahead of the provider"), (300, "s behind the provider")] {
+        let (code, lines) = at(offset);
+
+        assert_eq!((code, lines.len()), (1, 2), "{lines:?}");
+        let seconds = lines[1].strip_prefix("failed  clock: this machine is ").and_then(|rest| rest.split_once(' '));
+        let (seconds, rest) = seconds.unwrap();
+        assert!((295..=305).contains(&seconds.parse::<u32>().unwrap()) && rest.starts_with(expected), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_provider_that_sends_no_date_is_no_failure() {
+    for header in ["", "date: yesterday\r\n", "date: Thu, 01 Jan 1970\r\n"] {
+        let (code, lines) = check(&provider(200, metadata(json!({})), header), &[]);
+
+        assert_eq!((code, lines), (0, vec!["ok      provider".to_owned()]), "{header}");
+    }
+}
