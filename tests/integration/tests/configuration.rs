@@ -130,6 +130,8 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("AZURE_CREDENTIAL", "default")],
         &[("AZURE_CLIENT_ID", "me"), ("AZURE_CREDENTIAL", "managed_identity")],
         &[("HEADER_PRESET", "EasyAuth")],
+        &[("EASYAUTH_PROVIDER", "AAD")],
+        &[("EASYAUTH_PROVIDER", "my_provider"), ("HEADER_PRESET", "easyauth")],
         &[("LISTEN_ADDR", "7071")],
         &[("WORKERS", "0")],
         &[("LOG", "loud")],
