@@ -163,7 +163,7 @@ fn relying_party(
     provider: ProviderSettings,
     credential: impl Fn() -> Result<AzureCredential, AccessError>,
 ) -> Result<RelyingPartySettings, AccessError> {
-    let ProviderSettings { issuer, registration, authentication, userinfo } = provider;
+    let ProviderSettings { issuer, registration, authentication, userinfo, group_overage } = provider;
     let authentication = match authentication {
         ClientAuthenticationSettings::Known(authentication) => authentication,
         ClientAuthenticationSettings::ManagedIdentity => {
@@ -173,7 +173,7 @@ fn relying_party(
             ClientAuthentication::Assertion(Arc::new(KeyVaultAssertion::new(&vault, name, key_id, &credential()?)?))
         }
     };
-    Ok(RelyingPartySettings { issuer, registration, authentication, userinfo })
+    Ok(RelyingPartySettings { issuer, registration, authentication, userinfo, group_overage })
 }
 
 fn session_store(

@@ -25,6 +25,15 @@ impl EntraCloud {
             host => host.ends_with(".ciamlogin.com").then_some(Self::Global),
         }
     }
+
+    /// The origin of Microsoft Graph in this cloud.
+    pub(super) fn graph_origin(self) -> &'static str {
+        match self {
+            Self::Global => "https://graph.microsoft.com",
+            Self::UsGovernment => "https://graph.microsoft.us",
+            Self::China => "https://microsoftgraph.chinacloudapi.cn",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod entra_cloud;
 mod environment;
 mod gateway;
+mod group_overage;
 mod header_preset;
 mod identity;
 mod keys;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::group_overage;
 use super::keys::{KEY_VAULT_URL, key_vault_name, key_vault_url};
 use super::reader::{Reader, Setting};
-use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, ResponseMode};
+use crate::oidc::{ClientAuthentication, ClientRegistration, GroupOverage, PrivateKeyJwt, ResponseMode};
 use crate::public_origin::PublicOrigin;
 use crate::transport_security::is_https_or_loopback;
 
@@ -74,6 +75,8 @@ pub struct ProviderSettings {
     pub authentication: ClientAuthenticationSettings,
     /// True if UserInfo is requested at sign-in and after a refresh.
     pub userinfo: bool,
+    /// The groups of a person whose ID token only refers to them.
+    pub group_overage: GroupOverage,
 }
 
 /// The client authentication: complete, or signed by a service of Azure.
@@ -109,6 +112,7 @@ pub(super) fn read(
         _ => None,
     });
     let userinfo = reader.parse_or(USERINFO, false, |text| text.parse().ok());
+    let group_overage = group_overage::read(reader, issuer.as_deref());
 
     let registration = ClientRegistration {
         client_id: client_id?.to_owned(),
@@ -116,7 +120,13 @@ pub(super) fn read(
         scopes: scopes?,
         response_mode: response_mode?,
     };
-    Some(ProviderSettings { issuer: issuer?, registration, authentication: authentication?, userinfo: userinfo? })
+    Some(ProviderSettings {
+        issuer: issuer?,
+        registration,
+        authentication: authentication?,
+        userinfo: userinfo?,
+        group_overage: group_overage?,
+    })
 }
 
 /// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.

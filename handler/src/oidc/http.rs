@@ -49,6 +49,9 @@ const MAX_WAITING: usize = 400;
 /// The wait for one of them, before [`SEND_TIMEOUT`] begins: a request that times out while it waits was not sent.
 const CONNECTION_WAIT: Duration = Duration::from_secs(2);
 
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
 /// A worker's client for one purpose.
 #[derive(Clone)]
 pub(super) struct Http {
@@ -81,8 +84,10 @@ struct Request<'a> {
     method: Method,
     url: &'a str,
     authorization: Option<&'a str>,
-    /// `application/x-www-form-urlencoded`; empty for a GET.
-    form: String,
+    /// Of a POST.
+    content_type: &'static str,
+    /// Empty for a GET.
+    body: String,
 }
 
 impl Http {
@@ -115,12 +120,18 @@ impl Http {
     pub(super) async fn get(&self, url: &str, bearer: Option<&str>) -> Result<Response, ProviderError> {
         let authorization = bearer.map(|token| Zeroizing::new(format!("Bearer {token}")));
         let authorization = authorization.as_ref().map(|header| header.as_str());
-        self.send(Request { method: Method::GET, url, authorization, form: String::new() }).await
+        self.send(Request { method: Method::GET, url, authorization, content_type: FORM, body: String::new() }).await
     }
 
     pub(super) async fn post(&self, url: &str, form: AuthenticatedForm) -> Result<Response, ProviderError> {
         let authorization = form.authorization.as_ref().map(|header| header.as_str());
-        self.send(Request { method: Method::POST, url, authorization, form: form.body }).await
+        self.send(Request { method: Method::POST, url, authorization, content_type: FORM, body: form.body }).await
+    }
+
+    pub(super) async fn post_json(&self, url: &str, bearer: &str, json: &str) -> Result<Response, ProviderError> {
+        let authorization = Zeroizing::new(format!("Bearer {bearer}"));
+        let authorization = Some(authorization.as_str());
+        self.send(Request { method: Method::POST, url, authorization, content_type: JSON, body: json.to_owned() }).await
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
@@ -164,7 +175,7 @@ impl Wire {
 async fn send_over_network(client: &Client, request: Request<'_>) -> Result<Response, ProviderError> {
     let mut outgoing = client.request(request.method.clone(), request.url);
     if request.method == Method::POST {
-        outgoing = outgoing.insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
+        outgoing = outgoing.insert_header((CONTENT_TYPE, request.content_type));
     }
     if let Some(authorization) = request.authorization {
         outgoing = outgoing.insert_header((AUTHORIZATION, authorization));
@@ -172,7 +183,7 @@ async fn send_over_network(client: &Client, request: Request<'_>) -> Result<Resp
     // A pooled connection that the other side has just closed looks like a response that was lost, and a code
     // or a refresh token cannot be sent twice to find out: every request has its own connection.
     let outgoing = outgoing.insert_header((ACCEPT, "application/json")).no_decompress().force_close();
-    let mut response = outgoing.send_body(request.form).await.map_err(|error| failure(&error))?;
+    let mut response = outgoing.send_body(request.body).await.map_err(|error| failure(&error))?;
     let body = response.body().limit(MAX_BODY_LENGTH).await.map_err(|_| ProviderError::NoResponse)?;
     // awc takes the end of a connection for the end of a body. (Of a chunked body too; but half a JSON object is no
     // JSON object.)

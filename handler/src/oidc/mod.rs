@@ -11,6 +11,7 @@ mod client_authentication;
 mod discovery;
 mod error_code;
 mod gateway_token;
+mod group_overage;
 mod http;
 mod id_token;
 mod issuer;
@@ -41,6 +42,7 @@ pub use client_assertion::{ClientAssertion, ClientAssertionError, PrivateKeyErro
 pub use client_authentication::ClientAuthentication;
 pub use discovery::{DiscoveryError, ProviderMetadata};
 pub use gateway_token::{GatewayTokenError, GatewayTokenVerifier};
+pub use group_overage::GroupOverage;
 #[cfg(test)]
 pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};
 pub use id_token::IdTokenError;

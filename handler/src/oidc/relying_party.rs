@@ -5,12 +5,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::group_overage::request_groups;
 use super::http::Http;
 use super::id_token::IdTokenVerifier;
 use super::userinfo::request_userinfo;
 use super::{
-    AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, IdTokenError,
-    Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
+    AuthorizationRequest, AuthorizationResponse, Claims, ClientAuthentication, ClientRegistration, GroupOverage,
+    IdTokenError, Issuer, JwtError, LoginError, LoginHints, PendingLogin, PersonClaims, ProviderCache, ProviderError,
     ProviderMetadata, TokenResponse,
 };
 use crate::clock::Timestamp;
@@ -26,6 +27,8 @@ pub struct RelyingPartySettings {
     pub authentication: ClientAuthentication,
     /// True if UserInfo is asked at sign-in and after a refresh.
     pub userinfo: bool,
+    /// The groups of a person whose ID token only refers to them.
+    pub group_overage: GroupOverage,
 }
 
 /// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
@@ -118,6 +121,11 @@ impl RelyingParty {
         if self.settings.userinfo {
             let http = &self.connections.sign_in;
             claims.replace_userinfo(request_userinfo(http, claims.subject(), &tokens.access_token, &metadata).await?);
+        }
+        if claims.has_group_overage() {
+            let overage = &self.settings.group_overage;
+            let groups = request_groups(&self.connections.sign_in, overage, &tokens.access_token, None);
+            claims.replace_groups(groups.await);
         }
         Ok(CompletedLogin { tokens, claims })
     }

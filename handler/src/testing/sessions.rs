@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
 use crate::oidc::{
-    AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, RefreshToken, RelyingParty,
-    RelyingPartySettings, ResponseMode,
+    AccessToken, Claims, ClientAuthentication, ClientRegistration, GroupOverage, ProviderCache, RefreshToken,
+    RelyingParty, RelyingPartySettings, ResponseMode,
 };
 use crate::sessions::{
     Etag, HeaderNeeds, IndexKey, MemoryStore, RefreshBefore, RefreshPart, RequestPart, SessionIndex, SessionKey,
@@ -311,6 +311,7 @@ pub(super) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
         },
         authentication: ClientAuthentication::None,
         userinfo: false,
+        group_overage: GroupOverage::Ignore,
     }
 }
 

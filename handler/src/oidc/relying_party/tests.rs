@@ -31,7 +31,13 @@ pub(in crate::oidc) fn party(
         scopes: vec!["openid".to_owned()],
         response_mode: ResponseMode::Query,
     };
-    let settings = RelyingPartySettings { issuer: issuer.to_owned(), registration, authentication, userinfo };
+    let settings = RelyingPartySettings {
+        issuer: issuer.to_owned(),
+        registration,
+        authentication,
+        userinfo,
+        group_overage: GroupOverage::Ignore,
+    };
     RelyingParty::new(Arc::new(settings), Arc::clone(cache), no_trust()).with_timeout(Duration::from_millis(500))
 }
 
