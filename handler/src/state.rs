@@ -166,7 +166,8 @@ fn relying_party(
     provider: ProviderSettings,
     credential: impl Fn() -> Result<AzureCredential, AccessError>,
 ) -> Result<RelyingPartySettings, AccessError> {
-    let ProviderSettings { issuer, registration, authentication, userinfo, trusted_audiences, dialect } = provider;
+    let ProviderSettings { issuer, registration, authentication, userinfo, trusted_audiences, dialect, group_overage } =
+        provider;
     let authentication = match authentication {
         ClientAuthenticationSettings::Known(authentication) => authentication,
         ClientAuthenticationSettings::ManagedIdentity => {
@@ -176,7 +177,15 @@ fn relying_party(
             ClientAuthentication::Assertion(Arc::new(KeyVaultAssertion::new(&vault, name, key_id, &credential()?)?))
         }
     };
-    Ok(RelyingPartySettings { issuer, registration, authentication, userinfo, trusted_audiences, dialect })
+    Ok(RelyingPartySettings {
+        issuer,
+        registration,
+        authentication,
+        userinfo,
+        trusted_audiences,
+        dialect,
+        group_overage,
+    })
 }
 
 fn session_store(

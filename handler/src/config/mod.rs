@@ -3,8 +3,11 @@
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
 mod egress;
+mod entra_cloud;
 mod environment;
 mod gateway;
+mod group_overage;
+mod header_preset;
 mod identity;
 mod keys;
 mod listener;
@@ -100,8 +103,7 @@ const COOKIE_PREFIX: Setting = Setting {
     expected: "1 to 32 characters of a-z, A-Z, 0-9, - and _, with no __Host- or __Secure- of its own",
     example: "oauth-proxy",
 };
-const HEADER_PRESET: Setting =
-    Setting { name: "HEADER_PRESET", expected: "one of none, sample, oauth2-proxy, easyauth", example: "oauth2-proxy" };
+
 impl Configuration {
     /// True when the Functions host sends the requests.
     #[must_use]
@@ -129,7 +131,8 @@ impl Configuration {
         let workers = reader
             .parse_or(WORKERS, default_workers(), |text| text.parse().ok().filter(|number| (1..=64).contains(number)));
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
-        let header_preset = reader.parse_or(HEADER_PRESET, HeaderPreset::default(), |text| text.parse().ok());
+        let issuer = provider.as_ref().map(|provider| provider.issuer.as_str());
+        let header_preset = header_preset::read(&mut reader, issuer);
         let log = reader.parse_or(LOG, (), log_filter);
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::group_overage;
 use super::keys::{KEY_VAULT_URL, key_vault_name, key_vault_url};
 use super::reader::{Reader, Setting};
 use super::{provider_dialect, provider_profile};
-use crate::oidc::{ClientAuthentication, ClientRegistration, PrivateKeyJwt, ProviderDialect, ResponseMode};
+use crate::oidc::{
+    ClientAuthentication, ClientRegistration, GroupOverage, PrivateKeyJwt, ProviderDialect, ResponseMode,
+};
 use crate::public_origin::PublicOrigin;
 use crate::transport_security::is_https_or_loopback;
 
@@ -84,6 +87,8 @@ pub struct ProviderSettings {
     pub trusted_audiences: Vec<String>,
     /// The Provider's departures from the standards: its profile (`PROVIDER`), and the settings over it.
     pub dialect: ProviderDialect,
+    /// The groups of a person whose ID token only refers to them.
+    pub group_overage: GroupOverage,
 }
 
 /// The client authentication: complete, or signed by a service of Azure.
@@ -126,6 +131,8 @@ pub(super) fn read(
     let userinfo = reader.parse_or(USERINFO, false, |text| text.parse().ok());
     let trusted_audiences = reader.parse_or(TRUSTED_AUDIENCES, Vec::new(), audiences);
 
+    let group_overage = group_overage::read(reader, issuer.as_deref());
+
     profile?;
     Some(ProviderSettings {
         issuer: issuer?,
@@ -139,6 +146,7 @@ pub(super) fn read(
         userinfo: userinfo?,
         trusted_audiences: trusted_audiences?,
         dialect: ProviderDialect { metadata_url: metadata_url?, ..dialect? },
+        group_overage: group_overage?,
     })
 }
 

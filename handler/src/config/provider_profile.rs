@@ -221,6 +221,7 @@ mod tests {
                 authentication: ClientAuthentication::None,
                 userinfo: false,
                 trusted_audiences: Vec::new(),
+                group_overage: crate::oidc::GroupOverage::Ignore,
                 dialect: provider.dialect,
             };
             let (id_token, forms) = (Rc::<RefCell<String>>::default(), Rc::<RefCell<Vec<_>>>::default());

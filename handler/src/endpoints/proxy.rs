@@ -44,7 +44,7 @@ async fn proxy_session(
     metrics::session_age(request.now.since(ticket.issued_at));
 
     let id_token = part.id_token.as_deref().map(String::as_str);
-    let identity = identity_headers(state.header_preset, part.claims.as_map(), id_token, part.access_token.expose());
+    let identity = identity_headers(&state.header_preset, part.claims.as_map(), id_token, part.access_token.expose());
     let cutoff = match route.streams() {
         Streams::End => Some(session_end(&ticket, route, state)),
         Streams::Outlive => None,

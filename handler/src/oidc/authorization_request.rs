@@ -110,6 +110,7 @@ mod tests {
             authentication: ClientAuthentication::None,
             userinfo: false,
             trusted_audiences: Vec::new(),
+            group_overage: crate::oidc::GroupOverage::Ignore,
             dialect,
         };
         let (request, pending) = AuthorizationRequest::begin("/a", hints, &settings, &provider, NOW);

@@ -43,6 +43,9 @@ const MAX_WAITING: usize = 400;
 /// The wait for one of them, before [`SEND_TIMEOUT`] begins: a request that times out while it waits was not sent.
 const CONNECTION_WAIT: Duration = Duration::from_secs(2);
 
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
 /// A worker's client for one purpose.
 #[derive(Clone)]
 pub(super) struct Http {
@@ -89,12 +92,18 @@ impl Http {
     pub(super) async fn get(&self, url: &str, bearer: Option<&str>) -> Result<Response, ProviderError> {
         let authorization = bearer.map(|token| Zeroizing::new(format!("Bearer {token}")));
         let authorization = authorization.as_ref().map(|header| header.as_str());
-        self.send(Request { method: Method::GET, url, authorization, form: String::new() }).await
+        self.send(Request { method: Method::GET, url, authorization, content_type: FORM, body: String::new() }).await
     }
 
     pub(super) async fn post(&self, url: &str, form: AuthenticatedForm) -> Result<Response, ProviderError> {
         let authorization = form.authorization.as_ref().map(|header| header.as_str());
-        self.send(Request { method: Method::POST, url, authorization, form: form.body }).await
+        self.send(Request { method: Method::POST, url, authorization, content_type: FORM, body: form.body }).await
+    }
+
+    pub(super) async fn post_json(&self, url: &str, bearer: &str, json: &str) -> Result<Response, ProviderError> {
+        let authorization = Zeroizing::new(format!("Bearer {bearer}"));
+        let authorization = Some(authorization.as_str());
+        self.send(Request { method: Method::POST, url, authorization, content_type: JSON, body: json.to_owned() }).await
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {

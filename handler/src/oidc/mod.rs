@@ -13,6 +13,7 @@ mod client_token;
 mod discovery;
 mod error_code;
 mod gateway_token;
+mod group_overage;
 mod http;
 mod id_token;
 mod issuer;
@@ -55,6 +56,7 @@ pub use client_authentication::ClientAuthentication;
 pub use client_registration::{ClientRegistration, ResponseMode};
 pub use discovery::{DiscoveryError, ProviderMetadata};
 pub use gateway_token::{GatewayTokenError, GatewayTokenVerifier};
+pub use group_overage::GroupOverage;
 pub use http::MAX_TIME_TO_SEND;
 #[cfg(test)]
 pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};

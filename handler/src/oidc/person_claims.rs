@@ -85,6 +85,20 @@ impl PersonClaims {
         *self = Sources { id_token: Claims::new(id_token), userinfo: self.sources.userinfo.clone() }.into();
     }
 
+    /// True if the ID token refers to its groups (OIDC Core 5.6.2) because it cannot hold them all.
+    pub(super) fn has_group_overage(&self) -> bool {
+        let names = self.sources.id_token.as_map().get("_claim_names");
+        names.and_then(Value::as_object).is_some_and(|names| names.contains_key("groups"))
+    }
+
+    /// Replaces the ID token's groups by those that it refers to, or by none.
+    pub(super) fn replace_groups(&mut self, groups: Option<Vec<String>>) {
+        let mut id_token = self.sources.id_token.as_map().clone();
+        id_token.remove("groups");
+        id_token.extend(groups.map(|groups| ("groups".to_owned(), groups.into())));
+        *self = Sources { id_token: Claims::new(id_token), userinfo: self.sources.userinfo.clone() }.into();
+    }
+
     /// Replaces the claims of UserInfo. A claim that it omits is gone, unless the ID token has it.
     pub(super) fn replace_userinfo(&mut self, userinfo: Claims) {
         *self = Sources { id_token: self.sources.id_token.clone(), userinfo }.into();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::group_overage::request_groups;
 use super::http::MAX_SEND_TIME;
 use super::jwt::verify_signature;
 use super::provider_cache::RefetchCause;
@@ -159,6 +160,11 @@ impl RelyingParty {
             Ok(Some(newer)) => claims.renew_id_token(newer.with_aliases(aliases)),
             Ok(None) => tokens.id_token = None,
             Err(error) => return Err(error.code()),
+        }
+        if claims.has_group_overage() {
+            let overage = &self.settings().group_overage;
+            let groups = request_groups(&self.connections.refresh, overage, &tokens.access_token, Some(deadline));
+            claims.replace_groups(groups.await);
         }
         if !self.settings().userinfo {
             claims.replace_userinfo(Claims::default()); // from an earlier setting: nothing would renew them

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::group_overage::request_groups;
 use super::http::Http;
 use super::id_token::IdTokenVerifier;
 use super::provider_cache::RefetchCause;
@@ -151,6 +152,11 @@ impl RelyingParty {
             let http = &self.connections.sign_in;
             let userinfo = self.userinfo(http, claims.subject(), &tokens.access_token, metadata, now).await?;
             claims.replace_userinfo(userinfo.with_aliases(aliases));
+        }
+        if claims.has_group_overage() {
+            let overage = &self.settings.group_overage;
+            let groups = request_groups(&self.connections.sign_in, overage, &tokens.access_token, None);
+            claims.replace_groups(groups.await);
         }
         Ok(claims)
     }

@@ -1,6 +1,6 @@
 //! The settings of a relying party. Apart from it, so that requests can name them without naming it.
 
-use super::{ClientAuthentication, ClientRegistration, ProviderDialect};
+use super::{ClientAuthentication, ClientRegistration, GroupOverage, ProviderDialect};
 
 /// The settings of a relying party.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct RelyingPartySettings {
     pub userinfo: bool,
     /// Audiences that ID and logout tokens may name beside our client identifier.
     pub trusted_audiences: Vec<String>,
+    /// The groups of a person whose ID token only refers to them.
+    pub group_overage: GroupOverage,
     /// The Provider's departures from the standards.
     pub dialect: ProviderDialect,
 }

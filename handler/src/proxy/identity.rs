@@ -1,17 +1,19 @@
-//! The headers that tell the Upstream who is signed in, in one of the dialects applications already read.
+//! Identity headers: the preset's headers about the signed-in person, in a dialect that applications already read.
 //!
-//! Knows claims as JSON only; where they come from is the caller's business.
+//! Knows claims as JSON only; their source is the caller's business. A value that nobody verified becomes no header.
 
-use std::str::FromStr;
+mod easyauth;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use serde_json::{Map, Value, json};
+use percent_encoding::percent_encode;
+use serde_json::{Map, Value};
 
-/// Which headers speak for the person, besides `Authorization`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+use easyauth::ClientPrincipal;
+pub use easyauth::EasyAuthProvider;
+
+/// The headers about the person, besides `Authorization`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum HeaderPreset {
     /// None.
     #[default]
@@ -21,51 +23,32 @@ pub enum HeaderPreset {
     /// The `X-Forwarded-*` family of oauth2-proxy.
     OAuth2Proxy,
     /// The `X-MS-*` family of App Service authentication.
-    EasyAuth,
+    EasyAuth(EasyAuthProvider),
 }
 
 impl HeaderPreset {
     /// The claims that the preset's headers are made of; `None` stands for all.
     #[must_use]
-    pub fn claims(self) -> Option<&'static [&'static str]> {
+    pub fn claims(&self) -> Option<&'static [&'static str]> {
         match self {
             Self::None => Some(&[]),
             Self::Sample => Some(&["name", "preferred_username"]),
-            Self::OAuth2Proxy => Some(&["sub", "email", "groups", "preferred_username"]),
-            Self::EasyAuth => None,
+            Self::OAuth2Proxy => Some(&["sub", "email", "email_verified", "groups", "preferred_username"]),
+            Self::EasyAuth(_) => None,
         }
     }
 
-    /// Whether one of the preset's headers is the ID token.
+    /// True if one of the preset's headers is the ID token.
     #[must_use]
-    pub fn has_id_token(self) -> bool {
-        matches!(self, Self::Sample | Self::EasyAuth)
+    pub fn has_id_token(&self) -> bool {
+        matches!(self, Self::Sample | Self::EasyAuth(_))
     }
 }
 
-/// A preset's name that we don't know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header preset is none of none, sample, oauth2-proxy, easyauth")]
-pub struct UnknownPreset;
-
-impl FromStr for HeaderPreset {
-    type Err = UnknownPreset;
-
-    fn from_str(text: &str) -> Result<Self, UnknownPreset> {
-        match text {
-            "none" => Ok(Self::None),
-            "sample" => Ok(Self::Sample),
-            "oauth2-proxy" => Ok(Self::OAuth2Proxy),
-            "easyauth" => Ok(Self::EasyAuth),
-            _ => Err(UnknownPreset),
-        }
-    }
-}
-
-/// The headers of a preset. `Authorization: Bearer` is always the first; a claim that isn't there has no header.
+/// The headers of a preset. `Authorization: Bearer` is always the first; an absent or empty claim has no header.
 #[must_use]
 pub fn identity_headers(
-    preset: HeaderPreset,
+    preset: &HeaderPreset,
     claims: &Map<String, Value>,
     id_token: Option<&str>,
     access_token: &str,
@@ -75,36 +58,82 @@ pub fn identity_headers(
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(bearer)) {
         headers.push((AUTHORIZATION, value));
     }
-    let mut add = |name: &'static str, text: Option<&str>| {
-        if let Some(value) = text.and_then(header_text) {
-            headers.push((HeaderName::from_static(name), value));
+    let mut add = |name: HeaderName, text: Option<&str>| {
+        if let Some(value) = text.filter(|text| !text.is_empty()).and_then(header_text) {
+            headers.push((name, value));
         }
     };
+    let named = HeaderName::from_static;
     let claim = |name: &str| claims.get(name).and_then(Value::as_str);
     match preset {
         HeaderPreset::None => {}
         HeaderPreset::Sample => {
-            add("x-proxy-id-token", id_token);
-            add("x-proxy-id-token-name", claim("name"));
-            add("x-proxy-id-token-preferred-username", claim("preferred_username"));
+            add(named("x-proxy-id-token"), id_token);
+            add(named("x-proxy-id-token-name"), claim("name"));
+            add(named("x-proxy-id-token-preferred-username"), claim("preferred_username"));
         }
         HeaderPreset::OAuth2Proxy => {
-            add("x-forwarded-user", claim("sub"));
-            add("x-forwarded-email", claim("email"));
-            add("x-forwarded-groups", groups(claims).as_deref());
-            add("x-forwarded-preferred-username", claim("preferred_username"));
+            add(named("x-forwarded-user"), claim("sub"));
+            add(named("x-forwarded-email"), usable_email(claims));
+            add(named("x-forwarded-groups"), groups(claims).as_deref());
+            add(named("x-forwarded-preferred-username"), claim("preferred_username"));
         }
-        HeaderPreset::EasyAuth => {
-            let name = claim("preferred_username").or(claim("email")).or(claim("name"));
-            add("x-ms-client-principal", Some(&client_principal(claims)));
-            add("x-ms-client-principal-id", claim("oid").or(claim("sub")));
-            add("x-ms-client-principal-name", name);
-            add("x-ms-client-principal-idp", Some("aad"));
-            add("x-ms-token-aad-id-token", id_token);
-            add("x-ms-token-aad-access-token", Some(access_token));
+        HeaderPreset::EasyAuth(provider) => {
+            let principal = ClientPrincipal { provider, claims, email: usable_email(claims) };
+            add(named("x-ms-client-principal"), Some(&principal.encode()));
+            add(named("x-ms-client-principal-id"), principal.id());
+            add(named("x-ms-client-principal-name"), principal.name());
+            add(named("x-ms-client-principal-idp"), Some(provider.name()));
+            add(provider.id_token_header(), id_token);
+            add(provider.access_token_header(), Some(access_token));
         }
     }
     headers
+}
+
+/// `email`, unless `email_verified` (OIDC Core 5.1) is there and not true. Some providers write it as text.
+fn usable_email(claims: &Map<String, Value>) -> Option<&str> {
+    let is_usable = match claims.get("email_verified") {
+        None => true,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+        Some(verified) => *verified == Value::Bool(true),
+    };
+    claims.get("email")?.as_str().filter(|email| is_usable && !email.is_empty())
+}
+
+/// `groups` as a list separated by commas: text and numbers, one or many. Other elements have no form in a header.
+fn groups(claims: &Map<String, Value>) -> Option<String> {
+    let groups = claims.get("groups")?;
+    let groups = groups.as_array().map_or(std::slice::from_ref(groups), Vec::as_slice);
+    let names: Vec<String> = groups.iter().filter_map(group_name).collect();
+    Some(names.join(","))
+}
+
+fn group_name(group: &Value) -> Option<String> {
+    match group {
+        Value::String(name) if !name.is_empty() => Some(escaped_group(name)),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A name that no separator can be forged from: a comma, a percent sign, a control character and a blank at an end are
+/// percent-encoded (RFC 3986 2.1), so that splitting at commas, trimming and decoding give the name back.
+fn escaped_group(name: &str) -> String {
+    let inner = name.trim();
+    let start = name.len() - name.trim_start().len();
+    let mut escaped = String::with_capacity(name.len());
+    for (at, character) in name.char_indices() {
+        let is_at_an_end = at < start || at >= start + inner.len();
+        let mut utf8 = [0; 4];
+        let text = character.encode_utf8(&mut utf8);
+        if is_at_an_end || matches!(character, ',' | '%') || character.is_ascii_control() {
+            escaped.extend(percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC));
+        } else {
+            escaped.push_str(text);
+        }
+    }
+    escaped
 }
 
 /// UTF-8 as it is; control characters percent-encoded, so that no value starts another header.
@@ -112,11 +141,11 @@ fn header_text(text: &str) -> Option<HeaderValue> {
     if !text.bytes().any(|byte| byte.is_ascii_control()) {
         return HeaderValue::from_bytes(text.as_bytes()).ok();
     }
-    let safe: Vec<u8> = text.bytes().flat_map(escaped).collect();
+    let safe: Vec<u8> = text.bytes().flat_map(escaped_control).collect();
     HeaderValue::from_bytes(&safe).ok()
 }
 
-fn escaped(byte: u8) -> Vec<u8> {
+fn escaped_control(byte: u8) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     if !byte.is_ascii_control() {
         return vec![byte];
@@ -124,82 +153,5 @@ fn escaped(byte: u8) -> Vec<u8> {
     vec![b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
-fn groups(claims: &Map<String, Value>) -> Option<String> {
-    let groups = claims.get("groups")?.as_array()?;
-    Some(groups.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
-}
-
-/// What App Service calls the client principal: base64 of a JSON list of claims.
-fn client_principal(claims: &Map<String, Value>) -> String {
-    let mut list = Vec::with_capacity(claims.len());
-    for (name, value) in claims {
-        match value {
-            Value::Array(values) => list.extend(values.iter().map(|value| principal_claim(name, value))),
-            value => list.push(principal_claim(name, value)),
-        }
-    }
-    let name_type = if claims.contains_key("preferred_username") { "preferred_username" } else { "name" };
-    let principal = json!({ "auth_typ": "aad", "name_typ": name_type, "role_typ": "roles", "claims": list });
-    STANDARD.encode(principal.to_string())
-}
-
-fn principal_claim(name: &str, value: &Value) -> Value {
-    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    json!({ "typ": name, "val": text })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn claims() -> Map<String, Value> {
-        let claims = json!({"sub":"s1","name":"Jörg\r\nX-Evil: 1","email":"j@x","groups":["a","b"],"exp":7});
-        claims.as_object().unwrap().clone()
-    }
-
-    fn value(headers: &[(HeaderName, HeaderValue)], name: &str) -> Option<String> {
-        let found = headers.iter().find(|(other, _)| other == name)?;
-        Some(String::from_utf8(found.1.as_bytes().to_vec()).unwrap())
-    }
-
-    #[test]
-    fn every_preset_sends_the_bearer_token() {
-        for name in ["none", "sample", "oauth2-proxy", "easyauth"] {
-            let headers = identity_headers(name.parse().unwrap(), &claims(), None, "at");
-            assert_eq!(value(&headers, "authorization").unwrap(), "Bearer at", "{name}");
-        }
-    }
-
-    #[test]
-    fn a_claim_with_a_line_break_cannot_start_another_header() {
-        let headers = identity_headers(HeaderPreset::Sample, &claims(), Some("it"), "at");
-
-        assert_eq!(value(&headers, "x-proxy-id-token").unwrap(), "it");
-        assert_eq!(value(&headers, "x-proxy-id-token-name").unwrap(), "Jörg%0D%0AX-Evil: 1");
-        assert_eq!(value(&headers, "x-proxy-id-token-preferred-username"), None);
-    }
-
-    #[test]
-    fn groups_are_joined_for_oauth2_proxy() {
-        let headers = identity_headers(HeaderPreset::OAuth2Proxy, &claims(), None, "at");
-
-        assert_eq!(value(&headers, "x-forwarded-groups").unwrap(), "a,b");
-        assert_eq!(value(&headers, "x-forwarded-user").unwrap(), "s1");
-    }
-
-    #[test]
-    fn the_client_principal_lists_every_claim() {
-        let headers = identity_headers(HeaderPreset::EasyAuth, &claims(), None, "at");
-
-        let bytes = STANDARD.decode(value(&headers, "x-ms-client-principal").unwrap()).unwrap();
-        let principal: Value = serde_json::from_slice(&bytes).unwrap();
-        let list = principal["claims"].as_array().unwrap();
-        assert!(list.contains(&json!({"typ":"groups","val":"b"})));
-        assert!(list.contains(&json!({"typ":"exp","val":"7"})));
-    }
-
-    #[test]
-    fn an_unknown_preset_is_refused() {
-        assert_eq!("EasyAuth".parse::<HeaderPreset>(), Err(UnknownPreset));
-    }
-}
+mod tests;

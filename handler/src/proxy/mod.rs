@@ -24,7 +24,7 @@ mod watch;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
-pub use self::identity::{HeaderPreset, UnknownPreset, identity_headers};
+pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, probe};
 pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
 use crate::oidc::{
-    AccessToken, Claims, ClientAuthentication, ClientRegistration, ProviderCache, ProviderDialect, RefreshToken,
-    RelyingParty, RelyingPartySettings, ResponseMode,
+    AccessToken, Claims, ClientAuthentication, ClientRegistration, GroupOverage, ProviderCache, ProviderDialect,
+    RefreshToken, RelyingParty, RelyingPartySettings, ResponseMode,
 };
 use crate::sessions::{
     HeaderNeeds, RefreshBefore, RefreshPart, RequestPart, SessionLifetime, SessionRecord, SessionStore, SessionTicket,
@@ -158,6 +158,7 @@ pub(crate) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
         authentication: ClientAuthentication::None,
         userinfo: false,
         trusted_audiences: Vec::new(),
+        group_overage: GroupOverage::Ignore,
         dialect: ProviderDialect::default(),
     }
 }

@@ -46,7 +46,7 @@ fn every_app_setting_is_one_of_the_handlers_and_documented() {
     let cases: [&[infra::Parameter<'_>]; 6] = [
         &[],
         &[("accessScope", "'api://app/access'")],
-        &[("additionalSettings", "{ ROUTES: '[]', AUTH_PREFIX: '/login' }")],
+        &[("additionalSettings", "{ ROUTES: '[]', AUTH_PREFIX: '/login', GROUP_OVERAGE: 'graph' }")],
         &[("clientAuthMethod", "'client_secret_post'")],
         &[("clientAuthMethod", "'private_key_jwt'")],
         &[("gatewayCertificateId", "'c'"), ("gatewayCertificateFingerprint", "'aa'")],

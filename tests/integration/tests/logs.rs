@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Browser, Handler, HandlerOutput, Provider, TokenAnswer, Upstream, wait_until};
 
 /// The handler's JSON lines inside whatever the host writes around them.
@@ -62,6 +62,40 @@ fn people_come_and_go_in_the_audit_log() {
         let found = line(&output, event, |line| line["target"] == "audit" && line["event"] == event);
         assert_eq!(found["code"].as_str(), code, "{found}");
     }
+}
+
+#[test]
+fn groups_that_nobody_resolves_are_reported() {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    provider.set_claims(&json!({
+        "_claim_names": {"groups": "src1"},
+        "_claim_sources": {"src1": {"endpoint": format!("{}/groups-of-ada", upstream.url)}},
+    }));
+    for (choice, level, code) in
+        [("graph", "WARN", "group_overage_unresolved"), ("ignore", "INFO", "group_overage_ignored")]
+    {
+        let more = [
+            ("UPSTREAM_URL", upstream.url.as_str()),
+            ("HEADER_PRESET", "oauth2-proxy"),
+            ("GROUP_OVERAGE", choice),
+            ("GRAPH_ORIGIN", provider.issuer.as_str()), // which has no such path
+        ];
+        let handler = Handler::start(&[&more[..], &provider.settings()[..]].concat());
+        let mut browser = Browser::new(&handler.origin);
+
+        browser.sign_in("/", &provider);
+        let page = browser.fetch("/page");
+
+        assert_eq!(page.status, 200, "{choice}");
+        let output = handler.output();
+        wait_until(code, || output.text().lines().any(|line| line.contains(level) && line.contains(code)));
+        assert!(!output.text().contains("groups-of-ada"), "the token's endpoint: {}", output.text());
+    }
+    let received = upstream.received();
+    assert!(
+        received.iter().all(|request| !request.request_line.contains("/groups-of-ada")),
+        "the token's endpoint was called"
+    );
 }
 
 #[test]

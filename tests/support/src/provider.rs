@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::upstream::{Received, Upstream};
@@ -63,6 +63,7 @@ struct State {
     is_grant_over: bool,
     issued: u64,
     expires_in: u64,
+    more_claims: Map<String, Value>,
     scripted: VecDeque<TokenAnswer>,
     forms: Vec<HashMap<String, String>>,
     refreshes: usize,
@@ -89,6 +90,7 @@ impl Provider {
             is_grant_over: false,
             issued: 0,
             expires_in: 3600,
+            more_claims: Map::new(),
             scripted: VecDeque::new(),
             forms: Vec::new(),
             refreshes: 0,
@@ -122,6 +124,14 @@ impl Provider {
     /// How long the tokens that are issued from now on last, in seconds.
     pub fn set_expires_in(&self, seconds: u64) {
         self.lock().expires_in = seconds;
+    }
+
+    /// Claims of the ID tokens that are issued from now on, besides or instead of its own.
+    ///
+    /// # Panics
+    /// When they aren't an object.
+    pub fn set_claims(&self, claims: &Value) {
+        self.lock().more_claims = claims.as_object().expect("claims are an object").clone();
     }
 
     /// What it makes of a refresh token that was used before.
@@ -281,6 +291,7 @@ fn tokens(issuer: &str, subject: &str, nonce: Option<&str>, state: &mut State) -
     if let Some(nonce) = nonce {
         claims["nonce"] = nonce.into();
     }
+    claims.as_object_mut().unwrap().extend(state.more_claims.clone());
     let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) };
     json!({
         "access_token": format!("access-token-{}", state.issued),

@@ -29,6 +29,8 @@ pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) url: &'a str,
     pub(super) authorization: Option<&'a str>,
-    /// `application/x-www-form-urlencoded`; empty for a GET.
-    pub(super) form: String,
+    /// Of a POST.
+    pub(super) content_type: &'static str,
+    /// Empty for a GET.
+    pub(super) body: String,
 }

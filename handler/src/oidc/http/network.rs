@@ -88,10 +88,10 @@ fn message(
         None => message,
     };
     let message = match request.method {
-        Method::POST => message.header(CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        Method::POST => message.header(CONTENT_TYPE, request.content_type),
         _ => message,
     };
-    message.body(Full::from(request.form))
+    message.body(Full::from(request.body))
 }
 
 /// A request with what both we and a proxy's `CONNECT` need.

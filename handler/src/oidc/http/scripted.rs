@@ -39,7 +39,7 @@ impl ScriptedWire {
             method: request.method.to_string(),
             url: request.url.to_owned(),
             authorization: request.authorization.map(str::to_owned),
-            body: request.form,
+            body: request.body,
         };
         (self.0)(request).await
     }

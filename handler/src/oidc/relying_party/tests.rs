@@ -50,6 +50,7 @@ pub(in crate::oidc) fn settings(
         userinfo,
         trusted_audiences: Vec::new(),
         dialect: ProviderDialect::default(),
+        group_overage: crate::oidc::GroupOverage::Ignore,
     }
 }
 

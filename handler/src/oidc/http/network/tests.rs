@@ -549,7 +549,13 @@ async fn what_fails_before_the_request_was_written_was_not_sent() {
         ),
     ];
     let attempts = table.into_iter().map(|((url, egress), why, name)| async move {
-        let request = Request { method: Method::POST, url: &url, authorization: None, form: "code=once".to_owned() };
+        let request = Request {
+            method: Method::POST,
+            url: &url,
+            authorization: None,
+            content_type: "application/x-www-form-urlencoded",
+            body: "code=once".to_owned(),
+        };
         let error = send(&egress, request).await.err().unwrap_or_else(|| panic!("{name}: it was sent"));
         assert!(matches!(&error, ProviderError::Unreachable(told) if told.contains(why)), "{name}: {error:?}");
         assert!(!error.may_have_acted());
