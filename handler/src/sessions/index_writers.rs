@@ -1,18 +1,43 @@
 //! One writer of an index at a time in this process: the others wait here instead of overtaking each other in the store.
 //!
-//! Knows nothing of what is written. An index that nobody writes takes no memory.
+//! A writer enters the sessions of those who wait behind it together with its own, so that many sign-ins of one person
+//! cost few writes. An index that nobody writes takes no memory.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout_at};
 
-use super::index::IndexKey;
+use super::index::{IndexKey, IndexedSession};
+use crate::clock::Timestamp;
 
 /// The indexes that are being written. A clone shares them.
 #[derive(Clone, Default)]
-pub(super) struct IndexWriters(Arc<Mutex<HashMap<IndexKey, Arc<tokio::sync::Mutex<()>>>>>);
+pub(super) struct IndexWriters(Arc<Mutex<HashMap<IndexKey, Queue>>>);
+
+#[derive(Default)]
+struct Queue {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    entries: Vec<Arc<PendingEntry>>,
+}
+
+/// A session that is to be entered.
+pub(super) struct PendingEntry {
+    /// The session.
+    pub(super) session: IndexedSession,
+    /// The beginning of its sign-in.
+    pub(super) began_at: Timestamp,
+    is_entered: AtomicBool,
+}
+
+/// An entry that whoever has the turn may write. Taken back when dropped.
+pub(super) struct Announcement {
+    writers: IndexWriters,
+    key: IndexKey,
+    entry: Arc<PendingEntry>,
+}
 
 /// The only writer of an index in this process, until it is dropped.
 pub(super) struct IndexWriter {
@@ -21,29 +46,70 @@ pub(super) struct IndexWriter {
     turn: Option<OwnedMutexGuard<()>>,
 }
 
+impl PendingEntry {
+    /// Notes that the entry is in the store.
+    pub(super) fn mark_entered(&self) {
+        self.is_entered.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Announcement {
+    /// True once another writer has entered the session.
+    pub(super) fn is_entered(&self) -> bool {
+        self.entry.is_entered.load(Ordering::Relaxed)
+    }
+}
+
 impl IndexWriters {
+    /// Lets every writer of the index enter this session.
+    pub(super) fn announce(&self, key: &IndexKey, session: IndexedSession, began_at: Timestamp) -> Announcement {
+        let entry = Arc::new(PendingEntry { session, began_at, is_entered: AtomicBool::new(false) });
+        self.locked().entry(key.clone()).or_default().entries.push(Arc::clone(&entry));
+        Announcement { writers: self.clone(), key: key.clone(), entry }
+    }
+
+    /// The sessions that wait to be entered.
+    pub(super) fn pending(&self, key: &IndexKey) -> Vec<Arc<PendingEntry>> {
+        self.locked().get(key).map(|queue| queue.entries.clone()).unwrap_or_default()
+    }
+
     /// Waits for the writers that came before; `None` when they took until `deadline`.
     pub(super) async fn acquire(&self, key: &IndexKey, deadline: Instant) -> Option<IndexWriter> {
-        let turn = Arc::clone(self.locked().entry(key.clone()).or_default());
+        let turn = Arc::clone(&self.locked().entry(key.clone()).or_default().turn);
         let mut writer = IndexWriter { writers: self.clone(), key: key.clone(), turn: None };
         writer.turn = Some(timeout_at(deadline, turn.lock_owned()).await.ok()?);
         Some(writer)
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<IndexKey, Arc<tokio::sync::Mutex<()>>>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<IndexKey, Queue>> {
         // No code panics while the map is locked, so a poisoned one is still whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Removes a queue that nobody needs. Clones of its turn are made under the map's lock only, so the last one in the map
+/// belongs to nobody.
+fn forget_if_unused(queues: &mut HashMap<IndexKey, Queue>, key: &IndexKey) {
+    if queues.get(key).is_some_and(|queue| queue.entries.is_empty() && Arc::strong_count(&queue.turn) == 1) {
+        queues.remove(key);
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        let mut queues = self.writers.locked();
+        if let Some(queue) = queues.get_mut(&self.key) {
+            queue.entries.retain(|entry| !Arc::ptr_eq(entry, &self.entry));
+        }
+        forget_if_unused(&mut queues, &self.key);
+    }
+}
+
 impl Drop for IndexWriter {
     fn drop(&mut self) {
-        let mut turns = self.writers.locked();
+        let mut queues = self.writers.locked();
         self.turn = None;
-        // Clones are made under this lock only, so the last one in the map belongs to nobody.
-        if turns.get(&self.key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            turns.remove(&self.key);
-        }
+        forget_if_unused(&mut queues, &self.key);
     }
 }
 
@@ -52,7 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sessions::IndexKind;
+    use crate::sessions::{IndexKind, SessionTicket};
 
     fn key() -> IndexKey {
         IndexKey::of(IndexKind::Subject, "https://op.example", "client", "ada")
@@ -84,5 +150,25 @@ mod tests {
         drop(first);
 
         assert!(writers.locked().is_empty());
+    }
+
+    fn entry(seed: u8) -> IndexedSession {
+        let now = Timestamp::from_unix(0);
+        let key = SessionTicket::from_seed(&[seed; 32], "code", now, now).sid.key();
+        IndexedSession { key, expires_at: now, has_sid: false }
+    }
+
+    #[test]
+    fn a_writer_sees_the_sessions_of_those_who_wait_and_tells_them_that_they_are_in() {
+        let writers = IndexWriters::default();
+        let [one, two] = [1, 2].map(|seed| writers.announce(&key(), entry(seed), Timestamp::from_unix(0)));
+
+        let batch = writers.pending(&key());
+        batch.iter().for_each(|entry| entry.mark_entered());
+
+        assert_eq!(batch.len(), 2);
+        assert!(one.is_entered() && two.is_entered());
+        drop([one, two]);
+        assert!(writers.pending(&key()).is_empty() && writers.locked().is_empty());
     }
 }

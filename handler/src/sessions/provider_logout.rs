@@ -129,10 +129,14 @@ impl ProviderLogout {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut retry = WriteRetry::start();
+        let announcement = self.writers.announce(index, session.clone(), began_at);
         let Some(_writer) = self.writers.acquire(index, retry.deadline()).await else {
             return Err(StoreError::Conflict);
         };
         loop {
+            if announcement.is_entered() {
+                return Ok(true); // by the writer before us
+            }
             let (known, etag) = self.load(index, session.expires_at, now).await?;
             if !known.admits(began_at, session.has_sid) {
                 return Ok(false);
@@ -140,12 +144,14 @@ impl ProviderLogout {
             if known.sessions.contains(&session) {
                 return Ok(true); // an earlier delivery of the callback, or a write whose reply was lost
             }
-            let mut entered = known.with(session.clone(), now);
-            if entered.sessions.len() > MAX_SESSIONS {
+            let mut batch = self.writers.pending(index);
+            batch.retain(|entry| known.admits(entry.began_at, entry.session.has_sid));
+            let mut entered = batch.iter().fold(known, |index, entry| index.with(entry.session.clone(), now));
+            while entered.sessions.len() > MAX_SESSIONS {
                 self.end_by_key(&entered.sessions.remove(0), now).await?;
             }
             match self.records.store.write_index(&entered, etag.as_ref(), now).await {
-                Ok(_) => return Ok(true),
+                Ok(_) => batch.iter().for_each(|entry| entry.mark_entered()),
                 Err(error) => retry.pause_after(error).await?, // another write came first, or its reply was lost
             }
         }
