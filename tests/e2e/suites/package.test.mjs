@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmod, copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import https from 'node:https';
@@ -68,7 +69,7 @@ describe('in a root with nothing else in it', () => {
 
   const settings = () => ({
     PUBLIC_BASE_URL: 'http://localhost:7071',
-    UPSTREAM_URL: 'http://127.0.0.1:9',
+    UPSTREAM_URL: provider.issuer, // check asks it, and anything that responds will do
     OIDC_ISSUER_URL: provider.issuer,
     CLIENT_ID: 'client',
   });
@@ -136,11 +137,12 @@ describe('behind the Functions host', () => {
 /** A provider's metadata and keys over https, with a certificate that nobody knows. */
 async function startMetadata() {
   const pair = await certificate('IP:127.0.0.1');
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   let issuer;
   const server = https.createServer(pair, (asked, answer) => {
     answer.setHeader('content-type', 'application/json');
     if (asked.url !== '/.well-known/openid-configuration') {
-      answer.end(JSON.stringify({ keys: [] }));
+      answer.end(JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }));
       return;
     }
     answer.end(JSON.stringify({
