@@ -71,7 +71,7 @@ impl RelyingParty {
 
     /// The same relying party with a shorter timeout, for tests of silence.
     #[cfg(test)]
-    pub(super) fn with_timeout(self, timeout: std::time::Duration) -> Self {
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
         let issuer = self.issuer.with_timeout(timeout);
         Self { settings: self.settings, connections: Connections::over(&issuer.http), issuer }
     }
@@ -122,11 +122,13 @@ impl RelyingParty {
         // Before the code is spent: without keys its ID token could not be verified.
         self.issuer.keys(&metadata, now).await?;
         let tokens = match self.exchange(&code, pending, &metadata, now).await {
-            Err(LoginError::Tokens(TokenResponseError::TokenType { refresh_token })) => {
-                self.revoke_unused(refresh_token.as_ref(), now).await;
-                return Err(LoginError::Tokens(TokenResponseError::TokenType { refresh_token }));
+            Ok(tokens) => tokens,
+            Err(error) => {
+                if let LoginError::Tokens(TokenResponseError::TokenType { refresh_token }) = &error {
+                    self.revoke_unused(refresh_token.as_ref(), now).await;
+                }
+                return Err(error);
             }
-            exchanged => exchanged?,
         };
         match self.identify(&tokens, pending, &metadata, now).await {
             Ok(claims) => Ok(CompletedLogin { tokens, claims }),

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What the proxy does with a request.
+/// The scripted reaction of the proxy to a request.
 #[derive(Clone, Copy)]
 pub(crate) enum Conduct {
     /// Opens the tunnel after these bytes, or forwards the request.

@@ -47,7 +47,7 @@ fn every_way_to_name_the_other_file_closes_a_circle() {
         ("use crate::m::B;", "re-export"),
         ("use crate::m::{self, D};", "re-export under another name"),
         ("use super::{super::m::{b::{B}}};", "nested braces"),
-        ("#[cfg(test)] use super::x; fn f() -> crate::m::b::B { todo!() }", "path in the code"),
+        ("#[cfg(test)] use super::x; fn f() -> crate::m::b::B { loop {} }", "path in the code"),
         ("use super::b; fn f() { b::f(\"// no comment\", '\"'); }", "imported module"),
         ("pub(crate) use super::b::B; struct S(B);", "re-export that is used"),
     ];

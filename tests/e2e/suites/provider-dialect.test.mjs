@@ -1,4 +1,4 @@
-// What a strict provider demands and the settings for it. No browser: a cookie jar that follows redirects.
+// The demands of a strict provider and the settings for them. No browser: a cookie jar that follows redirects.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';

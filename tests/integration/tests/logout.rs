@@ -146,7 +146,7 @@ fn the_providers_frame_ends_a_session_by_its_sid() {
     assert!(!scene.is_signed_in());
 }
 
-/// What a browser says of a frame in a page of the same site.
+/// The headers a browser sends for a frame in a page of the same site.
 const FRAME: [(&str, &str); 4] = [
     ("accept", "text/html"),
     ("sec-fetch-mode", "navigate"),

@@ -24,7 +24,7 @@ const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const DOCUMENTS: [&str; 4] =
     ["/.well-known/openid-configuration", "/jwks_uri", "/token_endpoint", "/userinfo_endpoint"];
 
-/// How a JSON document goes over the wire.
+/// The encoding of a JSON document on the wire.
 type Form = fn(&str) -> Reply;
 
 fn party(provider: &ScriptedProvider, egress: &Egress) -> RelyingParty {
