@@ -1,6 +1,7 @@
 //! The command line: `oauth-proxy` serves, `check` tries the configuration, `generate-key` makes a key.
 
 mod provider_check;
+mod upstream_check;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -14,12 +15,13 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use zeroize::Zeroizing;
 
 use self::provider_check::{clock_difference, diagnosis};
+use self::upstream_check::Probed;
 use crate::app;
 use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
 use crate::oidc::RelyingParty;
-use crate::proxy::{RouteTable, probe};
+use crate::proxy::{ProbeError, PublicSide, Route, RouteTable, probe};
 use crate::random;
 use crate::sessions::IndexKey;
 use crate::state::{AppState, SharedState};
@@ -180,27 +182,39 @@ fn check() -> ExitCode {
             true => tell("gateway's issuer", state.gateway.is_ready(now).await),
             false => true,
         };
-        let upstreams = check_upstreams(&state.routes).await;
+        let upstreams = check_upstreams(&state.routes, &state.public_side).await;
         keys && provider && store && gateway && upstreams
     });
     if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A line for every Upstream. Any status is a response: what it means is the application's affair.
-async fn check_upstreams(routes: &RouteTable) -> bool {
+/// A line for every Upstream, and for every `Host` that its routes send.
+async fn check_upstreams(routes: &RouteTable, public: &PublicSide) -> bool {
     let tls = tls::client_config();
     let mut all_respond = true;
-    for upstream in routes.upstreams() {
-        let name = upstream.name();
-        match probe(upstream, &tls).await {
-            Ok(status) => say(format_args!("ok      upstream {name} responds with status {status}")),
-            Err(error) => {
-                say(format_args!("failed  upstream {name}: {error}"));
-                all_respond = false;
-            }
-        }
+    for route in routes.first_by_upstream_and_host() {
+        let (is_well, line) = check_upstream(route, routes, public, &tls).await;
+        say(format_args!("{}  {line}", if is_well { "ok    " } else { "failed" }));
+        all_respond &= is_well;
     }
     all_respond
+}
+
+async fn check_upstream(
+    route: &Route,
+    routes: &RouteTable,
+    public: &PublicSide,
+    tls: &rustls::ClientConfig,
+) -> (bool, String) {
+    let name = route.upstream().name();
+    let used = route.host();
+    let response = probe(route, used, routes, public, tls).await;
+    // Without a connection there is no other name to try.
+    if let Err(error @ (ProbeError::Name(_) | ProbeError::Connection(_) | ProbeError::Tls(_))) = response {
+        return (false, format!("upstream {name}: {error}"));
+    }
+    let other = probe(route, used.other(), routes, public, tls).await;
+    Probed { name, used, response, other }.verdict()
 }
 
 /// A line for the Provider, and another one if its clock and ours disagree.

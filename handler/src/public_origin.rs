@@ -13,6 +13,7 @@ use crate::transport_security::is_https_or_loopback;
 pub struct PublicOrigin {
     origin: String,
     scheme_end: usize,
+    port: u16,
 }
 
 /// Why a URL can't be the public origin.
@@ -48,6 +49,12 @@ impl PublicOrigin {
         &self.origin[self.scheme_end + 3..]
     }
 
+    /// The port, also where it is the scheme's default and not written.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// True for `https`: cookies are `Secure` and carry the `__Host-` prefix.
     #[must_use]
     pub fn is_secure(&self) -> bool {
@@ -76,7 +83,8 @@ impl FromStr for PublicOrigin {
         if !is_https_or_loopback(&url) {
             return Err(PublicOriginError::Insecure);
         }
-        Ok(Self { origin: url.origin().ascii_serialization(), scheme_end: url.scheme().len() })
+        let port = url.port_or_known_default().ok_or(PublicOriginError::NotHttp)?;
+        Ok(Self { origin: url.origin().ascii_serialization(), scheme_end: url.scheme().len(), port })
     }
 }
 
@@ -87,16 +95,16 @@ mod tests {
 
     #[test]
     fn an_origin_is_written_as_browsers_write_it() {
-        for (text, origin, authority) in [
-            ("https://App.Example", "https://app.example", "app.example"),
-            ("https://app.example:443/", "https://app.example", "app.example"),
-            ("https://app.example:8443", "https://app.example:8443", "app.example:8443"),
-            ("http://127.0.0.1:7071/", "http://127.0.0.1:7071", "127.0.0.1:7071"),
-            ("http://localhost:7071", "http://localhost:7071", "localhost:7071"),
-            ("http://[::1]:7071", "http://[::1]:7071", "[::1]:7071"),
+        for (text, origin, authority, port) in [
+            ("https://App.Example", "https://app.example", "app.example", 443),
+            ("https://app.example:443/", "https://app.example", "app.example", 443),
+            ("https://app.example:8443", "https://app.example:8443", "app.example:8443", 8443),
+            ("http://127.0.0.1:7071/", "http://127.0.0.1:7071", "127.0.0.1:7071", 7071),
+            ("http://localhost", "http://localhost", "localhost", 80),
+            ("http://[::1]:7071", "http://[::1]:7071", "[::1]:7071", 7071),
         ] {
             let parsed: PublicOrigin = text.parse().unwrap();
-            assert_eq!((parsed.as_str(), parsed.authority()), (origin, authority), "{text}");
+            assert_eq!((parsed.as_str(), parsed.authority(), parsed.port()), (origin, authority, port), "{text}");
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use hyper::header::{HeaderName, HeaderValue};
-
 use crate::azure::{
     AccessError, AzureCredential, CosmosAuthorization, CosmosStore, KeyVault, KeyVaultAssertion, KeyVaultKeys,
     ManagedIdentityAssertion,
@@ -13,7 +11,7 @@ use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, Pr
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::egress::Egress;
 use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
-use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
+use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, PublicSide, RouteTable};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
@@ -23,8 +21,8 @@ use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, Sessio
 pub struct SharedState {
     /// Where browsers find us.
     pub public_origin: PublicOrigin,
-    /// The same, as an Upstream is told.
-    pub origin_headers: [(HeaderName, HeaderValue); 2],
+    /// The same, as Upstreams are told of it.
+    pub public_side: PublicSide,
     /// The prefix of our own URLs.
     pub auth_prefix: String,
     /// Which path goes to which Upstream.
@@ -92,7 +90,7 @@ impl SharedState {
         let response_mode = relying_party.registration.response_mode;
         let public_origin = configuration.public_origin;
         Ok(Self {
-            origin_headers: origin_headers(&public_origin),
+            public_side: PublicSide::new(public_origin.clone()),
             public_origin,
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
@@ -140,13 +138,6 @@ impl SharedState {
     pub fn path(&self, endpoint: &str) -> String {
         format!("{}/{endpoint}", self.auth_prefix)
     }
-}
-
-fn origin_headers(origin: &PublicOrigin) -> [(HeaderName, HeaderValue); 2] {
-    // RFC 6454 6.2: an origin is written in ASCII, an international name as punycode.
-    let value = |text| HeaderValue::from_str(text).expect("an origin is visible ASCII");
-    let name = HeaderName::from_static;
-    [(name("x-forwarded-proto"), value(origin.scheme())), (name("x-forwarded-host"), value(origin.authority()))]
 }
 
 fn key_source(

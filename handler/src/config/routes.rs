@@ -1,7 +1,7 @@
 //! `ROUTES`, or `UPSTREAM_URL` alone as its one-route form.
 
 use super::reader::{Reader, Setting};
-use crate::proxy::{RouteError, RouteTable};
+use crate::proxy::{RouteError, RouteTable, UpstreamHost};
 
 const UPSTREAM_URL: Setting = Setting {
     name: "UPSTREAM_URL",
@@ -10,11 +10,23 @@ const UPSTREAM_URL: Setting = Setting {
 };
 const ROUTES: Setting = Setting {
     name: "ROUTES",
-    expected: "a JSON list of {path, upstream, access, streams}, and then no UPSTREAM_URL",
+    expected: "a JSON list of {path, upstream, access, streams, host, token}, and then no UPSTREAM_URL",
     example: r#"[{"path":"/","upstream":"https://app.internal"},{"path":"/public","upstream":"https://app.internal","access":"anonymous"}]"#,
 };
 
+const UPSTREAM_HOST: Setting = Setting {
+    name: "UPSTREAM_HOST",
+    expected: "the authority that upstreams see in Host: public (that of PUBLIC_BASE_URL) or upstream (their own)",
+    example: "public",
+};
+
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<RouteTable> {
+    let host = reader.parse_or(UPSTREAM_HOST, None, |text| UpstreamHost::parse(text).map(Some));
+    let table = read_table(reader)?;
+    Some(table.with_host(host?))
+}
+
+fn read_table(reader: &mut Reader<'_>) -> Option<RouteTable> {
     let (setting, table) = match (reader.optional(ROUTES), reader.optional(UPSTREAM_URL)) {
         (Some(_), Some(_)) => {
             reader.mistake(ROUTES, "UPSTREAM_URL is set too".to_owned());

@@ -44,7 +44,13 @@ async fn proxy_session(
     metrics::session_age(request.now.since(ticket.issued_at));
 
     let id_token = part.id_token.as_deref().map(String::as_str);
-    let identity = identity_headers(&state.header_preset, part.claims.as_map(), id_token, part.access_token.expose());
+    let identity = identity_headers(
+        &state.header_preset,
+        route.token(),
+        part.claims.as_map(),
+        id_token,
+        part.access_token.expose(),
+    );
     let cutoff = match route.streams() {
         Streams::End => Some(session_end(&ticket, route, state)),
         Streams::Outlive => None,
@@ -84,12 +90,15 @@ async fn forward(
     let authenticated = session.is_some();
     let Authenticated { identity, cutoff } = session.unwrap_or(Authenticated { identity: Vec::new(), cutoff: None });
     let mut injected = identity;
-    injected.extend_from_slice(&state.origin_headers);
+    injected.extend_from_slice(state.public_side.forwarded_headers());
     let address = request.passed.client_address.and_then(|address| address.to_string().parse().ok());
     injected.extend(address.map(|address| (HeaderName::from_static("x-forwarded-for"), address)));
     let span = telemetry::client_span("upstream");
     injected.extend(telemetry::outgoing_context(&span));
     let outgoing = ForwardRequest {
+        route,
+        routes: &state.routes,
+        public: &state.public_side,
         method: request.http.method(),
         target: request.target,
         headers: request.http.headers(),
@@ -98,5 +107,5 @@ async fn forward(
         own_cookies: &state.own_cookies,
         cutoff,
     };
-    Ok(state.forwarder.forward(route.upstream(), outgoing, payload).instrument(span).await?)
+    Ok(state.forwarder.forward(outgoing, payload).instrument(span).await?)
 }

@@ -25,15 +25,26 @@ use super::cookies::OwnCookies;
 use super::cutoff::Cutoff;
 use super::error::ForwardError;
 use super::headers;
+use super::origin_mapping::OriginMapping;
 use super::pool::{self, Connection, Pool};
+use super::public_side::PublicSide;
 use super::request_body::{RequestBody, Upload};
 use super::response_body::{NoBody, ResponseBody};
+use super::routes::{Route, RouteTable};
 use super::target::RequestTarget;
 use super::upstream::Upstream;
+use super::upstream_host::UpstreamHost;
 use super::watch::Watches;
+use super::webdav::map_destination;
 
 /// A request to forward without its body, and what is said about it besides what the client said.
 pub struct ForwardRequest<'a> {
+    /// The route of the target, which names the Upstream.
+    pub route: &'a Route,
+    /// The table it is from.
+    pub routes: &'a RouteTable,
+    /// The origin that browsers see.
+    pub public: &'a PublicSide,
     /// The method, passed as it is.
     pub method: &'a Method,
     /// The target, forwarded in the bytes that were checked.
@@ -49,6 +60,12 @@ pub struct ForwardRequest<'a> {
     /// Cuts the request when it completes, wherever it is: no response head then, or an incomplete message.
     /// Polled only once the request has lasted for [`ForwarderSettings::unchecked`].
     pub cutoff: Option<LocalBoxFuture<'static, ()>>,
+}
+
+impl<'a> ForwardRequest<'a> {
+    fn origin_mapping(&self) -> OriginMapping<'a> {
+        OriginMapping { public: self.public, route: self.route, routes: self.routes }
+    }
 }
 
 /// How long a forwarder waits, for what.
@@ -111,10 +128,10 @@ impl Forwarder {
     /// When there is no response head to pass on.
     pub async fn forward(
         &self,
-        upstream: &Upstream,
         mut request: ForwardRequest<'_>,
         payload: Payload,
     ) -> Result<HttpResponse, ForwardError> {
+        let upstream = &**request.route.upstream();
         let mut cutoff = Cutoff::new(request.cutoff.take());
         let request = &request;
         let (mut body, upload) = request_body(request.headers, payload)?;
@@ -236,7 +253,7 @@ impl Forwarder {
         let body = if has_no_body { BoxBody::new(NoBody) } else { BoxBody::new(body) };
 
         let mut response = HttpResponse::with_body(status, body);
-        headers::copy_response(&head.headers, request.own_cookies, response.headers_mut());
+        headers::copy_response(&head.headers, request.own_cookies, request.origin_mapping(), response.headers_mut());
         if status == StatusCode::NOT_MODIFIED
             && let Some(Ok(length)) = length.map(|value| HeaderValue::from_bytes(value.as_bytes()))
         {
@@ -312,13 +329,15 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
     let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 2);
     let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
     let named = headers::named_by_connection(named);
+    let passes_authorization = request.route.token().passes_authorization();
 
     for (name, value) in request.headers {
         let text = name.as_str();
         let is_stripped = *name == HOST
-            || *name == AUTHORIZATION
+            || (*name == AUTHORIZATION && !passes_authorization)
             || headers::is_hop_by_hop(text)
             || headers::is_forgeable(text)
+            || request.routes.is_token_header(text)
             || named.iter().any(|other| other == text);
         if is_stripped {
             continue;
@@ -334,7 +353,12 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
     if let Some(length) = request.headers.get(CONTENT_LENGTH) {
         headers.insert(up::CONTENT_LENGTH, up_value(length.as_bytes())?);
     }
-    headers.insert(up::HOST, upstream.host_header());
+    map_destination(request.method, &mut headers, request.origin_mapping())?;
+    let host = match request.route.host() {
+        UpstreamHost::Public => request.public.host_header(),
+        UpstreamHost::Own => upstream.host_header(),
+    };
+    headers.insert(up::HOST, host);
     for (name, value) in &request.injected {
         headers.insert(name.clone(), value.clone());
     }

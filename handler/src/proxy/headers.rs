@@ -6,6 +6,7 @@ use actix_web::http::header as down;
 use hyper::header as up;
 
 use super::cookies::OwnCookies;
+use super::origin_mapping::OriginMapping;
 
 /// Whether a header belongs to one connection (RFC 9110 7.6.1), or to the framing each leg makes anew.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
@@ -97,8 +98,14 @@ pub(super) fn named_by_connection<'v>(values: impl Iterator<Item = &'v [u8]>) ->
     named
 }
 
-/// Copies an Upstream's headers to the answer, without those of its connection and without cookies named like ours.
-pub(super) fn copy_response(from: &up::HeaderMap, own: &OwnCookies, to: &mut down::HeaderMap) {
+/// Copies an Upstream's headers to the response in public names, without those of its connection and without cookies
+/// named like ours.
+pub(super) fn copy_response(
+    from: &up::HeaderMap,
+    own: &OwnCookies,
+    mapping: OriginMapping<'_>,
+    to: &mut down::HeaderMap,
+) {
     let named = named_by_connection(from.get_all(up::CONNECTION).iter().map(up::HeaderValue::as_bytes));
     for (name, value) in from {
         let text = name.as_str();
@@ -108,8 +115,9 @@ pub(super) fn copy_response(from: &up::HeaderMap, own: &OwnCookies, to: &mut dow
         if *name == up::SET_COOKIE && own.owns(value.as_bytes()) {
             continue;
         }
+        let public = mapping.public_value(name, value.as_bytes());
         let name = down::HeaderName::from_bytes(text.as_bytes());
-        let value = down::HeaderValue::from_bytes(value.as_bytes());
+        let value = down::HeaderValue::from_bytes(public.as_deref().unwrap_or(value.as_bytes()));
         if let (Ok(name), Ok(value)) = (name, value) {
             to.append(name, value);
         }

@@ -1,4 +1,5 @@
-//! Identity headers: the preset's headers about the signed-in person, in a dialect that applications already read.
+//! Identity headers: the access token, and the preset's headers about the signed-in person, in a dialect that
+//! applications already read.
 //!
 //! Knows claims as JSON only; their source is the caller's business. A value that nobody verified becomes no header.
 
@@ -11,6 +12,8 @@ use serde_json::{Map, Value};
 
 use easyauth::ClientPrincipal;
 pub use easyauth::EasyAuthProvider;
+
+use super::token_placement::TokenPlacement;
 
 /// The headers about the person, besides `Authorization`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,18 +48,25 @@ impl HeaderPreset {
     }
 }
 
-/// The headers of a preset. `Authorization: Bearer` is always the first; an absent or empty claim has no header.
+/// The access token where `token` places it, then the headers of a preset; an absent or empty claim has no header.
 #[must_use]
 pub fn identity_headers(
     preset: &HeaderPreset,
+    token: &TokenPlacement,
     claims: &Map<String, Value>,
     id_token: Option<&str>,
     access_token: &str,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(8);
-    let bearer = [b"Bearer ", access_token.as_bytes()].concat();
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(bearer)) {
-        headers.push((AUTHORIZATION, value));
+    let (name, scheme) = match token {
+        TokenPlacement::Bearer => (Some(&AUTHORIZATION), "Bearer "),
+        TokenPlacement::Header(name) => (Some(name), ""),
+        TokenPlacement::None => (None, ""),
+    };
+    if let Some(name) = name
+        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from([scheme, access_token].concat()))
+    {
+        headers.push((name.clone(), value));
     }
     let mut add = |name: HeaderName, text: Option<&str>| {
         if let Some(value) = text.filter(|text| !text.is_empty()).and_then(header_text) {

@@ -3,6 +3,7 @@
 //! Knows nothing of sign-in, sessions or tokens: whoever calls `Forwarder::forward` has already decided
 //! that the request may pass, and says which headers speak for it.
 
+mod authority;
 mod cookies;
 mod cutoff;
 mod early_answer;
@@ -10,23 +11,31 @@ mod error;
 mod forward;
 mod headers;
 mod identity;
+mod origin_mapping;
 mod pool;
 mod probe;
+mod public_side;
 mod request_body;
 mod response_body;
 mod routes;
 mod target;
 #[cfg(test)]
 mod tests;
+mod token_placement;
 mod upstream;
+mod upstream_host;
 mod watch;
+mod webdav;
 
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
 pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::pool::READ_AHEAD;
-pub use self::probe::{ProbeError, probe};
+pub use self::probe::{ProbeError, ProbeResponse, probe};
+pub use self::public_side::PublicSide;
 pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
 pub use self::target::{RequestTarget, TargetError};
+pub use self::token_placement::{TokenPlacement, TokenPlacementError};
 pub use self::upstream::{Upstream, UpstreamError};
+pub use self::upstream_host::UpstreamHost;

@@ -1,4 +1,4 @@
-//! One request to an Upstream, for `oauth-proxy check`: does it resolve, connect, speak TLS and respond?
+//! One request to an Upstream, for `oauth-proxy check`: does it resolve, connect, speak TLS and respond to a name?
 //!
 //! Carries no session and judges no status; the proxy itself uses `pool`.
 
@@ -8,7 +8,12 @@ use std::time::Duration;
 use awc::error::{ConnectError, SendRequestError};
 use awc::{Client, Connector};
 
-use super::upstream::Upstream;
+use hyper::header::LOCATION;
+
+use super::origin_mapping::OriginMapping;
+use super::public_side::PublicSide;
+use super::routes::{Route, RouteTable};
+use super::upstream_host::UpstreamHost;
 use crate::tls::with_hint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -33,19 +38,52 @@ pub enum ProbeError {
     Response(String),
 }
 
-/// Gets the base URL of an Upstream and returns the status of the response, without following a redirect.
+/// The head of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeResponse {
+    /// Its status.
+    pub status: u16,
+    /// True if it leads a browser to the URL that was asked for.
+    pub redirects_to_itself: bool,
+}
+
+/// Gets the base URL of a route's Upstream under a name, without following a redirect. The connection and its
+/// certificate are those of the Upstream's own name.
 ///
 /// # Errors
 /// See [`ProbeError`].
-pub async fn probe(upstream: &Upstream, tls: &rustls::ClientConfig) -> Result<u16, ProbeError> {
+pub async fn probe(
+    route: &Route,
+    host: UpstreamHost,
+    routes: &RouteTable,
+    public: &PublicSide,
+    tls: &rustls::ClientConfig,
+) -> Result<ProbeResponse, ProbeError> {
     let mut tls = tls.clone();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let connector = Connector::new().rustls_0_23(Arc::new(tls));
     let connector = connector.timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
     let client = Client::builder().connector(connector).disable_redirects().timeout(RESPONSE_TIMEOUT).finish();
     let user_agent = concat!("apim-oauth-proxy/", env!("CARGO_PKG_VERSION"));
-    let request = client.get(upstream.url()).insert_header(("user-agent", user_agent)).force_close();
-    request.send().await.map(|response| response.status().as_u16()).map_err(failure)
+    let host = match host {
+        UpstreamHost::Public => public.host_header(),
+        UpstreamHost::Own => route.upstream().host_header(),
+    };
+    let request = client.get(route.upstream().url()).insert_header(("user-agent", user_agent)).force_close();
+    let mut request = request.insert_header(("host", host.as_bytes()));
+    for (name, value) in public.forwarded_headers() {
+        request = request.insert_header((name.as_str(), value.as_bytes()));
+    }
+    let response = request.send().await.map_err(failure)?;
+    let mapping = OriginMapping { public, route, routes };
+    let location = response.headers().get("location").map(awc::http::header::HeaderValue::as_bytes);
+    let redirects_to_itself = location.is_some_and(|location| {
+        let seen = mapping.public_value(&LOCATION, location);
+        let seen = seen.as_deref().unwrap_or(location);
+        let path = seen.strip_prefix(public.origin().as_str().as_bytes()).unwrap_or(seen);
+        matches!(path, b"" | b"/")
+    });
+    Ok(ProbeResponse { status: response.status().as_u16(), redirects_to_itself })
 }
 
 fn failure(error: SendRequestError) -> ProbeError {

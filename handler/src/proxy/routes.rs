@@ -5,14 +5,19 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use hyper::header::HeaderName;
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::token_placement::{TokenPlacement, TokenPlacementError};
 use super::upstream::{Upstream, UpstreamError};
+use super::upstream_host::UpstreamHost;
 
 /// Every route, the longest path first.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    token_headers: Vec<HeaderName>,
 }
 
 /// One path prefix and where it leads.
@@ -22,6 +27,8 @@ pub struct Route {
     upstream: Arc<Upstream>,
     access: Access,
     streams: Streams,
+    host: Option<UpstreamHost>,
+    token: TokenPlacement,
 }
 
 /// Who may use a route.
@@ -48,7 +55,7 @@ pub enum Streams {
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// It isn't a JSON list of objects with the members we know.
-    #[error("the routes are not a JSON list of {{path, upstream, access, streams}}")]
+    #[error("the routes are not a JSON list of {{path, upstream, access, streams, host, token}}")]
     Json(#[source] serde_json::Error),
     /// The list is empty: nothing could be reached.
     #[error("there is no route")]
@@ -65,6 +72,18 @@ pub enum RouteError {
     /// `streams` is neither `end` nor `outlive`.
     #[error("the streams {0:?} is neither end nor outlive")]
     Streams(String),
+    /// `host` is neither `public` nor `upstream`.
+    #[error("the host {0:?} is neither public nor upstream")]
+    Host(String),
+    /// `token` is no place for a token.
+    #[error("the route {path:?} has no usable token")]
+    Token {
+        /// The route's path.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: TokenPlacementError,
+    },
     /// An Upstream isn't usable.
     #[error("the upstream of the route {path:?} is not usable")]
     Upstream {
@@ -83,10 +102,13 @@ struct RouteRow {
     upstream: String,
     access: Option<String>,
     streams: Option<String>,
+    host: Option<String>,
+    token: Option<Value>,
 }
 
 impl RouteTable {
-    /// Reads a JSON list of `{"path", "upstream", "access", "streams"}`; access is `session` and streams `end` by default.
+    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "host", "token"}`. The defaults: access `session`,
+    /// streams `end`, token `bearer`, and the host that [`RouteTable::with_host`] or the upstream's name says.
     ///
     /// # Errors
     /// The first mistake found.
@@ -101,19 +123,23 @@ impl RouteTable {
             }
             let access = row.access.map_or(Ok(Access::default()), |access| access.parse())?;
             let streams = row.streams.map_or(Ok(Streams::default()), |streams| streams.parse())?;
+            let host = row.host.map(|host| UpstreamHost::parse(&host).ok_or(RouteError::Host(host))).transpose()?;
+            let token = row.token.map_or(Ok(TokenPlacement::default()), |token| TokenPlacement::parse(&token));
+            let token = token.map_err(|source| RouteError::Token { path: row.path.clone(), source })?;
             // Routes to one URL share its connections.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
                 None => upstream(&row.path, &row.upstream)?,
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
-            routes.push(Route { path, upstream, access, streams });
+            routes.push(Route { path, upstream, access, streams, host, token });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
         }
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        Ok(Self { routes })
+        let token_headers = routes.iter().filter_map(|route| route.token.header()).cloned().collect();
+        Ok(Self { routes, token_headers })
     }
 
     /// Everything to one Upstream, with a session.
@@ -122,8 +148,24 @@ impl RouteTable {
     /// When the URL is no Upstream.
     pub fn single(url: &str) -> Result<Self, RouteError> {
         let upstream = upstream("/", url)?;
-        let route = Route { path: "/".to_owned(), upstream, access: Access::Session, streams: Streams::End };
-        Ok(Self { routes: vec![route] })
+        let route = Route {
+            path: "/".to_owned(),
+            upstream,
+            access: Access::Session,
+            streams: Streams::End,
+            host: None,
+            token: TokenPlacement::Bearer,
+        };
+        Ok(Self { routes: vec![route], token_headers: Vec::new() })
+    }
+
+    /// The table with this `Host` for every route that names none.
+    #[must_use]
+    pub fn with_host(mut self, host: Option<UpstreamHost>) -> Self {
+        for route in self.routes.iter_mut().filter(|route| route.host.is_none()) {
+            route.host = host;
+        }
+        self
     }
 
     /// The route with the longest prefix of `path` (without its query) that ends on a segment boundary.
@@ -147,11 +189,29 @@ impl RouteTable {
     }
 
     /// Every Upstream once, whatever the number of its routes.
-    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let is_first = |(at, route): &(usize, &Route)| {
             !self.routes[..*at].iter().any(|earlier| earlier.upstream.key() == route.upstream.key())
         };
         self.routes.iter().enumerate().filter(is_first).map(|(_, route)| &*route.upstream)
+    }
+
+    /// The first route to each Upstream with each `Host`.
+    pub fn first_by_upstream_and_host(&self) -> impl Iterator<Item = &Route> {
+        let pair = |route: &Route| (route.upstream.key(), route.host());
+        let is_first =
+            move |(at, route): &(usize, &Route)| !self.routes[..*at].iter().any(|earlier| pair(earlier) == pair(route));
+        self.routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
+    }
+
+    /// True if one route covers all that any covers.
+    pub(super) fn is_single(&self) -> bool {
+        self.routes.len() == 1
+    }
+
+    /// True for a header in which some route sends the access token. `name` is in lower case.
+    pub(super) fn is_token_header(&self, name: &str) -> bool {
+        self.token_headers.iter().any(|header| header.as_str() == name)
     }
 
     fn longest(&self, path: &str) -> Option<&Route> {
@@ -182,6 +242,18 @@ impl Route {
     #[must_use]
     pub fn streams(&self) -> Streams {
         self.streams
+    }
+
+    /// The authority that its Upstream reads in `Host`.
+    #[must_use]
+    pub fn host(&self) -> UpstreamHost {
+        self.host.unwrap_or(self.upstream.default_host())
+    }
+
+    /// The place of the access token.
+    #[must_use]
+    pub fn token(&self) -> &TokenPlacement {
+        &self.token
     }
 }
 
@@ -261,6 +333,9 @@ fn loosened(path: &str) -> String {
     }
     if loose.is_empty() { "/".to_owned() } else { loose }
 }
+
+#[cfg(test)]
+mod member_tests;
 
 #[cfg(test)]
 mod tests {
@@ -374,6 +449,9 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","acess":"anonymous"}]"#, "an unknown member"),
             (r#"[{"path":"/","upstream":"http://a","access":"public"}]"#, "an unknown access"),
             (r#"[{"path":"/","upstream":"http://a","streams":"survive"}]"#, "an unknown end of streams"),
+            (r#"[{"path":"/","upstream":"http://a","host":"app.example"}]"#, "an unknown host"),
+            (r#"[{"path":"/","upstream":"http://a","token":"basic"}]"#, "an unknown token"),
+            (r#"[{"path":"/","upstream":"http://a","token":{"header":"Host"}}]"#, "a header that has a meaning"),
             (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
             (r#"[{"path":"/a//b","upstream":"http://a"}]"#, "an empty segment"),
             (r#"[{"path":"/a/../b","upstream":"http://a"}]"#, "a dot segment"),

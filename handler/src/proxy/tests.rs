@@ -1,5 +1,7 @@
 //! How forwarding behaves on the wire: a real server, raw Upstreams, all on loopback.
 
+mod tls;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,15 +20,20 @@ type Cut = Arc<Mutex<Option<oneshot::Receiver<()>>>>;
 async fn relay(
     req: HttpRequest,
     payload: web::Payload,
-    to: web::Data<Upstream>,
+    routes: web::Data<RouteTable>,
+    public: web::Data<PublicSide>,
     by: web::Data<Forwarder>,
     cut: web::Data<Cut>,
 ) -> HttpResponse {
     let cut = cut.lock().unwrap().take();
     let own_cookies = OwnCookies::new(vec!["session".to_owned()]);
+    let target = RequestTarget::parse(req.uri().path_and_query().unwrap().as_str()).unwrap();
     let request = ForwardRequest {
+        route: routes.find(target.path()).unwrap(),
+        routes: &routes,
+        public: &public,
         method: req.method(),
-        target: RequestTarget::parse(req.uri().path_and_query().unwrap().as_str()).unwrap(),
+        target,
         headers: req.headers(),
         injected: Vec::new(),
         own_cookies: &own_cookies,
@@ -37,7 +44,7 @@ async fn relay(
             })
         }),
     };
-    match by.forward(&to, request, payload).await {
+    match by.forward(request, payload).await {
         Ok(answer) => answer,
         Err(error) => HttpResponse::BadGateway().body(error.code()),
     }
@@ -70,17 +77,27 @@ async fn patient_proxy(connections: Vec<Vec<&'static str>>, settings: ForwarderS
 
 /// A proxy before the Upstream at `url`; the address of the proxy.
 fn serve(url: String, settings: ForwarderSettings, cut: Option<oneshot::Receiver<()>>) -> SocketAddr {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    serve_routes(format!(r#"[{{"path":"/","upstream":"{url}"}}]"#), tls, settings, cut)
+}
+
+fn serve_routes(
+    routes: String,
+    tls: rustls::ClientConfig,
+    settings: ForwarderSettings,
+    cut: Option<oneshot::Receiver<()>>,
+) -> SocketAddr {
     let cut: Cut = Arc::new(Mutex::new(cut));
     let server = HttpServer::new(move || {
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
         App::new()
-            .app_data(web::Data::new(Upstream::parse(&url).unwrap()))
+            .app_data(web::Data::new(RouteTable::parse(&routes).unwrap()))
+            .app_data(web::Data::new(PublicSide::new("https://app.example".parse().unwrap())))
             .app_data(web::Data::new(Arc::clone(&cut)))
-            .app_data(web::Data::new(Forwarder::new(Arc::new(tls), settings)))
+            .app_data(web::Data::new(Forwarder::new(Arc::new(tls.clone()), settings)))
             .default_service(web::to(relay))
     });
     let server = server.workers(1).bind("127.0.0.1:0").unwrap();

@@ -10,13 +10,18 @@ use hyper::header::HeaderValue;
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
+use super::authority::{Authority, default_port, is_same_host, normal_host};
+use super::upstream_host::UpstreamHost;
+
 /// Where requests are forwarded to.
 #[derive(Debug)]
 pub struct Upstream {
     key: usize,
     name: Arc<str>,
     host: String,
+    named_host: Host<String>,
     port: u16,
+    default_host: UpstreamHost,
     tls: Option<ServerName<'static>>,
     host_header: HeaderValue,
     base_path: String,
@@ -56,6 +61,8 @@ impl Upstream {
             key: NEXT_KEY.fetch_add(1, Ordering::Relaxed),
             host_header: HeaderValue::from_str(name).map_err(|_| UpstreamError::NotHttp)?,
             name: name.into(),
+            named_host: normal_host(&host.to_string()).ok_or(UpstreamError::NotHttp)?,
+            default_host: UpstreamHost::default_for(&host.to_string()),
             host: connectable(&host),
             port,
             tls,
@@ -72,8 +79,34 @@ impl Upstream {
     /// The URL that every request to it starts with, with a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
+        format!("{}{}/", self.origin(), self.base_path)
+    }
+
+    /// Scheme and authority.
+    pub(super) fn origin(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}{}/", self.name, self.base_path)
+        format!("{scheme}://{}", self.name)
+    }
+
+    /// True if this names the upstream, whatever the scheme: an application takes that from `X-Forwarded-Proto`.
+    /// Another port of the same host is another server.
+    pub(super) fn is_named_by(&self, named: &Authority) -> bool {
+        let is_default = self.port == default_port(self.tls.is_some());
+        let is_port = match named.port {
+            Some(port) => port == self.port,
+            None => is_default || named.effective_port(self.tls.is_some()) == self.port,
+        };
+        is_port && self.is_host(&named.host)
+    }
+
+    /// True if this is the upstream's host, whatever its spelling.
+    pub(super) fn is_host(&self, host: &Host<String>) -> bool {
+        is_same_host(&self.named_host, host)
+    }
+
+    /// The `Host` for this upstream where nothing else is configured.
+    pub(super) fn default_host(&self) -> UpstreamHost {
+        self.default_host
     }
 
     pub(super) fn shared_name(&self) -> Arc<str> {
@@ -83,6 +116,11 @@ impl Upstream {
     /// Distinguishes Upstreams of one process; equal for nothing but itself.
     pub(super) fn key(&self) -> usize {
         self.key
+    }
+
+    /// True for itself.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.key == other.key
     }
 
     pub(super) fn address(&self) -> (&str, u16) {

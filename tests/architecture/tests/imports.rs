@@ -17,7 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("crypto", &["random"]),
     ("egress", &[]),
     ("oidc", &["random", "clock", "transport_security", "egress", "tls"]),
-    ("proxy", &["tls"]),
+    ("proxy", &["tls", "public_origin"]),
     ("sessions", &["crypto", "oidc", "clock", "random", "telemetry"]),
     ("azure", &["crypto", "sessions", "oidc", "clock", "telemetry", "transport_security"]),
     (

@@ -1,4 +1,5 @@
-//! `oauth-proxy check` against Providers that are not what the settings say: one line each, with what to set.
+//! `oauth-proxy check` against Providers and upstreams that are not what the settings say: one line each, with what to
+//! set.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
@@ -129,4 +130,87 @@ fn a_provider_that_sends_no_date_is_no_failure() {
 
         assert_eq!((code, lines), (0, vec!["ok      provider".to_owned()]), "{header}");
     }
+}
+
+/// An Upstream that responds with `to_public` to `Host: app.example` and with `to_own` to any other; in them `OWN` is its
+/// own authority.
+fn upstream_by_name(to_public: &'static str, to_own: &'static str) -> Upstream {
+    Upstream::answering(move |request, _, stream| {
+        let own = stream.local_addr().unwrap().to_string();
+        let response = if request.header("host") == Some("app.example") { to_public } else { to_own };
+        let has_told = request.header("x-forwarded-proto") == Some("https")
+            && request.header("x-forwarded-host") == Some("app.example")
+            && request.header("x-forwarded-port") == Some("443");
+        let response = if has_told { response } else { "500 Untold" };
+        let head = response.replace("OWN", &own);
+        stream.write_all(format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n").as_bytes()).is_ok()
+    })
+}
+
+#[test]
+fn an_upstream_that_takes_another_name_is_one_line_that_says_what_to_set() {
+    let issuer = provider(200, metadata(json!({})), "");
+    let set_own = "and takes its own: set UPSTREAM_HOST=upstream, or \"host\": \"upstream\" in its routes";
+    let set_public = "and takes the public one: set UPSTREAM_HOST=public, or \"host\": \"public\" in its routes";
+    let table = [
+        ("public", "200 OK", "200 OK", 0, "takes the public name, which is used, and its own"),
+        ("public", "200 OK", "404 Not Found", 0, "takes the public name, which is used, not its own (status 404)"),
+        ("public", "404 Not Found", "404 Not Found", 0, "responds with status 404; it may take neither"),
+        ("public", "404 Not Found", "200 OK", 1, set_own),
+        ("public", "421 Misdirected Request", "401 Unauthorized", 1, set_own),
+        ("public", "301 Moved\r\nlocation: http://OWN/", "200 OK", 1, set_own),
+        ("public", "302 Found\r\nlocation: http://OWN/login", "200 OK", 0, "takes the public name, which is used, and"),
+        ("upstream", "200 OK", "404 Not Found", 1, set_public),
+        ("upstream", "200 OK", "301 Moved\r\nlocation: https://app.example/", 1, set_public),
+        (
+            "upstream",
+            "404 Not Found",
+            "200 OK",
+            0,
+            "takes its own name, which is used, not the public one (status 404)",
+        ),
+        (
+            "public",
+            "301 Moved\r\nlocation: https://app.example/",
+            "301 Moved\r\nlocation: https://OWN/",
+            0,
+            "it redirects / to itself under both names: does it read X-Forwarded-Proto",
+        ),
+    ];
+    for (host, to_public, to_own, expected_code, expected) in table {
+        let upstream = upstream_by_name(to_public, to_own);
+        let settings = [
+            ("PUBLIC_BASE_URL", "https://app.example"),
+            ("UPSTREAM_URL", upstream.url.as_str()),
+            ("UPSTREAM_HOST", host),
+            ("OIDC_ISSUER_URL", issuer.as_str()),
+            ("CLIENT_ID", "client"),
+        ];
+
+        let (code, stdout, _) = run_to_end(&["check"], &settings);
+
+        let lines: Vec<&str> = stdout.lines().filter(|line| line.contains("upstream 127")).collect();
+        assert_eq!((code, lines.len()), (expected_code, 1), "{to_public} {to_own}: {stdout}");
+        assert!(lines[0].contains(expected), "{to_public} {to_own}: {stdout}");
+    }
+}
+
+#[test]
+fn an_upstream_that_hangs_up_on_a_name_is_asked_for_the_other() {
+    let upstream = Upstream::answering(|request, _, stream| {
+        let is_known = request.header("host") != Some("app.example");
+        is_known && stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").is_ok()
+    });
+    let issuer = provider(200, metadata(json!({})), "");
+    let settings = [
+        ("PUBLIC_BASE_URL", "https://app.example"),
+        ("UPSTREAM_URL", upstream.url.as_str()),
+        ("OIDC_ISSUER_URL", issuer.as_str()),
+        ("CLIENT_ID", "client"),
+    ];
+
+    let (code, stdout, _) = run_to_end(&["check"], &settings);
+
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("it does not respond: ") && stdout.contains("set UPSTREAM_HOST=upstream"), "{stdout}");
 }

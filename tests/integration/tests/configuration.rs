@@ -46,6 +46,11 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("ROUTES", "not json"), ("UPSTREAM_URL", "")],
         &[("ROUTES", r#"[{"path":"/","upstream":"https://a"}]"#)],
         &[("ROUTES", r#"[{"path":"/","upstream":"https://a","access":"public"}]"#), ("UPSTREAM_URL", "")],
+        &[("ROUTES", r#"[{"path":"/","upstream":"https://a","host":"app.example"}]"#), ("UPSTREAM_URL", "")],
+        &[("ROUTES", r#"[{"path":"/","upstream":"https://a","token":"basic"}]"#), ("UPSTREAM_URL", "")],
+        &[("ROUTES", r#"[{"path":"/","upstream":"https://a","token":{"header":"Host"}}]"#), ("UPSTREAM_URL", "")],
+        &[("UPSTREAM_HOST", "app.example")],
+        &[("UPSTREAM_HOST", "Public")],
         &[("OIDC_ISSUER_URL", "")],
         &[("OIDC_ISSUER_URL", "http://op.example")],
         &[("OIDC_ISSUER_URL", "https://op.example/?tenant=a")],
@@ -323,7 +328,7 @@ fn a_check_tries_every_upstream_once() {
 
     assert_eq!((code, said.matches(" upstream ").count()), (1, 4), "{said}");
     for line in [
-        &format!("ok      upstream 127.0.0.1:{here} responds with status 200\n"),
+        &format!("ok      upstream 127.0.0.1:{here} responds with status 200; it takes the public name"),
         &format!("failed  upstream {closed}: it cannot be connected to: "),
         &format!("failed  upstream localhost:{here}: TLS fails: "),
         "failed  upstream nowhere.invalid: its name cannot be resolved: ",

@@ -165,7 +165,8 @@ fn what_only_the_proxy_and_the_gateway_may_say_never_comes_from_a_client() {
         assert_eq!(seen.header("x-forwarded-proto"), Some("http"));
         let public = scene.handler.origin.trim_start_matches("http://");
         assert_eq!(seen.header("x-forwarded-host"), Some(public));
-        assert_eq!(seen.header("host"), Some(scene.upstream.url.trim_start_matches("http://")));
+        assert_eq!(seen.header("host"), Some(public));
+        assert_eq!(seen.header("x-forwarded-port"), public.rsplit(':').next());
     });
 }
 

@@ -14,12 +14,12 @@ fn value(headers: &[(HeaderName, HeaderValue)], name: &str) -> Option<String> {
 }
 
 fn forwarded(person: &Value, name: &str) -> Option<String> {
-    value(&identity_headers(&HeaderPreset::OAuth2Proxy, &claims(person), None, "at"), name)
+    value(&identity_headers(&HeaderPreset::OAuth2Proxy, &TokenPlacement::Bearer, &claims(person), None, "at"), name)
 }
 
 fn easy_auth(provider: &str, person: &Value) -> Vec<(HeaderName, HeaderValue)> {
     let preset = HeaderPreset::EasyAuth(EasyAuthProvider::new(provider).unwrap());
-    identity_headers(&preset, &claims(person), Some("it"), "at")
+    identity_headers(&preset, &TokenPlacement::Bearer, &claims(person), Some("it"), "at")
 }
 
 fn principal(headers: &[(HeaderName, HeaderValue)]) -> Value {
@@ -41,7 +41,7 @@ fn listed(headers: &[(HeaderName, HeaderValue)]) -> Vec<(String, String)> {
 fn every_preset_sends_the_bearer_token() {
     let easy_auth = HeaderPreset::EasyAuth(EasyAuthProvider::new("aad").unwrap());
     for preset in [HeaderPreset::None, HeaderPreset::Sample, HeaderPreset::OAuth2Proxy, easy_auth] {
-        let headers = identity_headers(&preset, &Map::new(), None, "at");
+        let headers = identity_headers(&preset, &TokenPlacement::Bearer, &Map::new(), None, "at");
         assert_eq!(value(&headers, "authorization").unwrap(), "Bearer at", "{preset:?}");
     }
 }
@@ -62,7 +62,8 @@ fn a_claims_value_cannot_start_another_header() {
     ];
     for (claim, expected, reason) in table {
         let person = json!({"sub": claim, "name": claim, "preferred_username": claim});
-        let sample = identity_headers(&HeaderPreset::Sample, &claims(&person), Some("it"), "at");
+        let sample =
+            identity_headers(&HeaderPreset::Sample, &TokenPlacement::Bearer, &claims(&person), Some("it"), "at");
         for sent in [
             value(&sample, "x-proxy-id-token-name"),
             value(&sample, "x-proxy-id-token-preferred-username"),

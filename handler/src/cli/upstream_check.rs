@@ -1,0 +1,113 @@
+//! Verdict on an Upstream for `check`: which name in `Host` it takes, and what to set if that is not the one in use.
+//!
+//! Sends nothing itself. A status is a refusal of the name only where the other name gets a better one.
+
+use crate::proxy::{ProbeError, ProbeResponse, UpstreamHost};
+
+/// The responses of one Upstream to both names.
+pub(super) struct Probed<'a> {
+    /// Its authority.
+    pub(super) name: &'a str,
+    /// The name that its routes send.
+    pub(super) used: UpstreamHost,
+    /// The response to that name.
+    pub(super) response: Result<ProbeResponse, ProbeError>,
+    /// The response to the other one.
+    pub(super) other: Result<ProbeResponse, ProbeError>,
+}
+
+impl Probed<'_> {
+    /// One line, and `false` if nothing works until something is changed.
+    pub(super) fn verdict(&self) -> (bool, String) {
+        let name = self.name;
+        let (used, other) = match self.used {
+            UpstreamHost::Public => ("the public name", "its own"),
+            UpstreamHost::Own => ("its own name", "the public one"),
+        };
+        let (status, names) = match (&self.response, refusal(&self.response), refusal(&self.other)) {
+            (_, Some(refusal), None) => {
+                let value = self.used.other().as_str();
+                let set = format!("set UPSTREAM_HOST={value}, or \"host\": \"{value}\" in its routes");
+                return (
+                    false,
+                    format!("upstream {name} refuses {used} in Host ({refusal}), and takes {other}: {set}"),
+                );
+            }
+            (Err(error), _, _) => return (false, format!("upstream {name}: {error}")),
+            (Ok(response), Some(_), Some(_)) if response.redirects_to_itself => {
+                let cause = "does it read X-Forwarded-Proto and X-Forwarded-Host?";
+                (response.status, format!("it redirects / to itself under both names: {cause}"))
+            }
+            (Ok(response), Some(_), Some(refusal)) => {
+                (response.status, format!("it may take neither {used}, which is used, nor {other} ({refusal})"))
+            }
+            (Ok(response), None, Some(refusal)) => {
+                (response.status, format!("it takes {used}, which is used, not {other} ({refusal})"))
+            }
+            (Ok(response), None, None) => (response.status, format!("it takes {used}, which is used, and {other}")),
+        };
+        (true, format!("upstream {name} responds with status {status}; {names}"))
+    }
+}
+
+/// The sign that a name is not taken: no such site (404, 421), none of the allowed hosts (400, 403), no service behind
+/// the name (5xx), or a redirect to the other name.
+fn refusal(response: &Result<ProbeResponse, ProbeError>) -> Option<String> {
+    match response {
+        Err(error) => Some(error.to_string()),
+        Ok(response) if response.redirects_to_itself => Some("it redirects to another name".to_owned()),
+        Ok(ProbeResponse { status: status @ (400 | 403 | 404 | 421 | 500..), .. }) => Some(format!("status {status}")),
+        Ok(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(status: u16) -> Result<ProbeResponse, ProbeError> {
+        Ok(ProbeResponse { status, redirects_to_itself: false })
+    }
+
+    fn to_itself() -> Result<ProbeResponse, ProbeError> {
+        Ok(ProbeResponse { status: 301, redirects_to_itself: true })
+    }
+
+    fn closed() -> Result<ProbeResponse, ProbeError> {
+        Err(ProbeError::Response("it closes the connection".into()))
+    }
+
+    #[test]
+    fn the_name_that_an_upstream_takes_is_told_with_the_setting() {
+        let (public, own) = (UpstreamHost::Public, UpstreamHost::Own);
+        let set_own = "and takes its own: set UPSTREAM_HOST=upstream, or \"host\": \"upstream\" in its routes";
+        let set_public = "and takes the public one: set UPSTREAM_HOST=public, or \"host\": \"public\" in its routes";
+        let table = [
+            (public, status(200), status(200), true, "takes the public name, which is used, and its own"),
+            (public, status(401), status(302), true, "takes the public name, which is used, and its own"),
+            (own, status(200), status(200), true, "takes its own name, which is used, and the public one"),
+            (public, status(200), status(404), true, "takes the public name, which is used, not its own (status 404)"),
+            (own, status(200), status(421), true, "not the public one (status 421)"),
+            (own, status(200), to_itself(), true, "not the public one (it redirects to another name)"),
+            (public, status(200), closed(), true, "not its own (it does not respond: it closes the connection)"),
+            (public, status(404), status(404), true, "responds with status 404; it may take neither"),
+            (public, to_itself(), to_itself(), true, "does it read X-Forwarded-Proto"),
+            (public, status(404), status(200), false, set_own),
+            (public, status(421), status(302), false, set_own),
+            (public, status(400), status(200), false, set_own),
+            (public, status(403), status(401), false, set_own),
+            (public, status(502), status(200), false, set_own),
+            (public, to_itself(), status(200), false, set_own),
+            (public, closed(), status(200), false, set_own),
+            (own, status(404), status(200), false, set_public),
+            (own, to_itself(), status(200), false, set_public),
+            (public, closed(), closed(), false, ": it does not respond: it closes the connection"),
+        ];
+        for (used, response, other, expected, part) in table {
+            let (is_well, line) = Probed { name: "app:81", used, response, other }.verdict();
+
+            assert!(line.starts_with("upstream app:81") && line.contains(part), "{line}");
+            assert_eq!(is_well, expected, "{line}");
+        }
+    }
+}

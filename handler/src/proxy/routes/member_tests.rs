@@ -1,0 +1,55 @@
+//! The members `host` and `token` of a route.
+
+use super::*;
+
+#[test]
+fn a_routes_host_is_its_own_the_settings_or_that_of_its_upstreams_platform() {
+    let json = r#"[{"path":"/","upstream":"http://a"},
+        {"path":"/azure","upstream":"https://a.azurewebsites.net"},
+        {"path":"/public","upstream":"https://a.azurewebsites.net","host":"public"},
+        {"path":"/own","upstream":"http://a","host":"upstream"}]"#;
+    let (public, own) = (UpstreamHost::Public, UpstreamHost::Own);
+    for (setting, expected) in [
+        (None, [public, own, public, own]),
+        (Some(public), [public, public, public, own]),
+        (Some(own), [own, own, public, own]),
+    ] {
+        let table = RouteTable::parse(json).unwrap().with_host(setting);
+
+        let hosts = ["/", "/azure", "/public", "/own"].map(|path| table.find(path).unwrap().host());
+
+        assert_eq!(hosts, expected, "{setting:?}");
+    }
+}
+
+#[test]
+fn every_host_of_an_upstream_is_listed_once() {
+    let table = RouteTable::parse(
+        r#"[{"path":"/","upstream":"http://a"},{"path":"/x","upstream":"http://a"},
+            {"path":"/own","upstream":"http://a","host":"upstream"},{"path":"/b","upstream":"http://b"}]"#,
+    )
+    .unwrap();
+
+    let mut listed: Vec<_> = table
+        .first_by_upstream_and_host()
+        .map(|route| (route.upstream().name().to_owned(), route.host().as_str()))
+        .collect();
+    listed.sort();
+
+    assert_eq!(listed, [("a", "public"), ("a", "upstream"), ("b", "public")].map(|(a, b)| (a.to_owned(), b)));
+}
+
+#[test]
+fn a_token_has_its_place_and_no_client_any_of_them() {
+    let table = RouteTable::parse(
+        r#"[{"path":"/","upstream":"http://a"},{"path":"/none","upstream":"http://a","token":"none"},
+            {"path":"/own","upstream":"http://a","token":{"header":"X-Access-Token"}}]"#,
+    )
+    .unwrap();
+
+    let token = |path: &str| table.find(path).unwrap().token().clone();
+
+    assert_eq!((token("/"), token("/none")), (TokenPlacement::Bearer, TokenPlacement::None));
+    assert_eq!(token("/own").header().unwrap(), "x-access-token");
+    assert!(table.is_token_header("x-access-token") && !table.is_token_header("authorization"));
+}

@@ -1,0 +1,237 @@
+//! The place of the access token in forwarded requests, and so the fate of the client's own `Authorization`.
+//!
+//! Knows names of headers; the token itself is the caller's.
+
+use hyper::header::HeaderName;
+use serde_json::Value;
+
+/// The header that carries the access token to an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TokenPlacement {
+    /// `Authorization: Bearer`. The client's `Authorization` never passes.
+    #[default]
+    Bearer,
+    /// No header. The client's `Authorization` passes.
+    None,
+    /// The bare token in this header, which no client can send. The client's `Authorization` passes.
+    Header(HeaderName),
+}
+
+/// A mistake in a route's `token`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenPlacementError {
+    /// It is none of the three forms.
+    #[error("the token {0} is neither \"bearer\" nor \"none\" nor {{\"header\": \"X-Access-Token\"}}")]
+    Form(String),
+    /// The header's name is no token of letters, digits and hyphens, or is longer than 64 characters.
+    #[error("the token's header {0:?} is not 1 to 64 letters, digits and hyphens")]
+    Name(String),
+    /// The header has a meaning of its own.
+    #[error("the token's header {0:?} already has another meaning")]
+    Reserved(String),
+}
+
+impl TokenPlacement {
+    /// Reads `"bearer"`, `"none"` or `{"header": NAME}`.
+    ///
+    /// # Errors
+    /// When it is none of them, or the header can't be used.
+    pub(super) fn parse(json: &Value) -> Result<Self, TokenPlacementError> {
+        match json {
+            Value::String(text) if text == "bearer" => return Ok(Self::Bearer),
+            Value::String(text) if text == "none" => return Ok(Self::None),
+            Value::Object(members) if members.len() == 1 => {
+                if let Some(Value::String(name)) = members.get("header") {
+                    return header(name).map(Self::Header);
+                }
+            }
+            _ => {}
+        }
+        Err(TokenPlacementError::Form(json.to_string()))
+    }
+
+    /// True if the client's own `Authorization` reaches the upstream.
+    pub(super) fn passes_authorization(&self) -> bool {
+        match self {
+            Self::Bearer => false,
+            Self::None | Self::Header(_) => true,
+        }
+    }
+
+    /// The header of one's own, if that is the place.
+    pub(super) fn header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Bearer | Self::None => None,
+            Self::Header(name) => Some(name),
+        }
+    }
+}
+
+fn header(text: &str) -> Result<HeaderName, TokenPlacementError> {
+    // An underscore would be stripped from clients, but CGI and WSGI fold `-` to it: two names for one variable.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_name = (1..=64).contains(&text.len()) && text.bytes().all(is_plain);
+    let name = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| is_name);
+    let name = name.ok_or_else(|| TokenPlacementError::Name(text.to_owned()))?;
+    if is_reserved(name.as_str()) {
+        return Err(TokenPlacementError::Reserved(text.to_owned()));
+    }
+    Ok(name)
+}
+
+/// True for headers of HTTP, of browsers, and of ours with another content. `name` is in lower case.
+fn is_reserved(name: &str) -> bool {
+    let is_in_a_family = RESERVED_FAMILIES.iter().any(|family| name.starts_with(family));
+    RESERVED.contains(&name) || (is_in_a_family && name != "x-forwarded-access-token")
+}
+
+const RESERVED: &[&str] = &[
+    "age",
+    "authorization", // "bearer" is that
+    "baggage",
+    "cache-control",
+    "connection",
+    "cookie",
+    "cookie2",
+    "date",
+    "depth",
+    "destination",
+    "dnt",
+    "early-data",
+    "expect",
+    "forwarded",
+    "from",
+    "host",
+    "http2-settings",
+    "if",
+    "keep-alive",
+    "last-event-id",
+    "link",
+    "location",
+    "lock-token",
+    "max-forwards",
+    "origin",
+    "overwrite",
+    "pragma",
+    "prefer",
+    "priority",
+    "range",
+    "referer",
+    "set-cookie",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "vary",
+    "via",
+    "warning",
+    "x-csrf",
+    "x-csrf-token",
+    "x-real-ip",
+    "x-request-id",
+    "x-requested-with",
+    "x-xsrf-token",
+];
+
+const RESERVED_FAMILIES: &[&str] = &[
+    "accept",
+    "access-control-",
+    "content-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "x-forwarded-",
+    "x-functions-",
+    "x-gateway-",
+    "x-http-method",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "x-original-",
+    "x-proxy-id-token",
+];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_has_three_places() {
+        let named = |name| TokenPlacement::Header(HeaderName::from_static(name));
+        for (json, expected) in [
+            (json!("bearer"), TokenPlacement::Bearer),
+            (json!("none"), TokenPlacement::None),
+            (json!({"header": "X-Access-Token"}), named("x-access-token")),
+            (json!({"header": "access-token"}), named("access-token")),
+            (json!({"header": "X-Forwarded-Access-Token"}), named("x-forwarded-access-token")),
+            (json!({"header": "X-Amzn-Oidc-Accesstoken"}), named("x-amzn-oidc-accesstoken")),
+        ] {
+            assert_eq!(TokenPlacement::parse(&json), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused() {
+        for json in [
+            json!("Bearer"),
+            json!("basic"),
+            json!(""),
+            json!(true),
+            json!(null),
+            json!([]),
+            json!({}),
+            json!({"header": null}),
+            json!({"header": ["X-A"]}),
+            json!({"resource": "https://api.example"}),
+            json!({"header": "X-A", "resource": "https://api.example"}),
+        ] {
+            assert_eq!(TokenPlacement::parse(&json), Err(TokenPlacementError::Form(json.to_string())));
+        }
+        for name in ["", "X Token", "X_Token", "X.Token", "X-Tokén", "X-Token:", "X-T\r\nX: 1", &"x".repeat(65)] {
+            let refused = TokenPlacement::parse(&json!({"header": name}));
+            assert_eq!(refused, Err(TokenPlacementError::Name(name.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_header_with_a_meaning_is_no_place() {
+        for name in [
+            "Authorization",
+            "Host",
+            "Cookie",
+            "Set-Cookie",
+            "Connection",
+            "Keep-Alive",
+            "TE",
+            "Upgrade",
+            "Expect",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Proxy-Authorization",
+            "Content-Type",
+            "Origin",
+            "Referer",
+            "If-Match",
+            "Accept",
+            "Accept-Language",
+            "Sec-Fetch-Site",
+            "Traceparent",
+            "Forwarded",
+            "X-Forwarded-Host",
+            "X-Forwarded-User",
+            "X-Forwarded-For",
+            "X-Gateway-Token",
+            "X-HTTP-Method-Override",
+            "X-MS-CLIENT-PRINCIPAL-ID",
+            "X-Proxy-ID-Token",
+        ] {
+            let refused = TokenPlacement::parse(&json!({"header": name}));
+            assert_eq!(refused, Err(TokenPlacementError::Reserved(name.to_owned())));
+        }
+    }
+}

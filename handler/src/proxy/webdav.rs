@@ -1,0 +1,57 @@
+//! The second resource of a WebDAV `COPY` or `MOVE`: its `Destination`.
+//!
+//! Checks it as strictly as the request's own target, because the upstream acts on both.
+
+use actix_web::http::Method;
+use hyper::header as up;
+
+use super::authority::NetworkReference;
+use super::error::ForwardError;
+use super::origin_mapping::OriginMapping;
+use super::routes::Access;
+use super::target::RequestTarget;
+
+const DESTINATION: &str = "destination";
+
+/// Names the `Destination` as the upstream knows it; refuses one that this route does not lead to.
+pub(super) fn map_destination(
+    method: &Method,
+    headers: &mut up::HeaderMap,
+    mapping: OriginMapping<'_>,
+) -> Result<(), ForwardError> {
+    if !matches!(method.as_str(), "COPY" | "MOVE") {
+        return Ok(());
+    }
+    let mut values = headers.get_all(DESTINATION).iter();
+    let Some(destination) = values.next() else { return Ok(()) };
+    if values.next().is_some() {
+        return Err(ForwardError::BadRequest("there is more than one Destination"));
+    }
+    if !mapping.routes.is_single() {
+        check_route(destination.as_bytes(), mapping)?;
+    }
+    if let Some(mapped) = mapping.upstream_destination(destination.as_bytes()) {
+        let value = up::HeaderValue::from_maybe_shared(bytes::Bytes::from(mapped));
+        let value = value.map_err(|_| ForwardError::BadRequest("the Destination holds a forbidden byte"))?;
+        headers.insert(DESTINATION, value);
+    }
+    Ok(())
+}
+
+/// RFC 4918 9.8.5: no other server. And no session route from an anonymous one, whatever host the `Destination` names:
+/// some servers read its path alone.
+fn check_route(destination: &[u8], mapping: OriginMapping<'_>) -> Result<(), ForwardError> {
+    let OriginMapping { route, routes, .. } = mapping;
+    let path = match NetworkReference::parse(destination) {
+        Some(NetworkReference { rest: b"", .. }) => b"/",
+        Some(NetworkReference { rest, .. }) => rest,
+        None => destination,
+    };
+    let target = std::str::from_utf8(path).ok().and_then(|path| RequestTarget::parse(path).ok());
+    let found = target.and_then(|target| routes.find(target.path()));
+    let is_covered = found.is_some_and(|found| {
+        let is_open = route.access() == Access::Session || found.access() == Access::Anonymous;
+        is_open && found.upstream().is(route.upstream())
+    });
+    if is_covered { Ok(()) } else { Err(ForwardError::BadRequest("the Destination leads to another route")) }
+}
