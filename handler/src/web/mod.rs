@@ -2,10 +2,12 @@
 //!
 //! Decides nothing about sessions or tokens.
 
+mod challenge;
 mod cookies;
 mod csrf;
 mod error;
 mod failure;
+mod frame_page;
 mod framing;
 mod functions_host;
 mod gateway_proof;
@@ -15,11 +17,13 @@ mod page;
 mod problem;
 mod request;
 
+pub use challenge::allow;
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
 pub use error::{BackchannelLogoutError, Error};
 pub use failure::Failure;
-pub use framing::allow_framing_by;
+pub use frame_page::sign_in_at_top;
+pub use framing::{allow_framing_by, is_framed};
 pub use functions_host::is_host_ping;
 pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySettings, Passed};
 pub use login_cookies::{LoginCookies, RememberedLogin};

@@ -603,7 +603,7 @@ fn our_urls_answer_their_methods_only() {
     let refused = scene.browser().post("/oauth/me", b"");
     let nothing = scene.browser().fetch("/oauth/nothing");
 
-    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET")));
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
     assert_eq!((nothing.status, nothing.json()["code"].as_str()), (404, Some("route_not_found")));
 }
 

@@ -1,0 +1,24 @@
+//! The page in a frame whose content needs a sign-in: a link that opens one in the whole window.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::challenge::challenge;
+use super::framing::allow_framing_by_self;
+use super::{Error, Link, Page, RequestId};
+
+/// The page, with a link to `signin`. Pages of this site may frame it.
+#[must_use]
+pub fn sign_in_at_top(signin: &str, id: &RequestId) -> HttpResponse {
+    let page = Page {
+        status: StatusCode::UNAUTHORIZED,
+        title: "Sign in to see this",
+        text: "This part of the page needs you to be signed in. The sign-in opens in the whole window.",
+        links: &[Link::Top { href: signin, label: "Sign in" }],
+        code: Some(Error::SessionRequired.code()),
+    };
+    let mut response = page.respond(id);
+    allow_framing_by_self(&mut response);
+    challenge(&mut response);
+    response
+}
