@@ -133,6 +133,11 @@ async fn respond(arrived: Arrived<'_>, state: &AppState) -> Result<HttpResponse,
     let Arrived { http, target, destination, id, payload } = arrived;
     let now = state.now();
     let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(http, now).await? };
+    if !destination.is_health()
+        && let Some(redirect) = state.public_host.redirect(http, &passed, target.as_str())
+    {
+        return Ok(redirect);
+    }
     endpoints::respond(destination, &Request { http, target, now, id, passed }, payload, state).await
 }
 

@@ -132,6 +132,12 @@ impl<'a> Destination<'a> {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
     }
 
+    /// True for both probes, which may come under any name.
+    #[must_use]
+    pub fn is_health(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live | Kind::Ready, .. }))
+    }
+
     /// True for the URL that the Provider's page frames.
     #[must_use]
     pub fn is_framed(self) -> bool {

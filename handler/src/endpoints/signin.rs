@@ -12,9 +12,11 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use super::redirect::see_other;
 use super::request::{Request, form, pairs, return_url};
 use crate::oidc::LoginHints;
-use crate::return_url::ReturnUrl;
+use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::state::AppState;
-use crate::web::{Error, RememberedLogin, is_background, is_framed, is_navigation, sign_in_at_top};
+use crate::web::{
+    Error, FRAGMENT, RememberedLogin, fragment_page, is_background, is_framed, is_navigation, sign_in_at_top,
+};
 
 /// Starts a sign-in that returns to `redirect` (a path or URL of this site) or `target_link_uri` (the same); anything
 /// else becomes `/`.
@@ -32,7 +34,33 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     if is_framed(request.http) && !hints.is_silent() {
         return Ok(sign_in_at_top(request.target.as_str(), request.id));
     }
-    begin(return_url, &hints, request, state).await
+    if !state.keep_fragment || is_framed(request.http) {
+        return begin(return_url, &hints, request, state).await;
+    }
+    match with_fragment(&return_url, &pairs)? {
+        None if *request.http.method() == Method::GET && is_navigation(request.http) => {
+            Ok(fragment_page(request.target.as_str()))
+        }
+        whole => begin(whole.unwrap_or(return_url), &hints, request, state).await,
+    }
+}
+
+/// The return URL with the fragment that the page of ours found; `None` while it has not been asked.
+fn with_fragment(return_url: &ReturnUrl, pairs: &[(String, String)]) -> Result<Option<ReturnUrl>, Error> {
+    if return_url.as_str().contains('#') {
+        return Ok(Some(return_url.clone()));
+    }
+    let Some((_, fragment)) = pairs.iter().find(|(name, _)| name == FRAGMENT) else { return Ok(None) };
+    if fragment.is_empty() {
+        return Ok(Some(return_url.clone()));
+    }
+    match format!("{}#{fragment}", return_url.as_str()).parse() {
+        Ok(whole) => Ok(Some(whole)),
+        Err(ReturnUrlError::Length) => Err(Error::ReturnUrlTooLong),
+        Err(ReturnUrlError::NotAPath | ReturnUrlError::Character | ReturnUrlError::Segment) => {
+            Ok(Some(return_url.clone())) // no browser has such a fragment
+        }
+    }
 }
 
 /// Starts a sign-in where the request itself leads, if the URL that would begin it is longer than servers on the way

@@ -381,3 +381,82 @@ fn a_probe_of_http_10_needs_no_host_and_gets_no_chunks() {
     assert_eq!(scene.answer("GET", "/sse HTTP/1.1\r\n\r\n").status, 400, "1.1 needs a Host");
     assert!(scene.upstream.received().len() >= 5);
 }
+
+#[test]
+fn a_fragment_is_fetched_by_a_page_of_ours_where_it_is_kept() {
+    let scene = Scene::start(&[("KEEP_FRAGMENT", "true")]);
+    let mut browser = scene.browser();
+    let signin = browser.navigate("/app?a=[1]").header("location").unwrap().to_owned();
+
+    let page = browser.navigate(&signin);
+    let cookies = browser.cookies.len();
+    let begin = |fragment: &str| scene.sign_in_from(&format!("{signin}&fragment={}", encoded(fragment)));
+
+    assert_eq!((page.status, cookies, page.header("x-frame-options")), (200, 0, Some("DENY")));
+    assert!(page.text().contains(&format!("{signin}&amp;fragment=\"")), "{}", page.text());
+    assert_eq!(begin(""), "/app?a=[1]");
+    assert_eq!(begin("/route/7?b=[c]|d"), "/app?a=[1]#/route/7?b=[c]|d");
+    assert_eq!(begin("%C3%BC \u{fc}"), "/app?a=[1]#%C3%BC%20%C3%BC");
+    assert_eq!(begin("a\r\nb"), "/app?a=[1]", "no browser has this");
+    let too_long = browser.navigate(&format!("{signin}&fragment={}", "x".repeat(8192)));
+    assert_eq!(too_long.status, 414);
+    let own = format!("/oauth/signin?redirect={}", encoded("/app#own"));
+    assert_eq!(scene.sign_in_from(&own), "/app#own", "the application's own fragment needs no page");
+    assert_eq!(browser.send("HEAD", &signin, &NAVIGATION, b"").status, 302);
+    assert_eq!(browser.fetch(&signin).status, 302, "nothing that could run a script");
+}
+
+#[test]
+fn a_page_under_another_name_is_opened_under_the_public_one() {
+    let scene = Scene::start(&[]);
+    let origin = scene.handler.origin.as_str();
+    let port = origin.rsplit(':').next().unwrap();
+    let page = "accept: text/html\r\nsec-fetch-mode: navigate\r\nconnection: close\r\n";
+    for host in ["www.app.example".to_owned(), format!("localhost:{port}")] {
+        for target in ["//list?filter[status]=open|x", "/oauth/signin?redirect=%2Fa", "/oauth/callback?code=c&state=s"]
+        {
+            let answer = scene.answer("GET", &format!("{target} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
+            assert_eq!((answer.status, answer.header("set-cookie")), (302, None), "{host} {target}");
+            assert_eq!(answer.header("location"), Some([origin, target].concat().as_str()));
+        }
+        for path in ["/oauth/health/live", "/oauth/health/ready"] {
+            let probe = scene.answer("GET", &format!("{path} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
+            assert_eq!(probe.status, 200, "{host}");
+        }
+        let script = scene.answer("GET", &format!("/api HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"));
+        assert_eq!(script.status, 401);
+    }
+    assert_eq!(scene.upstream.received().len(), 0);
+}
+
+#[test]
+fn a_proxy_that_replaces_host_is_served_after_a_few_redirects() {
+    let scene = Scene::start(&[]);
+    let page = "accept: text/html\r\nsec-fetch-mode: navigate\r\nconnection: close\r\n";
+    let open = || scene.answer("GET", &format!("/a HTTP/1.1\r\nhost: in.example\r\n{page}\r\n"));
+
+    // The start of the test asked for `health/live`, which does not count.
+    let locations: Vec<_> = (0..20).map(|_| open().header("location").unwrap().to_owned()).collect();
+
+    let looped = locations.iter().take_while(|location| location.starts_with("http://")).count();
+    assert_eq!(looped, 8);
+    assert!(locations[looped..].iter().all(|location| location == "/oauth/signin?redirect=%2Fa"), "{locations:?}");
+    let log = scene.handler.output();
+    support::wait_until("the stop is logged", || log.text().contains("alias_redirects_stopped"));
+}
+
+#[test]
+fn only_a_proved_gateway_names_the_host_that_was_used() {
+    let secret = "a-secret-of-thirty-two-characters";
+    let scene = Scene::start(&[("GATEWAY_PROOF", "shared_secret"), ("GATEWAY_PROOF_SECRETS", secret)]);
+    let mut browser = scene.browser();
+    let mut open = |headers: &[(&str, &str)]| browser.send("GET", "/a", &[&NAVIGATION[..], headers].concat(), b"");
+
+    let alias = open(&[("x-gateway-token", secret), ("x-gateway-host", "gw.azure-api.net")]);
+    let public = open(&[("x-gateway-token", secret), ("x-gateway-host", "127.0.0.1")]);
+    let unproved = open(&[("x-gateway-host", "gw.azure-api.net")]);
+
+    assert_eq!(alias.header("location"), Some(format!("{}/a", scene.handler.origin).as_str()));
+    assert_eq!(public.header("location"), Some("/oauth/signin?redirect=%2Fa"));
+    assert_eq!(unproved.status, 403);
+}
