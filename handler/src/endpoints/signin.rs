@@ -32,7 +32,7 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     let return_url = destination(&pairs, state)?;
     let hints = LoginHints::from_query(&pairs);
     if is_framed(request.http) && !hints.is_silent() {
-        return Ok(sign_in_at_top(request.target.as_str(), request.id));
+        return Ok(sign_in_at_top(request.http, request.target.as_str(), request.id));
     }
     if !state.keep_fragment || is_framed(request.http) {
         return begin(return_url, &hints, request, state).await;

@@ -55,7 +55,7 @@ impl Failure<'_> {
 
     /// The window returns to the page around the frame, or to the frame's own URL where that page is not known.
     fn page_in_frame(&self) -> HttpResponse {
-        sign_in_at_top(&self.login_url(self.referrer().or(self.target())), self.id)
+        sign_in_at_top(self.req, &self.login_url(self.referrer().or(self.target())), self.id)
     }
 
     fn redirect_to_signin(&self) -> HttpResponse {
