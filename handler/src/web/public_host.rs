@@ -106,7 +106,7 @@ impl PublicHost {
         if name.is_empty() || (is_address && !is_local(&self.host)) {
             return false;
         }
-        is_same_port || !(is_address || !name.contains('.'))
+        is_same_port || (!is_address && name.contains('.'))
     }
 
     fn default_port(&self) -> Option<u16> {
@@ -175,6 +175,8 @@ mod tests {
     const PROVED: Passed = Passed { client_address: None, is_proved: true };
     const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
 
+    type Row = (&'static str, &'static [(&'static str, &'static str)], Passed, bool, &'static str);
+
     fn public_host(origin: &str, is_behind_functions_host: bool) -> PublicHost {
         PublicHost::new(&origin.parse().unwrap(), true, is_behind_functions_host)
     }
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_page_under_another_name_goes_to_the_same_url_of_the_public_origin() {
-        let table: &[(&str, &[(&str, &str)], Passed, bool, &str)] = &[
+        let table: &[Row] = &[
             ("https://app.example", &[("host", "www.app.example")], Passed::default(), true, "a second name"),
             ("https://app.example", &[("host", "www.app.example:8443")], Passed::default(), true, "at another port"),
             ("https://app.example", &[("host", "app")], Passed::default(), true, "a short name in an intranet"),
