@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::challenge::{allow, challenge};
 use super::csrf::same_origin_referrer;
-use super::framing::is_framed;
+use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
 use super::{Error, Link, Page, RequestId, is_navigation, sign_in_at_top};
 use crate::proxy::ForwardError;
@@ -31,7 +31,7 @@ impl Failure<'_> {
     #[must_use]
     pub fn respond(&self, error: &Error) -> HttpResponse {
         let mut response = match (self.is_page(), error.needs_sign_in()) {
-            (true, true) if is_framed(self.req) => self.page_in_frame(),
+            (true, true) if is_safe(self.req.method()) && is_framed(self.req) => self.page_in_frame(),
             (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(),
             (true, _) => self.page(error),
             (false, true) => problem(error, Some(&self.login_url(self.referrer())), self.id),
@@ -44,6 +44,9 @@ impl Failure<'_> {
             && let Ok(methods) = allow(allowed).parse()
         {
             response.headers_mut().insert(header::ALLOW, methods);
+        }
+        if self.is_page() && error.needs_sign_in() && is_framed(self.req) {
+            allow_framing_by_self(&mut response);
         }
         challenge(&mut response);
         response
@@ -76,7 +79,10 @@ impl Failure<'_> {
             _ => self.login_url(self.referrer()),
         };
         let label = if error.needs_sign_in() { "Sign in" } else { "Try again" };
-        let signin = Link::To { href: &login_url, label };
+        let signin = match is_framed(self.req) {
+            true => Link::Top { href: &login_url, label },
+            false => Link::To { href: &login_url, label },
+        };
         let start = Link::To { href: "/", label: "Go to the start page" };
         let links = match error {
             _ if error.needs_operator() => vec![start], // another sign-in meets the same refusal

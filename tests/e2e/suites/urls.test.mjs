@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import { checkPage } from '../lib/page-checks.mjs';
 import { ALICE } from '../lib/people.mjs';
 import { startStack } from '../lib/stack.mjs';
 
@@ -76,6 +77,7 @@ describe('the handler by itself', () => {
     assert.equal(whole, address(8_192));
     assert.equal(told.status(), 414);
     assert.match(await person.page.content(), /return_url_too_long/);
+    await checkPage(person.page, 'return-url-too-long');
   });
 
   test('no hostile redirect leaves the site', async (t) => {
