@@ -6,8 +6,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::body::{BodySize, MessageBody as _};
 use actix_web::dev::Server;
-use actix_web::http::StatusCode;
+use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tracing::Instrument as _;
@@ -101,10 +102,21 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     if destination.is_framed() {
         allow_framing_by(&state.relying_party.settings().issuer, &mut response);
     }
+    if req.version() < Version::HTTP_11 {
+        frame_for_http_10(&mut response);
+    }
     let status = response.status().as_u16();
     telemetry::record_outcome(&span, status, code);
     Completed { http: &req, id: &id, route, status, code, took: started.elapsed() }.report();
     response
+}
+
+/// RFC 9112 6.1: no chunks to a client of HTTP/1.0. A body without a length ends with the connection instead (6.3).
+fn frame_for_http_10(response: &mut HttpResponse) {
+    if matches!(response.body().size(), BodySize::Stream) {
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
 }
 
 /// A request whose target is well-formed, before any proof.
@@ -121,6 +133,11 @@ async fn respond(arrived: Arrived<'_>, state: &AppState) -> Result<HttpResponse,
     let Arrived { http, target, destination, id, payload } = arrived;
     let now = state.now();
     let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(http, now).await? };
+    if !destination.is_health()
+        && let Some(redirect) = state.public_host.redirect(http, &passed, target.as_str())
+    {
+        return Ok(redirect);
+    }
     endpoints::respond(destination, &Request { http, target, now, id, passed }, payload, state).await
 }
 
@@ -150,10 +167,13 @@ impl Completed<'_> {
     }
 }
 
-/// The target in the bytes that arrived. Anything but one `Host` is refused (RFC 9112 3.2).
+/// The target in the bytes that arrived. RFC 9112 3.2: anything but one `Host` is refused; a client of HTTP/1.0 may have
+/// none.
 fn request_target(req: &HttpRequest) -> Result<RequestTarget<'_>, Error> {
-    if req.headers().get_all("host").count() != 1 {
-        return Err(Error::Request("there is not exactly one Host"));
+    match req.headers().get_all("host").count() {
+        1 => {}
+        0 if req.version() < Version::HTTP_11 => {}
+        _ => return Err(Error::Request("there is not exactly one Host")),
     }
     if req.uri().authority().is_some() {
         return Err(Error::Request("the request target is not in origin form"));

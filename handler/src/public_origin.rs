@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of requests: the Functions host replaces those headers, and clients forge them.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use url::Url;
@@ -66,6 +67,39 @@ impl PublicOrigin {
     pub fn url(&self, path: &str) -> String {
         [&self.origin, path].concat()
     }
+
+    /// A path of this origin as the value of `Location`: itself, or absolute where it could be read as the name of
+    /// another host (RFC 3986 4.2: `//host` is a network-path reference; browsers read `/\` the same, and a proxy on the
+    /// way may decode).
+    #[must_use]
+    pub fn location<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        match path.as_bytes() {
+            [b'/'] | [b'/', b'!'..=b'$' | b'&'..=b'.' | b'0'..=b'[' | b']'..=b'~', ..] => Cow::Borrowed(path),
+            _ => Cow::Owned(self.url(path)),
+        }
+    }
+
+    /// The path, query and fragment of an absolute URL of this origin, in the bytes that they have there. `None` for any
+    /// other URL, one with a user, and one whose authority only a forgiving parser finds.
+    #[must_use]
+    pub fn path_of<'a>(&self, url: &'a str) -> Option<Cow<'a, str>> {
+        let scheme_end = url.find("://")?;
+        let authority_start = scheme_end + 3;
+        let authority_end = url[authority_start..].find(['/', '?', '#']).map_or(url.len(), |end| authority_start + end);
+        let authority = &url[authority_start..authority_end];
+        // No `@`, no `\\`, no `%`, and nothing that a parser drops.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        let is_scheme = url[..scheme_end].eq_ignore_ascii_case(self.scheme());
+        if !is_scheme || authority.is_empty() || !authority.bytes().all(is_plain) {
+            return None;
+        }
+        let origin = Url::parse(&url[..authority_end]).ok()?.origin().ascii_serialization();
+        if origin != self.origin {
+            return None;
+        }
+        let rest = &url[authority_end..];
+        Some(if rest.starts_with('/') { Cow::Borrowed(rest) } else { Cow::Owned(["/", rest].concat()) })
+    }
 }
 
 impl FromStr for PublicOrigin {
@@ -123,6 +157,61 @@ mod tests {
             ("http://127.0.0.1.evil.example", Insecure),
         ] {
             assert_eq!(text.parse::<PublicOrigin>().unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_location_that_could_name_another_host_is_absolute() {
+        let origin: PublicOrigin = "https://app.example".parse().unwrap();
+        for path in ["/", "/a", "/a//b", "/?x", "/#x", "/~", "/.well-known", "/a%2F"] {
+            assert_eq!(origin.location(path), path);
+        }
+        for path in
+            ["//evil.example", "///", "/\\evil.example", "/%2Fevil.example", "/%5Cevil.example", "/\t/evil.example"]
+        {
+            assert_eq!(origin.location(path), format!("https://app.example{path}"));
+        }
+    }
+
+    #[test]
+    fn a_url_of_this_origin_is_recognised_however_it_is_written() {
+        let origin: PublicOrigin = "https://app.example".parse().unwrap();
+        let table = [
+            ("https://app.example/a?b#c", Some("/a?b#c"), "as browsers write it"),
+            ("https://app.example", Some("/"), "without a path"),
+            ("https://app.example?b", Some("/?b"), "a query alone"),
+            ("https://app.example#c", Some("/#c"), "a fragment alone"),
+            ("https://app.example:443/a", Some("/a"), "the default port"),
+            ("https://app.example:0443/a", Some("/a"), "the same number"),
+            ("HTTPS://App.EXAMPLE/A", Some("/A"), "other case; the path's stays"),
+            ("https://app.example//search", Some("//search"), "two slashes"),
+            ("https://app.example/https://x/", Some("/https://x/"), "a URL within"),
+            ("https://app.example:8443/a", None, "another port"),
+            ("http://app.example/a", None, "another scheme"),
+            ("http://app.example:443/a", None, "another scheme at the same port"),
+            ("https://app.example.evil.example/", None, "a longer name"),
+            ("https://app.example./", None, "another name"),
+            ("https://evil.example/", None, "another host"),
+            ("https://app.example@evil.example/", None, "ours as a user"),
+            ("https://user@app.example/", None, "a user"),
+            ("https://@app.example/", None, "an empty user"),
+            ("https://app.example:x@evil.example/", None, "a user and a password"),
+            ("https://app.example\\@evil.example/", None, "a backslash"),
+            ("https://evil.example\\@app.example/", None, "a backslash the other way"),
+            ("https:\\\\app.example/", None, "backslashes for slashes"),
+            ("https:app.example/", None, "no slashes"),
+            ("https:/app.example/", None, "one slash"),
+            ("https:///app.example/", None, "three slashes"),
+            ("https://app.exa\tmple/", None, "a tab, which parsers drop"),
+            (" https://app.example/", None, "a blank first"),
+            ("https://app%2Eexample/", None, "an encoded name"),
+            ("blob:https://app.example/", None, "another scheme around it"),
+            ("javascript://app.example/%0aalert(1)", None, "a script"),
+            ("//app.example/", None, "without a scheme"),
+            ("/a", None, "a path"),
+        ];
+        for (url, expected, reason) in table {
+            assert_eq!(origin.path_of(url).as_deref(), expected, "{reason}");
         }
     }
 }

@@ -1,35 +1,36 @@
-//! Where a person goes after signing in or out: a path of the public origin, and nothing else.
+//! The place a person returns to after signing in or out: a path of the public origin, and nothing else.
 //!
-//! The accepted bytes are emitted as they came, never parsed and written again by another grammar:
-//! every open redirect of our peers lived in the gap between two parsers.
+//! Whatever a browser can have in its address bar on this origin (WHATWG URL) is kept byte for byte. Staying on the
+//! origin does not hang on these rules alone: `PublicOrigin::location` writes a path that another reader could take
+//! for a host as an absolute URL.
 
 use std::borrow::Cow;
 use std::str::FromStr;
 
-/// Longer return URLs are refused: they travel in the login cookie, and API Management passes 2048 bytes of query.
-const LONGEST: usize = 2048;
+/// Longer return URLs are refused: servers on the way accept request lines of about this length (Kestrel: 8 KiB).
+pub const MAX_LENGTH: usize = 8192;
 
-/// How often a value is percent-decoded to see what some later parser might make of it.
+/// Rounds of percent-decoding in which a later reader might find a dot segment or one of our own URLs.
 const DECODINGS: usize = 3;
 
-/// A path with an optional query on the public origin. Only [`FromStr`] makes one.
+/// A path with an optional query and fragment on the public origin. Only [`FromStr`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnUrl(String);
 
-/// Why a value is no [`ReturnUrl`].
+/// The rule that a value breaks, so that it is no [`ReturnUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReturnUrlError {
-    /// Not a path: it doesn't begin with one `/`, or a second `/` or a `\` follows.
-    #[error("a return URL is a path of this site and begins with one slash")]
+    /// Not a path: it does not begin with `/`.
+    #[error("a return URL is a path of this site and begins with a slash")]
     NotAPath,
-    /// A byte that RFC 3986 has no place for in a path or a query, or a broken percent-encoding.
-    #[error("a return URL holds only the characters of RFC 3986, percent-encoded where needed")]
+    /// A control byte, or a backslash in the path. No browser has either: it drops the one and turns the other into `/`.
+    #[error("a return URL has no control byte, and no backslash in its path")]
     Character,
-    /// Some decoding of the path holds `//`, `\`, a control byte or a dot segment.
-    #[error("a return URL's path has no empty or dot segment, however encoded")]
+    /// Some decoding of the path has a dot segment, which a browser resolves before it sends anything.
+    #[error("a return URL's path has no dot segment, however encoded")]
     Segment,
-    /// More than 2048 bytes.
-    #[error("a return URL has at most 2048 bytes")]
+    /// More than [`MAX_LENGTH`] bytes.
+    #[error("a return URL has at most 8192 bytes")]
     Length,
 }
 
@@ -49,7 +50,7 @@ impl ReturnUrl {
     /// True when the path is `prefix` or lies below it: returning there after a sign-in would loop.
     #[must_use]
     pub fn is_under(&self, prefix: &str) -> bool {
-        is_under(self.0.split('?').next().unwrap_or_default(), prefix)
+        is_under(path(&self.0), prefix)
     }
 }
 
@@ -72,48 +73,59 @@ pub fn is_under(path: &str, prefix: &str) -> bool {
 impl FromStr for ReturnUrl {
     type Err = ReturnUrlError;
 
+    /// Accepts a path. A blank and bytes beyond ASCII, which a link that nobody encoded has, are percent-encoded as
+    /// browsers do.
     fn from_str(text: &str) -> Result<Self, ReturnUrlError> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(ReturnUrlError::Length);
         }
-        let bytes = text.as_bytes();
-        if bytes.first() != Some(&b'/') || matches!(bytes.get(1), Some(b'/' | b'\\')) {
+        if !text.starts_with('/') {
             return Err(ReturnUrlError::NotAPath);
         }
-        if !has_only_url_characters(bytes) {
+        let path = path(text);
+        // URL Standard 4.4: tabs and line ends are removed, and `\\` is `/` in the path of an http URL.
+        if text.bytes().any(|byte| byte.is_ascii_control()) || path.contains('\\') {
             return Err(ReturnUrlError::Character);
         }
-        let path = text.split('?').next().unwrap_or_default();
-        let mut decoded = path.as_bytes().to_vec();
-        for _ in 0..=DECODINGS {
-            if !has_plain_segments(&decoded) {
-                return Err(ReturnUrlError::Segment);
-            }
-            decoded = percent_decode(&decoded);
+        if has_dot_segment(path.as_bytes()) {
+            return Err(ReturnUrlError::Segment);
         }
-        Ok(Self(text.to_owned()))
+        let url: String = percent_encoding::utf8_percent_encode(text, BLANK).collect();
+        if url.len() > MAX_LENGTH {
+            return Err(ReturnUrlError::Length);
+        }
+        Ok(Self(url))
     }
 }
 
-/// RFC 3986 3.3 and 3.4: `pchar`, `/` and `?`; no fragment, and every `%` begins a triplet.
-fn has_only_url_characters(bytes: &[u8]) -> bool {
-    bytes.iter().enumerate().all(|(at, byte)| match byte {
-        b'%' => bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(byte),
-    })
+/// With everything beyond ASCII, what no header value and no address bar has. Controls are refused before.
+const BLANK: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
+
+fn path(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
-fn has_plain_segments(path: &[u8]) -> bool {
-    let is_clean = |byte: &u8| !byte.is_ascii_control() && *byte != b'\\';
-    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
-    let mut are_plain = path.iter().all(is_clean);
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
+/// URL Standard 4.4 resolves `.`, `..` and their encoded spellings; servers also find them behind `;`, `%2f` and `%5c`.
+/// The proxy refuses such targets, so nothing that can be opened is lost.
+fn has_dot_segment(path: &[u8]) -> bool {
+    let mut decoded = Cow::Borrowed(path);
+    for _ in 0..DECODINGS {
+        if splits_to_dots(&decoded) {
+            return true;
+        }
+        if !decoded.contains(&b'%') {
+            return false;
+        }
+        decoded = Cow::Owned(percent_decode(&decoded));
+    }
+    splits_to_dots(&decoded)
+}
+
+fn splits_to_dots(path: &[u8]) -> bool {
+    path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-        let is_empty = segment.is_empty() && !is_last;
-        are_plain &= !is_empty && name != b"." && name != b"..";
-    }
-    are_plain
+        matches!(name, b"." | b"..")
+    })
 }
 
 fn percent_decode(bytes: &[u8]) -> Vec<u8> {
@@ -127,135 +139,233 @@ fn is_segment_prefix(prefix: &[u8], path: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::ReturnUrlError::{Character, Length, NotAPath, Segment};
     use super::*;
+    use crate::public_origin::PublicOrigin;
 
-    /// What was tried against reverse proxies before us, and its relatives.
-    const HOSTILE: &[(&str, ReturnUrlError)] = &[
-        ("", NotAPath),
-        (" ", NotAPath),
-        ("evil.example", NotAPath),
-        ("https://evil.example", NotAPath),
-        ("https:evil.example", NotAPath),
-        ("https:/evil.example", NotAPath),
-        ("https:\\\\evil.example", NotAPath),
-        ("http://127.0.0.1/", NotAPath),
-        ("HTTPS://EVIL.EXAMPLE", NotAPath),
-        ("javascript:alert(1)", NotAPath),
-        ("JaVaScRiPt:alert(1)", NotAPath),
-        ("data:text/html,x", NotAPath),
-        ("file:///etc/passwd", NotAPath),
-        ("mailto:a@evil.example", NotAPath),
-        ("//evil.example", NotAPath),
-        ("///evil.example", NotAPath),
-        ("////evil.example", NotAPath),
-        ("//evil.example/%2e%2e", NotAPath),
-        ("//evil.example@app.example", NotAPath),
-        ("//evil%E3%80%82example", NotAPath),
-        ("//", NotAPath),
-        ("///", NotAPath),
-        ("/\\evil.example", NotAPath),
-        ("/\\\\evil.example", NotAPath),
-        ("/\\/evil.example", NotAPath),
-        ("\\/evil.example", NotAPath),
-        ("\\\\evil.example", NotAPath),
-        ("\\evil.example", NotAPath),
-        (" //evil.example", NotAPath),
-        ("\t//evil.example", NotAPath),
-        ("\n//evil.example", NotAPath),
-        ("\r\n//evil.example", NotAPath),
-        ("\u{0}//evil.example", NotAPath),
-        ("\u{feff}//evil.example", NotAPath),
-        ("?//evil.example", NotAPath),
-        ("#//evil.example", NotAPath),
-        ("@evil.example", NotAPath),
-        (".evil.example", NotAPath),
-        ("./evil", NotAPath),
-        ("../evil", NotAPath),
-        ("%2f%2fevil.example", NotAPath),
-        ("%5cevil.example", NotAPath),
-        ("/\t/evil.example", Character),
-        ("/\n/evil.example", Character),
-        ("/\r/evil.example", Character),
-        ("/\r\n/evil.example", Character),
-        ("/\u{b}/evil.example", Character),
-        ("/\u{c}/evil.example", Character),
-        ("/\u{0}/evil.example", Character),
-        ("/\u{7f}/evil.example", Character),
-        ("/ /evil.example", Character),
-        ("/ \\evil.example", Character),
-        ("/a\\b", Character),
-        ("/a\\..\\b", Character),
-        ("/a#//evil.example", Character),
-        ("/a?b#c", Character),
-        ("/\u{2028}/evil.example", Character),
-        ("/\u{ff0f}evil.example", Character),
-        ("/\u{3002}evil.example", Character),
-        ("/ü", Character),
-        ("/a b", Character),
-        ("/a\"b", Character),
-        ("/<script>", Character),
-        ("/a|b", Character),
-        ("/a^b", Character),
-        ("/a`b", Character),
-        ("/{a}", Character),
-        ("/[::1]", Character),
-        ("/a%", Character),
-        ("/a%2", Character),
-        ("/a%zz", Character),
-        ("/a?x=%zz", Character),
-        ("/a%u002f", Character),
-        ("/a\r\nSet-Cookie: x=y", Character),
-        ("/%2fevil.example", Segment),
-        ("/%2Fevil.example", Segment),
-        ("/%5cevil.example", Segment),
-        ("/%5Cevil.example", Segment),
-        ("/%252fevil.example", Segment),
-        ("/%255cevil.example", Segment),
-        ("/%25252fevil.example", Segment),
-        ("/%09/evil.example", Segment),
-        ("/%0a/evil.example", Segment),
-        ("/%0d/evil.example", Segment),
-        ("/%0d%0aSet-Cookie:x=y", Segment),
-        ("/%250d%250aSet-Cookie:x", Segment),
-        ("/%00", Segment),
-        ("/%7f", Segment),
-        ("/a//b", Segment),
-        ("/a//evil.example", Segment),
-        ("/a/%2fevil.example", Segment),
-        ("/.", Segment),
-        ("/..", Segment),
-        ("/./", Segment),
-        ("/.//evil.example", Segment),
-        ("/..//evil.example", Segment),
-        ("/a/../b", Segment),
-        ("/a/..//evil.example", Segment),
-        ("/a/%2e%2e//evil.example", Segment),
-        ("/%2e/%5cevil.example", Segment),
-        ("/%2e%2e/evil", Segment),
-        ("/%252e%252e/evil", Segment),
-        ("/..;/evil", Segment),
-        ("/a/..;x=1/evil", Segment),
-        ("/.;/evil", Segment),
+    /// Values that were tried against reverse proxies before us, and their relatives.
+    const HOSTILE: &[&str] = &[
+        "",
+        " ",
+        "evil.example",
+        "https://evil.example",
+        "https:evil.example",
+        "https:/evil.example",
+        "https:\\\\evil.example",
+        "http://127.0.0.1/",
+        "HTTPS://EVIL.EXAMPLE",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "mailto:a@evil.example",
+        "//evil.example",
+        "///evil.example",
+        "////evil.example",
+        "//evil.example/%2e%2e",
+        "//evil.example@app.example",
+        "//evil%E3%80%82example",
+        "//",
+        "///",
+        "/\\evil.example",
+        "/\\\\evil.example",
+        "/\\/evil.example",
+        "\\/evil.example",
+        "\\\\evil.example",
+        "\\evil.example",
+        " //evil.example",
+        "\t//evil.example",
+        "\n//evil.example",
+        "\r\n//evil.example",
+        "\u{0}//evil.example",
+        "\u{feff}//evil.example",
+        "?//evil.example",
+        "#//evil.example",
+        "@evil.example",
+        ".evil.example",
+        "./evil",
+        "../evil",
+        "%2f%2fevil.example",
+        "%5cevil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/\r/evil.example",
+        "/\r\n/evil.example",
+        "/\u{b}/evil.example",
+        "/\u{c}/evil.example",
+        "/\u{0}/evil.example",
+        "/\u{7f}/evil.example",
+        "/ /evil.example",
+        "/ \\evil.example",
+        "/a\\b",
+        "/a\\..\\b",
+        "/a#//evil.example",
+        "/a?b#c",
+        "/\u{2028}/evil.example",
+        "/\u{ff0f}evil.example",
+        "/\u{3002}evil.example",
+        "/ü",
+        "/a b",
+        "/a\"b",
+        "/<script>",
+        "/a|b",
+        "/a^b",
+        "/a`b",
+        "/{a}",
+        "/[::1]",
+        "/a%",
+        "/a%2",
+        "/a%zz",
+        "/a?x=%zz",
+        "/a%u002f",
+        "/a\r\nSet-Cookie: x=y",
+        "/%2fevil.example",
+        "/%2Fevil.example",
+        "/%5cevil.example",
+        "/%5Cevil.example",
+        "/%252fevil.example",
+        "/%255cevil.example",
+        "/%25252fevil.example",
+        "/%09/evil.example",
+        "/%0a/evil.example",
+        "/%0d/evil.example",
+        "/%0d%0aSet-Cookie:x=y",
+        "/%250d%250aSet-Cookie:x",
+        "/%00",
+        "/%7f",
+        "/a//b",
+        "/a//evil.example",
+        "/a/%2fevil.example",
+        "/.",
+        "/..",
+        "/./",
+        "/.//evil.example",
+        "/..//evil.example",
+        "/a/../b",
+        "/a/..//evil.example",
+        "/a/%2e%2e//evil.example",
+        "/%2e/%5cevil.example",
+        "/%2e%2e/evil",
+        "/%252e%252e/evil",
+        "/..;/evil",
+        "/a/..;x=1/evil",
+        "/.;/evil",
+        "//evil.example/..",
+        "//evil.example:443/",
+        "//user:pass@evil.example/",
+        "///evil.example/%2f..",
+        "//\u{ff45}vil.example",
+        "//[::1]/",
+        "//127.1/",
+        "/\u{a0}/evil.example",
+        "/%20/evil.example",
+        "/%2f%2fevil.example",
+        "/%2F/evil.example",
+        "/%5c%5cevil.example",
+        "/;//evil.example",
+        "/;@evil.example",
+        "/@evil.example",
+        "/:@evil.example",
+        "/https://evil.example",
+        "/http:evil.example",
+        "/javascript:alert(1)",
+        "/?//evil.example",
+        "/?\\evil.example",
+        "/#//evil.example",
+        "/#@evil.example",
+        "/#\\evil.example",
+        "//#@evil.example",
+        "//?@evil.example",
+        "/a\u{85}b",
+        "/\u{202e}//evil.example",
+        "/\u{200b}/evil.example",
+        "/\u{ad}/evil.example",
+        "/\t\\evil.example",
+        "/a\t",
+        "/%0a%09//evil.example",
+        "//%00",
+        "https://app.example.evil.example/",
+        "https://app.example@evil.example/",
+        "https://evil.example/https://app.example/",
+        "https://evil.example#@app.example/",
+        "https://evil.example?@app.example/",
+        "https://evil.example\\@app.example/",
+        "https:///evil.example/",
+        "http:///\t/evil.example",
+        "ws://app.example/",
+        "blob:https://app.example/x",
+        "view-source:https://evil.example",
     ];
 
+    fn origin() -> PublicOrigin {
+        "https://app.example".parse().unwrap()
+    }
+
+    /// The origin and the path that a browser on this site ends at when it is redirected there.
+    fn arrive(location: &str) -> (String, String) {
+        let url = Url::parse("https://app.example/oauth/callback?code=x").unwrap().join(location).unwrap();
+        (url.origin().ascii_serialization(), url[url::Position::BeforePath..].to_owned())
+    }
+
     #[test]
-    fn no_hostile_value_becomes_a_return_url() {
-        assert!(HOSTILE.len() >= 80);
-        for (value, reason) in HOSTILE {
-            assert_eq!(value.parse::<ReturnUrl>(), Err(*reason), "{value:?}");
+    fn no_hostile_value_leaves_the_origin() {
+        assert!(HOSTILE.len() >= 140, "{}", HOSTILE.len());
+        for value in HOSTILE {
+            let Ok(url) = value.parse::<ReturnUrl>() else { continue };
+            let location = origin().location(url.as_str()).into_owned();
+
+            // As WHATWG parsers read the header, and as a reader that stops at the first control byte or decodes would.
+            let (arrived, _) = arrive(&location);
+            let decoded = String::from_utf8_lossy(&percent_decode(location.as_bytes())).into_owned();
+
+            assert_eq!(arrived, "https://app.example", "{value:?}");
+            assert_eq!(arrive(&decoded).0, "https://app.example", "{value:?}");
+            assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_browser_has_in_its_address_bar_is_refused() {
+        let table = [
+            ("", NotAPath, "empty"),
+            ("evil.example", NotAPath, "no slash"),
+            ("https://evil.example", NotAPath, "another origin"),
+            ("\\\\evil.example", NotAPath, "a backslash first"),
+            (" //evil.example", NotAPath, "a blank first"),
+            ("%2f%2fevil.example", NotAPath, "an encoded slash first"),
+            ("/\\evil.example", Character, "a backslash in the path"),
+            ("/a\\b", Character, "the same later on"),
+            ("/\t/evil.example", Character, "a tab, which browsers drop"),
+            ("/a?\n", Character, "a line end in the query"),
+            ("/a#\r", Character, "a line end in the fragment"),
+            ("/\u{7f}", Character, "delete"),
+            ("/..", Segment, "a dot segment"),
+            ("/a/.", Segment, "a single dot"),
+            ("/.//evil.example", Segment, "one that resolves to two slashes"),
+            ("/%2E%2e/x", Segment, "an encoded one, which browsers resolve too"),
+            ("/%252e%252e/x", Segment, "encoded twice"),
+            ("/a%2f..%2fb", Segment, "between encoded slashes"),
+            ("/a%5c..", Segment, "behind an encoded backslash"),
+            ("/..;x=1/a", Segment, "with parameters"),
+        ];
+        for (value, expected, reason) in table {
+            assert_eq!(value.parse::<ReturnUrl>(), Err(expected), "{reason}");
         }
     }
 
     #[test]
     fn an_overlong_value_is_refused() {
-        assert_eq!("/".repeat(LONGEST + 1).parse::<ReturnUrl>(), Err(Length));
-        assert!(format!("/{}", "a".repeat(LONGEST - 1)).parse::<ReturnUrl>().is_ok());
+        assert_eq!("/".repeat(MAX_LENGTH + 1).parse::<ReturnUrl>(), Err(Length));
+        assert_eq!(format!("/{}", " ".repeat(MAX_LENGTH - 1)).parse::<ReturnUrl>(), Err(Length), "once it is encoded");
+        assert!(format!("/{}", "a".repeat(MAX_LENGTH - 1)).parse::<ReturnUrl>().is_ok());
     }
 
+    /// Every row is what `new URL(…).href` gives back unchanged, and so what a browser sends.
     #[test]
-    fn an_ordinary_path_is_kept_byte_for_byte() {
-        let ordinary = [
+    fn what_a_browser_has_in_its_address_bar_is_kept_byte_for_byte() {
+        let addresses = [
             "/",
             "/a",
             "/a/",
@@ -270,18 +380,83 @@ mod tests {
             "/..a",
             "/a?x=%2F%5C",
             "/~u/@me!$&'()*+,;=:",
+            "/list?filter[status]=open",
+            "/a?b=x|y",
+            "/a?b=^`{}[]|\\",
+            "/a[0]|b",
+            "/api/datasources/proxy/2//search",
+            "/image/https%3A%2F%2Fh%2Fa.png",
+            "/image/https://h/a.png",
+            "//search",
+            "///",
+            "//evil.example/a",
+            "//user@evil.example:8080/a?b#c",
+            "/a//b//",
+            "/%2F",
+            "/%2f%2fx",
+            "/%5C",
+            "/D%5Cuser",
+            "/%00",
+            "/%0d%0aSet-Cookie:x=y",
+            "/100%",
+            "/100%25",
+            "/a%zz%2",
+            "/a?q=100%",
+            "/a?q=%zz&r=%00",
+            "/a?q=it%27s",
+            "/it's",
+            "/a?/../b",
+            "/a?",
+            "/a#",
+            "/a?#",
+            "/a?b#c",
+            "/a#/route?x=[1]|{2}^'",
+            "/#!/orders/7",
+            "/#//evil.example",
         ];
-        for value in ordinary {
-            assert_eq!(value.parse::<ReturnUrl>().unwrap().as_str(), value);
+        for address in addresses {
+            let kept: ReturnUrl = address.parse().unwrap();
+            let location = origin().location(kept.as_str()).into_owned();
+
+            assert_eq!(kept.as_str(), address);
+            assert_eq!(arrive(&location), ("https://app.example".to_owned(), address.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_link_that_nobody_encoded_is_encoded_as_browsers_do() {
+        let table = [
+            ("/a b", "/a%20b"),
+            ("/ü", "/%C3%BC"),
+            ("/a?q=ü b", "/a?q=%C3%BC%20b"),
+            ("/\u{ff0f}evil.example", "/%EF%BC%8Fevil.example"),
+            ("/\u{2028}/x", "/%E2%80%A8/x"),
+        ];
+        for (value, expected) in table {
+            let url: ReturnUrl = value.parse().unwrap();
+            assert_eq!((url.as_str(), arrive(value).1.as_str()), (expected, expected));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_leaves_the_origin(text in "[/\\\\a.:@?#%20-9e \t\n\u{e9}]{0,24}") {
+            if let Ok(url) = text.parse::<ReturnUrl>() {
+                let (arrived, path) = arrive(&origin().location(url.as_str()));
+                proptest::prop_assert_eq!(arrived, "https://app.example");
+                proptest::prop_assert_eq!(path, url.as_str());
+            }
         }
     }
 
     #[test]
     fn our_own_urls_are_recognised_on_a_segment_boundary() {
-        for inside in ["/oauth", "/oauth/signin", "/OAuth/signin", "/%6fauth/signin", "/oauth?x", "/oauth;x/signin"] {
+        let inside =
+            ["/oauth", "/oauth/signin", "/OAuth/signin", "/%6fauth/signin", "/oauth?x", "/oauth;x/signin", "/oauth#x"];
+        for inside in inside {
             assert!(inside.parse::<ReturnUrl>().unwrap().is_under("/oauth"), "{inside}");
         }
-        for outside in ["/", "/oauthfoo", "/a/oauth", "/a?/oauth"] {
+        for outside in ["/", "/oauthfoo", "/a/oauth", "/a?/oauth", "/#/oauth"] {
             assert!(!outside.parse::<ReturnUrl>().unwrap().is_under("/oauth"), "{outside}");
         }
     }

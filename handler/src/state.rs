@@ -15,7 +15,7 @@ use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, Publi
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, SessionCookie};
+use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, PublicHost, SessionCookie};
 
 /// What all workers share.
 pub struct SharedState {
@@ -23,6 +23,10 @@ pub struct SharedState {
     pub public_origin: PublicOrigin,
     /// The same, as Upstreams are told of it.
     pub public_side: PublicSide,
+    /// The public name, and the redirect of pages under another one.
+    pub public_host: PublicHost,
+    /// Whether a page of ours keeps the fragment over a sign-in.
+    pub keep_fragment: bool,
     /// The prefix of our own URLs.
     pub auth_prefix: String,
     /// Which path goes to which Upstream.
@@ -91,6 +95,8 @@ impl SharedState {
         let public_origin = configuration.public_origin;
         Ok(Self {
             public_side: PublicSide::new(public_origin.clone()),
+            public_host: PublicHost::new(&public_origin, configuration.redirect_aliases, is_under_functions_host),
+            keep_fragment: configuration.keep_fragment,
             public_origin,
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,

@@ -47,6 +47,13 @@ export const cookie = (plaintext, { name, origin, kid, key, salt }) => {
   return `1.${kid}.${base64url(Buffer.concat([salt, sealed]))}`;
 };
 
+// `state` and `codeVerifier` are the bytes that their 64 hexadecimal digits stand for.
+export const pendingLogin = ({ state, nonce, codeVerifier, seed, issuedAt, maxAge, returnUrl }) =>
+  Buffer.concat([state, nonce, codeVerifier, seed, seconds(issuedAt), bigEndian(maxAge, 8), Buffer.from(returnUrl)]);
+
+export const rememberedLogin = ({ sequence, ticket, pending }) =>
+  Buffer.concat([Buffer.of(2), bigEndian(sequence, 8), Buffer.of(ticket.length), ticket, pending]);
+
 export const loginCookieName = (prefix, state) => `${prefix}-login-${sha256(state).subarray(0, 4).toString('hex')}`;
 
 export const part = (name, plaintext, { sid, secret }, context) => {

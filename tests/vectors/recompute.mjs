@@ -21,7 +21,19 @@ const session = format.session(seed, 'frozen');
 const sessionKey = format.sessionKey(session.sid);
 const ticket = format.ticket(session, { issuedAt: now, lastSeen: now + 600, expiresAt: end });
 
-const login = {
+const login = format.pendingLogin({
+  state: bytes(32, 1),
+  nonce: bytes(32, 2),
+  codeVerifier: bytes(32, 4),
+  seed,
+  issuedAt: now,
+  maxAge: 600,
+  returnUrl: '/orders?page=2',
+});
+const rememberedLogin = format.rememberedLogin({ sequence: 7, ticket, pending: login });
+const loginCookieName = format.loginCookieName('__Host-app', bytes(32, 1).toString('hex'));
+// Of the format before, which is still read.
+const olderLogin = {
   state: 'state',
   nonce: 'nonce',
   code_verifier: 'verifier',
@@ -30,8 +42,8 @@ const login = {
   max_age: 600,
   issued_at: now,
 };
-const rememberedLogin = json({ pending: login, replaces: format.base64url(ticket) });
-const loginCookieName = format.loginCookieName('__Host-app', login.state);
+const olderRememberedLogin = json({ pending: olderLogin, replaces: format.base64url(ticket) });
+const olderLoginCookieName = format.loginCookieName('__Host-app', olderLogin.state);
 const cookieKey = { origin, key: bytes(32, 1), salt: bytes(16, 9) };
 const cookie = (name, plaintext) => format.cookie(plaintext, { name, kid: 'c1', ...cookieKey });
 
@@ -109,10 +121,13 @@ const vectors = [
   ['index item', 'azure/cosmos_item.rs', json(indexItem)],
   ['used-once item', 'azure/cosmos_item.rs', json(usedOnceItem)],
   ['session cookie', 'web/cookies.rs', cookie('__Host-app-session', ticket)],
-  ['pending login', 'oidc/pending_login.rs', json(login)],
-  ['remembered login', 'web/login_cookies.rs', rememberedLogin],
+  ['pending login', 'oidc/pending_login.rs', format.base64url(login)],
+  ['remembered login', 'web/login_cookies.rs', format.base64url(rememberedLogin)],
   ['name of a login cookie', 'web/login_cookies.rs', loginCookieName],
   ['login cookie', 'web/login_cookies.rs', cookie(loginCookieName, rememberedLogin)],
+  ['older pending login', 'oidc/pending_login.rs', json(olderLogin)],
+  ['name of an older login cookie', 'web/login_cookies.rs', olderLoginCookieName],
+  ['older login cookie', 'web/login_cookies.rs', cookie(olderLoginCookieName, olderRememberedLogin)],
 ];
 
 // A literal may be laid out over lines: JSON with white space, text with `\` at a line's end.

@@ -15,6 +15,7 @@ mod mistake;
 mod provider;
 mod provider_dialect;
 mod provider_profile;
+mod public_side;
 mod reader;
 mod routes;
 mod sessions;
@@ -52,6 +53,10 @@ pub struct Configuration {
     pub public_origin: PublicOrigin,
     /// The prefix of our own URLs, such as `/oauth`.
     pub auth_prefix: String,
+    /// Whether a page under another name than the public one is redirected.
+    pub redirect_aliases: bool,
+    /// Whether a page of ours keeps the fragment over a sign-in.
+    pub keep_fragment: bool,
     /// What our cookies' names begin with.
     pub cookie_prefix: String,
     /// Which path goes to which Upstream.
@@ -120,6 +125,7 @@ impl Configuration {
         let listener = listener::read(&mut reader);
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
+        let public_side = public_side::read(&mut reader);
         let routes = routes::read(&mut reader);
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
         let sessions = sessions::read(&mut reader);
@@ -153,6 +159,7 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
+        let Some(public_side) = public_side else { return Err(mistakes) };
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -161,6 +168,8 @@ impl Configuration {
             workers,
             public_origin,
             auth_prefix,
+            redirect_aliases: public_side.redirect_aliases,
+            keep_fragment: public_side.keep_fragment,
             cookie_prefix,
             routes,
             gateway,

@@ -24,13 +24,17 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     };
     let replaced = remembered.replaces();
     let pending = remembered.pending;
-    let return_url = return_url(Some(pending.return_url()), &state.auth_prefix).unwrap_or_else(ReturnUrl::root);
+    let return_url = return_url(Some(pending.return_url()), state)?.unwrap_or_else(ReturnUrl::root);
+    if *request.http.method() == Method::HEAD {
+        return Ok(see_other(&state.public_origin.location(return_url.as_str()), [])); // RFC 9110 9.2.1: spends no code
+    }
 
     let signed_in = state.sessions.sign_in(response, pending, state.relying_party.clone()).await;
     let ticket = match signed_in {
         Ok(ticket) => ticket,
         Err(SignInError::Used) if is_signed_in(request, state).await? => {
-            return Ok(see_other(return_url.as_str(), [state.login_cookies.forget(&state_parameter)]));
+            let location = state.public_origin.location(return_url.as_str());
+            return Ok(see_other(&location, state.login_cookies.forget(request.http, &state_parameter)));
         }
         Err(error) => {
             let error = Error::SignIn { error, return_url };
@@ -48,8 +52,9 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed in");
     metrics::sign_in("ok");
-    let cookies = [state.session_cookie.set(&ticket), state.login_cookies.forget(&state_parameter)];
-    Ok(see_other(return_url.as_str(), cookies))
+    let forgotten = state.login_cookies.forget(request.http, &state_parameter);
+    let cookies = [state.session_cookie.set(&ticket)].into_iter().chain(forgotten);
+    Ok(see_other(&state.public_origin.location(return_url.as_str()), cookies))
 }
 
 /// Ends the session that the browser had before, by its cookie or by the sign-in that replaces it.
@@ -84,7 +89,7 @@ async fn is_signed_in(request: &Request<'_>, state: &AppState) -> Result<bool, E
 }
 
 async fn parameters(request: &Request<'_>, payload: Payload) -> Result<String, Error> {
-    if *request.http.method() == Method::GET {
+    if matches!(*request.http.method(), Method::GET | Method::HEAD) {
         return Ok(request.target.query().unwrap_or_default().to_owned());
     }
     form(payload).await

@@ -48,18 +48,33 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint {
         folder: "signin",
         names: &["signin", "login"],
-        methods: &[Method::GET, Method::POST],
+        methods: &[Method::GET, Method::HEAD, Method::POST],
         kind: Kind::Signin,
     },
-    Endpoint { folder: "callback", names: &["callback"], methods: &[Method::GET, Method::POST], kind: Kind::Callback },
+    Endpoint {
+        folder: "callback",
+        names: &["callback"],
+        methods: &[Method::GET, Method::HEAD, Method::POST],
+        kind: Kind::Callback,
+    },
     Endpoint {
         folder: "signout",
         names: &["signout", "logout"],
-        methods: &[Method::GET, Method::POST],
+        methods: &[Method::GET, Method::HEAD, Method::POST],
         kind: Kind::Signout,
     },
-    Endpoint { folder: "signedout", names: &["signedout"], methods: &[Method::GET], kind: Kind::SignedOut },
-    Endpoint { folder: "me", names: &["me", "userinfo", "user"], methods: &[Method::GET], kind: Kind::Me },
+    Endpoint {
+        folder: "signedout",
+        names: &["signedout"],
+        methods: &[Method::GET, Method::HEAD],
+        kind: Kind::SignedOut,
+    },
+    Endpoint {
+        folder: "me",
+        names: &["me", "userinfo", "user"],
+        methods: &[Method::GET, Method::HEAD],
+        kind: Kind::Me,
+    },
     Endpoint { folder: "refresh", names: &["refresh"], methods: &[Method::POST], kind: Kind::Refresh },
     Endpoint {
         folder: "backchannel-logout",
@@ -70,7 +85,7 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint {
         folder: "frontchannel-logout",
         names: &["frontchannel-logout"],
-        methods: &[Method::GET],
+        methods: &[Method::GET, Method::HEAD],
         kind: Kind::FrontchannelLogout,
     },
     Endpoint { folder: "health", names: &["health/live"], methods: &[Method::GET, Method::HEAD], kind: Kind::Live },
@@ -115,6 +130,12 @@ impl<'a> Destination<'a> {
     #[must_use]
     pub fn is_probe(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
+    }
+
+    /// True for both probes, which may come under any name.
+    #[must_use]
+    pub fn is_health(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live | Kind::Ready, .. }))
     }
 
     /// True for the URL that the Provider's page frames.

@@ -5,7 +5,7 @@
 //! session. Without a `sid` it is the session of the cookie, which comes along if the Provider is on the same site.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 
 use super::provider_logout::report_provider_logout;
 use super::request::Request;
@@ -19,7 +19,9 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
         return Err(Error::Request("the issuer is another")); // 2
     }
     let sids = request.readings("sid");
-    let ended = if sids.is_empty() {
+    let ended = if *request.http.method() == Method::HEAD {
+        0 // RFC 9110 9.2.1: it changes nothing
+    } else if sids.is_empty() {
         end_session_of_cookie(request, state).await?
     } else {
         end_sessions_of(&sids, request, state).await?

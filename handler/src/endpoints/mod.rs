@@ -17,13 +17,14 @@ mod signout;
 mod slide;
 
 use actix_web::HttpResponse;
+use actix_web::http::{Method, header};
 use actix_web::web::Payload;
 
 use self::destination::Kind;
 pub use self::destination::{Destination, Endpoint, ROUTES};
 pub use self::request::Request;
 use crate::state::AppState;
-use crate::web::Error;
+use crate::web::{Error, allow};
 
 /// Dispatches a request to its destination.
 ///
@@ -36,10 +37,18 @@ pub async fn respond(
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
     let endpoint = match destination {
-        Destination::Proxy(route) => return proxy::proxy(request, payload, route, state).await,
+        Destination::Proxy(route) => {
+            return match proxy::proxy(request, payload, route, state).await {
+                Err(error) => signin::signin_at_once(error, request, state).await,
+                response => response,
+            };
+        }
         Destination::Nothing => return Err(Error::RouteNotFound),
         Destination::Endpoint(endpoint) => endpoint,
     };
+    if *request.http.method() == Method::OPTIONS {
+        return Ok(options(endpoint.methods)); // RFC 9110 9.3.7
+    }
     if !endpoint.methods.contains(request.http.method()) {
         return Err(Error::MethodNotAllowed { allowed: endpoint.methods });
     }
@@ -58,4 +67,12 @@ pub async fn respond(
         Kind::Live => Ok(health::live()),
         Kind::Ready => Ok(health::ready(request, state).await),
     }
+}
+
+/// The methods of one URL of ours. Without CORS headers: a script of another origin gets no permission by it.
+fn options(methods: &[Method]) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::ALLOW, allow(methods)))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
 }

@@ -5,7 +5,8 @@ use actix_web::web::Payload;
 
 use crate::clock::Timestamp;
 use crate::proxy::RequestTarget;
-use crate::return_url::ReturnUrl;
+use crate::return_url::{ReturnUrl, ReturnUrlError};
+use crate::state::AppState;
 use crate::web::{Error, Passed, RequestId};
 
 /// One request on its way to an endpoint.
@@ -66,9 +67,18 @@ pub(super) async fn form(payload: Payload) -> Result<String, Error> {
     String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
 }
 
-/// `value` as a return URL that doesn't lead back to our own URLs.
-pub(super) fn return_url(value: Option<&str>, auth_prefix: &str) -> Option<ReturnUrl> {
-    value?.parse::<ReturnUrl>().ok().filter(|url| !url.is_under(auth_prefix))
+/// `value`, a path or a URL of the public origin, as a return URL that doesn't lead back to our own URLs.
+///
+/// # Errors
+/// When it is too long.
+pub(super) fn return_url(value: Option<&str>, state: &AppState) -> Result<Option<ReturnUrl>, Error> {
+    let Some(value) = value else { return Ok(None) };
+    let path = state.public_origin.path_of(value);
+    match path.as_deref().unwrap_or(value).parse::<ReturnUrl>() {
+        Ok(url) => Ok(Some(url).filter(|url| !url.is_under(&state.auth_prefix))),
+        Err(ReturnUrlError::Length) => Err(Error::ReturnUrlTooLong),
+        Err(ReturnUrlError::NotAPath | ReturnUrlError::Character | ReturnUrlError::Segment) => Ok(None),
+    }
 }
 
 /// The largest form that a Provider sends, with room to spare.

@@ -10,8 +10,8 @@ use crate::web::{Link, Page};
 
 /// The page, or the path that the sign-out was asked to end at (it travels as `state`, and is checked again).
 pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse {
-    if let Some(return_url) = return_url(request.query("state").as_deref(), &state.auth_prefix) {
-        return see_other(return_url.as_str(), []);
+    if let Ok(Some(return_url)) = return_url(request.query("state").as_deref(), state) {
+        return see_other(&state.public_origin.location(return_url.as_str()), []);
     }
     let signin = state.path("signin");
     let links = [Link::To { href: &signin, label: "Sign in again" }];

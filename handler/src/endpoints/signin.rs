@@ -7,17 +7,19 @@
 use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Payload;
-use url::form_urlencoded::Serializer;
+use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::redirect::see_other;
 use super::request::{Request, form, pairs, return_url};
 use crate::oidc::LoginHints;
-use crate::return_url::ReturnUrl;
+use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::state::AppState;
-use crate::web::{Error, RememberedLogin, is_background};
+use crate::web::{
+    Error, FRAGMENT, RememberedLogin, fragment_page, is_background, is_framed, is_navigation, sign_in_at_top,
+};
 
-/// Starts a sign-in that returns to `redirect` (a path of this site) or `target_link_uri` (the same, or its whole URL);
-/// anything else becomes `/`.
+/// Starts a sign-in that returns to `redirect` (a path or URL of this site) or `target_link_uri` (the same); anything
+/// else becomes `/`.
 pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
     if is_background(request.http) {
         return Err(Error::SessionRequired); // a script can't show a sign-in page
@@ -27,19 +29,89 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     }
     let pairs = request.pairs();
     check_issuer(&pairs, state)?;
-    let return_url = destination(&pairs, state);
+    let return_url = destination(&pairs, state)?;
     let hints = LoginHints::from_query(&pairs);
-    let begun = state.relying_party.begin_login(return_url.as_str(), &hints, request.now).await;
-    let (authorization, pending) = begun.map_err(|error| Error::Provider { error, return_url })?;
+    if is_framed(request.http) && !hints.is_silent() {
+        return Ok(sign_in_at_top(request.http, request.target.as_str(), request.id));
+    }
+    if !state.keep_fragment || is_framed(request.http) {
+        return begin(return_url, &hints, request, state).await;
+    }
+    match with_fragment(&return_url, &pairs)? {
+        None if *request.http.method() == Method::GET && is_navigation(request.http) => {
+            Ok(fragment_page(request.target.as_str()))
+        }
+        whole => begin(whole.unwrap_or(return_url), &hints, request, state).await,
+    }
+}
 
-    // A session cookie whose key is unavailable does not block a new sign-in.
-    let session = state.session_cookie.read(request.http).await.unwrap_or(None);
-    let login = RememberedLogin::new(pending, session.as_ref());
-    let cookies = state.login_cookies.remember(request.http, &login, request.now).await;
+/// The return URL with the fragment that the page of ours found; `None` while it has not been asked.
+fn with_fragment(return_url: &ReturnUrl, pairs: &[(String, String)]) -> Result<Option<ReturnUrl>, Error> {
+    if return_url.as_str().contains('#') {
+        return Ok(Some(return_url.clone()));
+    }
+    let Some((_, fragment)) = pairs.iter().find(|(name, _)| name == FRAGMENT) else { return Ok(None) };
+    if fragment.is_empty() {
+        return Ok(Some(return_url.clone()));
+    }
+    match format!("{}#{fragment}", return_url.as_str()).parse() {
+        Ok(whole) => Ok(Some(whole)),
+        Err(ReturnUrlError::Length) => Err(Error::ReturnUrlTooLong),
+        Err(ReturnUrlError::NotAPath | ReturnUrlError::Character | ReturnUrlError::Segment) => {
+            Ok(Some(return_url.clone())) // no browser has such a fragment
+        }
+    }
+}
+
+/// Starts a sign-in where the request itself leads, if the URL that would begin it is longer than servers on the way
+/// take. `error` is the request's own.
+pub(super) async fn signin_at_once(
+    error: Error,
+    request: &Request<'_>,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let is_safe = matches!(*request.http.method(), Method::GET | Method::HEAD);
+    let is_page = is_safe && is_navigation(request.http) && !is_framed(request.http);
+    let target = request.target.as_str();
+    if !is_page || !error.needs_sign_in() || fits_a_query(target) {
+        return Err(error);
+    }
+    match return_url(Some(target), state)? {
+        Some(return_url) => begin(return_url, &LoginHints::default(), request, state).await,
+        None => Err(error),
+    }
+}
+
+/// Leads to the Provider. A `HEAD` begins nothing that could be finished (RFC 9110 9.2.1: it is safe).
+async fn begin(
+    return_url: ReturnUrl,
+    hints: &LoginHints,
+    request: &Request<'_>,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let begun = state.relying_party.begin_login(return_url.as_str(), hints, request.now).await;
+    let (authorization, pending) = begun.map_err(|error| Error::Provider { error, return_url })?;
+    let cookies = if *request.http.method() == Method::HEAD {
+        Vec::new()
+    } else {
+        // A session cookie whose key is unavailable does not block a new sign-in.
+        let session = state.session_cookie.read(request.http).await.unwrap_or(None);
+        let login = RememberedLogin::new(pending, session.as_ref());
+        state.login_cookies.remember(request.http, login, request.now).await
+    };
     let mut response = see_other(authorization.url(), cookies);
     *response.status_mut() = StatusCode::FOUND;
     Ok(response)
 }
+
+/// True if `signin?redirect=` has room for this target.
+fn fits_a_query(target: &str) -> bool {
+    let encoded = || byte_serialize(target.as_bytes()).map(str::len).sum::<usize>();
+    "redirect=".len() + target.len() <= MAX_QUERY && "redirect=".len() + encoded() <= MAX_QUERY
+}
+
+/// Bytes of a query that every server on the way takes: API Management's smaller tiers allow 2048.
+const MAX_QUERY: usize = 2048;
 
 /// Redirects a form to the same URL by `GET`. A form of another site brings no `SameSite=Lax` cookie, and without ours
 /// the older session would not be replaced, nor would abandoned logins make room.
@@ -59,11 +131,14 @@ fn check_issuer(pairs: &[(String, String)], state: &AppState) -> Result<(), Erro
 }
 
 /// OIDC Core 4: `target_link_uri` must not make us an open redirector, so the rules of `redirect` hold.
-fn destination(pairs: &[(String, String)], state: &AppState) -> ReturnUrl {
-    let first = |name| pairs.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
-    let path = |url| str::strip_prefix(url, state.public_origin.as_str()).unwrap_or(url);
-    let target = || return_url(first("target_link_uri").map(path), &state.auth_prefix);
-    return_url(first("redirect"), &state.auth_prefix).or_else(target).unwrap_or_else(ReturnUrl::root)
+fn destination(pairs: &[(String, String)], state: &AppState) -> Result<ReturnUrl, Error> {
+    for name in ["redirect", "target_link_uri"] {
+        let first = pairs.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        if let Some(url) = return_url(first, state)? {
+            return Ok(url);
+        }
+    }
+    Ok(ReturnUrl::root())
 }
 
 /// Our own parameter, and those of OIDC Core 4 that are no hint to the Provider.

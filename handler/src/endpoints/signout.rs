@@ -21,8 +21,9 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     let Some(ticket) = state.session_cookie.read(request.http).await? else {
         return Ok(see_other(&state.path("signedout"), [state.session_cookie.delete()]));
     };
-    if *request.http.method() == Method::GET {
-        let is_meant = request.query("sid").is_some_and(|sid| ticket.sid.is_sign_out_token(&sid));
+    if *request.http.method() != Method::POST {
+        let is_head = *request.http.method() == Method::HEAD; // RFC 9110 9.2.1: it changes nothing
+        let is_meant = !is_head && request.query("sid").is_some_and(|sid| ticket.sid.is_sign_out_token(&sid));
         if !is_meant || is_background(request.http) {
             return Ok(confirmation(request, state));
         }
@@ -32,7 +33,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
         request.id = request.id.as_str(), "someone signed out");
 
     metrics::sign_out("person", 1);
-    let return_url = return_url(request.query("redirect").as_deref(), &state.auth_prefix);
+    let return_url = return_url(request.query("redirect").as_deref(), state).unwrap_or(None); // never too long to sign out
     let location = after_sign_out(part.as_ref(), return_url.as_ref(), request, state).await;
     if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {
         return Ok(see_other(&location, [state.session_cookie.delete()]));
@@ -53,13 +54,18 @@ async fn after_sign_out(
 ) -> String {
     let own_page = state.public_origin.url(&state.path("signedout"));
     let return_to = return_url.map(ReturnUrl::as_str);
+    let carried = return_to.filter(|return_to| return_to.len() <= MAX_STATE);
     let id_token = part.and_then(|part| part.id_token.as_deref()).map(String::as_str);
     let claims = part.map(|part| &*part.claims);
-    match state.relying_party.logout_request(id_token, claims, &own_page, return_to, request.now).await {
+    match state.relying_party.logout_request(id_token, claims, &own_page, carried, request.now).await {
         Some(logout) => logout.url().to_owned(),
-        None => return_to.map_or(state.path("signedout"), str::to_owned),
+        None => return_to.map_or(state.path("signedout"), |path| state.public_origin.location(path).into_owned()),
     }
 }
+
+/// Longest return URL that travels through the Provider as `state`: a sign-out that ends on our own
+/// page is better than one that ends on the error page of a server that takes no longer URL.
+const MAX_STATE: usize = 2048;
 
 fn confirmation(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let action = state.path("signout");

@@ -23,6 +23,12 @@ impl LoginHints {
         Self(Self::NAMES.iter().filter_map(first).collect())
     }
 
+    /// True for `prompt=none`: the Provider shows no page, so a frame may lead there (OIDC Core 3.1.2.1).
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.0.iter().any(|(name, value)| name == "prompt" && value == "none")
+    }
+
     /// The configured parameters with the hints in their place. A hint wins unless it would weaken them.
     pub(super) fn over(&self, configured: &RequestParameters) -> Vec<(String, String)> {
         let is_hinted = |name: &str| self.0.iter().any(|(given, _)| given == name);

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -15,7 +15,8 @@ use crate::clock::Timestamp;
 use crate::random;
 
 /// One sign-in that has begun. Prints nothing secret.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub struct PendingLogin {
     state: Zeroizing<String>,
     nonce: Zeroizing<String>,
@@ -40,6 +41,44 @@ impl PendingLogin {
             max_age,
             issued_at: now,
         }
+    }
+
+    /// The login's bytes, to be sealed.
+    ///
+    /// # Panics
+    /// When state, nonce or verifier are not this module's own.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(FIXED_LENGTH + self.return_url.len()));
+        let own = "32 bytes that this module drew";
+        bytes.extend_from_slice(unhex(&self.state).expect(own).as_slice());
+        bytes.extend_from_slice(&pkce::base64url_decode(&self.nonce).expect(own));
+        bytes.extend_from_slice(unhex(&self.code_verifier).expect(own).as_slice());
+        bytes.extend_from_slice(self.session_seed.as_slice());
+        bytes.extend_from_slice(&self.issued_at.as_unix().to_be_bytes());
+        bytes.extend_from_slice(&self.max_age.unwrap_or(NO_MAX_AGE).to_be_bytes());
+        bytes.extend_from_slice(self.return_url.as_bytes());
+        bytes
+    }
+
+    /// Reads what [`Self::to_bytes`] writes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (state, rest) = bytes.split_first_chunk::<32>()?;
+        let (nonce, rest) = rest.split_first_chunk::<32>()?;
+        let (code_verifier, rest) = rest.split_first_chunk::<32>()?;
+        let (session_seed, rest) = rest.split_first_chunk::<32>()?;
+        let (issued_at, rest) = rest.split_first_chunk::<8>()?;
+        let (max_age, return_url) = rest.split_first_chunk::<8>()?;
+        Some(Self {
+            state: hex(state).into(),
+            nonce: pkce::base64url(nonce).into(),
+            code_verifier: hex(code_verifier).into(),
+            session_seed: (*session_seed).into(),
+            return_url: std::str::from_utf8(return_url).ok()?.to_owned(),
+            max_age: Some(u64::from_be_bytes(*max_age)).filter(|max_age| *max_age != NO_MAX_AGE),
+            issued_at: Timestamp::from_unix(i64::from_be_bytes(*issued_at)),
+        })
     }
 
     /// True if the response's `state` is this login's (RFC 6749 10.12), compared in constant time.
@@ -87,7 +126,7 @@ impl PendingLogin {
     /// The [`tag`](Self::tag) of the login with this `state`.
     #[must_use]
     pub fn tag_of(state: &str) -> String {
-        Sha256::digest(state.as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(state.as_bytes())[..4])
     }
 
     pub(super) fn state(&self) -> &str {
@@ -106,6 +145,29 @@ impl PendingLogin {
 /// Bytes of a nonce: 256 bits in 43 characters of base64url, the longest that every Provider takes without complaint.
 const NONCE_LENGTH: usize = 32;
 
+/// State, nonce, verifier and seed, and two numbers.
+const FIXED_LENGTH: usize = 4 * 32 + 2 * 8;
+
+/// A `max_age` that was not sent; no one asks for an authentication of this age.
+const NO_MAX_AGE: u64 = u64::MAX;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 32 bytes of 64 hexadecimal digits.
+fn unhex(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    let pairs = digits.as_bytes().chunks_exact(2);
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingLogin").field("issued_at", &self.issued_at).finish_non_exhaustive()
@@ -114,8 +176,6 @@ impl fmt::Debug for PendingLogin {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -167,23 +227,42 @@ mod tests {
         "issued_at": 1800000000
     }"#;
 
-    #[test]
-    fn the_frozen_login_never_changes() {
-        let login = PendingLogin {
-            state: "state".to_owned().into(),
-            nonce: "nonce".to_owned().into(),
-            code_verifier: "verifier".to_owned().into(),
+    const FROZEN_BYTES: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgQEBAQEBAQE\
+        BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMAAAAAa0nSAAAAAAAAAAJYL29yZGVycz9wYWdlPTI";
+
+    fn frozen_login(max_age: Option<u64>) -> PendingLogin {
+        PendingLogin {
+            state: "01".repeat(32).into(),
+            nonce: pkce::base64url(&[2; 32]).into(),
+            code_verifier: "04".repeat(32).into(),
             session_seed: [3; 32].into(),
             return_url: "/orders?page=2".to_owned(),
-            max_age: Some(600),
+            max_age,
             issued_at: NOW,
-        };
-
-        assert_eq!(serde_json::to_value(&login).unwrap(), serde_json::from_str::<Value>(FROZEN).unwrap());
+        }
     }
 
     #[test]
-    fn the_frozen_login_still_reads() {
+    fn the_frozen_login_never_changes() {
+        assert_eq!(pkce::base64url(&frozen_login(Some(600)).to_bytes()), FROZEN_BYTES);
+    }
+
+    #[test]
+    fn a_login_is_read_as_it_was_written() {
+        for login in [frozen_login(Some(600)), frozen_login(None), PendingLogin::begin("/", Some(0), NOW)] {
+            let read = PendingLogin::from_bytes(&login.to_bytes()).unwrap();
+
+            assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::to_value(&login).unwrap());
+        }
+        let bytes = frozen_login(None).to_bytes();
+        for end in 0..FIXED_LENGTH {
+            assert!(PendingLogin::from_bytes(&bytes[..end]).is_none(), "{end} bytes");
+        }
+        assert!(PendingLogin::from_bytes(&[&bytes[..], &[0xff]].concat()).is_none(), "a return URL that is no text");
+    }
+
+    #[test]
+    fn a_login_of_the_older_format_still_reads() {
         let login: PendingLogin = serde_json::from_str(FROZEN).unwrap();
 
         assert_eq!([login.state(), login.nonce(), login.code_verifier()], ["state", "nonce", "verifier"]);

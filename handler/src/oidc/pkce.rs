@@ -14,6 +14,11 @@ pub(super) fn code_challenge(code_verifier: &str) -> String {
     base64url(&Sha256::digest(code_verifier.as_bytes()))
 }
 
+pub(super) fn base64url_decode(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()
+}
+
 pub(super) fn base64url(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)

@@ -58,6 +58,9 @@ pub enum Error {
     /// A third party began a sign-in at another issuer (OIDC Core 4).
     #[error("the sign-in is meant for another issuer")]
     OtherIssuer,
+    /// The URL to return to after a sign-in is longer than a sign-in can keep.
+    #[error("the return URL is too long")]
+    ReturnUrlTooLong,
     /// A sign-in did not finish.
     #[error("the sign-in did not finish")]
     SignIn {
@@ -133,6 +136,7 @@ impl Error {
             Self::Forward(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
             Self::OtherIssuer => "issuer_mismatch",
+            Self::ReturnUrlTooLong => "return_url_too_long",
             Self::SignIn { error, .. } => sign_in_code(error),
             Self::AuthorizationResponse(error) => error.code(),
             Self::LoginUnknown => "login_unknown",
@@ -147,7 +151,8 @@ impl Error {
     }
 
     /// True if a sign-in is the remedy.
-    pub(super) fn needs_sign_in(&self) -> bool {
+    #[must_use]
+    pub fn needs_sign_in(&self) -> bool {
         matches!(
             self,
             Self::SessionRequired | Self::RefreshRefused | Self::RefreshTokenMissing | Self::Forward(ForwardError::Cut)
@@ -191,6 +196,7 @@ impl Error {
             | Self::MethodNotAllowed { .. }
             | Self::Forward(_)
             | Self::OtherIssuer
+            | Self::ReturnUrlTooLong
             | Self::AuthorizationResponse(_)
             | Self::LoginUnknown
             | Self::BackchannelLogout(_)
@@ -239,6 +245,11 @@ impl Error {
                 StatusCode::BAD_REQUEST,
                 "This link cannot sign you in",
                 "It is meant for another sign-in service. Open the application itself; if that fails, tell your operator.",
+            ),
+            Self::ReturnUrlTooLong => (
+                StatusCode::URI_TOO_LONG,
+                "This address is too long to return to",
+                "Nobody is signed in, and a sign-in cannot keep an address of this length. Sign in, then open it again.",
             ),
             Self::SignIn { error, .. } => sign_in(error),
             Self::AuthorizationResponse(error) => authorization_response(error),

@@ -3,9 +3,11 @@
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::challenge::{allow, challenge};
 use super::csrf::same_origin_referrer;
+use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
-use super::{Error, Link, Page, RequestId, is_navigation};
+use super::{Error, Link, Page, RequestId, is_navigation, sign_in_at_top};
 use crate::proxy::ForwardError;
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
@@ -29,6 +31,7 @@ impl Failure<'_> {
     #[must_use]
     pub fn respond(&self, error: &Error) -> HttpResponse {
         let mut response = match (self.is_page(), error.needs_sign_in()) {
+            (true, true) if is_safe(self.req.method()) && is_framed(self.req) => self.page_in_frame(),
             (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(),
             (true, _) => self.page(error),
             (false, true) => problem(error, Some(&self.login_url(self.referrer())), self.id),
@@ -37,12 +40,15 @@ impl Failure<'_> {
         if let Some(retry_after) = error.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
         }
-        if let Error::MethodNotAllowed { allowed } = error {
-            let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-            if let Ok(names) = names.join(", ").parse() {
-                response.headers_mut().insert(header::ALLOW, names);
-            }
+        if let Error::MethodNotAllowed { allowed } = error
+            && let Ok(methods) = allow(allowed).parse()
+        {
+            response.headers_mut().insert(header::ALLOW, methods);
         }
+        if self.is_page() && error.needs_sign_in() && is_framed(self.req) {
+            allow_framing_by_self(&mut response);
+        }
+        challenge(&mut response);
         response
     }
 
@@ -50,12 +56,16 @@ impl Failure<'_> {
         !self.is_api && is_navigation(self.req)
     }
 
+    /// The window returns to the page around the frame, or to the frame's own URL where that page is not known.
+    fn page_in_frame(&self) -> HttpResponse {
+        sign_in_at_top(self.req, &self.login_url(self.referrer().or(self.target())), self.id)
+    }
+
     fn redirect_to_signin(&self) -> HttpResponse {
-        let target = self.req.uri().path_and_query().map(|target| target.as_str());
         HttpResponse::Found()
-            .insert_header((header::LOCATION, self.login_url(target)))
+            .insert_header((header::LOCATION, self.login_url(self.target())))
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::VARY, "Cookie, Sec-Fetch-Mode, Accept"))
+            .insert_header((header::VARY, "Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Accept"))
             .finish()
     }
 
@@ -69,7 +79,10 @@ impl Failure<'_> {
             _ => self.login_url(self.referrer()),
         };
         let label = if error.needs_sign_in() { "Sign in" } else { "Try again" };
-        let signin = Link::To { href: &login_url, label };
+        let signin = match is_framed(self.req) {
+            true => Link::Top { href: &login_url, label },
+            false => Link::To { href: &login_url, label },
+        };
         let start = Link::To { href: "/", label: "Go to the start page" };
         let links = match error {
             _ if error.needs_operator() => vec![start], // another sign-in meets the same refusal
@@ -77,12 +90,17 @@ impl Failure<'_> {
                 vec![signin]
             }
             Error::Forward(ForwardError::Cut) => vec![signin],
+            Error::ReturnUrlTooLong => vec![Link::To { href: self.signin, label: "Sign in" }],
             Error::Provider { .. } => vec![signin, start],
             Error::ConfigurationIncomplete => vec![],
             _ => vec![start],
         };
         let (status, title, text) = (telling.status, telling.title, telling.detail);
         Page { status, title, text, links: &links, code: Some(error.code()) }.respond(self.id)
+    }
+
+    fn target(&self) -> Option<&str> {
+        self.req.uri().path_and_query().map(|target| target.as_str())
     }
 
     fn referrer(&self) -> Option<&str> {

@@ -1,20 +1,41 @@
-//! The site that may show a response in a frame (`frame-ancestors` of CSP 3).
+//! Frames: the requests that come from one, and the site that may show a response in one (`frame-ancestors` of CSP 3).
 //!
-//! Our pages refuse every frame, but for the one URL that the Provider's own page frames. Knows no URL.
+//! Our pages refuse every frame, but for the one URL that the Provider's own page frames, and the page that stands in a
+//! frame of the application for a sign-in. Knows no URL.
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
 use url::Url;
+
+use super::header_text;
+
+/// True for a navigation of a frame (Fetch Metadata 2.1). Most Providers refuse to be framed, so no sign-in begins there.
+#[must_use]
+pub fn is_framed(req: &HttpRequest) -> bool {
+    let destination = header_text(req, "sec-fetch-dest");
+    destination.is_some_and(|name| matches!(name, "iframe" | "frame" | "embed" | "object" | "fencedframe"))
+}
 
 /// Lets pages of the issuer's origin frame this response, and no others.
 pub fn allow_framing_by(issuer: &str, response: &mut HttpResponse) {
     let Ok(origin) = Url::parse(issuer).map(|url| url.origin().ascii_serialization()) else { return };
+    allow_ancestors(&origin, response);
+    response.headers_mut().remove(header::X_FRAME_OPTIONS); // it cannot name another origin
+}
+
+/// Lets pages of this site frame this response, and no others.
+pub(super) fn allow_framing_by_self(response: &mut HttpResponse) {
+    allow_ancestors("'self'", response);
+    response.headers_mut().insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+}
+
+fn allow_ancestors(source: &str, response: &mut HttpResponse) {
     let headers = response.headers_mut();
     let policy = headers.get(header::CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
-    let policy = policy.unwrap_or(EMPTY_PAGE).replace(NO_FRAME, &format!("frame-ancestors {origin}"));
-    let Ok(policy) = HeaderValue::from_str(&policy) else { return };
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    headers.remove(header::X_FRAME_OPTIONS); // it cannot name another origin
+    let policy = policy.unwrap_or(EMPTY_PAGE).replace(NO_FRAME, &format!("frame-ancestors {source}"));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
 }
 
 const NO_FRAME: &str = "frame-ancestors 'none'";

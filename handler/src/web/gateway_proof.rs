@@ -94,6 +94,8 @@ pub struct GatewayDoor {
 pub struct Passed {
     /// The client's address, if a gateway that proved itself told one.
     pub client_address: Option<IpAddr>,
+    /// True after a proof: the gateway's other headers are its own, too.
+    pub is_proved: bool,
 }
 
 impl GatewayDoor {
@@ -126,7 +128,7 @@ impl GatewayDoor {
             }
         }
         let client_address = single_header(req, CLIENT_ADDRESS).and_then(|address| address.parse().ok());
-        Ok(Passed { client_address })
+        Ok(Passed { client_address, is_proved: true })
     }
 
     /// Whether the proof is a token, whose issuer's keys are needed to judge it.

@@ -2,10 +2,13 @@
 //!
 //! Decides nothing about sessions or tokens.
 
+mod challenge;
 mod cookies;
 mod csrf;
 mod error;
 mod failure;
+mod fragment_page;
+mod frame_page;
 mod framing;
 mod functions_host;
 mod gateway_proof;
@@ -13,16 +16,21 @@ mod login_cookies;
 mod navigation;
 mod page;
 mod problem;
+mod public_host;
 mod request;
 
+pub use challenge::allow;
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
 pub use error::{BackchannelLogoutError, Error};
 pub use failure::Failure;
-pub use framing::allow_framing_by;
+pub use fragment_page::{FRAGMENT, fragment_page};
+pub use frame_page::sign_in_at_top;
+pub use framing::{allow_framing_by, is_framed};
 pub use functions_host::is_host_ping;
 pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySettings, Passed};
 pub use login_cookies::{LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};
+pub use public_host::PublicHost;
 pub use request::{RequestId, header_text, single_header};

@@ -45,6 +45,13 @@ pub enum Link<'a> {
         /// What it says.
         label: &'a str,
     },
+    /// Go to `href` in the whole window, out of a frame.
+    Top {
+        /// A path of ours.
+        href: &'a str,
+        /// What it says.
+        label: &'a str,
+    },
     /// Send a form without fields to `action`.
     Post {
         /// A path of ours.
@@ -84,6 +91,9 @@ impl Page<'_> {
 fn link(link: &Link<'_>) -> String {
     match link {
         Link::To { href, label } => format!("<a href=\"{}\">{}</a>", escape(href), escape(label)),
+        Link::Top { href, label } => {
+            format!("<a href=\"{}\" target=\"_top\">{}</a>", escape(href), escape(label))
+        }
         Link::Post { action, label } => {
             format!("<form method=\"post\" action=\"{}\"><button>{}</button></form>", escape(action), escape(label))
         }

@@ -16,12 +16,12 @@ const START_LIMIT_MS = 60_000;
 
 /**
  * Starts the host on `port` with these app settings; resolves when the handler answers through it. `app` is a folder that
- * scripts/package made, instead of one with the handler that was built for tests.
+ * scripts/package made, instead of one with the handler that was built for tests. `kind` is one of FUNCTIONS_HOST's.
  */
-export async function startHost(port, settings, app) {
+export async function startHost(port, settings, app, kind = process.env.FUNCTIONS_HOST) {
   const folder = await (app ? unpacked(app) : stage());
   await writeSettings(folder, settings);
-  const host = run(port, folder, settings);
+  const host = run(port, folder, settings, kind);
   const stop = async () => {
     await host.stop();
     await rm(folder, { recursive: true, force: true });
@@ -35,9 +35,9 @@ export async function startHost(port, settings, app) {
   return { log: host.output, stop };
 }
 
-function run(port, folder, settings) {
+function run(port, folder, settings, kind) {
   const { PATH, HOME } = process.env;
-  switch (process.env.FUNCTIONS_HOST) {
+  switch (kind) {
     case 'func':
       return start('func', ['start', '--port', `${port}`], { cwd: folder, env: { PATH, HOME } });
     case 'double':

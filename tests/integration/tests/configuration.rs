@@ -86,6 +86,8 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("GRAPH_ORIGIN", ""), ("GROUP_OVERAGE", "graph")],
         &[("COOKIE_PREFIX", "__Host-mine")],
         &[("COOKIE_PREFIX", "a=b")],
+        &[("REDIRECT_ALIASES", "no")],
+        &[("KEEP_FRAGMENT", "always")],
         &[("AUTH_PREFIX", "oauth")],
         &[("AUTH_PREFIX", "/")],
         &[("AUTH_PREFIX", "/.auth")],
