@@ -2,6 +2,7 @@
 //!
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
+mod browser;
 mod egress;
 mod entra_cloud;
 mod environment;
@@ -27,11 +28,11 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
 use crate::egress::Proxies;
-use crate::proxy::{HeaderPreset, RouteTable};
+use crate::proxy::{BrowserCache, HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 use crate::telemetry::ExportersSettings;
-use crate::web::GatewaySettings;
+use crate::web::{ClearSiteData, GatewaySettings};
 
 pub use environment::Environment;
 pub use keys::KeySettings;
@@ -60,6 +61,10 @@ pub struct Configuration {
     pub gateway: GatewaySettings,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
+    /// What browsers keep of responses to signed-in people.
+    pub browser_cache: BrowserCache,
+    /// What they clear at a sign-out, and when another person signs in.
+    pub clear_site_data: ClearSiteData,
     /// The Provider and our registration there.
     pub provider: ProviderSettings,
     /// How long sessions live.
@@ -133,6 +138,7 @@ impl Configuration {
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let issuer = provider.as_ref().map(|provider| provider.issuer.as_str());
         let header_preset = header_preset::read(&mut reader, issuer);
+        let browser = browser::read(&mut reader);
         let log = reader.parse_or(LOG, (), log_filter);
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
@@ -153,6 +159,7 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
+        let Some(browser) = browser else { return Err(mistakes) };
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -165,6 +172,8 @@ impl Configuration {
             routes,
             gateway,
             header_preset,
+            browser_cache: browser.cache,
+            clear_site_data: browser.clear_site_data,
             provider,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,

@@ -21,6 +21,7 @@ use hyper::header as up;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::caching::BrowserCache;
 use super::cookies::OwnCookies;
 use super::cutoff::Cutoff;
 use super::error::ForwardError;
@@ -51,7 +52,7 @@ pub struct ForwardRequest<'a> {
     pub cutoff: Option<LocalBoxFuture<'static, ()>>,
 }
 
-/// How long a forwarder waits, for what.
+/// How long a forwarder waits, for what, and what it lets browsers keep.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwarderSettings {
     /// For a connection, TLS included.
@@ -63,6 +64,8 @@ pub struct ForwarderSettings {
     /// For the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is polled: most are
     /// there by then.
     pub unchecked: Duration,
+    /// What browsers keep of responses to signed-in people.
+    pub browser_cache: BrowserCache,
 }
 
 impl Default for ForwarderSettings {
@@ -73,6 +76,7 @@ impl Default for ForwarderSettings {
             response_timeout: Duration::from_secs(230),
             idle_timeout: Duration::from_secs(60),
             unchecked: Duration::from_secs(1),
+            browser_cache: BrowserCache::Allow,
         }
     }
 }
@@ -243,7 +247,7 @@ impl Forwarder {
             response.headers_mut().insert(actix_web::http::header::CONTENT_LENGTH, length);
         }
         if request.authenticated {
-            headers::forbid_shared_caching(response.headers_mut());
+            self.settings.browser_cache.restrict(status, response.headers_mut());
         }
         Ok(response)
     }

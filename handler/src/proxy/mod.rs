@@ -3,6 +3,7 @@
 //! Knows nothing of sign-in, sessions or tokens: whoever calls `Forwarder::forward` has already decided
 //! that the request may pass, and says which headers speak for it.
 
+mod caching;
 mod cookies;
 mod cutoff;
 mod early_answer;
@@ -21,6 +22,7 @@ mod tests;
 mod upstream;
 mod watch;
 
+pub use self::caching::BrowserCache;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};

@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about sessions or tokens.
 
+mod clear_site_data;
 mod cookies;
 mod csrf;
 mod error;
@@ -12,9 +13,11 @@ mod gateway_proof;
 mod login_cookies;
 mod navigation;
 mod page;
+mod person_cookie;
 mod problem;
 mod request;
 
+pub use clear_site_data::{BrowserData, ClearSiteData};
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
 pub use error::{BackchannelLogoutError, Error};
@@ -25,4 +28,5 @@ pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySet
 pub use login_cookies::{LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};
+pub use person_cookie::PersonCookie;
 pub use request::{RequestId, header_text, single_header};

@@ -1,0 +1,65 @@
+//! The cookie that names, sealed, the person whose responses the browser may have cached.
+//!
+//! It outlives the session and the browser's window, as the cache does. It proves nothing and opens nothing: without it, or
+//! with another person's, a sign-in clears the cache.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
+use subtle::ConstantTimeEq;
+
+use super::cookies::{CookieNames, cookies, set_cookie};
+use crate::crypto::KeySource;
+use crate::oidc::ResponseMode;
+use crate::sessions::IndexKey;
+
+/// The longest that browsers keep a cookie (RFC 6265bis 5.5): 400 days.
+const MAX_AGE_SECONDS: u64 = 400 * 24 * 60 * 60;
+
+/// Characters of the person's key in the cookie: 132 bits tell people apart.
+const LENGTH: usize = 22;
+
+/// Reads and writes that cookie.
+#[derive(Clone)]
+pub struct PersonCookie {
+    names: CookieNames,
+    keys: Arc<dyn KeySource>,
+    attributes: &'static str,
+}
+
+impl PersonCookie {
+    /// The cookie of these names, sealed by these keys, for callbacks that come by `response_mode`.
+    #[must_use]
+    pub fn new(names: CookieNames, keys: Arc<dyn KeySource>, response_mode: ResponseMode) -> Self {
+        let attributes = names.callback_attributes(response_mode);
+        Self { names, keys, attributes }
+    }
+
+    /// True if the request's cookie names this person. One that does not open names nobody.
+    pub async fn names(&self, person: &IndexKey, req: &HttpRequest) -> bool {
+        let name = self.names.person();
+        let mut values = cookies(req).filter(|(given, _)| *given == name);
+        let (Some((_, value)), None) = (values.next(), values.next()) else { return false };
+        let opened = self.names.open(name, value, &*self.keys).await;
+        opened.ok().flatten().is_some_and(|opened| opened[..].ct_eq(plaintext(person)).into())
+    }
+
+    /// The `Set-Cookie` that names this person.
+    #[must_use]
+    pub fn set(&self, person: &IndexKey) -> HeaderValue {
+        let value = self.names.seal(self.names.person(), plaintext(person), &*self.keys);
+        set_cookie(self.names.person(), &value, Some(MAX_AGE_SECONDS), self.attributes)
+    }
+
+    /// The `Set-Cookie` that deletes it.
+    #[must_use]
+    pub fn delete(&self) -> HeaderValue {
+        set_cookie(self.names.person(), "", Some(0), self.attributes)
+    }
+}
+
+fn plaintext(person: &IndexKey) -> &[u8] {
+    let text = person.as_str().as_bytes();
+    &text[..text.len().min(LENGTH)]
+}
