@@ -17,7 +17,9 @@ use crate::proxy::{BrowserCache, Forwarder, ForwarderSettings, HeaderPreset, Own
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{BrowserData, CookieNames, GatewayDoor, GatewaySettings, LoginCookies, PersonCookie, SessionCookie};
+use crate::web::{
+    BrowserData, CookieNames, GatewayDoor, GatewaySettings, LoginCookies, PersonCookie, RoutePrefix, SessionCookie,
+};
 
 /// What all workers share.
 pub struct SharedState {
@@ -43,6 +45,8 @@ pub struct SharedState {
     pub sessions: Sessions,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
+    /// The path below which it calls us.
+    pub route_prefix: RoutePrefix,
     browser_cache: BrowserCache,
     keys: Arc<dyn KeySource>,
     clock: Arc<dyn Clock>,
@@ -108,6 +112,7 @@ impl SharedState {
             browser_cache: configuration.browser_cache,
             sessions,
             is_under_functions_host,
+            route_prefix: configuration.route_prefix,
             keys,
             clock,
             relying_party,

@@ -32,7 +32,7 @@ use crate::proxy::{BrowserCache, HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 use crate::telemetry::ExportersSettings;
-use crate::web::{ClearSiteData, GatewaySettings};
+use crate::web::{ClearSiteData, GatewaySettings, RoutePrefix};
 
 pub use environment::Environment;
 pub use keys::KeySettings;
@@ -47,6 +47,8 @@ pub use store::{CosmosKey, StoreSettings};
 pub struct Configuration {
     /// Where requests come from.
     pub listener: Listener,
+    /// The path below which the Functions host calls us.
+    pub route_prefix: RoutePrefix,
     /// How many threads serve them.
     pub workers: usize,
     /// Where browsers find us.
@@ -123,6 +125,7 @@ impl Configuration {
     pub fn read(environment: &Environment) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(environment);
         let listener = listener::read(&mut reader);
+        let route_prefix = listener::route_prefix(&mut reader, listener);
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
         let routes = routes::read(&mut reader);
@@ -159,12 +162,13 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let Some(browser) = browser else { return Err(mistakes) };
+        let (Some(browser), Some(route_prefix)) = (browser, route_prefix) else { return Err(mistakes) };
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         Ok(Self {
             listener,
+            route_prefix,
             workers,
             public_origin,
             auth_prefix,

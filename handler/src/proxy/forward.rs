@@ -26,6 +26,7 @@ use super::cookies::OwnCookies;
 use super::cutoff::Cutoff;
 use super::error::ForwardError;
 use super::headers;
+use super::method::is_safe;
 use super::pool::{self, Connection, Pool};
 use super::request_body::{RequestBody, Upload};
 use super::response_body::{NoBody, ResponseBody};
@@ -124,8 +125,7 @@ impl Forwarder {
         let (mut body, upload) = request_body(request.headers, payload)?;
         let mut message = head(upstream, request, &mut body)?;
         // RFC 9110 9.2.2: only what is safe to repeat, and only when there is no body to repeat.
-        let mut may_resend =
-            upload.is_none() && matches!(*request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let mut may_resend = upload.is_none() && is_safe(request.method);
         let mut pooled = self.pool.take(upstream);
 
         loop {

@@ -14,6 +14,8 @@ use crate::return_url::ReturnUrl;
 pub struct Failure<'a> {
     /// The request.
     pub req: &'a HttpRequest,
+    /// Path and query, if they are well-formed.
+    pub target: Option<&'a str>,
     /// Its name in logs.
     pub id: &'a RequestId,
     /// Where browsers find us.
@@ -51,9 +53,8 @@ impl Failure<'_> {
     }
 
     fn redirect_to_signin(&self) -> HttpResponse {
-        let target = self.req.uri().path_and_query().map(|target| target.as_str());
         HttpResponse::Found()
-            .insert_header((header::LOCATION, self.login_url(target)))
+            .insert_header((header::LOCATION, self.login_url(self.target)))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::VARY, "Cookie, Sec-Fetch-Mode, Accept"))
             .finish()

@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about sessions or tokens.
 
+mod arrived_target;
 mod clear_site_data;
 mod cookies;
 mod csrf;
@@ -17,6 +18,7 @@ mod person_cookie;
 mod problem;
 mod request;
 
+pub use arrived_target::{RoutePrefix, RoutePrefixError, arrived_target};
 pub use clear_site_data::{BrowserData, ClearSiteData};
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
