@@ -222,7 +222,11 @@ impl AppState {
         let relying_party = RelyingParty::new(settings, provider, &shared.egress);
         let gateway =
             GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
-        let settings = ForwarderSettings { browser_cache: shared.browser_cache, ..ForwarderSettings::default() };
+        let settings = ForwarderSettings {
+            browser_cache: shared.browser_cache,
+            is_under_functions_host: shared.is_under_functions_host,
+            ..ForwarderSettings::default()
+        };
         let forwarder = Forwarder::new(Arc::clone(&shared.tls), settings);
         Self { shared, relying_party, gateway, forwarder }
     }

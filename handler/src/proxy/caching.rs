@@ -7,6 +7,8 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::field_value::{is_token, parts, unquoted};
+
 /// The browser's own cache, for responses to signed-in people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BrowserCache {
@@ -82,7 +84,7 @@ enum Directives {
 
 fn directives(headers: &HeaderMap) -> Directives {
     let lines = || headers.get_all(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
-    let parsed = || lines().flat_map(members).map(Directive::parse);
+    let parsed = || lines().flat_map(|line| parts(line, b',')).map(Directive::parse);
     let mut found = Found::default();
     for directive in parsed() {
         match directive {
@@ -144,7 +146,7 @@ impl<'a> Directive<'a> {
         let mut parts = text.splitn(2, |byte| *byte == b'=');
         let name = parts.next().filter(|name| is_token(name))?;
         let argument = parts.next();
-        let is_well_formed = argument.is_none_or(|argument| is_token(argument) || is_quoted_string(argument));
+        let is_well_formed = argument.is_none_or(|argument| is_token(argument) || unquoted(argument).is_some());
         is_well_formed.then_some(Self { text, name, has_argument: argument.is_some() })
     }
 
@@ -157,47 +159,6 @@ impl<'a> Directive<'a> {
     fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
-}
-
-/// The members of a list that are not empty. A comma within a quoted string separates nothing (RFC 9110 5.6.1, 5.6.4).
-fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut is_quoted = false;
-    let mut is_escaped = false;
-    let members = line.split(move |byte| {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            b',' => return !is_quoted,
-            _ => {}
-        }
-        false
-    });
-    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
-}
-
-/// RFC 9110 5.6.2.
-fn is_token(text: &[u8]) -> bool {
-    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_allowed)
-}
-
-/// RFC 9110 5.6.4.
-fn is_quoted_string(text: &[u8]) -> bool {
-    let Some(inner) = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")) else { return false };
-    let mut is_escaped = false;
-    let is_text = inner.iter().all(|byte| match byte {
-        _ if is_escaped => {
-            is_escaped = false;
-            true
-        }
-        b'\\' => {
-            is_escaped = true;
-            true
-        }
-        _ => *byte != b'"',
-    });
-    is_text && !is_escaped
 }
 
 fn contains_no_store(line: &[u8]) -> bool {

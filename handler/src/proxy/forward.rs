@@ -26,6 +26,7 @@ use super::cookies::OwnCookies;
 use super::cutoff::Cutoff;
 use super::error::ForwardError;
 use super::headers;
+use super::host_headers;
 use super::method::is_safe;
 use super::pool::{self, Connection, Pool};
 use super::request_body::{RequestBody, Upload};
@@ -53,7 +54,7 @@ pub struct ForwardRequest<'a> {
     pub cutoff: Option<LocalBoxFuture<'static, ()>>,
 }
 
-/// How long a forwarder waits, for what, and what it lets browsers keep.
+/// How long a forwarder waits, for what, and what it makes of response headers.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwarderSettings {
     /// For a connection, TLS included.
@@ -67,6 +68,8 @@ pub struct ForwarderSettings {
     pub unchecked: Duration,
     /// What browsers keep of responses to signed-in people.
     pub browser_cache: BrowserCache,
+    /// True if response headers go through the Functions host, which can't write every byte.
+    pub is_under_functions_host: bool,
 }
 
 impl Default for ForwarderSettings {
@@ -78,6 +81,7 @@ impl Default for ForwarderSettings {
             idle_timeout: Duration::from_secs(60),
             unchecked: Duration::from_secs(1),
             browser_cache: BrowserCache::Allow,
+            is_under_functions_host: false,
         }
     }
 }
@@ -135,7 +139,13 @@ impl Forwarder {
                 None => self.connect(upstream).await?,
             };
             match self.send(&mut connection, message, upload.as_deref(), &mut cutoff).await {
-                Ok(response) => return self.respond(response, connection, upload, cutoff, request),
+                Ok(response) => {
+                    let mut response = self.respond(response, connection, upload, cutoff, request)?;
+                    if self.settings.is_under_functions_host {
+                        host_headers::restrict(response.headers_mut(), upstream.name());
+                    }
+                    return Ok(response);
+                }
                 Err(ExchangeError::Unsent(unsent)) if was_pooled => {
                     message = *unsent;
                     pooled = self.pool.take(upstream);

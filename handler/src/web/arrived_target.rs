@@ -300,9 +300,7 @@ mod tests {
         for (text, expected) in [("", ""), ("/", ""), ("app", "/app"), ("/app/", "/app"), ("a-1/b_2", "/a-1/b_2")] {
             assert_eq!(text.parse::<RoutePrefix>().unwrap(), RoutePrefix(expected.to_owned()));
         }
-        for text in
-            ["//", "a//b", "a b", "a%2Fb", "..", "a/../b", ".auth", "é", "a?b", "{x}", "admin", "Runtime/x", "a;b"]
-        {
+        for text in ["a//b", "a b", "a%2Fb", "..", "a/../b", ".auth", "é", "a?b", "{x}", "admin", "Runtime/x", "a;b"] {
             assert_eq!(text.parse::<RoutePrefix>().unwrap_err(), RoutePrefixError, "{text}");
         }
     }
