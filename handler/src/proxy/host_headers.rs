@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 
 use super::field_value::{parts, unquoted};
@@ -123,6 +123,8 @@ fn warn(name: &HeaderName, upstream_name: &str) {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header;
+
     use super::*;
 
     fn restricted(name: &'static str, value: &[u8]) -> Option<String> {

@@ -59,6 +59,17 @@ impl BrowserData {
         headers.append(SET_COOKIE, self.person.delete());
     }
 
+    /// True if the cache is among what is cleared.
+    #[must_use]
+    pub fn has_cache(&self) -> bool {
+        self.types.cache
+    }
+
+    /// For a response after the end: clears the cache once more, and nothing else.
+    pub fn end_cache(&self, headers: &mut HeaderMap) {
+        ClearSiteData { cache: self.types.cache, ..ClearSiteData::default() }.set(headers);
+    }
+
     /// For the response that starts a session of `person`: clears what may be another person's. Without a name for the
     /// person that is everything.
     pub async fn begin(&self, person: Option<&IndexKey>, req: &HttpRequest, headers: &mut HeaderMap) {
