@@ -109,6 +109,7 @@ const vectors = [
   ['index item', 'azure/cosmos_item.rs', json(indexItem)],
   ['used-once item', 'azure/cosmos_item.rs', json(usedOnceItem)],
   ['session cookie', 'web/cookies.rs', cookie('__Host-app-session', ticket)],
+  ['person cookie', 'web/person_cookie.rs', cookie('__Host-app-person', bySubject.slice(0, 22))],
   ['pending login', 'oidc/pending_login.rs', json(login)],
   ['remembered login', 'web/login_cookies.rs', rememberedLogin],
   ['name of a login cookie', 'web/login_cookies.rs', loginCookieName],

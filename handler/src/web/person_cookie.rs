@@ -63,3 +63,27 @@ fn plaintext(person: &IndexKey) -> &[u8] {
     let text = person.as_str().as_bytes();
     &text[..text.len().min(LENGTH)]
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::sessions::IndexKind;
+    use crate::testing::frozen_keys;
+
+    const FROZEN: &str = "1.c1.CQkJCQkJCQkJCQkJCQkJCSZnsehGZxRKZo1CfYWM53RKHtgS3ShHmLBL_hmRvzl9xkEf2xte";
+
+    #[actix_web::test]
+    async fn the_frozen_person_cookie_still_names_its_person() {
+        let names = CookieNames::new("app", &"https://app.example".parse().unwrap());
+        let cookie = PersonCookie::new(names, frozen_keys(), ResponseMode::Query);
+        let req = TestRequest::default().insert_header((header::COOKIE, ["__Host-app-person=", FROZEN].concat()));
+        let req = req.to_http_request();
+        let person = |sub| IndexKey::of(IndexKind::Subject, "https://op.example", "client", sub);
+
+        assert!(cookie.names(&person("ada"), &req).await);
+        assert!(!cookie.names(&person("bob"), &req).await);
+    }
+}
