@@ -93,6 +93,9 @@ param rateLimitSeconds int = 60
 @maxValue(104857600)
 param maxRequestBytes int = 104857600
 
+@description('Methods that the application knows besides GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, such as those of WebDAV.')
+param additionalMethods array = []
+
 @description('Id of a certificate in API Management that it shows to the Function App. Empty asks for none.')
 param gatewayCertificateId string = ''
 
@@ -172,6 +175,9 @@ var entraIssuer = '${environment().authentication.loginEndpoint}${tenant().tenan
 var issuerUrl = empty(oidcIssuerUrl) ? entraIssuer : oidcIssuerUrl
 // The application that every tenant has for exchanging tokens: no right of anyone's goes with a token for it.
 var tokenExchange = { resource: 'api://AzureADTokenExchange', audience: 'fb60f99c-7a34-4190-8149-302f77469936' }
+
+// The host overrides host.json by this app setting, and the handler strips it: the application has all paths of the public origin.
+var routePrefix = additionalSettings.?AzureFunctionsJobHost__extensions__http__routePrefix ?? 'app'
 
 module identity 'modules/identity.bicep' = {
   name: 'identity'
@@ -289,6 +295,7 @@ module functionApp 'modules/function-app.bicep' = {
         COSMOS_DATABASE: cosmos.outputs.databaseName
         COSMOS_CONTAINER: cosmos.outputs.containerName
         KEY_VAULT_URL: keyVault.outputs.url
+        AzureFunctionsJobHost__extensions__http__routePrefix: routePrefix
         GATEWAY_PROOF: 'managed_identity'
         GATEWAY_PROOF_ISSUER: empty(gatewayTokenIssuer) ? entraIssuer : gatewayTokenIssuer
         GATEWAY_PROOF_AUDIENCE: empty(gatewayTokenAudience) ? tokenExchange.audience : gatewayTokenAudience
@@ -313,12 +320,14 @@ module apimApi 'modules/apim-api.bicep' = {
   params: {
     apimName: apimName
     functionAppHostName: functionApp.outputs.hostName
+    routePrefix: routePrefix
     functionAppId: functionApp.outputs.id
     gatewayTokenResource: empty(gatewayTokenResource) ? tokenExchange.resource : gatewayTokenResource
     gatewayCertificateId: gatewayCertificateId
     rateLimitCalls: rateLimitCalls
     rateLimitSeconds: rateLimitSeconds
     maxRequestBytes: maxRequestBytes
+    additionalMethods: additionalMethods
   }
 }
 

@@ -2,6 +2,7 @@
 
 mod shutdown;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::public_origin::PublicOrigin;
 use crate::sessions::DRAINED_REFRESH;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, IncomingContext, metrics};
-use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, header_text, is_host_ping};
+use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, arrived_target, header_text, is_host_ping};
 
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
@@ -76,7 +77,8 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     }
     let started = Instant::now();
     let id = RequestId::of(&req);
-    let target = request_target(&req);
+    let text = target_text(&req, &state);
+    let target = text.as_deref().ok_or(Error::RouteNotFound).and_then(|text| request_target(&req, text));
     let destination = match &target {
         Ok(target) => Destination::of(target.path(), &state.auth_prefix, &state.routes),
         Err(_) => Destination::Nothing,
@@ -97,7 +99,9 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         log_cause(&error, &id);
         let signin = state.path("signin");
         let is_api = destination.is_api();
-        Failure { req: &req, id: &id, public_origin: &state.public_origin, signin: &signin, is_api }.respond(&error)
+        let target = text.as_deref();
+        Failure { req: &req, target, id: &id, public_origin: &state.public_origin, signin: &signin, is_api }
+            .respond(&error)
     });
     if destination.is_framed() {
         allow_framing_by(&state.relying_party.settings().issuer, &mut response);
@@ -167,9 +171,18 @@ impl Completed<'_> {
     }
 }
 
-/// The target in the bytes that arrived. RFC 9112 3.2: anything but one `Host` is refused; a client of HTTP/1.0 may have
-/// none.
-fn request_target(req: &HttpRequest) -> Result<RequestTarget<'_>, Error> {
+/// The target in the bytes that the browser sent, below the prefix under which the Functions host calls us. `None` if it
+/// is not below that.
+fn target_text<'r>(req: &'r HttpRequest, state: &AppState) -> Option<Cow<'r, str>> {
+    let given = req.uri().path_and_query().map_or("", |target| target.as_str());
+    if !state.is_under_functions_host {
+        return Some(Cow::Borrowed(given));
+    }
+    state.route_prefix.strip(arrived_target(req, given))
+}
+
+/// The target, checked. RFC 9112 3.2: anything but one `Host` is refused; a client of HTTP/1.0 may have none.
+fn request_target<'t>(req: &HttpRequest, text: &'t str) -> Result<RequestTarget<'t>, Error> {
     match req.headers().get_all("host").count() {
         1 => {}
         0 if req.version() < Version::HTTP_11 => {}
@@ -178,8 +191,7 @@ fn request_target(req: &HttpRequest) -> Result<RequestTarget<'_>, Error> {
     if req.uri().authority().is_some() {
         return Err(Error::Request("the request target is not in origin form"));
     }
-    let target = req.uri().path_and_query().map_or("", |target| target.as_str());
-    Ok(RequestTarget::parse(target)?)
+    Ok(RequestTarget::parse(text)?)
 }
 
 /// Logs the cause of an error, once; the response never contains it.
@@ -205,6 +217,6 @@ async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
         return HttpResponse::new(StatusCode::SERVICE_UNAVAILABLE);
     };
     let id = RequestId::of(&req);
-    Failure { req: &req, id: &id, public_origin: &public_origin, signin: "/", is_api: false }
+    Failure { req: &req, target: None, id: &id, public_origin: &public_origin, signin: "/", is_api: false }
         .respond(&Error::ConfigurationIncomplete)
 }

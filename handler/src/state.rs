@@ -11,11 +11,14 @@ use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, Pr
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::egress::Egress;
 use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
-use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, PublicSide, RouteTable};
+use crate::proxy::{BrowserCache, Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, PublicSide, RouteTable};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, PublicHost, SessionCookie};
+use crate::web::{
+    BrowserData, CookieNames, GatewayDoor, GatewaySettings, LoginCookies, PersonCookie, PublicHost, RoutePrefix,
+    SessionCookie,
+};
 
 /// What all workers share.
 pub struct SharedState {
@@ -39,10 +42,15 @@ pub struct SharedState {
     pub session_cookie: SessionCookie,
     /// The cookies of pending sign-ins.
     pub login_cookies: LoginCookies,
+    /// What browsers keep of a person.
+    pub browser_data: BrowserData,
     /// The sessions.
     pub sessions: Sessions,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
+    /// The path below which it calls us.
+    pub route_prefix: RoutePrefix,
+    browser_cache: BrowserCache,
     keys: Arc<dyn KeySource>,
     clock: Arc<dyn Clock>,
     relying_party: Arc<RelyingPartySettings>,
@@ -93,6 +101,7 @@ impl SharedState {
         });
         let response_mode = relying_party.registration.response_mode;
         let public_origin = configuration.public_origin;
+        let person = PersonCookie::new(names.clone(), Arc::clone(&keys), response_mode);
         Ok(Self {
             public_side: PublicSide::new(public_origin.clone()),
             public_host: PublicHost::new(&public_origin, configuration.redirect_aliases, is_under_functions_host),
@@ -103,9 +112,12 @@ impl SharedState {
             header_preset: preset,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
-            login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),
+            login_cookies: LoginCookies::new(names.clone(), Arc::clone(&keys), response_mode),
+            browser_data: BrowserData::new(configuration.clear_site_data, person, &names),
+            browser_cache: configuration.browser_cache,
             sessions,
             is_under_functions_host,
+            route_prefix: configuration.route_prefix,
             keys,
             clock,
             relying_party,
@@ -208,7 +220,12 @@ impl AppState {
         let relying_party = RelyingParty::new(settings, provider, &shared.egress);
         let gateway =
             GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
-        let forwarder = Forwarder::new(Arc::clone(&shared.tls), ForwarderSettings::default());
+        let settings = ForwarderSettings {
+            browser_cache: shared.browser_cache,
+            is_under_functions_host: shared.is_under_functions_host,
+            ..ForwarderSettings::default()
+        };
+        let forwarder = Forwarder::new(Arc::clone(&shared.tls), settings);
         Self { shared, relying_party, gateway, forwarder }
     }
 }

@@ -6,6 +6,9 @@ param apimName string
 @description('Host name of the Function App.')
 param functionAppHostName string
 
+@description('The path below which the Functions host has its functions; empty for none.')
+param routePrefix string
+
 @description('The Function App.')
 param functionAppId string
 
@@ -24,8 +27,11 @@ param rateLimitSeconds int
 @description('Largest request that announces its length, in bytes.')
 param maxRequestBytes int
 
+@description('Methods of the application besides the common ones.')
+param additionalMethods array
+
 // One operation each: the v2 tiers have none for all methods.
-var methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+var methods = union(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], additionalMethods)
 var values = {
   'oauth-proxy-token-resource': gatewayTokenResource
   'oauth-proxy-rate-limit-calls': string(rateLimitCalls)
@@ -48,7 +54,8 @@ resource backend 'Microsoft.ApiManagement/service/backends@2024-05-01' = {
   name: 'oauth-proxy'
   properties: {
     protocol: 'http'
-    url: 'https://${functionAppHostName}'
+    // Below it are the functions alone: what the host and the platform respond to themselves is not published.
+    url: 'https://${functionAppHostName}${empty(routePrefix) ? '' : '/${routePrefix}'}'
     resourceId: uri(environment().resourceManager, functionAppId)
     credentials: empty(gatewayCertificateId) ? null : { certificateIds: [gatewayCertificateId] }
     tls: { validateCertificateChain: true, validateCertificateName: true }

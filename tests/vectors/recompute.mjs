@@ -121,6 +121,7 @@ const vectors = [
   ['index item', 'azure/cosmos_item.rs', json(indexItem)],
   ['used-once item', 'azure/cosmos_item.rs', json(usedOnceItem)],
   ['session cookie', 'web/cookies.rs', cookie('__Host-app-session', ticket)],
+  ['person cookie', 'web/person_cookie.rs', cookie('__Host-app-person', bySubject.slice(0, 22))],
   ['pending login', 'oidc/pending_login.rs', format.base64url(login)],
   ['remembered login', 'web/login_cookies.rs', format.base64url(rememberedLogin)],
   ['name of a login cookie', 'web/login_cookies.rs', loginCookieName],

@@ -2,6 +2,7 @@
 //!
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
+mod browser;
 mod egress;
 mod entra_cloud;
 mod environment;
@@ -28,11 +29,11 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
 use crate::egress::Proxies;
-use crate::proxy::{HeaderPreset, RouteTable};
+use crate::proxy::{BrowserCache, HeaderPreset, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 use crate::telemetry::ExportersSettings;
-use crate::web::GatewaySettings;
+use crate::web::{ClearSiteData, GatewaySettings, RoutePrefix};
 
 pub use environment::Environment;
 pub use keys::KeySettings;
@@ -47,6 +48,8 @@ pub use store::{CosmosKey, StoreSettings};
 pub struct Configuration {
     /// Where requests come from.
     pub listener: Listener,
+    /// The path below which the Functions host calls us.
+    pub route_prefix: RoutePrefix,
     /// How many threads serve them.
     pub workers: usize,
     /// Where browsers find us.
@@ -65,6 +68,10 @@ pub struct Configuration {
     pub gateway: GatewaySettings,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
+    /// What browsers keep of responses to signed-in people.
+    pub browser_cache: BrowserCache,
+    /// What they clear at a sign-out, and when another person signs in.
+    pub clear_site_data: ClearSiteData,
     /// The Provider and our registration there.
     pub provider: ProviderSettings,
     /// How long sessions live.
@@ -123,6 +130,7 @@ impl Configuration {
     pub fn read(environment: &Environment) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(environment);
         let listener = listener::read(&mut reader);
+        let route_prefix = listener::route_prefix(&mut reader, listener);
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
         let public_side = public_side::read(&mut reader);
@@ -139,6 +147,7 @@ impl Configuration {
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let issuer = provider.as_ref().map(|provider| provider.issuer.as_str());
         let header_preset = header_preset::read(&mut reader, issuer);
+        let browser = browser::read(&mut reader);
         let log = reader.parse_or(LOG, (), log_filter);
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
@@ -159,12 +168,15 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let Some(public_side) = public_side else { return Err(mistakes) };
+        let (Some(public_side), Some(browser), Some(route_prefix)) = (public_side, browser, route_prefix) else {
+            return Err(mistakes);
+        };
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         Ok(Self {
             listener,
+            route_prefix,
             workers,
             public_origin,
             auth_prefix,
@@ -174,6 +186,8 @@ impl Configuration {
             routes,
             gateway,
             header_preset,
+            browser_cache: browser.cache,
+            clear_site_data: browser.clear_site_data,
             provider,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,

@@ -10,7 +10,7 @@ use super::redirect::see_other;
 use super::request::{Request, form, return_url};
 use crate::oidc::{AuthorizationResponse, OAuthError, OAuthErrorFields};
 use crate::return_url::ReturnUrl;
-use crate::sessions::{SessionTicket, SignInError};
+use crate::sessions::{IndexKey, SessionTicket, SignInError};
 use crate::state::AppState;
 use crate::telemetry::metrics;
 use crate::web::Error;
@@ -54,7 +54,16 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     metrics::sign_in("ok");
     let forgotten = state.login_cookies.forget(request.http, &state_parameter);
     let cookies = [state.session_cookie.set(&ticket)].into_iter().chain(forgotten);
-    Ok(see_other(&state.public_origin.location(return_url.as_str()), cookies))
+    let mut response = see_other(&state.public_origin.location(return_url.as_str()), cookies);
+    let person = person(&ticket, request, state).await;
+    state.browser_data.begin(person.as_ref(), request.http, response.headers_mut()).await;
+    Ok(response)
+}
+
+/// The person of a session that has just begun; `None` if the store fails, which is no reason to refuse the sign-in.
+async fn person(ticket: &SessionTicket, request: &Request<'_>, state: &AppState) -> Option<IndexKey> {
+    let person = state.sessions.load_person(ticket, request.now).await.ok().flatten()?;
+    Some(state.sessions.subject(person.claims.subject()))
 }
 
 /// Ends the session that the browser had before, by its cookie or by the sign-in that replaces it.

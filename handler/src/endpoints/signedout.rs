@@ -1,20 +1,39 @@
 //! `GET signedout`: where a sign-out ends; the default `post_logout_redirect_uri`.
+//!
+//! A page that a browser keeps for *Back* (the back/forward cache) is kept once the next page is shown, which is after the
+//! sign-out cleared the cache. So this page loads an image, of this URL too, whose response clears it once more.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 
 use super::redirect::see_other;
 use super::request::{Request, return_url};
 use crate::state::AppState;
-use crate::web::{Link, Page};
+use crate::web::{Link, Page, single_header};
 
 /// The page, or the path that the sign-out was asked to end at (it travels as `state`, and is checked again).
 pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse {
     if let Ok(Some(return_url)) = return_url(request.query("state").as_deref(), state) {
         return see_other(&state.public_origin.location(return_url.as_str()), []);
     }
+    if is_own_image(request) {
+        let mut response = HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish();
+        state.browser_data.end_cache(response.headers_mut());
+        return response;
+    }
     let signin = state.path("signin");
     let links = [Link::To { href: &signin, label: "Sign in again" }];
     let text = "Your session has ended. On a shared computer, close the browser too.";
-    Page { status: StatusCode::OK, title: "You are signed out", text, links: &links, code: None }.respond(request.id)
+    let page = Page { status: StatusCode::OK, title: "You are signed out", text, links: &links, code: None };
+    if state.browser_data.has_cache() {
+        page.respond_with_image(&state.path("signedout"), request.id)
+    } else {
+        page.respond(request.id)
+    }
+}
+
+/// True for the image of a page of this site; another site's must not clear anything.
+fn is_own_image(request: &Request<'_>) -> bool {
+    single_header(request.http, "sec-fetch-dest") == Some("image")
+        && single_header(request.http, "sec-fetch-site") == Some("same-origin")
 }

@@ -13,13 +13,13 @@ use crate::return_url::ReturnUrl;
 use crate::sessions::RefreshPart;
 use crate::state::AppState;
 use crate::telemetry::metrics;
-use crate::web::{Error, Link, Page, check_csrf, is_background, is_navigation};
+use crate::web::{Error, Link, Page, check_csrf, header_text, is_background, is_navigation};
 
 /// Writes the tombstone, clears the cookie, revokes in the background and leads to the Provider's own sign-out.
 pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     check_csrf(request.http, &state.public_origin)?;
     let Some(ticket) = state.session_cookie.read(request.http).await? else {
-        return Ok(see_other(&state.path("signedout"), [state.session_cookie.delete()]));
+        return Ok(without_session(request, state));
     };
     if *request.http.method() != Method::POST {
         let is_head = *request.http.method() == Method::HEAD; // RFC 9110 9.2.1: it changes nothing
@@ -35,14 +35,29 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     metrics::sign_out("person", 1);
     let return_url = return_url(request.query("redirect").as_deref(), state).unwrap_or(None); // never too long to sign out
     let location = after_sign_out(part.as_ref(), return_url.as_ref(), request, state).await;
-    if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {
-        return Ok(see_other(&location, [state.session_cookie.delete()]));
+    let mut response = if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {
+        see_other(&location, [state.session_cookie.delete()])
+    } else {
+        // A script can't follow a redirect to another origin: it navigates there itself.
+        HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::SET_COOKIE, state.session_cookie.delete()))
+            .json(json!({ "location": location }))
+    };
+    state.browser_data.end(response.headers_mut());
+    Ok(response)
+}
+
+/// Leads to the page where a sign-out ends. The browser's data is cleared for a page of ours only: another site's request
+/// comes without a `SameSite=Lax` cookie, and must not clear anything of a person who is signed in.
+fn without_session(request: &Request<'_>, state: &AppState) -> HttpResponse {
+    let mut response = see_other(&state.path("signedout"), [state.session_cookie.delete()]);
+    let is_ours =
+        *request.http.method() != Method::GET || header_text(request.http, "sec-fetch-site") == Some("same-origin");
+    if is_ours {
+        state.browser_data.end(response.headers_mut());
     }
-    // A script can't follow a redirect to another origin: it navigates there itself.
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::SET_COOKIE, state.session_cookie.delete()))
-        .json(json!({ "location": location })))
+    response
 }
 
 /// The Provider's logout where it offers one; our own page otherwise.

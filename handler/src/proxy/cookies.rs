@@ -39,8 +39,9 @@ impl OwnCookies {
         (!kept.trim_ascii().is_empty()).then_some(Cow::Owned(kept))
     }
 
-    /// Whether this `name=value…` (one cookie pair, or a `Set-Cookie` value) is about one of our cookies.
-    pub(super) fn owns(&self, pair: &[u8]) -> bool {
+    /// True if this `name=value…` (one cookie pair, or a `Set-Cookie` value) is about one of our cookies.
+    #[must_use]
+    pub fn owns(&self, pair: &[u8]) -> bool {
         let pair = pair.split(|byte| *byte == b';').next().unwrap_or_default();
         // `=name=value` is how some browsers send a cookie without a name: readers take the second for one.
         let first = pair.iter().position(|byte| !is_padding(*byte)).unwrap_or(pair.len());

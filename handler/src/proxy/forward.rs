@@ -21,10 +21,13 @@ use hyper::header as up;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::caching::BrowserCache;
 use super::cookies::OwnCookies;
 use super::cutoff::Cutoff;
 use super::error::ForwardError;
 use super::headers;
+use super::host_headers;
+use super::method::is_safe;
 use super::origin_mapping::OriginMapping;
 use super::pool::{self, Connection, Pool};
 use super::public_side::PublicSide;
@@ -68,7 +71,7 @@ impl<'a> ForwardRequest<'a> {
     }
 }
 
-/// How long a forwarder waits, for what.
+/// How long a forwarder waits, for what, and what it makes of response headers.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwarderSettings {
     /// For a connection, TLS included.
@@ -80,6 +83,10 @@ pub struct ForwarderSettings {
     /// For the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is polled: most are
     /// there by then.
     pub unchecked: Duration,
+    /// What browsers keep of responses to signed-in people.
+    pub browser_cache: BrowserCache,
+    /// True if response headers go through the Functions host, which can't write every byte.
+    pub is_under_functions_host: bool,
 }
 
 impl Default for ForwarderSettings {
@@ -90,6 +97,8 @@ impl Default for ForwarderSettings {
             response_timeout: Duration::from_secs(230),
             idle_timeout: Duration::from_secs(60),
             unchecked: Duration::from_secs(1),
+            browser_cache: BrowserCache::Allow,
+            is_under_functions_host: false,
         }
     }
 }
@@ -137,8 +146,7 @@ impl Forwarder {
         let (mut body, upload) = request_body(request.headers, payload)?;
         let mut message = head(upstream, request, &mut body)?;
         // RFC 9110 9.2.2: only what is safe to repeat, and only when there is no body to repeat.
-        let mut may_resend =
-            upload.is_none() && matches!(*request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let mut may_resend = upload.is_none() && is_safe(request.method);
         let mut pooled = self.pool.take(upstream);
 
         loop {
@@ -148,7 +156,13 @@ impl Forwarder {
                 None => self.connect(upstream).await?,
             };
             match self.send(&mut connection, message, upload.as_deref(), &mut cutoff).await {
-                Ok(response) => return self.respond(response, connection, upload, cutoff, request),
+                Ok(response) => {
+                    let mut response = self.respond(response, connection, upload, cutoff, request)?;
+                    if self.settings.is_under_functions_host {
+                        host_headers::restrict(response.headers_mut(), upstream.name());
+                    }
+                    return Ok(response);
+                }
                 Err(ExchangeError::Unsent(unsent)) if was_pooled => {
                     message = *unsent;
                     pooled = self.pool.take(upstream);
@@ -260,7 +274,7 @@ impl Forwarder {
             response.headers_mut().insert(actix_web::http::header::CONTENT_LENGTH, length);
         }
         if request.authenticated {
-            headers::forbid_shared_caching(response.headers_mut());
+            self.settings.browser_cache.restrict(status, response.headers_mut());
         }
         Ok(response)
     }

@@ -1,4 +1,4 @@
-//! Which headers pass, in each direction, and what an answer to a signed-in person may say about caches.
+//! Which headers pass, in each direction.
 //!
 //! Knows names only; who is signed in is the caller's business.
 
@@ -124,49 +124,6 @@ pub(super) fn copy_response(
     }
 }
 
-/// Keeps answers to signed-in people out of shared caches (RFC 9111 5.2.2, RFC 9213 2).
-pub(super) fn forbid_shared_caching(headers: &mut down::HeaderMap) {
-    headers.remove("surrogate-control");
-    // Targeted ones, such as `CDN-Cache-Control`.
-    let is_targeted = |name: &&down::HeaderName| name.as_str().ends_with("-cache-control");
-    let targeted: Vec<down::HeaderName> = headers.keys().filter(is_targeted).cloned().collect();
-    for name in targeted {
-        headers.remove(name);
-    }
-    let kept = strict_directives(headers);
-    headers.remove(down::CACHE_CONTROL);
-    let value = kept.and_then(|kept| down::HeaderValue::from_str(&kept).ok());
-    let value = value.unwrap_or(down::HeaderValue::from_static("private, no-store"));
-    headers.insert(down::CACHE_CONTROL, value);
-
-    let varies = headers.get_all(down::VARY).any(|value| {
-        let names = value.as_bytes().split(|byte| *byte == b',');
-        names.map(<[u8]>::trim_ascii).any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
-    });
-    if !varies {
-        headers.append(down::VARY, down::HeaderValue::from_static("Cookie"));
-    }
-}
-
-/// The Upstream's own directives without the shared ones, when they already forbid shared caching.
-fn strict_directives(headers: &down::HeaderMap) -> Option<String> {
-    let values: Vec<&str> =
-        headers.get_all(down::CACHE_CONTROL).map(|value| value.to_str().ok()).collect::<Option<_>>()?;
-    let all = values.join(", ");
-    let directives = || all.split(',').map(str::trim).filter(|directive| !directive.is_empty());
-    // A list in quotes (`private="set-cookie"`) binds one header only, and its commas would mislead us.
-    let is_strict =
-        |directive: &str| directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store");
-    if all.contains('"') || !directives().any(is_strict) {
-        return None;
-    }
-    let is_shared = |directive: &&str| {
-        let name = directive.split('=').next().unwrap_or_default().trim();
-        name.eq_ignore_ascii_case("public") || name.eq_ignore_ascii_case("s-maxage")
-    };
-    Some(directives().filter(|directive| !is_shared(directive)).collect::<Vec<_>>().join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,32 +200,6 @@ mod tests {
             "x-xsrf-token",
         ] {
             assert!(!is_forgeable(name) && !is_hop_by_hop(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn answers_to_signed_in_people_stay_out_of_shared_caches() {
-        for (sent, expected) in [
-            (None, "private, no-store"),
-            (Some("public, max-age=60"), "private, no-store"),
-            (Some("max-age=60"), "private, no-store"),
-            (Some("Private, max-age=60"), "Private, max-age=60"),
-            (Some("no-store"), "no-store"),
-            (Some("private, public, s-maxage=9"), "private"),
-            (Some("private=\"set-cookie\""), "private, no-store"),
-        ] {
-            let mut headers = down::HeaderMap::new();
-            if let Some(sent) = sent {
-                headers.insert(down::CACHE_CONTROL, down::HeaderValue::from_static(sent));
-            }
-            for targeted in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
-                let name = down::HeaderName::from_static(targeted);
-                headers.insert(name, down::HeaderValue::from_static("public"));
-            }
-            forbid_shared_caching(&mut headers);
-            assert_eq!(headers.get(down::CACHE_CONTROL).unwrap(), expected, "{sent:?}");
-            assert_eq!(headers.get(down::VARY).unwrap(), "Cookie");
-            assert_eq!(headers.len(), 2, "nothing else speaks to caches");
         }
     }
 }

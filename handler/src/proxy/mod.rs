@@ -4,13 +4,17 @@
 //! that the request may pass, and says which headers speak for it.
 
 mod authority;
+mod caching;
 mod cookies;
 mod cutoff;
 mod early_answer;
 mod error;
+mod field_value;
 mod forward;
 mod headers;
+mod host_headers;
 mod identity;
+mod method;
 mod origin_mapping;
 mod pool;
 mod probe;
@@ -27,10 +31,12 @@ mod upstream_host;
 mod watch;
 mod webdav;
 
+pub use self::caching::BrowserCache;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
 pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
+pub use self::method::is_safe;
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, ProbeResponse, probe};
 pub use self::public_side::PublicSide;

@@ -8,6 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
 
 use crate::crypto::{CookieContext, KeySource, KeysUnavailable, OpenError, Plaintext, open_cookie, seal_cookie};
+use crate::oidc::ResponseMode;
 use crate::proxy::OwnCookies;
 use crate::public_origin::PublicOrigin;
 use crate::sessions::SessionTicket;
@@ -16,6 +17,7 @@ use crate::sessions::SessionTicket;
 #[derive(Clone, Debug)]
 pub struct CookieNames {
     session: String,
+    person: String,
     login_prefix: String,
     attributes: &'static str,
     origin: String,
@@ -35,6 +37,7 @@ impl CookieNames {
         let (host, attributes) = if origin.is_secure() { ("__Host-", SECURE) } else { ("", LOOPBACK) };
         Self {
             session: format!("{host}{prefix}-session"),
+            person: format!("{host}{prefix}-person"),
             login_prefix: format!("{host}{prefix}-login-"),
             attributes,
             origin: origin.as_str().to_owned(),
@@ -47,6 +50,10 @@ impl CookieNames {
         &self.session
     }
 
+    pub(super) fn person(&self) -> &str {
+        &self.person
+    }
+
     /// The cookie of the pending login with this tag.
     #[must_use]
     pub fn login(&self, tag: &str) -> String {
@@ -57,10 +64,13 @@ impl CookieNames {
     #[must_use]
     pub fn own_cookies(&self) -> OwnCookies {
         let plain = |name: &str| name.strip_prefix("__Host-").unwrap_or(name).to_owned();
-        let mut names = vec![self.session.clone(), self.login_prefix.clone()];
-        names.extend(["", "__Secure-", "__Host-", "__Http-", "__Host-Http-"].iter().flat_map(|prefix| {
-            [format!("{prefix}{}", plain(&self.session)), format!("{prefix}{}", plain(&self.login_prefix))]
-        }));
+        let ours = [&self.session, &self.person, &self.login_prefix];
+        let mut names: Vec<String> = ours.map(String::clone).into();
+        names.extend(
+            ["", "__Secure-", "__Host-", "__Http-", "__Host-Http-"]
+                .iter()
+                .flat_map(|prefix| ours.map(|name| format!("{prefix}{}", plain(name)))),
+        );
         names.sort();
         names.dedup();
         OwnCookies::new(names)
@@ -96,9 +106,12 @@ impl CookieNames {
         Ok(opened.ok())
     }
 
-    /// The attributes of a cookie that another site's form must bring back (`response_mode=form_post`).
-    pub(super) fn cross_site_attributes(&self) -> &'static str {
-        if self.attributes == SECURE { CROSS_SITE } else { LOOPBACK }
+    /// The attributes of a cookie that the Provider's response must bring back: with `form_post` it is another site's form.
+    pub(super) fn callback_attributes(&self, response_mode: ResponseMode) -> &'static str {
+        match response_mode {
+            ResponseMode::FormPost if self.attributes == SECURE => CROSS_SITE,
+            ResponseMode::FormPost | ResponseMode::Query => self.attributes,
+        }
     }
 
     pub(super) fn attributes(&self) -> &'static str {

@@ -1,4 +1,5 @@
-//! Cross-site request forgery: Fetch Metadata first, then `Origin`, on every method that may change something.
+//! Cross-site request forgery: Fetch Metadata first, then `Origin`, then `Referer`, on every method that may change
+//! something.
 //!
 //! `SameSite=Lax` doesn't stop a page on a sibling subdomain; this does.
 
@@ -6,6 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::{Method, header};
 
 use super::{header_text, single_header};
+use crate::proxy::is_safe;
 use crate::public_origin::PublicOrigin;
 
 /// An unsafe request that didn't come from our own pages.
@@ -13,20 +15,41 @@ use crate::public_origin::PublicOrigin;
 #[error("the request doesn't come from a page of this site")]
 pub struct CsrfRejection;
 
-/// Accepts safe methods (RFC 9110 9.2.1), and others from pages of `origin`.
+/// Accepts safe methods (RFC 9110 9.2.1), others from pages of `origin`, and those that no browser sent.
 ///
 /// # Errors
-/// When the browser names another site or origin, names itself twice, or nothing says where it comes from.
+/// When the browser names another site or origin, names itself twice, or a form of an old browser may have sent a request
+/// that does not say where it comes from.
 pub fn check_csrf(req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
-    if matches!(*req.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Ok(());
+    if is_safe(req.method()) || is_from(req, origin) { Ok(()) } else { Err(CsrfRejection) }
+}
+
+fn is_from(req: &HttpRequest, origin: &PublicOrigin) -> bool {
+    let has = |name: &str| req.headers().contains_key(name);
+    if has("sec-fetch-site") {
+        return matches!(single_header(req, "sec-fetch-site"), Some("same-origin" | "none"));
     }
-    let is_ours = if req.headers().contains_key("sec-fetch-site") {
-        matches!(single_header(req, "sec-fetch-site"), Some("same-origin" | "none"))
-    } else {
-        single_header(req, "origin") == Some(origin.as_str())
-    };
-    if is_ours { Ok(()) } else { Err(CsrfRejection) }
+    if has("sec-fetch-mode") || has("sec-fetch-dest") {
+        return false;
+    }
+    if has("origin") {
+        return single_header(req, "origin") == Some(origin.as_str());
+    }
+    if has("referer") {
+        return single_header(req, "referer").is_some() && same_origin_referrer(req, origin).is_some();
+    }
+    !may_be_a_form(req)
+}
+
+/// True for what a form or a link of a browser without Fetch Metadata can send to another site without a preflight, and so
+/// without `Origin`: a `POST` with one of a form's encodings (HTML 4.10.21.3), or with `text/ping`. Scripts of such browsers
+/// name their `Origin` with everything else, so that is a client which sends its cookie on purpose: WebDAV, a program.
+fn may_be_a_form(req: &HttpRequest) -> bool {
+    let content_type = header_text(req, header::CONTENT_TYPE).unwrap_or_default();
+    let essence = content_type.split([';', ',']).next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_of_a_form = matches!(essence.as_str(), "" | "application/x-www-form-urlencoded" | "multipart/form-data")
+        || essence.starts_with("text/");
+    *req.method() == Method::POST && is_of_a_form
 }
 
 /// The path and query of a same-origin `Referer`: where an unsafe navigation came from.
@@ -43,6 +66,10 @@ mod tests {
 
     type Row = (Method, &'static [(&'static str, &'static str)], bool, &'static str);
 
+    fn method(name: &str) -> Method {
+        Method::from_bytes(name.as_bytes()).unwrap()
+    }
+
     #[test]
     fn only_our_own_pages_may_change_anything() {
         let origin: PublicOrigin = "https://app.example".parse().unwrap();
@@ -58,9 +85,46 @@ mod tests {
             (Method::POST, &[("origin", "https://app.example")], true, "a browser without Fetch Metadata"),
             (Method::POST, &[("origin", "https://app.example.evil.example")], false, "a longer origin"),
             (Method::POST, &[("origin", "null")], false, "a sandboxed page"),
-            (Method::POST, &[], false, "nothing said"),
+            (Method::POST, &[("origin", "https://app.example"), ("origin", "https://app.example")], false, "twice"),
             (Method::DELETE, &[("origin", "http://app.example")], false, "another scheme"),
-            (Method::from_bytes(b"BREW").unwrap(), &[], false, "an unknown method"),
+            (Method::DELETE, &[("sec-fetch-mode", "cors")], false, "Fetch Metadata without a site"),
+            (Method::PUT, &[("sec-fetch-dest", "empty")], false, "Fetch Metadata without a site"),
+            (Method::POST, &[("referer", "https://app.example/form")], true, "an old browser's own form"),
+            (Method::POST, &[("referer", "https://app.example")], false, "no page"),
+            (Method::POST, &[("referer", "https://app.example.evil.example/")], false, "a longer origin"),
+            (Method::POST, &[("referer", "https://evil.example/https://app.example/")], false, "another site's page"),
+            (Method::DELETE, &[("referer", "https://evil.example/")], false, "another site's page"),
+            (Method::POST, &[("referer", "https://app.example/"), ("origin", "null")], false, "both"),
+            (method("PROPFIND"), &[("origin", "https://evil.example")], true, "safe"),
+            (method("REPORT"), &[], true, "safe"),
+            (method("SEARCH"), &[("sec-fetch-site", "cross-site")], true, "safe"),
+            (method("MKCOL"), &[("origin", "https://evil.example")], false, "another site's script"),
+            (method("PROPPATCH"), &[("sec-fetch-site", "same-site")], false, "a sibling's script"),
+        ];
+        for (method, headers, expected, why) in table.iter().cloned() {
+            let req = headers.iter().fold(TestRequest::default().method(method), |req, pair| req.append_header(*pair));
+            assert_eq!(check_csrf(&req.to_http_request(), &origin).is_ok(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_no_browser_may_send_what_no_form_can() {
+        let origin: PublicOrigin = "https://app.example".parse().unwrap();
+        let table: &[Row] = &[
+            (Method::PUT, &[], true, "WebDAV"),
+            (Method::DELETE, &[], true, "WebDAV"),
+            (method("MKCOL"), &[], true, "WebDAV"),
+            (method("PROPPATCH"), &[("content-type", "application/xml")], true, "WebDAV"),
+            (method("LOCK"), &[("content-type", "text/xml")], true, "WebDAV"),
+            (method("BREW"), &[], true, "an unknown method"),
+            (Method::POST, &[("content-type", "application/json")], true, "a program"),
+            (Method::POST, &[], false, "nothing said"),
+            (Method::POST, &[("content-type", "")], false, "nothing said"),
+            (Method::POST, &[("content-type", "application/x-www-form-urlencoded")], false, "a form"),
+            (Method::POST, &[("content-type", "Multipart/Form-Data; boundary=x")], false, "a form"),
+            (Method::POST, &[("content-type", "text/plain;charset=utf-8")], false, "a form"),
+            (Method::POST, &[("content-type", "text/plain, application/json")], false, "a form, to some"),
+            (Method::POST, &[("content-type", "text/ping")], false, "a link's ping"),
         ];
         for (method, headers, expected, why) in table.iter().cloned() {
             let req = headers.iter().fold(TestRequest::default().method(method), |req, pair| req.insert_header(*pair));

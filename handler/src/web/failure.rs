@@ -16,6 +16,8 @@ use crate::return_url::ReturnUrl;
 pub struct Failure<'a> {
     /// The request.
     pub req: &'a HttpRequest,
+    /// Path and query, if they are well-formed.
+    pub target: Option<&'a str>,
     /// Its name in logs.
     pub id: &'a RequestId,
     /// Where browsers find us.
@@ -58,12 +60,12 @@ impl Failure<'_> {
 
     /// The window returns to the page around the frame, or to the frame's own URL where that page is not known.
     fn page_in_frame(&self) -> HttpResponse {
-        sign_in_at_top(self.req, &self.login_url(self.referrer().or(self.target())), self.id)
+        sign_in_at_top(self.req, &self.login_url(self.referrer().or(self.target)), self.id)
     }
 
     fn redirect_to_signin(&self) -> HttpResponse {
         HttpResponse::Found()
-            .insert_header((header::LOCATION, self.login_url(self.target())))
+            .insert_header((header::LOCATION, self.login_url(self.target)))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::VARY, "Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Accept"))
             .finish()
@@ -97,10 +99,6 @@ impl Failure<'_> {
         };
         let (status, title, text) = (telling.status, telling.title, telling.detail);
         Page { status, title, text, links: &links, code: Some(error.code()) }.respond(self.id)
-    }
-
-    fn target(&self) -> Option<&str> {
-        self.req.uri().path_and_query().map(|target| target.as_str())
     }
 
     fn referrer(&self) -> Option<&str> {

@@ -99,10 +99,7 @@ impl LoginCookies {
     /// The login cookies of these names, sealed by these keys, for responses that come back by `response_mode`.
     #[must_use]
     pub fn new(names: CookieNames, keys: Arc<dyn KeySource>, response_mode: ResponseMode) -> Self {
-        let attributes = match response_mode {
-            ResponseMode::Query => names.attributes(),
-            ResponseMode::FormPost => names.cross_site_attributes(),
-        };
+        let attributes = names.callback_attributes(response_mode);
         Self { names, keys, attributes, response_mode }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Decides nothing about sessions or tokens.
 
+mod arrived_target;
 mod challenge;
+mod clear_site_data;
 mod cookies;
 mod csrf;
 mod error;
@@ -15,11 +17,14 @@ mod gateway_proof;
 mod login_cookies;
 mod navigation;
 mod page;
+mod person_cookie;
 mod problem;
 mod public_host;
 mod request;
 
+pub use arrived_target::{RoutePrefix, RoutePrefixError, arrived_target};
 pub use challenge::allow;
+pub use clear_site_data::{BrowserData, ClearSiteData};
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
 pub use error::{BackchannelLogoutError, Error};
@@ -32,5 +37,6 @@ pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySet
 pub use login_cookies::{LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};
+pub use person_cookie::PersonCookie;
 pub use public_host::PublicHost;
 pub use request::{RequestId, header_text, single_header};

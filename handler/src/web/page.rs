@@ -65,6 +65,17 @@ impl Page<'_> {
     /// The page as an answer.
     #[must_use]
     pub fn respond(&self, request_id: &RequestId) -> HttpResponse {
+        self.build(request_id, "", &POLICY)
+    }
+
+    /// The page, which loads the empty image at `path` of this site once it is shown.
+    #[must_use]
+    pub fn respond_with_image(&self, path: &str, request_id: &RequestId) -> HttpResponse {
+        let image = format!("<img src=\"{}\" alt=\"\" hidden>\n", escape(path));
+        self.build(request_id, &image, &POLICY.replace("img-src data:", "img-src 'self' data:"))
+    }
+
+    fn build(&self, request_id: &RequestId, image: &str, policy: &str) -> HttpResponse {
         let links: String = self.links.iter().map(link).collect();
         let actions = if links.is_empty() { links } else { format!("<div class=\"actions\">{links}</div>\n") };
         let reason = self.code.map(|code| format!("Reason <code>{}</code> · ", escape(code))).unwrap_or_default();
@@ -75,12 +86,12 @@ impl Page<'_> {
              <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
              <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
              <p>{text}</p>\n{actions}<p class=\"reference\">{reason}Request <code>{id}</code></p>\n</main>\n\
-             </body>\n</html>\n",
+             {image}</body>\n</html>\n",
         );
         HttpResponse::build(self.status)
             .content_type("text/html; charset=utf-8")
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY.as_str()))
+            .insert_header((header::CONTENT_SECURITY_POLICY, policy))
             .insert_header((header::REFERRER_POLICY, "no-referrer"))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::X_FRAME_OPTIONS, "DENY"))

@@ -67,6 +67,12 @@ fn every_function_is_one_the_host_proxies() {
 }
 
 #[test]
+fn the_application_has_every_method() {
+    // Without a list the host's route takes every method.
+    assert_eq!(trigger(&functions()["proxy"]).get("methods"), None);
+}
+
+#[test]
 fn the_host_streams_and_adds_no_prefix() {
     let host = json(&root().join("host.json"));
 

@@ -9,9 +9,10 @@ const FLAGS = [
 ];
 const LIMIT_MS = 20_000;
 
-/** Starts the browser that CHROMIUM names. */
-export async function startBrowser() {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
+/** Starts the browser that CHROMIUM names. Without `keepsPagesForBack` it has no back/forward cache, as under test by default. */
+export async function startBrowser({ keepsPagesForBack = false } = {}) {
+  const ignoreDefaultArgs = keepsPagesForBack ? ['--disable-back-forward-cache'] : [];
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS, ignoreDefaultArgs });
   return {
     /** Someone with a fresh profile. */
     async person(options = {}) {

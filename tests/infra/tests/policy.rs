@@ -50,6 +50,7 @@ fn whatever_only_the_platform_may_say_is_deleted() {
     let deleted = headers("delete");
     let platform = [
         literal("handler/src/web/request.rs", "single_header(req, "),
+        literal("handler/src/web/arrived_target.rs", "single_header(req, "),
         literal("handler/src/web/gateway_proof.rs", "const CLIENT_CERTIFICATE: &str = "),
         "x-functions-key".to_owned(),
         "x-ms-client-principal".to_owned(),
@@ -129,8 +130,86 @@ fn every_method_has_an_operation() {
         })
         .collect();
 
-    let function: serde_json::Value = serde_json::from_str(&infra::text("proxy/function.json")).unwrap();
-    let methods = function["bindings"][0]["methods"].as_array().unwrap();
-    let methods: BTreeSet<String> = methods.iter().map(|method| method.as_str().unwrap().to_owned()).collect();
-    assert_eq!(operations, methods);
+    let common = ["get", "head", "post", "put", "patch", "delete", "options"];
+    assert_eq!(operations, common.map(str::to_owned).into());
+}
+
+#[test]
+fn an_applications_own_methods_have_operations() {
+    let Some(bicep) = Bicep::find() else { return };
+    let resources = bicep.resources(&[("additionalMethods", "['PROPFIND', 'GET', 'MKCOL']")]);
+    let methods: Vec<&str> = resources
+        .iter()
+        .filter(|resource| resource["type"] == "Microsoft.ApiManagement/service/apis/operations")
+        .map(|operation| operation["properties"]["method"].as_str().unwrap())
+        .collect();
+    assert_eq!(methods.len(), 9, "{methods:?}");
+    assert!(methods.contains(&"PROPFIND") && methods.contains(&"MKCOL"), "{methods:?}");
+}
+
+/// The gateway's backend and the route prefix of the Functions host, with these parameters.
+fn backend_and_prefix(bicep: &Bicep, parameters: &[infra::Parameter<'_>]) -> (String, String) {
+    let resources = bicep.resources(parameters);
+    let backend =
+        resources.iter().find(|resource| resource["type"] == "Microsoft.ApiManagement/service/backends").unwrap();
+    let settings = resources.iter().find(|resource| resource["type"] == "Microsoft.Web/sites/config").unwrap();
+    let prefix = &settings["properties"]["AzureFunctionsJobHost__extensions__http__routePrefix"];
+    (backend["properties"]["url"].as_str().unwrap().to_owned(), prefix.as_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_gateway_calls_below_the_route_prefix_of_the_host_alone() {
+    let Some(bicep) = Bicep::find() else { return };
+    for (given, expected) in [(None, "app"), (Some("own/prefix"), "own/prefix"), (Some(""), "")] {
+        let setting =
+            given.map(|prefix| format!("{{ AzureFunctionsJobHost__extensions__http__routePrefix: '{prefix}' }}"));
+        let parameters: Vec<infra::Parameter<'_>> =
+            setting.iter().map(|setting| ("additionalSettings", setting.as_str())).collect();
+
+        let (backend, prefix) = backend_and_prefix(&bicep, &parameters);
+
+        assert_eq!(prefix, expected);
+        let path = if expected.is_empty() { String::new() } else { format!("/{expected}") };
+        assert!(backend.ends_with(&format!(".defaultHostName, '{path}')]")), "{backend}");
+    }
+}
+
+#[test]
+fn a_path_that_leads_out_of_the_route_prefix_is_not_there() {
+    let text = policy();
+    let document = Document::parse(&text).unwrap();
+    let when = document
+        .descendants()
+        .find(|node| node.attribute("condition").is_some_and(|condition| condition.contains("OriginalUrl.Path")))
+        .unwrap();
+    let status = when.descendants().find(|node| node.has_tag_name("set-status")).unwrap();
+    let condition = when.attribute("condition").unwrap();
+    let pattern = condition.split("@\"").nth(1).unwrap().split('"').next().unwrap();
+    let pattern = regex_lite::Regex::new(pattern).unwrap();
+    let decoded = |path: &str| percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
+    let leads_out = |path: &str| pattern.is_match(&decoded(&decoded(path)));
+
+    assert_eq!(status.attribute("code"), Some("404"));
+    assert_eq!(condition.matches("Uri.UnescapeDataString(").count(), 2);
+    for path in [
+        "/..",
+        "/../admin/host/status",
+        "/a/../../runtime",
+        "/%2e%2e/admin",
+        "/%2E./admin",
+        "/..%2fadmin",
+        "/%252e%252e/x",
+        "/a/./b",
+        "/..;x/admin",
+        "/..\\admin",
+        "/a%5c..",
+        "../admin",
+    ] {
+        assert!(leads_out(path), "{path}");
+    }
+    for path in
+        ["/", "/admin", "/runtime/x", "/.auth/me", "/a..b", "/...", "/.well-known/x", "/a.", "/a/b.../c", "/a%2Fb"]
+    {
+        assert!(!leads_out(path), "{path}");
+    }
 }

@@ -16,6 +16,7 @@ pub(crate) const NAVIGATION: [(&str, &str); 2] = [("accept", "text/html"), ("sec
 #[derive(Clone, Debug)]
 pub struct Browser {
     origin: String,
+    gateway_path: String,
     /// Names and values, as they were set.
     pub cookies: BTreeMap<String, String>,
 }
@@ -24,13 +25,19 @@ impl Browser {
     /// A browser without cookies, for the site at this origin.
     #[must_use]
     pub fn new(origin: &str) -> Self {
-        Self { origin: origin.to_owned(), cookies: BTreeMap::new() }
+        Self { origin: origin.to_owned(), gateway_path: String::new(), cookies: BTreeMap::new() }
+    }
+
+    /// The same behind a gateway, which puts this path before that of each request.
+    #[must_use]
+    pub fn behind_gateway(origin: &str, gateway_path: &str) -> Self {
+        Self { gateway_path: gateway_path.to_owned(), ..Self::new(origin) }
     }
 
     /// The same person at another instance of the site.
     #[must_use]
     pub fn at(&self, origin: &str) -> Self {
-        Self { origin: origin.to_owned(), cookies: self.cookies.clone() }
+        Self { origin: origin.to_owned(), ..self.clone() }
     }
 
     /// Signs in on the way to `path`; the answer of the page it leads to.
@@ -81,7 +88,8 @@ impl Browser {
         let address = Url::parse(&self.origin).expect("an origin").socket_addrs(|| None).expect("an address")[0];
         let mut stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+        let gateway_path = &self.gateway_path;
+        let mut head = format!("{method} {gateway_path}{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

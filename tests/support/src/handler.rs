@@ -14,6 +14,7 @@ use crate::{LIMIT, wait_until};
 pub struct Handler {
     /// Where browsers find it.
     pub origin: String,
+    path: &'static str,
     process: Child,
     output: HandlerOutput,
     _folder: Option<tempfile::TempDir>,
@@ -60,6 +61,25 @@ impl Handler {
         Self::start_staged(stage, settings)
     }
 
+    /// Starts the Functions host as on Azure, below this path and behind the platform's front end, and the handler behind
+    /// it. `None` where there is no stand-in for that.
+    ///
+    /// # Panics
+    /// In CI, where there must be one.
+    #[must_use]
+    pub fn start_on_azure(path: &'static str, settings: &[(&str, &str)]) -> Option<Self> {
+        let host = host_double()?;
+        let port = free_port();
+        let origin = format!("http://127.0.0.1:{port}");
+        let folder = stage(&[], &origin);
+        let mut command = Command::new(host);
+        command.arg(folder.path()).args(["--azure", "--port", &port.to_string()]);
+        command.env("AzureFunctionsJobHost__extensions__http__routePrefix", path.trim_start_matches('/'));
+        // Without an instance the handler takes the store and keys of a test.
+        command.env("WEBSITE_INSTANCE_ID", "").env("PUBLIC_BASE_URL", &origin).envs(settings.iter().copied());
+        Some(Self::run_below(path, &mut command, origin, Some(folder)))
+    }
+
     /// The same in a folder such as a developer's, with `local.settings.sample.json` filled in.
     ///
     /// # Panics
@@ -80,12 +100,16 @@ impl Handler {
     }
 
     fn run(command: &mut Command, origin: String, folder: Option<tempfile::TempDir>) -> Self {
+        Self::run_below("", command, origin, folder)
+    }
+
+    fn run_below(path: &'static str, command: &mut Command, origin: String, folder: Option<tempfile::TempDir>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the process starts");
         let output = HandlerOutput::default();
         output.follow(process.stdout.take().unwrap());
         output.follow(process.stderr.take().unwrap());
-        let handler = Self { origin, process, output, _folder: folder };
+        let handler = Self { origin, path, process, output, _folder: folder };
         wait_until("the handler answers", || handler.is_live());
         handler
     }
@@ -136,7 +160,7 @@ impl Handler {
     }
 
     fn is_live(&self) -> bool {
-        let browser = crate::Browser::new(&self.origin);
+        let browser = crate::Browser::behind_gateway(&self.origin, self.path);
         let address = self.origin.trim_start_matches("http://");
         TcpStream::connect(address).is_ok()
             && crate::read_answer(&browser.begin("GET", "/oauth/health/live", &[], b""), "GET")
@@ -196,13 +220,30 @@ pub fn functions_host() -> Option<PathBuf> {
     let on_the_path = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path).map(|folder| folder.join("func")).find(|program| program.is_file())
     });
-    let double = || std::env::var_os("FUNCTIONS_HOST_DOUBLE").map(PathBuf::from).filter(|path| path.is_file());
     let host = on_the_path.or_else(double);
     if host.is_none() {
         assert!(std::env::var_os("CI").is_none(), "there is no Functions host, and nothing is skipped in CI");
         println!("skipped: there is no Functions host (func on the PATH, or FUNCTIONS_HOST_DOUBLE)");
     }
     host
+}
+
+fn double() -> Option<PathBuf> {
+    std::env::var_os("FUNCTIONS_HOST_DOUBLE").map(PathBuf::from).filter(|path| path.is_file())
+}
+
+/// The stand-in for the host that `FUNCTIONS_HOST_DOUBLE` names: it plays Azure's front end, too, which `func` does not.
+///
+/// # Panics
+/// In CI, when there is none.
+#[must_use]
+pub fn host_double() -> Option<PathBuf> {
+    let double = double();
+    if double.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "there is no FUNCTIONS_HOST_DOUBLE, and nothing is skipped in CI");
+        println!("skipped: FUNCTIONS_HOST_DOUBLE names no stand-in for the Functions host");
+    }
+    double
 }
 
 /// The project's own folder.

@@ -12,7 +12,7 @@ mod telemetry;
 mod upstream;
 
 pub use browser::Browser;
-pub use handler::{Handler, HandlerOutput, binary, functions_host, run_to_end};
+pub use handler::{Handler, HandlerOutput, binary, functions_host, host_double, run_to_end};
 pub use http::{Answer, read_answer};
 pub use provider::{Provider, Reuse, TokenAnswer};
 pub use telemetry::{Metric, Span, TelemetryReceiver};
