@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
+use tokio_util::sync::CancellationToken;
 
 use crate::azure::{
     AccessError, AzureCredential, CosmosAuthorization, CosmosStore, KeyVault, KeyVaultAssertion, KeyVaultKeys,
@@ -17,7 +18,7 @@ use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, Route
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, SessionCookie};
+use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, SessionCookie, WebSocketWarning};
 
 /// What all workers share.
 pub struct SharedState {
@@ -39,6 +40,10 @@ pub struct SharedState {
     pub login_cookies: LoginCookies,
     /// The sessions.
     pub sessions: Sessions,
+    /// Cancelled when the process has drained: sockets end then.
+    pub stopping: CancellationToken,
+    /// The last warning about a WebSocket that the Functions host could not pass.
+    pub websocket_warning: WebSocketWarning,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
     keys: Arc<dyn KeySource>,
@@ -101,6 +106,8 @@ impl SharedState {
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),
             sessions,
+            stopping: CancellationToken::new(),
+            websocket_warning: WebSocketWarning::default(),
             is_under_functions_host,
             keys,
             clock,

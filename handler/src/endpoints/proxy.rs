@@ -11,11 +11,11 @@ use tracing::Instrument as _;
 
 use super::request::Request;
 use super::slide::slide;
-use crate::proxy::{Access, ForwardRequest, Route, Streams, identity_headers};
+use crate::proxy::{Access, ForwardRequest, Route, Streams, WebSocketClient, identity_headers};
 use crate::sessions::SessionTicket;
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
-use crate::web::{Error, check_csrf};
+use crate::web::{Error, check_csrf, check_websocket_origin, is_websocket_handshake, was_websocket_handshake};
 
 /// Forwards to the Upstream of the route.
 pub(super) async fn proxy(
@@ -24,6 +24,9 @@ pub(super) async fn proxy(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
+    if state.is_under_functions_host && was_websocket_handshake(request.http) {
+        return Err(refuse_websocket(request, route, state));
+    }
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
         Access::Session => proxy_session(request, payload, route, state).await,
@@ -38,7 +41,11 @@ async fn proxy_session(
 ) -> Result<HttpResponse, Error> {
     state.keys_in_hand().await?;
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
-    check_csrf(request.http, &state.public_origin)?;
+    if is_websocket_handshake(request.http) {
+        check_websocket_origin(request.http, &state.public_origin)?;
+    } else {
+        check_csrf(request.http, &state.public_origin)?;
+    }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let part = session.ok_or(Error::SessionRequired)?.part;
     metrics::session_age(request.now.since(ticket.issued_at));
@@ -98,5 +105,29 @@ async fn forward(
         own_cookies: &state.own_cookies,
         cutoff,
     };
+    if is_websocket_handshake(request.http) {
+        let client = WebSocketClient {
+            socket: request.http.conn_data().cloned(),
+            stopping: state.stopping.clone(),
+            request_id: request.id.as_str().to_owned(),
+        };
+        let opened = Box::pin(state.forwarder.open_websocket(route.upstream(), outgoing, payload, client));
+        return Ok(opened.instrument(span).await?);
+    }
     Ok(state.forwarder.forward(route.upstream(), outgoing, payload).instrument(span).await?)
+}
+
+/// The host strips `Upgrade`, so the handshake would reach the Upstream as a plain `GET`, and the page would wait for
+/// ever.
+fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Error {
+    if state.websocket_warning.is_due(request.now) {
+        tracing::warn!(
+            request.id = request.id.as_str(),
+            code = Error::WebSocketUnsupported.code(),
+            route = route.path(),
+            upstream.name = route.upstream().name(),
+            "websocket refused: the Functions host passes none; docs/operations.md has the way around it"
+        );
+    }
+    Error::WebSocketUnsupported
 }

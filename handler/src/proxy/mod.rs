@@ -3,6 +3,7 @@
 //! Knows nothing of sign-in, sessions or tokens: whoever calls `Forwarder::forward` has already decided
 //! that the request may pass, and says which headers speak for it.
 
+mod client_socket;
 mod cookies;
 mod cutoff;
 mod early_answer;
@@ -12,6 +13,7 @@ mod headers;
 mod identity;
 mod pool;
 mod probe;
+mod relay;
 mod request_body;
 mod response_body;
 mod routes;
@@ -20,13 +22,16 @@ mod target;
 mod tests;
 mod upstream;
 mod watch;
+mod websocket;
 
+pub use self::client_socket::ClientSocket;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
 pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, probe};
+pub use self::relay::WebSocketClient;
 pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
 pub use self::target::{RequestTarget, TargetError};
 pub use self::upstream::{Upstream, UpstreamError};

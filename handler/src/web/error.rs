@@ -43,6 +43,9 @@ pub enum Error {
         /// What is.
         allowed: &'static [Method],
     },
+    /// A WebSocket handshake came through the Functions host, which cannot pass a socket.
+    #[error("the Functions host passes no WebSocket")]
+    WebSocketUnsupported,
     /// The Upstream gave no answer.
     #[error(transparent)]
     Forward(#[from] ForwardError),
@@ -129,6 +132,7 @@ impl Error {
             Self::Request(_) => "bad_request",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::WebSocketUnsupported => "websocket_unsupported",
             Self::Forward(ForwardError::Cut) => "session_ended",
             Self::Forward(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
@@ -189,6 +193,7 @@ impl Error {
             | Self::Request(_)
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
+            | Self::WebSocketUnsupported
             | Self::Forward(_)
             | Self::OtherIssuer
             | Self::AuthorizationResponse(_)
@@ -233,6 +238,12 @@ impl Error {
             Self::MethodNotAllowed { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "The address exists, for other methods.")
             }
+            Self::WebSocketUnsupported => (
+                StatusCode::NOT_IMPLEMENTED,
+                "Live updates do not work here",
+                "The application asked for a WebSocket, which Azure Functions cannot pass. Its operator finds the way \
+                 around it under code websocket_unsupported in the documentation.",
+            ),
             Self::Forward(error) => forward(error),
             Self::Provider { error, .. } => provider(error),
             Self::OtherIssuer => (

@@ -14,6 +14,7 @@ mod navigation;
 mod page;
 mod problem;
 mod request;
+mod websocket;
 
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
@@ -26,3 +27,4 @@ pub use login_cookies::{LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};
 pub use request::{RequestId, header_text, single_header};
+pub use websocket::{WebSocketWarning, check_websocket_origin, is_websocket_handshake, was_websocket_handshake};

@@ -27,6 +27,12 @@ impl Browser {
         Self { origin: origin.to_owned(), cookies: BTreeMap::new() }
     }
 
+    /// Where the site is.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The same person at another instance of the site.
     #[must_use]
     pub fn at(&self, origin: &str) -> Self {

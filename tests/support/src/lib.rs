@@ -10,6 +10,7 @@ mod http;
 mod provider;
 mod telemetry;
 mod upstream;
+pub mod websocket;
 
 pub use browser::Browser;
 pub use handler::{Handler, HandlerOutput, binary, functions_host, run_to_end};
