@@ -2,6 +2,7 @@
 
 mod backchannel_logout;
 mod callback;
+mod check;
 mod destination;
 mod frontchannel_logout;
 mod health;
@@ -23,7 +24,7 @@ use self::destination::Kind;
 pub use self::destination::{Destination, Endpoint, ROUTES};
 pub use self::request::Request;
 use crate::state::AppState;
-use crate::web::Error;
+use crate::web::{Error, GatewayProofError, Purpose};
 
 /// Dispatches a request to its destination.
 ///
@@ -35,6 +36,7 @@ pub async fn respond(
     payload: Payload,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
+    check_purpose(destination, request.passed.purpose)?;
     let endpoint = match destination {
         Destination::Proxy(route) => return proxy::proxy(request, payload, route, state).await,
         Destination::Nothing => return Err(Error::RouteNotFound),
@@ -55,7 +57,17 @@ pub async fn respond(
         Kind::Refresh => refresh::refresh(request, state).await,
         Kind::BackchannelLogout => backchannel_logout::backchannel_logout(request, payload, state).await,
         Kind::FrontchannelLogout => frontchannel_logout::frontchannel_logout(request, state).await,
+        Kind::Check => check::check(request, state).await,
         Kind::Live => Ok(health::live()),
         Kind::Ready => Ok(health::ready(request, state).await),
+    }
+}
+
+/// `check` is not there for a request that the gateway forwards, and its own proof forwards nothing.
+fn check_purpose(destination: Destination<'_>, purpose: Purpose) -> Result<(), Error> {
+    match (purpose, destination.is_check()) {
+        (Purpose::Forward, false) | (Purpose::Check, true) => Ok(()),
+        (Purpose::Forward, true) => Err(Error::RouteNotFound),
+        (Purpose::Check, false) => Err(GatewayProofError::Purpose.into()),
     }
 }

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use super::request::Request;
 use super::slide::slide;
 use crate::proxy::{Access, ForwardRequest, Route, Streams, WebSocketClient, identity_headers};
-use crate::sessions::SessionTicket;
+use crate::sessions::{RequestPart, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
 use crate::web::{Error, check_csrf, check_websocket_origin, is_websocket_handshake, was_websocket_handshake};
@@ -50,8 +50,7 @@ async fn proxy_session(
     let part = session.ok_or(Error::SessionRequired)?.part;
     metrics::session_age(request.now.since(ticket.issued_at));
 
-    let id_token = part.id_token.as_deref().map(String::as_str);
-    let identity = identity_headers(&state.header_preset, part.claims.as_map(), id_token, part.access_token.expose());
+    let identity = identity(&part, state);
     let cutoff = match route.streams() {
         Streams::End => Some(session_end(&ticket, route, state)),
         Streams::Outlive => None,
@@ -61,6 +60,12 @@ async fn proxy_session(
         response.headers_mut().append(header::SET_COOKIE, state.session_cookie.set(&slid));
     }
     Ok(response)
+}
+
+/// The headers that speak for the person.
+pub(super) fn identity(part: &RequestPart, state: &AppState) -> Vec<(HeaderName, HeaderValue)> {
+    let id_token = part.id_token.as_deref().map(String::as_str);
+    identity_headers(&state.header_preset, part.claims.as_map(), id_token, part.access_token.expose())
 }
 
 /// The part of a forwarded request that comes from its session.

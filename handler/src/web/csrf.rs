@@ -18,7 +18,15 @@ pub struct CsrfRejection;
 /// # Errors
 /// When the browser names another site or origin, names itself twice, or nothing says where it comes from.
 pub fn check_csrf(req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
-    if matches!(*req.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    check_csrf_of(req.method(), req, origin)
+}
+
+/// The same for a request of `method` whose headers `req` carries.
+///
+/// # Errors
+/// As [`check_csrf`].
+pub fn check_csrf_of(method: &Method, req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let is_ours = if req.headers().contains_key("sec-fetch-site") {

@@ -386,6 +386,7 @@ fn gateway_code(error: &GatewayProofError) -> &'static str {
         GatewayProofError::Token(GatewayTokenError::Unavailable(_)) => "gateway_proof_unavailable",
         GatewayProofError::Secret
         | GatewayProofError::Certificate
+        | GatewayProofError::Purpose
         | GatewayProofError::Token(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity) => {
             "gateway_proof_invalid"
         }

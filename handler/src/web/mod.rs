@@ -17,12 +17,12 @@ mod request;
 mod websocket;
 
 pub use cookies::{CookieNames, SessionCookie};
-pub use csrf::{CsrfRejection, check_csrf};
+pub use csrf::{CsrfRejection, check_csrf, check_csrf_of};
 pub use error::{BackchannelLogoutError, Error};
 pub use failure::Failure;
 pub use framing::allow_framing_by;
 pub use functions_host::is_host_ping;
-pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySettings, Passed};
+pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySettings, Passed, Purpose};
 pub use login_cookies::{LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};
