@@ -42,7 +42,7 @@ pub struct SharedState {
     pub sessions: Sessions,
     /// Cancelled when the process has drained: sockets end then.
     pub stopping: CancellationToken,
-    /// The last warning about a WebSocket that the Functions host could not pass.
+    /// The last warning about a WebSocket that a hop in front did not pass.
     pub websocket_warning: WebSocketWarning,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,

@@ -24,8 +24,8 @@ pub(super) async fn proxy(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    if state.is_under_functions_host && was_websocket_handshake(request.http) {
-        return Err(refuse_websocket(request, route, state));
+    if let Some(refused) = refuse_websocket(request, route, state) {
+        return Err(refused);
     }
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
@@ -122,17 +122,20 @@ async fn forward(
     Ok(state.forwarder.forward(route.upstream(), outgoing, payload).instrument(span).await?)
 }
 
-/// The host strips `Upgrade`, so the handshake would reach the Upstream as a plain `GET`, and the page would wait for
-/// ever.
-fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Error {
+/// A hop that strips `Upgrade`, as the Functions host does, leaves a plain `GET`, and the page would wait for ever.
+fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Option<Error> {
+    let passes = !state.is_under_functions_host && is_websocket_handshake(request.http);
+    if passes || !was_websocket_handshake(request.http) {
+        return None;
+    }
     if state.websocket_warning.is_due(request.now) {
         tracing::warn!(
             request.id = request.id.as_str(),
             code = Error::WebSocketUnsupported.code(),
             route = route.path(),
             upstream.name = route.upstream().name(),
-            "websocket refused: the Functions host passes none; docs/operations.md has the way around it"
+            "websocket refused: a hop in front passes none, as the Functions host; see docs/operations.md"
         );
     }
-    Error::WebSocketUnsupported
+    Some(Error::WebSocketUnsupported)
 }

@@ -4,18 +4,19 @@
 //! the work, since the server polls no response body while its client does not read.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::rt;
 use actix_web::web::Payload;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, split};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -134,19 +135,25 @@ async fn upload(payload: &mut Payload, writer: &mut (impl AsyncWrite + Unpin), c
 
 /// Completes at the Upstream's end.
 async fn download(reader: &mut (impl AsyncRead + Unpin), to_client: &mpsc::Sender<Bytes>, count: &Cell<u64>) {
-    let mut buffer = BytesMut::new();
-    loop {
-        buffer.reserve(READ_AHEAD);
+    while let Some(bytes) = read(reader).await {
+        count.set(count.get() + bytes.len() as u64);
         // At most one read waits here and one in the channel; then the Upstream has to wait.
-        match reader.read_buf(&mut buffer).await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return,
-        }
-        count.set(count.get() + buffer.len() as u64);
-        if to_client.send(buffer.split().freeze()).await.is_err() {
+        if to_client.send(bytes).await.is_err() {
             return;
         }
     }
+}
+
+/// The next bytes; `None` at the end, however it came. Holds no buffer while it waits: most sockets are silent.
+async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
+    poll_fn(|cx| {
+        let mut scratch = [MaybeUninit::uninit(); READ_AHEAD];
+        let mut buffer = ReadBuf::uninit(&mut scratch);
+        let read = ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer));
+        let is_over = read.is_err() || buffer.filled().is_empty();
+        Poll::Ready((!is_over).then(|| Bytes::copy_from_slice(buffer.filled())))
+    })
+    .await
 }
 
 impl End {

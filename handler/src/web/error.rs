@@ -43,8 +43,8 @@ pub enum Error {
         /// What is.
         allowed: &'static [Method],
     },
-    /// A WebSocket handshake came through the Functions host, which cannot pass a socket.
-    #[error("the Functions host passes no WebSocket")]
+    /// A WebSocket handshake came through a hop that passes no socket, such as the Functions host.
+    #[error("a hop in front passes no WebSocket")]
     WebSocketUnsupported,
     /// The Upstream gave no answer.
     #[error(transparent)]
@@ -241,8 +241,8 @@ impl Error {
             Self::WebSocketUnsupported => (
                 StatusCode::NOT_IMPLEMENTED,
                 "Live updates do not work here",
-                "The application asked for a WebSocket, which Azure Functions cannot pass. Its operator finds the way \
-                 around it under code websocket_unsupported in the documentation.",
+                "The application asked for a WebSocket, and a server on the way here passes none. Reloading does not \
+                 help: tell your operator the reason and the request below.",
             ),
             Self::Forward(error) => forward(error),
             Self::Provider { error, .. } => provider(error),

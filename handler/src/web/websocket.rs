@@ -39,7 +39,7 @@ pub fn check_websocket_origin(req: &HttpRequest, origin: &PublicOrigin) -> Resul
     if single_header(req, "origin") == Some(origin.as_str()) { Ok(()) } else { Err(CsrfRejection) }
 }
 
-/// The log's warning about handshakes that the Functions host cannot pass: one a minute, since a page that gets no
+/// The log's warning about handshakes that a hop in front does not pass: one a minute, since a page that gets no
 /// socket asks for one again and again.
 #[derive(Debug)]
 pub struct WebSocketWarning {

@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
+use cosmos_emulator::{CosmosEmulator, Operation};
 use serde_json::json;
 use support::websocket::{accept, echo, is_handshake};
 use support::{Answer, Browser, Handler, LIMIT, Provider, Upstream, read_answer, wait_for_lapse, wait_until};
@@ -99,6 +100,9 @@ fn the_response_has_the_headers_that_the_upstream_would_get() {
     assert_eq!(told.header("cookie"), Some("own=1"));
 }
 
+/// Who, the question, the headers, the expected status and code, and the reason.
+type Row<'a> = (&'a Browser, &'a str, &'a [(&'a str, &'a str)], u16, &'a str, &'a str);
+
 #[test]
 fn a_request_that_would_be_refused_is_refused_here() {
     let fixture = Fixture::start(&[]);
@@ -106,28 +110,28 @@ fn a_request_that_would_be_refused_is_refused_here() {
     let nobody = Browser::new(&fixture.handler.origin);
     let ours = [("origin", fixture.handler.origin.as_str())];
     let theirs = [("origin", "https://evil.example")];
-    let refused = |status, code: &str| (status, Some(code.to_owned()));
-    let table: [(&Browser, &str, &[(&str, &str)], (u16, Option<String>), &str); 14] = [
-        (&nobody, "method=GET&url=/page", &[], refused(401, "session_required"), "nobody"),
-        (&nobody, "method=GET&url=/open/page", &[], (200, None), "an anonymous route"),
-        (&browser, "method=POST&url=/page", &ours, (200, None), "our own form"),
-        (&browser, "method=POST&url=/page", &theirs, refused(403, "csrf_rejected"), "another site's form"),
-        (&browser, "method=POST&url=/page", &[], refused(403, "csrf_rejected"), "a form of nowhere"),
-        (&browser, "method=GET&url=/page", &theirs, (200, None), "a link of another site"),
-        (&browser, "method=GET&url=/page&upgrade=websocket", &ours, (200, None), "our own socket"),
-        (&browser, "method=GET&url=/page&upgrade=websocket", &theirs, refused(403, "csrf_rejected"), "their socket"),
-        (&browser, "method=GET&url=/page&upgrade=websocket", &[], refused(403, "csrf_rejected"), "no origin"),
-        (&browser, "method=GET&url=/page&upgrade=h2c", &ours, refused(400, "bad_request"), "another protocol"),
-        (&browser, "method=GET&url=/a/../b", &[], refused(400, "target_dot_segment"), "an ambiguous path"),
-        (&browser, "method=GET&url=/oauth/me", &[], refused(404, "route_not_found"), "a URL of ours"),
-        (&browser, "method=GET", &[], refused(400, "bad_request"), "no url"),
-        (&browser, "url=/page", &[], refused(400, "bad_request"), "no method"),
+    let table: [Row<'_>; 14] = [
+        (&nobody, "method=GET&url=/page", &[], 401, "session_required", "nobody"),
+        (&nobody, "method=GET&url=/open/page", &[], 200, "", "an anonymous route"),
+        (&browser, "method=POST&url=/page", &ours, 200, "", "our own form"),
+        (&browser, "method=POST&url=/page", &theirs, 403, "csrf_rejected", "another site's form"),
+        (&browser, "method=POST&url=/page", &[], 403, "csrf_rejected", "a form of nowhere"),
+        (&browser, "method=GET&url=/page", &theirs, 200, "", "a link of another site"),
+        (&browser, "method=GET&url=/page&upgrade=websocket", &ours, 200, "", "our own socket"),
+        (&browser, "method=GET&url=/page&upgrade=websocket", &theirs, 403, "csrf_rejected", "their socket"),
+        (&browser, "method=GET&url=/page&upgrade=websocket", &[], 403, "csrf_rejected", "no origin"),
+        (&browser, "method=GET&url=/page&upgrade=h2c", &ours, 400, "bad_request", "another protocol"),
+        (&browser, "method=GET&url=/a/../b", &[], 400, "target_dot_segment", "an ambiguous path"),
+        (&browser, "method=GET&url=/oauth/me", &[], 404, "route_not_found", "a URL of ours"),
+        (&browser, "method=GET", &[], 400, "bad_request", "no url"),
+        (&browser, "url=/page", &[], 400, "bad_request", "no method"),
     ];
-    for (browser, query, headers, expected, why) in table {
+    for (browser, query, headers, status, expected, why) in table {
         let answer = check(browser, query, headers);
-        assert_eq!(code(&answer), expected, "{why}");
+        let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((answer.status, code.as_str()), (status, expected), "{why}");
         let has_token = answer.header("authorization").is_some();
-        assert_eq!(has_token, expected.0 == 200 && why != "an anonymous route", "{why}");
+        assert_eq!(has_token, status == 200 && why != "an anonymous route", "{why}");
     }
 }
 
@@ -187,6 +191,19 @@ fn a_lapsed_token_is_refreshed_and_nothing_slides() {
 
     assert_eq!((told.status, told.header("set-cookie")), (200, None));
     assert!(told.header("authorization").is_some() && told.header("authorization") != first.as_deref());
+}
+
+#[test]
+fn a_question_reads_the_store_once_and_writes_nothing() {
+    let cosmos = CosmosEmulator::start();
+    let fixture = Fixture::start(&[&cosmos.settings()[..], &[("SESSION_CACHE_TTL", "0s")]].concat());
+    let browser = fixture.signed_in();
+    cosmos.control.forget();
+
+    assert_eq!(check(&browser, "method=GET&url=/page", &[]).status, 200);
+
+    let count = |operation| cosmos.control.count(operation).calls;
+    assert_eq!((count(Operation::Read), count(Operation::Create), count(Operation::Replace)), (1, 0, 0));
 }
 
 /// The headers that `infra/apim-check-fragment.xml` treats so.
