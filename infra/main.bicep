@@ -102,6 +102,15 @@ param gatewayCertificateId string = ''
 @description('SHA-256 fingerprint of that certificate, in 64 hex digits.')
 param gatewayCertificateFingerprint string = ''
 
+@description('First segments of paths whose WebSockets API Management takes to the application itself, once the handler has checked the handshake: the Functions host passes none. Empty makes nothing.')
+param webSocketPaths string[] = []
+
+@description('First segments of paths whose requests it takes there itself, too: bodies over 100 MB, responses that take longer than 230 s. Empty makes nothing.')
+param directPaths string[] = []
+
+@description('Id of a user-assigned identity that an API Management which is there already has, and that proves nothing but its own questions to the handler. Needed there with webSocketPaths or directPaths.')
+param gatewayCheckIdentityId string = ''
+
 // ---- where it runs ----
 
 @description('Whether vault, database, storage and Function App are reached by private endpoints only.')
@@ -171,6 +180,12 @@ var checkedCertificateId = empty(publicHostName) && !empty(publicCertificateId)
   ? fail('publicCertificateId is the certificate of publicHostName, which is empty')
   : publicCertificateId
 
+var isDirect = !empty(webSocketPaths) || !empty(directPaths)
+var checkedCheckIdentityId = isDirect && !empty(existingApimName) && empty(gatewayCheckIdentityId)
+  ? fail('with an API Management that is there already, webSocketPaths and directPaths need gatewayCheckIdentityId: a user-assigned identity that it has')
+  : gatewayCheckIdentityId
+var checkIdentityParts = split(checkedCheckIdentityId, '/')
+
 var entraIssuer = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 var issuerUrl = empty(oidcIssuerUrl) ? entraIssuer : oidcIssuerUrl
 // The application that every tenant has for exchanging tokens: no right of anyone's goes with a token for it.
@@ -182,6 +197,20 @@ var routePrefix = additionalSettings.?AzureFunctionsJobHost__extensions__http__r
 module identity 'modules/identity.bicep' = {
   name: 'identity'
   params: { name: 'id-${token}', location: location, tags: tags }
+}
+
+// Its own, so that nothing that a client sends through the gateway can pass for the gateway's own question.
+module newCheckIdentity 'modules/identity.bicep' = if (isDirect && empty(existingApimName)) {
+  name: 'check-identity'
+  params: { name: 'id-check-${token}', location: location, tags: tags }
+}
+
+resource existingCheckIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = if (isDirect && !empty(existingApimName)) {
+  name: empty(checkedCheckIdentityId) ? 'none' : last(checkIdentityParts)
+  scope: resourceGroup(
+    empty(checkedCheckIdentityId) ? subscription().subscriptionId : checkIdentityParts[2],
+    empty(checkedCheckIdentityId) ? 'none' : checkIdentityParts[4]
+  )
 }
 
 module monitoring 'modules/monitoring.bicep' = {
@@ -250,6 +279,7 @@ module newApim 'modules/apim.bicep' = if (empty(existingApimName)) {
     publisherName: publisherName
     hostName: publicHostName
     certificateId: checkedCertificateId
+    checkIdentityId: isDirect ? newCheckIdentity!.outputs.id : ''
     subnetId: privateNetworking ? network!.outputs.gatewaySubnetId : ''
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -262,6 +292,12 @@ resource existingApim 'Microsoft.ApiManagement/service@2024-05-01' existing = if
 
 var apimName = empty(existingApimName) ? newApim!.outputs.name : existingApimName
 var apimPrincipalId = empty(existingApimName) ? newApim!.outputs.principalId : existingApim!.identity.principalId
+var checkPrincipalId = !isDirect
+  ? ''
+  : (empty(existingApimName) ? newCheckIdentity!.outputs.principalId : existingCheckIdentity!.properties.principalId)
+var checkClientId = !isDirect
+  ? ''
+  : (empty(existingApimName) ? newCheckIdentity!.outputs.clientId : existingCheckIdentity!.properties.clientId)
 var publicBaseUrl = 'https://${empty(checkedPublicHostName) ? newApim!.outputs.hostName : checkedPublicHostName}'
 
 module functionApp 'modules/function-app.bicep' = {
@@ -309,6 +345,7 @@ module functionApp 'modules/function-app.bicep' = {
       empty(accessScope) ? {} : { SCOPES: 'openid profile email offline_access ${accessScope}' },
       clientAuthMethod == 'private_key_jwt' ? { CLIENT_KEY_NAME: clientKeyName } : {},
       empty(checkedFingerprint) ? {} : { GATEWAY_CERTIFICATE_FINGERPRINTS: checkedFingerprint },
+      isDirect ? { GATEWAY_CHECK_OBJECT_IDS: checkPrincipalId } : {},
       additionalSettings
     )
   }
@@ -329,6 +366,21 @@ module apimApi 'modules/apim-api.bicep' = {
     maxRequestBytes: maxRequestBytes
     additionalMethods: additionalMethods
   }
+}
+
+module apimDirect 'modules/apim-direct.bicep' = if (isDirect) {
+  name: 'apim-direct'
+  scope: resourceGroup(empty(existingApimName) ? resourceGroup().name : existingApimResourceGroup)
+  params: {
+    apimName: apimName
+    upstreamUrl: upstreamUrl
+    checkUrl: 'https://${functionApp.outputs.hostName}${additionalSettings.?AUTH_PREFIX ?? '/oauth'}/check'
+    checkClientId: checkClientId
+    gatewayCertificateId: gatewayCertificateId
+    webSocketPaths: webSocketPaths
+    directPaths: directPaths
+  }
+  dependsOn: [apimApi] // its named values
 }
 
 module privateEndpoints 'modules/private-endpoints.bicep' = if (privateNetworking) {

@@ -30,6 +30,13 @@ param gatewayTokenAudience = readEnvironmentVariable('GATEWAY_TOKEN_AUDIENCE', '
 param gatewayTokenIssuer = readEnvironmentVariable('GATEWAY_TOKEN_ISSUER', '')
 param gatewayCertificateId = readEnvironmentVariable('GATEWAY_CERTIFICATE_ID', '')
 param gatewayCertificateFingerprint = readEnvironmentVariable('GATEWAY_CERTIFICATE_FINGERPRINT', '')
+param webSocketPaths = empty(readEnvironmentVariable('WEBSOCKET_PATHS', ''))
+  ? []
+  : split(readEnvironmentVariable('WEBSOCKET_PATHS', ''), ',')
+param directPaths = empty(readEnvironmentVariable('DIRECT_PATHS', ''))
+  ? []
+  : split(readEnvironmentVariable('DIRECT_PATHS', ''), ',')
+param gatewayCheckIdentityId = readEnvironmentVariable('GATEWAY_CHECK_IDENTITY_ID', '')
 param publicCertificateId = readEnvironmentVariable('PUBLIC_CERTIFICATE_ID', '')
 
 param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', 'false'))

@@ -2,14 +2,16 @@
 
 mod shutdown;
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody as _};
-use actix_web::dev::Server;
+use actix_web::dev::{Extensions, Server};
 use actix_web::http::{ConnectionType, StatusCode, Version};
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tracing::Instrument as _;
@@ -18,7 +20,7 @@ use self::shutdown::StopSignals;
 use crate::config::{Configuration, Listener};
 use crate::endpoints::{self, Destination, Request};
 use crate::oidc::{OAuthError, OAuthErrorFields};
-use crate::proxy::{READ_AHEAD, RequestTarget};
+use crate::proxy::{ClientSocket, READ_AHEAD, RequestTarget};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::DRAINED_REFRESH;
 use crate::state::{AppState, SharedState};
@@ -48,18 +50,37 @@ pub async fn serve(configuration: Configuration, started: Instant) -> io::Result
     let shared = Arc::new(SharedState::new(configuration).map_err(io::Error::other)?);
     let followed = Arc::clone(&shared);
     let drained = shared.sessions.clone();
+    let stopping = shared.stopping.clone();
+    let keeps_sockets = !shared.is_under_functions_host;
     let mut signals = StopSignals::listen()?;
     let server = HttpServer::new(move || {
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
     let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).h1_write_buffer_size(WRITE_BUFFER);
+    let server = server.on_connect(move |connection, extensions| {
+        if keeps_sockets {
+            keep_socket(connection, extensions);
+        }
+    });
     let server = server.disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_SECONDS).bind(address)?;
     metrics::listening(started.elapsed());
     for address in server.addrs() {
         tracing::info!(%address, "listening");
     }
     actix_web::rt::spawn(async move { followed.follow().await });
-    shutdown::run(server.run(), async move || signals.next().await, async move { drained.drain().await }).await
+    let drain = async move {
+        let _ends_sockets = stopping.drop_guard(); // a WebSocket would hold up the stop for its whole time
+        drained.drain().await;
+    };
+    shutdown::run(server.run(), async move || signals.next().await, drain).await
+}
+
+/// Keeps a second handle to a client's connection, which a WebSocket needs.
+fn keep_socket(connection: &dyn Any, extensions: &mut Extensions) {
+    let socket = connection.downcast_ref::<TcpStream>().and_then(ClientSocket::of);
+    if let Some(socket) = socket {
+        extensions.insert(socket);
+    }
 }
 
 /// Responds 503 `configuration_incomplete` to everything, so that the host keeps us up and the reason is visible.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::azure::{
     AccessError, AzureCredential, CosmosAuthorization, CosmosStore, KeyVault, KeyVaultAssertion, KeyVaultKeys,
     ManagedIdentityAssertion,
@@ -17,7 +19,7 @@ use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, Sessions
 use crate::tls;
 use crate::web::{
     BrowserData, CookieNames, GatewayDoor, GatewaySettings, LoginCookies, PersonCookie, PublicHost, RoutePrefix,
-    SessionCookie,
+    SessionCookie, WebSocketWarning,
 };
 
 /// What all workers share.
@@ -46,6 +48,10 @@ pub struct SharedState {
     pub browser_data: BrowserData,
     /// The sessions.
     pub sessions: Sessions,
+    /// Cancelled when the process has drained: sockets end then.
+    pub stopping: CancellationToken,
+    /// The last warning about a WebSocket that a hop in front did not pass.
+    pub websocket_warning: WebSocketWarning,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
     /// The path below which it calls us.
@@ -116,6 +122,8 @@ impl SharedState {
             browser_data: BrowserData::new(configuration.clear_site_data, person, &names),
             browser_cache: configuration.browser_cache,
             sessions,
+            stopping: CancellationToken::new(),
+            websocket_warning: WebSocketWarning::default(),
             is_under_functions_host,
             route_prefix: configuration.route_prefix,
             keys,

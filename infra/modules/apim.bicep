@@ -27,6 +27,9 @@ param hostName string
 @description('Key Vault\'s address of the certificate of that host name; empty binds none.')
 param certificateId string
 
+@description('A user-assigned identity besides its own, for its questions to the handler; empty for none.')
+param checkIdentityId string
+
 @description('The subnet, empty for none.')
 param subnetId string
 
@@ -48,7 +51,9 @@ resource apim 'Microsoft.ApiManagement/service@2024-05-01' = {
   location: location
   tags: tags
   sku: { name: sku, capacity: units }
-  identity: { type: 'SystemAssigned' }
+  identity: empty(checkIdentityId)
+    ? { type: 'SystemAssigned' }
+    : { type: 'SystemAssigned, UserAssigned', userAssignedIdentities: { '${checkIdentityId}': {} } }
   properties: {
     publisherEmail: publisherEmail
     publisherName: publisherName

@@ -43,6 +43,16 @@ const GATEWAY_PROOF_SECRETS: Setting = Setting {
     expected: "one or two secrets of at least 32 printable characters, separated by a comma",
     example: "<secret>",
 };
+const GATEWAY_CHECK_OBJECT_IDS: Setting = Setting {
+    name: "GATEWAY_CHECK_OBJECT_IDS",
+    expected: "the object ids (oid) of identities that call check, none of GATEWAY_PROOF_OBJECT_IDS, with managed_identity",
+    example: "0b1d7c52-93f4-4a0e-8e57-6f2f1c9d3a77",
+};
+const GATEWAY_CHECK_SECRETS: Setting = Setting {
+    name: "GATEWAY_CHECK_SECRETS",
+    expected: "one or two secrets of at least 32 printable characters, none of GATEWAY_PROOF_SECRETS, with shared_secret",
+    example: "<secret>",
+};
 
 const GATEWAY_CERTIFICATE_FINGERPRINTS: Setting = Setting {
     name: "GATEWAY_CERTIFICATE_FINGERPRINTS",
@@ -85,24 +95,58 @@ fn proof(reader: &mut Reader<'_>) -> Option<GatewayProof> {
         _ => None,
     })?;
     let header = reader.parse_or(GATEWAY_PROOF_HEADER, "x-gateway-token", header_name);
+    refuse_unused_check(reader, kind)?;
     match kind {
         Kind::None => none(reader),
         Kind::SharedSecret => {
             let secrets = required(reader, GATEWAY_PROOF_SECRETS, secrets);
-            Some(GatewayProof::SharedSecret { header: header?, secrets: secrets? })
+            let check_secrets = apart(reader, GATEWAY_CHECK_SECRETS, self::secrets, secrets.as_deref());
+            Some(GatewayProof::SharedSecret { header: header?, secrets: secrets?, check_secrets: check_secrets? })
         }
         Kind::ManagedIdentity => {
             let issuer = required(reader, GATEWAY_PROOF_ISSUER, issuer);
             let audience = required(reader, GATEWAY_PROOF_AUDIENCE, |text| Some(text.to_owned()));
-            let object_ids = required(reader, GATEWAY_PROOF_OBJECT_IDS, object_ids);
+            let object_ids = required(reader, GATEWAY_PROOF_OBJECT_IDS, self::object_ids);
+            let check_object_ids = apart(reader, GATEWAY_CHECK_OBJECT_IDS, self::object_ids, object_ids.as_deref());
             Some(GatewayProof::ManagedIdentity {
                 header: header?,
                 issuer: issuer?,
                 audience: audience?,
                 object_ids: object_ids?,
+                check_object_ids: check_object_ids?,
             })
         }
     }
+}
+
+/// A list for calls of the gateway's own; empty when it is not set. Every request that the gateway forwards carries one of
+/// `forwarding`, so none of them may be in it: a browser would read its own access token from `check`.
+fn apart<T: PartialEq>(
+    reader: &mut Reader<'_>,
+    setting: Setting,
+    parse: impl FnOnce(&str) -> Option<Vec<T>>,
+    forwarding: Option<&[T]>,
+) -> Option<Vec<T>> {
+    let own = reader.parse_or(setting, Vec::new(), parse)?;
+    if own.iter().any(|own| forwarding.unwrap_or_default().contains(own)) {
+        let problem = "one of them proves forwarded requests, too: every client could ask for its token";
+        reader.mistake(setting, problem.to_owned());
+        return None;
+    }
+    Some(own)
+}
+
+fn refuse_unused_check(reader: &mut Reader<'_>, kind: Kind) -> Option<()> {
+    let unused = match kind {
+        Kind::None => [Some(GATEWAY_CHECK_OBJECT_IDS), Some(GATEWAY_CHECK_SECRETS)],
+        Kind::SharedSecret => [Some(GATEWAY_CHECK_OBJECT_IDS), None],
+        Kind::ManagedIdentity => [Some(GATEWAY_CHECK_SECRETS), None],
+    };
+    let Some(setting) = unused.into_iter().flatten().find(|setting| reader.optional(*setting).is_some()) else {
+        return Some(());
+    };
+    reader.mistake(setting, "nothing asks for it with this GATEWAY_PROOF".to_owned());
+    None
 }
 
 fn none(reader: &mut Reader<'_>) -> Option<GatewayProof> {
@@ -185,5 +229,5 @@ fn issuer(text: &str) -> Option<String> {
 
 fn object_ids(text: &str) -> Option<Vec<String>> {
     let ids: Vec<String> = text.split(',').map(|id| id.trim().to_owned()).collect();
-    ids.iter().all(|id| uuid::Uuid::try_parse(id).is_ok()).then_some(ids)
+    ids.iter().map(|id| uuid::Uuid::try_parse(id).ok().map(|id| id.to_string())).collect()
 }

@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Refresh,
     BackchannelLogout,
     FrontchannelLogout,
+    Check,
     Live,
     Ready,
 }
@@ -38,7 +39,7 @@ impl Endpoint {
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
             Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
-            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh => false,
+            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh | Kind::Check => false,
         }
     }
 }
@@ -88,6 +89,7 @@ pub const ROUTES: &[Endpoint] = &[
         methods: &[Method::GET, Method::HEAD],
         kind: Kind::FrontchannelLogout,
     },
+    Endpoint { folder: "check", names: &["check"], methods: &[Method::GET, Method::HEAD], kind: Kind::Check },
     Endpoint { folder: "health", names: &["health/live"], methods: &[Method::GET, Method::HEAD], kind: Kind::Live },
     Endpoint { folder: "health", names: &["health/ready"], methods: &[Method::GET, Method::HEAD], kind: Kind::Ready },
 ];
@@ -138,6 +140,12 @@ impl<'a> Destination<'a> {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live | Kind::Ready, .. }))
     }
 
+    /// True for the URL that only the gateway itself may call.
+    #[must_use]
+    pub fn is_check(self) -> bool {
+        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Check, .. }))
+    }
+
     /// True for the URL that the Provider's page frames.
     #[must_use]
     pub fn is_framed(self) -> bool {
@@ -149,7 +157,7 @@ impl<'a> Destination<'a> {
     pub fn is_api(self) -> bool {
         match self {
             Self::Endpoint(endpoint) => match endpoint.kind {
-                Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Live | Kind::Ready => true,
+                Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Check | Kind::Live | Kind::Ready => true,
                 Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
             },
             Self::Nothing | Self::Proxy(_) => false,

@@ -2,6 +2,7 @@
 
 mod backchannel_logout;
 mod callback;
+mod check;
 mod destination;
 mod frontchannel_logout;
 mod health;
@@ -24,7 +25,7 @@ use self::destination::Kind;
 pub use self::destination::{Destination, Endpoint, ROUTES};
 pub use self::request::Request;
 use crate::state::AppState;
-use crate::web::{Error, allow};
+use crate::web::{Error, GatewayProofError, Purpose, allow};
 
 /// Dispatches a request to its destination.
 ///
@@ -36,6 +37,7 @@ pub async fn respond(
     payload: Payload,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
+    check_purpose(destination, request.passed.purpose)?;
     let endpoint = match destination {
         Destination::Proxy(route) => {
             return match proxy::proxy(request, payload, route, state).await {
@@ -64,6 +66,7 @@ pub async fn respond(
         Kind::Refresh => refresh::refresh(request, state).await,
         Kind::BackchannelLogout => backchannel_logout::backchannel_logout(request, payload, state).await,
         Kind::FrontchannelLogout => frontchannel_logout::frontchannel_logout(request, state).await,
+        Kind::Check => check::check(request, state).await,
         Kind::Live => Ok(health::live()),
         Kind::Ready => Ok(health::ready(request, state).await),
     }
@@ -75,4 +78,13 @@ fn options(methods: &[Method]) -> HttpResponse {
         .insert_header((header::ALLOW, allow(methods)))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish()
+}
+
+/// `check` is not there for a request that the gateway forwards, and its own proof forwards nothing.
+fn check_purpose(destination: Destination<'_>, purpose: Purpose) -> Result<(), Error> {
+    match (purpose, destination.is_check()) {
+        (Purpose::Forward, false) | (Purpose::Check, true) => Ok(()),
+        (Purpose::Forward, true) => Err(Error::RouteNotFound),
+        (Purpose::Check, false) => Err(GatewayProofError::Purpose.into()),
+    }
 }

@@ -11,11 +11,11 @@ use tracing::Instrument as _;
 
 use super::request::Request;
 use super::slide::slide;
-use crate::proxy::{Access, ForwardRequest, Route, Streams, identity_headers};
-use crate::sessions::SessionTicket;
+use crate::proxy::{Access, ForwardRequest, Route, Streams, WebSocketClient, identity_headers};
+use crate::sessions::{RequestPart, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
-use crate::web::{Error, check_csrf};
+use crate::web::{Error, check_csrf, check_websocket_origin, is_websocket_handshake, was_websocket_handshake};
 
 /// Forwards to the Upstream of the route.
 pub(super) async fn proxy(
@@ -24,6 +24,9 @@ pub(super) async fn proxy(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
+    if let Some(refused) = refuse_websocket(request, route, state) {
+        return Err(refused);
+    }
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
         Access::Session => proxy_session(request, payload, route, state).await,
@@ -38,19 +41,16 @@ async fn proxy_session(
 ) -> Result<HttpResponse, Error> {
     state.keys_in_hand().await?;
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
-    check_csrf(request.http, &state.public_origin)?;
+    if is_websocket_handshake(request.http) {
+        check_websocket_origin(request.http, &state.public_origin)?;
+    } else {
+        check_csrf(request.http, &state.public_origin)?;
+    }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let part = session.ok_or(Error::SessionRequired)?.part;
     metrics::session_age(request.now.since(ticket.issued_at));
 
-    let id_token = part.id_token.as_deref().map(String::as_str);
-    let identity = identity_headers(
-        &state.header_preset,
-        route.token(),
-        part.claims.as_map(),
-        id_token,
-        part.access_token.expose(),
-    );
+    let identity = identity(&part, route, state);
     let cutoff = match route.streams() {
         Streams::End => Some(session_end(&ticket, route, state)),
         Streams::Outlive => None,
@@ -60,6 +60,12 @@ async fn proxy_session(
         response.headers_mut().append(header::SET_COOKIE, state.session_cookie.set(&slid));
     }
     Ok(response)
+}
+
+/// The headers that speak for the person.
+pub(super) fn identity(part: &RequestPart, route: &Route, state: &AppState) -> Vec<(HeaderName, HeaderValue)> {
+    let id_token = part.id_token.as_deref().map(String::as_str);
+    identity_headers(&state.header_preset, route.token(), part.claims.as_map(), id_token, part.access_token.expose())
 }
 
 /// The part of a forwarded request that comes from its session.
@@ -107,5 +113,32 @@ async fn forward(
         own_cookies: &state.own_cookies,
         cutoff,
     };
+    if is_websocket_handshake(request.http) {
+        let client = WebSocketClient {
+            socket: request.http.conn_data().cloned(),
+            stopping: state.stopping.clone(),
+            request_id: request.id.as_str().to_owned(),
+        };
+        let opened = Box::pin(state.forwarder.open_websocket(outgoing, payload, client));
+        return Ok(opened.instrument(span).await?);
+    }
     Ok(state.forwarder.forward(outgoing, payload).instrument(span).await?)
+}
+
+/// A hop that strips `Upgrade`, as the Functions host does, leaves a plain `GET`, and the page would wait for ever.
+fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Option<Error> {
+    let passes = !state.is_under_functions_host && is_websocket_handshake(request.http);
+    if passes || !was_websocket_handshake(request.http) {
+        return None;
+    }
+    if state.websocket_warning.is_due(request.now) {
+        tracing::warn!(
+            request.id = request.id.as_str(),
+            code = Error::WebSocketUnsupported.code(),
+            route = route.path(),
+            upstream.name = route.upstream().name(),
+            "websocket refused: a hop in front passes none, as the Functions host; see docs/operations.md"
+        );
+    }
+    Some(Error::WebSocketUnsupported)
 }

@@ -20,7 +20,8 @@ impl OwnCookies {
     /// The header value without our cookies; `None` when nothing is left.
     ///
     /// Cookies are split at `;` only, as browsers write them (RFC 6265 4.2.1); a quote hides nothing.
-    pub(super) fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+    #[must_use]
+    pub fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
         let mut kept: Vec<u8> = Vec::with_capacity(value.len());
         let mut has_ours = false;
         for pair in value.split(|byte| *byte == b';') {

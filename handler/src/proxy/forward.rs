@@ -66,7 +66,7 @@ pub struct ForwardRequest<'a> {
 }
 
 impl<'a> ForwardRequest<'a> {
-    fn origin_mapping(&self) -> OriginMapping<'a> {
+    pub(super) fn origin_mapping(&self) -> OriginMapping<'a> {
         OriginMapping { public: self.public, route: self.route, routes: self.routes }
     }
 }
@@ -113,7 +113,7 @@ pub struct Forwarder {
 }
 
 /// An exchange that ended without a response head.
-enum ExchangeError {
+pub(super) enum ExchangeError {
     Unsent(Box<hyper::Request<RequestBody>>),
     Sent(hyper::Error),
     Late,
@@ -176,7 +176,7 @@ impl Forwarder {
         }
     }
 
-    async fn connect(&self, upstream: &Upstream) -> Result<Connection, ForwardError> {
+    pub(super) async fn connect(&self, upstream: &Upstream) -> Result<Connection, ForwardError> {
         // Boxed, because it is large and rare: every request would carry the room for a TLS handshake.
         timeout(self.settings.connect_timeout, Box::pin(pool::connect(upstream, &self.tls)))
             .await
@@ -184,7 +184,7 @@ impl Forwarder {
             .map_err(ForwardError::Connect)
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         connection: &mut Connection,
         message: hyper::Request<RequestBody>,
@@ -231,7 +231,7 @@ impl Forwarder {
         }
     }
 
-    fn respond(
+    pub(super) fn respond(
         &self,
         response: hyper::Response<Incoming>,
         connection: Connection,
@@ -280,7 +280,7 @@ impl Forwarder {
     }
 }
 
-fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardError {
+pub(super) fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardError {
     if upload.is_some_and(|upload| upload.is_broken.get()) {
         return ForwardError::BadRequest("the request body ended early");
     }
@@ -316,7 +316,7 @@ fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, O
 }
 
 /// The request as the Upstream will read it. Takes the body out of `body`.
-fn head(
+pub(super) fn head(
     upstream: &Upstream,
     request: &ForwardRequest<'_>,
     body: &mut RequestBody,

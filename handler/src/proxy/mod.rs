@@ -5,6 +5,7 @@
 
 mod authority;
 mod caching;
+mod client_socket;
 mod cookies;
 mod cutoff;
 mod early_answer;
@@ -19,6 +20,7 @@ mod origin_mapping;
 mod pool;
 mod probe;
 mod public_side;
+mod relay;
 mod request_body;
 mod response_body;
 mod routes;
@@ -30,8 +32,10 @@ mod upstream;
 mod upstream_host;
 mod watch;
 mod webdav;
+mod websocket;
 
 pub use self::caching::BrowserCache;
+pub use self::client_socket::ClientSocket;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
@@ -40,6 +44,7 @@ pub use self::method::is_safe;
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, ProbeResponse, probe};
 pub use self::public_side::PublicSide;
+pub use self::relay::WebSocketClient;
 pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
 pub use self::target::{RequestTarget, TargetError};
 pub use self::token_placement::{TokenPlacement, TokenPlacementError};

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use super::client_socket::keep_alive;
 use super::early_answer::EarlyAnswer;
 use super::request_body::RequestBody;
 use super::upstream::Upstream;
@@ -108,6 +109,7 @@ impl Pool {
 pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Result<Connection> {
     let tcp = TcpStream::connect(upstream.address()).await?;
     tcp.set_nodelay(true)?;
+    keep_alive(&tcp); // a WebSocket may be silent for hours
     let tcp = EarlyAnswer::new(tcp);
     match upstream.tls() {
         None => handshake(tcp, upstream).await,
@@ -117,14 +119,14 @@ pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Resu
 
 async fn handshake<T>(io: T, upstream: &Upstream) -> io::Result<Connection>
 where
-    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut client = http1::Builder::new();
     let (sender, driver) =
         client.max_buf_size(READ_AHEAD).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
         // Whoever uses the connection sees the same error and reports it.
-        let _ = driver.await;
+        let _ = driver.with_upgrades().await;
     });
     Ok(Connection {
         sender,

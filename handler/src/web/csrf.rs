@@ -21,10 +21,18 @@ pub struct CsrfRejection;
 /// When the browser names another site or origin, names itself twice, or a form of an old browser may have sent a request
 /// that does not say where it comes from.
 pub fn check_csrf(req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
-    if is_safe(req.method()) || is_from(req, origin) { Ok(()) } else { Err(CsrfRejection) }
+    check_csrf_of(req.method(), req, origin)
 }
 
-fn is_from(req: &HttpRequest, origin: &PublicOrigin) -> bool {
+/// The same for a request of `method` whose headers `req` carries.
+///
+/// # Errors
+/// As [`check_csrf`].
+pub fn check_csrf_of(method: &Method, req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
+    if is_safe(method) || is_from(method, req, origin) { Ok(()) } else { Err(CsrfRejection) }
+}
+
+fn is_from(method: &Method, req: &HttpRequest, origin: &PublicOrigin) -> bool {
     let has = |name: &str| req.headers().contains_key(name);
     if has("sec-fetch-site") {
         return matches!(single_header(req, "sec-fetch-site"), Some("same-origin" | "none"));
@@ -38,18 +46,18 @@ fn is_from(req: &HttpRequest, origin: &PublicOrigin) -> bool {
     if has("referer") {
         return single_header(req, "referer").is_some() && same_origin_referrer(req, origin).is_some();
     }
-    !may_be_a_form(req)
+    !may_be_a_form(method, req)
 }
 
 /// True for what a form or a link of a browser without Fetch Metadata can send to another site without a preflight, and so
 /// without `Origin`: a `POST` with one of a form's encodings (HTML 4.10.21.3), or with `text/ping`. Scripts of such browsers
 /// name their `Origin` with everything else, so that is a client which sends its cookie on purpose: WebDAV, a program.
-fn may_be_a_form(req: &HttpRequest) -> bool {
+fn may_be_a_form(method: &Method, req: &HttpRequest) -> bool {
     let content_type = header_text(req, header::CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split([';', ',']).next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_of_a_form = matches!(essence.as_str(), "" | "application/x-www-form-urlencoded" | "multipart/form-data")
         || essence.starts_with("text/");
-    *req.method() == Method::POST && is_of_a_form
+    *method == Method::POST && is_of_a_form
 }
 
 /// The path and query of a same-origin `Referer`: where an unsafe navigation came from.

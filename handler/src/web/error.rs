@@ -43,6 +43,9 @@ pub enum Error {
         /// What is.
         allowed: &'static [Method],
     },
+    /// A WebSocket handshake came through a hop that passes no socket, such as the Functions host.
+    #[error("a hop in front passes no WebSocket")]
+    WebSocketUnsupported,
     /// The Upstream gave no answer.
     #[error(transparent)]
     Forward(#[from] ForwardError),
@@ -132,6 +135,7 @@ impl Error {
             Self::Request(_) => "bad_request",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::WebSocketUnsupported => "websocket_unsupported",
             Self::Forward(ForwardError::Cut) => "session_ended",
             Self::Forward(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
@@ -194,6 +198,7 @@ impl Error {
             | Self::Request(_)
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
+            | Self::WebSocketUnsupported
             | Self::Forward(_)
             | Self::OtherIssuer
             | Self::ReturnUrlTooLong
@@ -239,6 +244,12 @@ impl Error {
             Self::MethodNotAllowed { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "The address exists, for other methods.")
             }
+            Self::WebSocketUnsupported => (
+                StatusCode::NOT_IMPLEMENTED,
+                "Live updates do not work here",
+                "The application asked for a WebSocket, and a server on the way here passes none. Reloading does not \
+                 help: tell your operator the reason and the request below.",
+            ),
             Self::Forward(error) => forward(error),
             Self::Provider { error, .. } => provider(error),
             Self::OtherIssuer => (
@@ -386,6 +397,7 @@ fn gateway_code(error: &GatewayProofError) -> &'static str {
         GatewayProofError::Token(GatewayTokenError::Unavailable(_)) => "gateway_proof_unavailable",
         GatewayProofError::Secret
         | GatewayProofError::Certificate
+        | GatewayProofError::Purpose
         | GatewayProofError::Token(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity) => {
             "gateway_proof_invalid"
         }

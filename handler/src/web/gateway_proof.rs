@@ -42,6 +42,8 @@ pub enum GatewayProof {
         header: &'static str,
         /// The secrets.
         secrets: Vec<Zeroizing<String>>,
+        /// Those of calls to `check`; none turns it off.
+        check_secrets: Vec<Zeroizing<String>>,
     },
     /// By a token of its managed identity.
     ManagedIdentity {
@@ -53,6 +55,8 @@ pub enum GatewayProof {
         audience: String,
         /// Whose they may be.
         object_ids: Vec<String>,
+        /// Whose they may be at `check`; none turns it off.
+        check_object_ids: Vec<String>,
     },
 }
 
@@ -74,6 +78,9 @@ pub enum GatewayProofError {
     /// The secret is neither of ours.
     #[error("the gateway's secret is another")]
     Secret,
+    /// The proof is that of `check`, and this is something else.
+    #[error("the gateway's proof is good for check alone")]
+    Purpose,
     /// The connection's certificate is none of the gateway's.
     #[error("the gateway showed no certificate, or another")]
     Certificate,
@@ -85,8 +92,8 @@ pub enum GatewayProofError {
 /// One worker's door.
 pub struct GatewayDoor {
     settings: GatewaySettings,
-    verifier: Option<GatewayTokenVerifier>,
-    remembered: RefCell<Vec<([u8; 32], Timestamp)>>,
+    verifiers: Vec<(Purpose, GatewayTokenVerifier)>,
+    remembered: RefCell<Vec<([u8; 32], Timestamp, Purpose)>>,
 }
 
 /// Who sent the request, as far as it was proved.
@@ -96,21 +103,38 @@ pub struct Passed {
     pub client_address: Option<IpAddr>,
     /// True after a proof: the gateway's other headers are its own, too.
     pub is_proved: bool,
+    /// What the proof is good for.
+    pub purpose: Purpose,
+}
+
+/// What a proof is good for. The credential decides: no header of a client, and no policy that forgets to delete one,
+/// turns a forwarded request into a call of the gateway's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests that the gateway forwards for its clients.
+    #[default]
+    Forward,
+    /// Calls of the gateway's own to `check`, which hands out tokens.
+    Check,
 }
 
 impl GatewayDoor {
     /// The door of one more worker; what is known of the issuer is shared by all.
     #[must_use]
     pub fn new(settings: GatewaySettings, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
-        let verifier = match &settings.proof {
-            GatewayProof::None | GatewayProof::SharedSecret { .. } => None,
-            GatewayProof::ManagedIdentity { issuer, audience, object_ids, .. } => Some(GatewayTokenVerifier {
-                issuer: Issuer::new(issuer, cache, egress),
-                audience: audience.clone(),
-                object_ids: object_ids.clone(),
-            }),
+        let verifiers = match &settings.proof {
+            GatewayProof::None | GatewayProof::SharedSecret { .. } => Vec::new(),
+            GatewayProof::ManagedIdentity { issuer, audience, object_ids, check_object_ids, .. } => {
+                let issuer = Issuer::new(issuer, cache, egress);
+                let identities = [(Purpose::Forward, object_ids), (Purpose::Check, check_object_ids)];
+                let verifier = |(purpose, object_ids): (Purpose, &Vec<String>)| {
+                    let (issuer, audience) = (issuer.clone(), audience.clone());
+                    (purpose, GatewayTokenVerifier { issuer, audience, object_ids: object_ids.clone() })
+                };
+                identities.into_iter().filter(|(_, object_ids)| !object_ids.is_empty()).map(verifier).collect()
+            }
         };
-        Self { settings, verifier, remembered: RefCell::default() }
+        Self { settings, verifiers, remembered: RefCell::default() }
     }
 
     /// Lets a request in, or says what it lacks.
@@ -119,22 +143,25 @@ impl GatewayDoor {
     /// See [`GatewayProofError`].
     pub async fn pass(&self, req: &HttpRequest, now: Timestamp) -> Result<Passed, GatewayProofError> {
         check_certificate(req, &self.settings.certificates)?;
-        match &self.settings.proof {
+        let purpose = match &self.settings.proof {
             GatewayProof::None => return Ok(Passed::default()),
-            GatewayProof::SharedSecret { header, secrets } => check_secret(req, header, secrets)?,
+            GatewayProof::SharedSecret { header, secrets, check_secrets } => {
+                let given = single_header(req, header).ok_or(GatewayProofError::Missing)?;
+                check_secret(given, secrets, check_secrets)?
+            }
             GatewayProof::ManagedIdentity { header, .. } => {
                 let token = single_header(req, header).ok_or(GatewayProofError::Missing)?;
-                self.check_token(token.strip_prefix("Bearer ").unwrap_or(token), now).await?;
+                self.check_token(token.strip_prefix("Bearer ").unwrap_or(token), now).await?
             }
-        }
+        };
         let client_address = single_header(req, CLIENT_ADDRESS).and_then(|address| address.parse().ok());
-        Ok(Passed { client_address, is_proved: true })
+        Ok(Passed { client_address, is_proved: true, purpose })
     }
 
     /// Whether the proof is a token, whose issuer's keys are needed to judge it.
     #[must_use]
     pub fn asks_for_a_token(&self) -> bool {
-        self.verifier.is_some()
+        !self.verifiers.is_empty()
     }
 
     /// Whether a proof could be judged now.
@@ -142,27 +169,42 @@ impl GatewayDoor {
     /// # Errors
     /// When the keys of the gateway's issuer can't be had.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
-        match &self.verifier {
-            Some(verifier) => verifier.issuer.is_ready(now).await,
+        match self.verifiers.first() {
+            Some((_, verifier)) => verifier.issuer.is_ready(now).await,
             None => Ok(()),
         }
     }
 
-    async fn check_token(&self, token: &str, now: Timestamp) -> Result<(), GatewayProofError> {
-        let Some(verifier) = &self.verifier else { return Err(GatewayProofError::Missing) };
+    async fn check_token(&self, token: &str, now: Timestamp) -> Result<Purpose, GatewayProofError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        let is_known = |(known, until): &([u8; 32], Timestamp)| *known == digest && now < *until;
-        if self.remembered.borrow().iter().any(is_known) {
-            return Ok(());
+        let is_known = |(known, until, _): &&([u8; 32], Timestamp, Purpose)| *known == digest && now < *until;
+        if let Some((_, _, purpose)) = self.remembered.borrow().iter().find(is_known) {
+            return Ok(*purpose);
         }
-        let expires_at = verifier.verify(token, now).await?;
+        let (purpose, expires_at) = self.verify(token, now).await?;
         let mut remembered = self.remembered.borrow_mut();
-        remembered.retain(|(known, until)| now < *until && *known != digest);
+        remembered.retain(|(known, until, _)| now < *until && *known != digest);
         if remembered.len() >= MOST_REMEMBERED {
             remembered.remove(0);
         }
-        remembered.push((digest, expires_at.min(now.plus(REMEMBERED))));
-        Ok(())
+        remembered.push((digest, expires_at.min(now.plus(REMEMBERED)), purpose));
+        Ok(purpose)
+    }
+
+    /// The purpose of the identity that the token speaks for, and the token's expiry.
+    async fn verify(&self, token: &str, now: Timestamp) -> Result<(Purpose, Timestamp), GatewayTokenError> {
+        let mut refused = GatewayTokenError::Identity;
+        for (purpose, verifier) in &self.verifiers {
+            match verifier.verify(token, now).await {
+                Ok(expires_at) => return Ok((*purpose, expires_at)),
+                Err(GatewayTokenError::Identity) => {}
+                Err(error @ (GatewayTokenError::Invalid(_) | GatewayTokenError::Unavailable(_))) => {
+                    refused = error;
+                    break;
+                }
+            }
+        }
+        Err(refused)
     }
 }
 
@@ -178,14 +220,18 @@ fn check_certificate(req: &HttpRequest, known: &[[u8; 32]]) -> Result<(), Gatewa
 
 /// Compared with every secret, in constant time.
 fn check_secret(
-    req: &HttpRequest,
-    header: &'static str,
+    given: &str,
     secrets: &[Zeroizing<String>],
-) -> Result<(), GatewayProofError> {
-    let given = single_header(req, header).ok_or(GatewayProofError::Missing)?;
+    check_secrets: &[Zeroizing<String>],
+) -> Result<Purpose, GatewayProofError> {
     let is_one = |found: subtle::Choice, secret: &Zeroizing<String>| found | given.as_bytes().ct_eq(secret.as_bytes());
-    let found = secrets.iter().fold(subtle::Choice::from(0), is_one);
-    if found.into() { Ok(()) } else { Err(GatewayProofError::Secret) }
+    let forwards = secrets.iter().fold(subtle::Choice::from(0), is_one);
+    let checks = check_secrets.iter().fold(subtle::Choice::from(0), is_one);
+    match (bool::from(forwards), bool::from(checks)) {
+        (true, _) => Ok(Purpose::Forward),
+        (false, true) => Ok(Purpose::Check),
+        (false, false) => Err(GatewayProofError::Secret),
+    }
 }
 
 impl std::fmt::Debug for GatewayProof {
@@ -209,6 +255,7 @@ mod tests {
     const HEADER: &str = "x-gateway-token";
     const ONE: &str = "one-secret-of-thirty-two-letters";
     const TWO: &str = "two-secret-of-thirty-two-letters";
+    const CHECK: &str = "check-secret-of-thirty-two-letters";
 
     fn door() -> GatewayDoor {
         door_for(&[])
@@ -217,7 +264,8 @@ mod tests {
     fn door_for(certificates: &[&[u8]]) -> GatewayDoor {
         let secrets = [ONE, TWO].map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
         let certificates = certificates.iter().map(|certificate| Sha256::digest(certificate).into()).collect();
-        let proof = GatewayProof::SharedSecret { header: HEADER, secrets };
+        let check_secrets = vec![Zeroizing::new(CHECK.to_owned())];
+        let proof = GatewayProof::SharedSecret { header: HEADER, secrets, check_secrets };
         GatewayDoor::new(GatewaySettings { proof, certificates }, Arc::default(), &no_trust())
     }
 
@@ -234,6 +282,15 @@ mod tests {
         for other in ["", "one", "ONE-SECRET-OF-THIRTY-TWO-LETTERS", "one-secret-of-thirty-two-letters-and-more"] {
             let refused = door().pass(&request(&[(HEADER, other)]), NOW).await;
             assert!(matches!(refused, Err(GatewayProofError::Secret)), "{other}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_secret_that_proves_a_call_says_what_it_is_good_for() {
+        for (secret, expected) in [(ONE, Purpose::Forward), (TWO, Purpose::Forward), (CHECK, Purpose::Check)] {
+            let passed = door().pass(&request(&[(HEADER, secret), ("x-gateway-purpose", "check")]), NOW).await.unwrap();
+
+            assert_eq!(passed.purpose, expected, "{secret}");
         }
     }
 

@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    const PROVED: Passed = Passed { client_address: None, is_proved: true };
+    const PROVED: Passed = Passed { client_address: None, is_proved: true, purpose: crate::web::Purpose::Forward };
     const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
 
     type Row = (&'static str, &'static [(&'static str, &'static str)], Passed, bool, &'static str);

@@ -24,6 +24,7 @@ const CASES: &[(&str, &[Parameter<'_>])] = &[
             ("privateNetworking", "true"),
         ],
     ),
+    ("direct", &[("webSocketPaths", "['comms']"), ("directPaths", "['files']")]),
     ("client-secret", &[("clientAuthMethod", "'client_secret_basic'")]),
     ("private-key-jwt", &[("clientAuthMethod", "'private_key_jwt'")]),
     ("zone-redundant", &[("zoneRedundant", "true"), ("alwaysReadyInstances", "2")]),

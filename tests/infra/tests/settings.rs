@@ -43,8 +43,9 @@ fn handler() -> String {
 fn every_app_setting_is_one_of_the_handlers_and_documented() {
     let Some(bicep) = Bicep::find() else { return };
     let (documented, handler) = (documented(), handler());
-    let cases: [&[infra::Parameter<'_>]; 6] = [
+    let cases: [&[infra::Parameter<'_>]; 7] = [
         &[],
+        &[("webSocketPaths", "['comms']")],
         &[("accessScope", "'api://app/access'")],
         &[("additionalSettings", "{ ROUTES: '[]', AUTH_PREFIX: '/login', GROUP_OVERAGE: 'graph' }")],
         &[("clientAuthMethod", "'client_secret_post'")],

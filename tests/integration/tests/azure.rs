@@ -407,6 +407,33 @@ fn keys_of_the_gateways_issuer_that_cannot_be_had_are_no_refusal() {
 }
 
 #[test]
+fn only_the_identity_of_questions_asks_and_it_forwards_nothing() {
+    let scene = Scene::new();
+    let issuer = scene.azure.issuer();
+    let asker = "0b1d7c52-93f4-4a0e-8e57-6f2f1c9d3a77";
+    let handler = scene.handler(&[
+        ("GATEWAY_PROOF", "managed_identity"),
+        ("GATEWAY_PROOF_ISSUER", &issuer),
+        ("GATEWAY_PROOF_AUDIENCE", "api://us"),
+        ("GATEWAY_PROOF_OBJECT_IDS", OBJECT_ID),
+        ("GATEWAY_CHECK_OBJECT_IDS", asker),
+    ]);
+    let browser = Browser::new(&handler.origin);
+    let forwards = scene.azure.identity.token(&issuer, "api://us", &json!({}));
+    let asks = scene.azure.identity.token(&issuer, "api://us", &json!({ "oid": asker }));
+    let send = |path: &str, token: &str| code(&browser.clone().send("GET", path, &[("x-gateway-token", token)], b""));
+    let question = "/oauth/check?method=GET&url=/page";
+
+    for _ in 0..2 {
+        // The second time the token is remembered.
+        assert_eq!(send(question, &asks), (401, Some("session_required".to_owned())));
+        assert_eq!(send(question, &forwards), (404, Some("route_not_found".to_owned())));
+        assert_eq!(send("/page", &asks), (403, Some("gateway_proof_invalid".to_owned())));
+        assert_eq!(send("/page", &forwards), (401, Some("session_required".to_owned())));
+    }
+}
+
+#[test]
 fn a_shared_secret_can_be_changed_and_never_reaches_the_upstream() {
     let scene = Scene::new();
     let (one, two) = ("one-secret-of-thirty-two-letters", "two-secret-of-thirty-two-letters");

@@ -19,6 +19,9 @@ const THREE_KEYS: &str = "a:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,\
 const GATEWAY: (&str, &str) = ("GATEWAY_PROOF", "managed_identity");
 const ISSUER: (&str, &str) = ("GATEWAY_PROOF_ISSUER", "https://sts.example/tenant/");
 const AUDIENCE: (&str, &str) = ("GATEWAY_PROOF_AUDIENCE", "api://us");
+const SHARED: (&str, &str) = ("GATEWAY_PROOF", "shared_secret");
+const LONG_SECRET: &str = "THE-SECRET-of-thirty-two-letters-";
+const ID: &str = "11111111-bbbb-cccc-dddd-eeeeeeeeeeee";
 const OBJECT_IDS: (&str, &str) = ("GATEWAY_PROOF_OBJECT_IDS", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee");
 const FINGERPRINT: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const PLAIN_INGESTION: &str =
@@ -136,6 +139,14 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("GATEWAY_PROOF_ISSUER", "http://sts.example/"), GATEWAY, AUDIENCE, OBJECT_IDS],
         &[("GATEWAY_PROOF_AUDIENCE", ""), GATEWAY, ISSUER, OBJECT_IDS],
         &[("GATEWAY_PROOF_OBJECT_IDS", "apim"), GATEWAY, ISSUER, AUDIENCE],
+        &[("GATEWAY_CHECK_OBJECT_IDS", "apim"), GATEWAY, ISSUER, AUDIENCE, OBJECT_IDS],
+        &[("GATEWAY_CHECK_OBJECT_IDS", "AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE"), GATEWAY, ISSUER, AUDIENCE, OBJECT_IDS],
+        &[("GATEWAY_CHECK_SECRETS", LONG_SECRET), GATEWAY, ISSUER, AUDIENCE, OBJECT_IDS],
+        &[("GATEWAY_CHECK_SECRETS", "THE-SECRET"), SHARED, ("GATEWAY_PROOF_SECRETS", LONG_SECRET)],
+        &[("GATEWAY_CHECK_SECRETS", LONG_SECRET), SHARED, ("GATEWAY_PROOF_SECRETS", LONG_SECRET)],
+        &[("GATEWAY_CHECK_OBJECT_IDS", ID), SHARED, ("GATEWAY_PROOF_SECRETS", LONG_SECRET)],
+        &[("GATEWAY_CHECK_SECRETS", LONG_SECRET)],
+        &[("GATEWAY_CHECK_OBJECT_IDS", ID)],
         &[("INSECURE_GATEWAY_PROOF_NONE", "yes")],
         &[("CLIENT_SECRET", "THE-SECRET"), ("CLIENT_AUTH_METHOD", "managed_identity")],
         &[("CLIENT_PRIVATE_KEY", ""), ("CLIENT_AUTH_METHOD", "private_key_jwt")],

@@ -34,6 +34,12 @@ impl Browser {
         Self { gateway_path: gateway_path.to_owned(), ..Self::new(origin) }
     }
 
+    /// Where the site is.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The same person at another instance of the site.
     #[must_use]
     pub fn at(&self, origin: &str) -> Self {

@@ -8,13 +8,16 @@ mod browser;
 mod handler;
 mod http;
 mod provider;
+mod socket_fixture;
 mod telemetry;
 mod upstream;
+pub mod websocket;
 
 pub use browser::Browser;
 pub use handler::{Handler, HandlerOutput, binary, functions_host, host_double, run_to_end};
 pub use http::{Answer, read_answer};
 pub use provider::{Provider, Reuse, TokenAnswer};
+pub use socket_fixture::{Serve, SocketFixture, raw, raw_client, raw_head, read_head};
 pub use telemetry::{Metric, Span, TelemetryReceiver};
 pub use upstream::{Received, Upstream};
 

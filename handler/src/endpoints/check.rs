@@ -1,0 +1,98 @@
+//! `GET check?method=&url=`: the gateway asks what a request of its client would be forwarded with.
+//!
+//! For what the Functions host cannot pass, such as WebSockets: the gateway asks here and connects to the Upstream
+//! itself. The response holds the access token, so only a proof of its own opens it (`Purpose::Check`), which no
+//! forwarded request carries. The client's `Cookie` and `Origin` come with the call.
+
+use actix_web::HttpResponse;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use hyper::header as up;
+
+use super::Destination;
+use super::proxy::identity;
+use super::request::Request;
+use crate::proxy::{Access, RequestTarget, Route};
+use crate::state::AppState;
+use crate::web::{Error, check_csrf_of, check_websocket_origin};
+
+/// Responds 200 with the headers that the Upstream of `url` would get, or as the request itself would be refused. Slides
+/// nothing. `upgrade=websocket` asks for a handshake.
+pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
+    let asked = Asked::parse(request)?;
+    let target = RequestTarget::parse(&asked.url)?;
+    let Destination::Proxy(route) = Destination::of(target.path(), &state.auth_prefix, &state.routes) else {
+        return Err(Error::RouteNotFound);
+    };
+    let mut headers = match route.access() {
+        Access::Anonymous => Vec::new(),
+        Access::Session => session_headers(&asked, request, route, state).await?,
+    };
+    headers.extend_from_slice(state.public_side.forwarded_headers());
+    headers.extend(application_cookies(request, state));
+
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            response.insert_header((name, value));
+        }
+    }
+    Ok(response.finish())
+}
+
+/// The request that the gateway asks about.
+struct Asked {
+    method: Method,
+    url: String,
+    is_websocket: bool,
+}
+
+impl Asked {
+    fn parse(request: &Request<'_>) -> Result<Self, Error> {
+        let method = request.query("method").and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+        let is_websocket = match request.query("upgrade").as_deref() {
+            None | Some("") => false,
+            Some("websocket") => true,
+            Some(_) => return Err(Error::Request("upgrade is not websocket")),
+        };
+        Ok(Self {
+            method: method.ok_or(Error::Request("method is missing or no method"))?,
+            url: request.query("url").ok_or(Error::Request("url is missing"))?,
+            is_websocket,
+        })
+    }
+}
+
+/// The identity headers, after the checks of a forwarded request in their order. Reads the store once at most; a refresh
+/// that is due begins, and a lapsed token is waited for, or sockets alone would never renew it.
+async fn session_headers(
+    asked: &Asked,
+    request: &Request<'_>,
+    route: &Route,
+    state: &AppState,
+) -> Result<Vec<(up::HeaderName, up::HeaderValue)>, Error> {
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
+    if asked.is_websocket {
+        check_websocket_origin(request.http, &state.public_origin)?;
+    } else {
+        check_csrf_of(&asked.method, request.http, &state.public_origin)?;
+    }
+    let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
+    Ok(identity(&session.ok_or(Error::SessionRequired)?.part, route, state))
+}
+
+/// `Cookie` without our own, so that the gateway needs no rule for them.
+fn application_cookies(request: &Request<'_>, state: &AppState) -> Option<(up::HeaderName, up::HeaderValue)> {
+    let kept: Vec<Vec<u8>> = request
+        .http
+        .headers()
+        .get_all(header::COOKIE)
+        .filter_map(|value| state.own_cookies.strip(value.as_bytes()))
+        .map(Into::into)
+        .collect();
+    let value = up::HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()?;
+    (!kept.is_empty()).then_some((up::COOKIE, value))
+}

@@ -1,0 +1,233 @@
+//! The bytes of an upgraded connection, both ways at once, until either side or the session ends it.
+//!
+//! Parses no frame: extensions, fragments and close codes are the business of the two ends. One task per socket does
+//! the work, since the server polls no response body while its client does not read.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::rt;
+use actix_web::web::Payload;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, split};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::client_socket::ClientSocket;
+use super::cutoff::Cutoff;
+use super::pool::READ_AHEAD;
+
+/// The time that an Upstream has for its last bytes once its client has ended its own direction.
+const HALF_CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The client's side of a socket, and the ends besides its own two.
+pub struct WebSocketClient {
+    /// The client's connection; without one a cut waits until the client reads on.
+    pub socket: Option<ClientSocket>,
+    /// The process ends: sockets do not hold it up.
+    pub stopping: CancellationToken,
+    /// The handshake's name in the log.
+    pub request_id: String,
+}
+
+/// A socket whose handshake is over.
+pub(super) struct Relay {
+    pub(super) client: WebSocketClient,
+    pub(super) payload: Payload,
+    pub(super) cutoff: Cutoff,
+    pub(super) upstream_name: Arc<str>,
+}
+
+/// The bytes to the client: the body of the response 101.
+pub(super) struct RelayBody(mpsc::Receiver<Bytes>);
+
+/// The end of a socket: the side that ended it first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Client,
+    /// The client, and the Upstream did not end its own direction in time.
+    HalfClosed,
+    Upstream,
+    Session,
+    Shutdown,
+}
+
+impl Relay {
+    /// Starts the task; it ends when the body is dropped.
+    pub(super) fn start(self, upstream: impl AsyncRead + AsyncWrite + 'static) -> RelayBody {
+        let (to_client, body) = mpsc::channel(1);
+        rt::spawn(self.run(upstream, to_client));
+        RelayBody(body)
+    }
+
+    async fn run(mut self, upstream: impl AsyncRead + AsyncWrite, to_client: mpsc::Sender<Bytes>) {
+        let started = Instant::now();
+        let from_client = Cell::new(0);
+        let from_upstream = Cell::new(0);
+        let end = {
+            let (mut reader, mut writer) = split(upstream);
+            let upload = upload(&mut self.payload, &mut writer, &from_client);
+            let download = download(&mut reader, &to_client, &from_upstream);
+            let stopping = self.client.stopping.clone();
+            let relayed = async {
+                tokio::select! {
+                    end = relay(upload, download) => end,
+                    () = to_client.closed() => End::Client,
+                    () = stopping.cancelled() => End::Shutdown,
+                }
+            };
+            self.cutoff.or(relayed).await.unwrap_or(End::Session)
+        };
+        if let Some(socket) = &self.client.socket {
+            match end {
+                End::Client | End::Upstream => socket.stop_reading(), // what is there is still written
+                End::HalfClosed | End::Session | End::Shutdown => socket.close(),
+            }
+        }
+        drop(to_client); // only now: the server must find the socket ended
+        let Self { client: WebSocketClient { request_id, .. }, upstream_name, .. } = self;
+        tracing::info!(
+            target: "request",
+            ended_by = end.name(),
+            request.id = request_id.as_str(),
+            upstream.name = &*upstream_name,
+            bytes_from_client = from_client.get(),
+            bytes_from_upstream = from_upstream.get(),
+            duration_ms = started.elapsed().as_secs_f64() * 1_000.0,
+            "websocket closed"
+        );
+    }
+}
+
+/// Both directions. The Upstream's end ends the socket; the client's is passed on, and the Upstream may finish.
+async fn relay(upload: impl Future<Output = ()>, download: impl Future<Output = ()>) -> End {
+    let mut download = pin!(download);
+    tokio::select! {
+        biased;
+        () = &mut download => return End::Upstream,
+        () = upload => {}
+    }
+    match timeout(HALF_CLOSE_LIMIT, download).await {
+        Ok(()) => End::Client,
+        Err(_) => End::HalfClosed,
+    }
+}
+
+/// Completes when the client has sent its last byte, or the Upstream takes no more.
+async fn upload(payload: &mut Payload, writer: &mut (impl AsyncWrite + Unpin), count: &Cell<u64>) {
+    // The server reports the end of a client's stream as an error: an upgraded message has no other end.
+    while let Some(Ok(bytes)) = payload.next().await {
+        count.set(count.get() + bytes.len() as u64);
+        if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+    let _ = writer.shutdown().await;
+}
+
+/// Completes at the Upstream's end.
+async fn download(reader: &mut (impl AsyncRead + Unpin), to_client: &mpsc::Sender<Bytes>, count: &Cell<u64>) {
+    while let Some(bytes) = read(reader).await {
+        count.set(count.get() + bytes.len() as u64);
+        // At most one read waits here and one in the channel; then the Upstream has to wait.
+        if to_client.send(bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The next bytes; `None` at the end, however it came. Holds no buffer while it waits: most sockets are silent.
+async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
+    poll_fn(|cx| {
+        let mut scratch = [MaybeUninit::uninit(); READ_AHEAD];
+        let mut buffer = ReadBuf::uninit(&mut scratch);
+        let read = ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer));
+        let is_over = read.is_err() || buffer.filled().is_empty();
+        Poll::Ready((!is_over).then(|| Bytes::copy_from_slice(buffer.filled())))
+    })
+    .await
+}
+
+impl End {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Client | Self::HalfClosed => "client",
+            Self::Upstream => "upstream",
+            Self::Session => "session",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl MessageBody for RelayBody {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.0.poll_recv(cx).map(|bytes| bytes.map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::rc::Rc;
+
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+    use actix_web::{FromRequest as _, dev};
+    use futures_util::stream;
+
+    use super::*;
+
+    const PIECE: usize = 4 * 1024;
+
+    #[actix_web::test]
+    async fn an_upstream_that_never_ends_after_its_client_is_cut() {
+        tokio::time::pause(); // the limit passes as soon as nothing else is to do
+
+        assert_eq!(relay(ready(()), pending()).await, End::HalfClosed);
+    }
+
+    #[actix_web::test]
+    async fn the_first_to_end_is_named() {
+        assert_eq!(relay(pending(), ready(())).await, End::Upstream);
+        assert_eq!(relay(ready(()), async { tokio::task::yield_now().await }).await, End::Client);
+    }
+
+    #[actix_web::test]
+    async fn little_waits_for_a_client_that_does_not_read() {
+        let (ours, mut theirs) = tokio::io::duplex(READ_AHEAD);
+        let endless = stream::pending::<Result<Bytes, PayloadError>>();
+        let mut payload: dev::Payload = dev::Payload::Stream { payload: Box::pin(endless) };
+        let request = TestRequest::default().to_http_request();
+        let payload = Payload::from_request(&request, &mut payload).await.unwrap();
+        let client = WebSocketClient { socket: None, stopping: CancellationToken::new(), request_id: String::new() };
+        let relay = Relay { client, payload, cutoff: Cutoff::new(None), upstream_name: "app".into() };
+
+        let _body = relay.start(ours);
+        let taken = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&taken);
+        rt::spawn(async move {
+            while theirs.write_all(&[0; PIECE]).await.is_ok() {
+                counted.set(counted.get() + PIECE);
+            }
+        });
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+
+        assert!((PIECE..=4 * READ_AHEAD).contains(&taken.get()), "{} bytes were taken", taken.get());
+    }
+}
