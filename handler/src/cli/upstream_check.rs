@@ -39,7 +39,7 @@ impl Probed<'_> {
                 (response.status, format!("it redirects / to itself under both names: {cause}"))
             }
             (Ok(response), Some(_), Some(refusal)) => {
-                (response.status, format!("it may take neither {used}, which is used, nor {other} ({refusal})"))
+                (response.status, format!("it takes {used}, which is used, no better than {other} ({refusal})"))
             }
             (Ok(response), None, Some(refusal)) => {
                 (response.status, format!("it takes {used}, which is used, not {other} ({refusal})"))
@@ -90,7 +90,13 @@ mod tests {
             (own, status(200), status(421), true, "not the public one (status 421)"),
             (own, status(200), to_itself(), true, "not the public one (it redirects to another name)"),
             (public, status(200), closed(), true, "not its own (it does not respond: it closes the connection)"),
-            (public, status(404), status(404), true, "responds with status 404; it may take neither"),
+            (
+                public,
+                status(404),
+                status(404),
+                true,
+                "it takes the public name, which is used, no better than its own (status 404)",
+            ),
             (public, to_itself(), to_itself(), true, "does it read X-Forwarded-Proto"),
             (public, status(404), status(200), false, set_own),
             (public, status(421), status(302), false, set_own),

@@ -36,7 +36,6 @@ use super::response_body::{NoBody, ResponseBody};
 use super::routes::{Route, RouteTable};
 use super::target::RequestTarget;
 use super::upstream::Upstream;
-use super::upstream_host::UpstreamHost;
 use super::watch::Watches;
 use super::webdav::map_destination;
 
@@ -334,11 +333,11 @@ pub(super) fn head(
     let mut message = hyper::Request::new(std::mem::replace(body, RequestBody::Empty));
     *message.method_mut() = method;
     *message.uri_mut() = hyper::Uri::from(uri);
-    *message.headers_mut() = request_headers(upstream, request)?;
+    *message.headers_mut() = request_headers(request)?;
     Ok(message)
 }
 
-fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<up::HeaderMap, ForwardError> {
+fn request_headers(request: &ForwardRequest<'_>) -> Result<up::HeaderMap, ForwardError> {
     use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
     let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 2);
     let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
@@ -367,12 +366,9 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
     if let Some(length) = request.headers.get(CONTENT_LENGTH) {
         headers.insert(up::CONTENT_LENGTH, up_value(length.as_bytes())?);
     }
-    map_destination(request.method, &mut headers, request.origin_mapping())?;
-    let host = match request.route.host() {
-        UpstreamHost::Public => request.public.host_header(),
-        UpstreamHost::Own => upstream.host_header(),
-    };
-    headers.insert(up::HOST, host);
+    let mapping = request.origin_mapping();
+    map_destination(request.method, &mut headers, mapping)?;
+    headers.insert(up::HOST, mapping.host_header(request.route.host()));
     for (name, value) in &request.injected {
         headers.insert(name.clone(), value.clone());
     }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use hyper::header::{CONTENT_LOCATION, HeaderName, LOCATION, REFRESH, SET_COOKIE};
+use hyper::header::{CONTENT_LOCATION, HeaderName, HeaderValue, LOCATION, REFRESH, SET_COOKIE};
 
 use super::authority::{Authority, NetworkReference};
 use super::public_side::PublicSide;
@@ -23,6 +23,14 @@ pub(super) struct OriginMapping<'a> {
 }
 
 impl OriginMapping<'_> {
+    /// The value of `Host` for the upstream.
+    pub(super) fn host_header(&self, host: UpstreamHost) -> HeaderValue {
+        match host {
+            UpstreamHost::Public => self.public.host_header(),
+            UpstreamHost::Own => self.upstream().host_header(),
+        }
+    }
+
     /// A response header's value in public names.
     pub(super) fn public_value(&self, name: &HeaderName, value: &[u8]) -> Option<Vec<u8>> {
         if *name == LOCATION || *name == CONTENT_LOCATION {

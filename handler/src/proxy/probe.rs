@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use awc::error::{ConnectError, SendRequestError};
 use awc::{Client, Connector};
-
 use hyper::header::LOCATION;
 
 use super::origin_mapping::OriginMapping;
@@ -65,17 +64,13 @@ pub async fn probe(
     let connector = connector.timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
     let client = Client::builder().connector(connector).disable_redirects().timeout(RESPONSE_TIMEOUT).finish();
     let user_agent = concat!("apim-oauth-proxy/", env!("CARGO_PKG_VERSION"));
-    let host = match host {
-        UpstreamHost::Public => public.host_header(),
-        UpstreamHost::Own => route.upstream().host_header(),
-    };
+    let mapping = OriginMapping { public, route, routes };
     let request = client.get(route.upstream().url()).insert_header(("user-agent", user_agent)).force_close();
-    let mut request = request.insert_header(("host", host.as_bytes()));
+    let mut request = request.insert_header(("host", mapping.host_header(host).as_bytes()));
     for (name, value) in public.forwarded_headers() {
         request = request.insert_header((name.as_str(), value.as_bytes()));
     }
     let response = request.send().await.map_err(failure)?;
-    let mapping = OriginMapping { public, route, routes };
     let location = response.headers().get("location").map(awc::http::header::HeaderValue::as_bytes);
     let redirects_to_itself = location.is_some_and(|location| {
         let seen = mapping.public_value(&LOCATION, location);

@@ -204,11 +204,6 @@ impl RouteTable {
         self.routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
     }
 
-    /// True if one route covers all that any covers.
-    pub(super) fn is_single(&self) -> bool {
-        self.routes.len() == 1
-    }
-
     /// True for a header in which some route sends the access token. `name` is in lower case.
     pub(super) fn is_token_header(&self, name: &str) -> bool {
         self.token_headers.iter().any(|header| header.as_str() == name)

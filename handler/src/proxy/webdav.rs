@@ -1,8 +1,9 @@
 //! The second resource of a WebDAV `COPY` or `MOVE`: its `Destination`.
 //!
-//! Checks it as strictly as the request's own target, because the upstream acts on both.
+//! Checks its path as strictly as the request's own target, because the upstream acts on both.
 
 use actix_web::http::Method;
+use bytes::Bytes;
 use hyper::header as up;
 
 use super::authority::NetworkReference;
@@ -27,13 +28,10 @@ pub(super) fn map_destination(
     if values.next().is_some() {
         return Err(ForwardError::BadRequest("there is more than one Destination"));
     }
-    if !mapping.routes.is_single() {
-        check_route(destination.as_bytes(), mapping)?;
-    }
+    check_route(destination.as_bytes(), mapping)?;
     if let Some(mapped) = mapping.upstream_destination(destination.as_bytes()) {
-        let value = up::HeaderValue::from_maybe_shared(bytes::Bytes::from(mapped));
-        let value = value.map_err(|_| ForwardError::BadRequest("the Destination holds a forbidden byte"))?;
-        headers.insert(DESTINATION, value);
+        let value = up::HeaderValue::from_maybe_shared(Bytes::from(mapped));
+        headers.insert(DESTINATION, value.expect("a path that was checked, behind an origin and a base path in ASCII"));
     }
     Ok(())
 }

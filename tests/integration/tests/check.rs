@@ -155,7 +155,7 @@ fn an_upstream_that_takes_another_name_is_one_line_that_says_what_to_set() {
     let table = [
         ("public", "200 OK", "200 OK", 0, "takes the public name, which is used, and its own"),
         ("public", "200 OK", "404 Not Found", 0, "takes the public name, which is used, not its own (status 404)"),
-        ("public", "404 Not Found", "404 Not Found", 0, "responds with status 404; it may take neither"),
+        ("public", "404 Not Found", "404 Not Found", 0, "no better than its own (status 404)"),
         ("public", "404 Not Found", "200 OK", 1, set_own),
         ("public", "421 Misdirected Request", "401 Unauthorized", 1, set_own),
         ("public", "301 Moved\r\nlocation: http://OWN/", "200 OK", 1, set_own),

@@ -145,6 +145,36 @@ fn a_base_path_is_added_to_requests_and_taken_off_responses() {
 }
 
 #[test]
+fn a_destination_gets_the_base_path_and_never_leaves_it() {
+    let upstream = application();
+    let base = format!("{}/base", upstream.url);
+    let (handler, browser) = signed_in(Handler::start, &[("UPSTREAM_URL", &base)]);
+    let table = [
+        (format!("{}/b%20c", handler.origin), Some(format!("{}/base/b%20c", handler.origin))),
+        ("/b".to_owned(), Some("/base/b".to_owned())),
+        ("http://elsewhere.example/b".to_owned(), Some("http://elsewhere.example/b".to_owned())),
+        (format!("{}/../b", handler.origin), None),
+        ("/%2e%2e/b".to_owned(), None),
+        ("/b#c".to_owned(), None),
+        ("b".to_owned(), None),
+    ];
+    for (destination, expected) in table {
+        for method in ["MOVE", "COPY"] {
+            let before = upstream.received().len();
+            let headers = [("sec-fetch-site", "same-origin"), ("destination", destination.as_str())];
+
+            let response = browser.clone().send(method, "/a", &headers, b"");
+
+            let seen = upstream.received().get(before).and_then(|seen| seen.header("destination").map(str::to_owned));
+            assert_eq!(seen, expected, "{method} {destination}");
+            assert_eq!(response.status, if expected.is_some() { 200 } else { 400 }, "{method} {destination}");
+        }
+    }
+    browser.clone().send("PUT", "/a", &[("sec-fetch-site", "same-origin"), ("destination", "b")], b"");
+    assert_eq!(upstream.last().header("destination"), Some("b"), "of COPY and MOVE alone");
+}
+
+#[test]
 fn a_destination_leads_to_the_route_of_its_request() {
     let (upstream, other) = (Upstream::start(), Upstream::start());
     let routes = serde_json::json!([
