@@ -127,8 +127,10 @@ async fn forward(
 
 /// A hop that strips `Upgrade`, as the Functions host does, leaves a plain `GET`, and the page would wait for ever.
 fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Option<Error> {
-    let passes = !state.is_under_functions_host && is_websocket_handshake(request.http);
-    if passes || !was_websocket_handshake(request.http) {
+    if !was_websocket_handshake(request.http) {
+        return None;
+    }
+    if !state.is_under_functions_host && is_websocket_handshake(request.http) {
         return None;
     }
     if state.websocket_warning.is_due(request.now) {

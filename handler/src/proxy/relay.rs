@@ -121,13 +121,14 @@ async fn relay(upload: impl Future<Output = ()>, download: impl Future<Output = 
     }
 }
 
-/// Completes when the client has sent its last byte, or the Upstream takes no more.
+/// Completes when the client has sent its last byte. What an Upstream takes no more is discarded: it may still send.
 async fn upload(payload: &mut Payload, writer: &mut (impl AsyncWrite + Unpin), count: &Cell<u64>) {
+    let mut is_refused = false;
     // The server reports the end of a client's stream as an error: an upgraded message has no other end.
     while let Some(Ok(bytes)) = payload.next().await {
         count.set(count.get() + bytes.len() as u64);
-        if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
-            return;
+        if !is_refused {
+            is_refused = writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err();
         }
     }
     let _ = writer.shutdown().await;
@@ -182,6 +183,7 @@ impl MessageBody for RelayBody {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+    use std::io;
     use std::rc::Rc;
 
     use actix_web::error::PayloadError;
@@ -206,13 +208,43 @@ mod tests {
         assert_eq!(relay(ready(()), async { tokio::task::yield_now().await }).await, End::Client);
     }
 
+    /// It reads nothing: every write fails.
+    struct Refusing;
+
+    impl AsyncWrite for Refusing {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn payload(bytes: impl futures_core::Stream<Item = Result<Bytes, PayloadError>> + 'static) -> Payload {
+        let mut payload: dev::Payload = dev::Payload::Stream { payload: Box::pin(bytes) };
+        Payload::from_request(&TestRequest::default().to_http_request(), &mut payload).await.unwrap()
+    }
+
+    #[actix_web::test]
+    async fn an_upstream_that_takes_no_more_does_not_hide_the_end_of_the_client() {
+        let pieces = stream::iter([Ok(Bytes::from_static(b"one")), Ok(Bytes::from_static(b"two"))]);
+        let count = Cell::new(0);
+
+        upload(&mut payload(pieces).await, &mut Refusing, &count).await;
+
+        assert_eq!(count.get(), 6);
+    }
+
     #[actix_web::test]
     async fn little_waits_for_a_client_that_does_not_read() {
         let (ours, mut theirs) = tokio::io::duplex(READ_AHEAD);
         let endless = stream::pending::<Result<Bytes, PayloadError>>();
-        let mut payload: dev::Payload = dev::Payload::Stream { payload: Box::pin(endless) };
-        let request = TestRequest::default().to_http_request();
-        let payload = Payload::from_request(&request, &mut payload).await.unwrap();
+        let payload = payload(endless).await;
         let client = WebSocketClient { socket: None, stopping: CancellationToken::new(), request_id: String::new() };
         let relay = Relay { client, payload, cutoff: Cutoff::new(None), upstream_name: "app".into() };
 
