@@ -13,6 +13,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tracing::Instrument as _;
 
 use self::shutdown::StopSignals;
+use crate::clock::Timestamp;
 use crate::config::{Configuration, Listener};
 use crate::endpoints::{self, Destination, Request};
 use crate::oidc::{OAuthError, OAuthErrorFields};
@@ -75,19 +76,17 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     }
     let started = Instant::now();
     let id = RequestId::of(&req);
-    let target = request_target(&req);
-    let destination = match &target {
-        Ok(target) => Destination::of(target.path(), &state.auth_prefix, &state.routes),
+    let admitted = admit(&req, &state).await;
+    let destination = match &admitted {
+        Ok(admitted) => Destination::of(admitted.target.path(), &state.auth_prefix, &state.routes),
         Err(_) => Destination::Nothing,
     };
     let route = destination.route_name();
-    let incoming =
-        IncomingContext { traceparent: header_text(&req, "traceparent"), tracestate: header_text(&req, "tracestate") };
-    let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming);
-    let outcome = match target {
-        Ok(target) => {
-            let arrived = Arrived { http: &req, target, destination, id: &id, payload };
-            respond(arrived, &state).instrument(span.clone()).await
+    let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming_context(&req, &admitted));
+    let outcome = match admitted {
+        Ok(Admitted { now, passed, target }) => {
+            let request = Request { http: &req, target, now, id: &id, passed };
+            endpoints::respond(destination, &request, payload, &state).instrument(span.clone()).await
         }
         Err(error) => Err(error),
     };
@@ -107,21 +106,25 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     response
 }
 
-/// A request whose target is well-formed, before any proof.
-struct Arrived<'a> {
-    http: &'a HttpRequest,
+/// A request of the gateway whose target is well-formed.
+struct Admitted<'a> {
+    now: Timestamp,
+    passed: Passed,
     target: RequestTarget<'a>,
-    destination: Destination<'a>,
-    id: &'a RequestId,
-    payload: Payload,
 }
 
-/// Verifies the gateway's proof first; only `health/live` is exempt.
-async fn respond(arrived: Arrived<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    let Arrived { http, target, destination, id, payload } = arrived;
+/// Verifies the gateway's proof before anything is done whose cost depends on what arrived; only `health/live` is exempt.
+async fn admit<'a>(req: &'a HttpRequest, state: &AppState) -> Result<Admitted<'a>, Error> {
     let now = state.now();
-    let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(http, now).await? };
-    endpoints::respond(destination, &Request { http, target, now, id, passed }, payload, state).await
+    let is_exempt = endpoints::is_live(req.path(), &state.auth_prefix);
+    let passed = if is_exempt { Passed::default() } else { state.gateway.pass(req, now).await? };
+    Ok(Admitted { now, passed, target: request_target(req)? })
+}
+
+/// The trace that the request came with; none for a request that is refused at once.
+fn incoming_context<'a>(req: &'a HttpRequest, admitted: &Result<Admitted<'_>, Error>) -> IncomingContext<'a> {
+    let header = |name| admitted.as_ref().ok().and_then(|_| header_text(req, name));
+    IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") }
 }
 
 /// A request and its response, for the metrics and the log.

@@ -20,7 +20,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Payload;
 
 use self::destination::Kind;
-pub use self::destination::{Destination, Endpoint, ROUTES};
+pub use self::destination::{Destination, Endpoint, ROUTES, is_live};
 pub use self::request::Request;
 use crate::state::AppState;
 use crate::web::Error;
@@ -38,6 +38,7 @@ pub async fn respond(
     let endpoint = match destination {
         Destination::Proxy(route) => return proxy::proxy(request, payload, route, state).await,
         Destination::Nothing => return Err(Error::RouteNotFound),
+        Destination::Refused(error) => return Err(error.into()),
         Destination::Endpoint(endpoint) => endpoint,
     };
     if !endpoint.methods.contains(request.http.method()) {

@@ -236,7 +236,8 @@ impl Forwarder {
         let body = if has_no_body { BoxBody::new(NoBody) } else { BoxBody::new(body) };
 
         let mut response = HttpResponse::with_body(status, body);
-        headers::copy_response(&head.headers, request.own_cookies, response.headers_mut());
+        headers::copy_response(&head.headers, request.own_cookies, response.headers_mut())
+            .map_err(|headers::TooManyOptions| ForwardError::Broken("a Connection header of too many names".into()))?;
         if status == StatusCode::NOT_MODIFIED
             && let Some(Ok(length)) = length.map(|value| HeaderValue::from_bytes(value.as_bytes()))
         {
@@ -311,7 +312,8 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
     use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
     let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 2);
     let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
-    let named = headers::named_by_connection(named);
+    let named = headers::ConnectionOptions::parse(named)
+        .map_err(|headers::TooManyOptions| ForwardError::BadRequest("the Connection header names too many headers"))?;
 
     for (name, value) in request.headers {
         let text = name.as_str();
@@ -319,7 +321,7 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
             || *name == AUTHORIZATION
             || headers::is_hop_by_hop(text)
             || headers::is_forgeable(text)
-            || named.iter().any(|other| other == text);
+            || named.contains(text);
         if is_stripped {
             continue;
         }

@@ -83,26 +83,54 @@ fn is_forgeable_extension(rest: &str) -> bool {
     families.iter().any(|family| rest.starts_with(family))
 }
 
-/// The headers a `Connection` header names, in lower case. Usually none, and then nothing is allocated.
-pub(super) fn named_by_connection<'v>(values: impl Iterator<Item = &'v [u8]>) -> Vec<String> {
-    let mut named = Vec::new();
-    for token in values.flat_map(|value| value.split(|byte| *byte == b',')) {
-        let token = token.trim_ascii();
-        let is_ours =
-            token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
-        if !is_ours {
-            named.push(String::from_utf8_lossy(token).to_ascii_lowercase());
+/// More names in `Connection` than any client sends (RFC 9110 7.6.1 sets no limit). Each is compared with each header.
+const MAX_CONNECTION_OPTIONS: usize = 32;
+
+/// A `Connection` header with more than [`MAX_CONNECTION_OPTIONS`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooManyOptions;
+
+/// The headers that a `Connection` header names, besides `close` and `keep-alive`. Usually none, and then nothing is
+/// allocated.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionOptions<'v>(Vec<&'v [u8]>);
+
+impl<'v> ConnectionOptions<'v> {
+    pub(super) fn parse(values: impl Iterator<Item = &'v [u8]>) -> Result<Self, TooManyOptions> {
+        let mut named = Vec::new();
+        for token in values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
+            let is_ours =
+                token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
+            if is_ours {
+                continue;
+            }
+            if named.len() == MAX_CONNECTION_OPTIONS {
+                return Err(TooManyOptions);
+            }
+            named.push(token);
         }
+        Ok(Self(named))
     }
-    named
+
+    /// True if this header, in lower case, belongs to the connection.
+    pub(super) fn contains(&self, header: &str) -> bool {
+        self.0.iter().any(|named| named.eq_ignore_ascii_case(header.as_bytes()))
+    }
 }
 
 /// Copies an Upstream's headers to the answer, without those of its connection and without cookies named like ours.
-pub(super) fn copy_response(from: &up::HeaderMap, own: &OwnCookies, to: &mut down::HeaderMap) {
-    let named = named_by_connection(from.get_all(up::CONNECTION).iter().map(up::HeaderValue::as_bytes));
+///
+/// # Errors
+/// When its `Connection` header names more than any server does.
+pub(super) fn copy_response(
+    from: &up::HeaderMap,
+    own: &OwnCookies,
+    to: &mut down::HeaderMap,
+) -> Result<(), TooManyOptions> {
+    let named = ConnectionOptions::parse(from.get_all(up::CONNECTION).iter().map(up::HeaderValue::as_bytes))?;
     for (name, value) in from {
         let text = name.as_str();
-        if is_hop_by_hop(text) || named.iter().any(|other| other == text) {
+        if is_hop_by_hop(text) || named.contains(text) {
             continue;
         }
         if *name == up::SET_COOKIE && own.owns(value.as_bytes()) {
@@ -114,6 +142,7 @@ pub(super) fn copy_response(from: &up::HeaderMap, own: &OwnCookies, to: &mut dow
             to.append(name, value);
         }
     }
+    Ok(())
 }
 
 /// Keeps answers to signed-in people out of shared caches (RFC 9111 5.2.2, RFC 9213 2).
@@ -236,6 +265,27 @@ mod tests {
         ] {
             assert!(!is_forgeable(name) && !is_hop_by_hop(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_connection_header_names_headers_in_any_case_and_not_too_many() {
+        let parse = |value: &str| ConnectionOptions::parse([value.as_bytes()].into_iter()).map(|named| named.0.len());
+
+        let named = ConnectionOptions::parse([b"close, X-Hop ,,keep-alive".as_slice(), b"te"].into_iter()).unwrap();
+        assert_eq!(["x-hop", "te", "close", "x-ho"].map(|header| named.contains(header)), [true, true, false, false]);
+        assert_eq!(parse(&"close,".repeat(5_000)), Ok(0));
+        assert_eq!(parse(&"a,".repeat(MAX_CONNECTION_OPTIONS)), Ok(MAX_CONNECTION_OPTIONS));
+        assert_eq!(parse(&"a,".repeat(MAX_CONNECTION_OPTIONS + 1)), Err(TooManyOptions));
+    }
+
+    #[test]
+    fn a_response_whose_connection_header_names_too_many_is_refused() {
+        let mut from = up::HeaderMap::new();
+        from.insert(up::CONNECTION, up::HeaderValue::try_from("a,".repeat(MAX_CONNECTION_OPTIONS + 1)).unwrap());
+
+        let copied = copy_response(&from, &OwnCookies::new(Vec::new()), &mut down::HeaderMap::new());
+
+        assert_eq!(copied, Err(TooManyOptions));
     }
 
     #[test]

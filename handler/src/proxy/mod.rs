@@ -5,6 +5,7 @@
 
 mod cookies;
 mod cutoff;
+mod decoding;
 mod early_answer;
 mod error;
 mod forward;
@@ -15,6 +16,7 @@ mod probe;
 mod request_body;
 mod response_body;
 mod routes;
+mod spelling;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -28,5 +30,6 @@ pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, probe};
 pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
+pub use self::spelling::is_under;
 pub use self::target::{RequestTarget, TargetError};
 pub use self::upstream::{Upstream, UpstreamError};

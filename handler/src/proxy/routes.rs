@@ -7,12 +7,25 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::spelling::{LooseReading, is_droppable};
+use super::target::TargetError;
 use super::upstream::{Upstream, UpstreamError};
 
 /// Every route, the longest path first.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    /// For each route its session routes if it is anonymous: those at or below its path, in any case, by their places.
+    protected: Vec<Vec<Protected>>,
+    /// The segments of the longest of them.
+    depth: usize,
+}
+
+/// A session route below an anonymous one.
+#[derive(Debug)]
+struct Protected {
+    at: usize,
+    segments: Vec<String>,
 }
 
 /// One path prefix and where it leads.
@@ -112,8 +125,7 @@ impl RouteTable {
         if routes.is_empty() {
             return Err(RouteError::Empty);
         }
-        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        Ok(Self { routes })
+        Ok(Self::new(routes))
     }
 
     /// Everything to one Upstream, with a session.
@@ -123,27 +135,43 @@ impl RouteTable {
     pub fn single(url: &str) -> Result<Self, RouteError> {
         let upstream = upstream("/", url)?;
         let route = Route { path: "/".to_owned(), upstream, access: Access::Session, streams: Streams::End };
-        Ok(Self { routes: vec![route] })
+        Ok(Self::new(vec![route]))
+    }
+
+    fn new(mut routes: Vec<Route>) -> Self {
+        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+        let protected: Vec<Vec<Protected>> = routes.iter().map(|route| protected_below(route, &routes)).collect();
+        let depth = protected.iter().flatten().map(|route| route.segments.len()).max().unwrap_or_default();
+        Self { routes, protected, depth }
     }
 
     /// The route with the longest prefix of `path` (without its query) that ends on a segment boundary.
     ///
-    /// An Upstream may decode, fold case or squeeze slashes before it looks at the path. So a path on an anonymous
-    /// route is read that way as well. Unless that leads to the very same route, any route that needs a session and
-    /// covers it wins: an Upstream may read less forgivingly than this does, and stop at that one.
-    #[must_use]
-    pub fn find(&self, path: &str) -> Option<&Route> {
-        let found = self.longest(path)?;
-        if found.access == Access::Session || self.routes.len() == 1 {
-            return Some(found);
+    /// An Upstream may decode, fold case or squeeze slashes before it looks at the path (see `spelling`). So a path on an
+    /// anonymous route that could be read as a session route below it leads there.
+    ///
+    /// # Errors
+    /// [`TargetError::Ambiguous`] for a path on such an anonymous route that has no one reading.
+    pub fn find(&self, path: &str) -> Result<Option<&Route>, TargetError> {
+        let Some(at) = self.routes.iter().position(|route| covers(&route.path, path)) else { return Ok(None) };
+        let protected = &self.protected[at];
+        if protected.is_empty() {
+            return Ok(Some(&self.routes[at]));
         }
-        let loose = loosened(path);
-        let mut covering =
-            self.routes.iter().filter(|route| covers(&route.path.to_ascii_lowercase(), &loose)).peekable();
-        if covering.peek().is_some_and(|route| route.path == found.path) {
-            return Some(found);
+        let reading = LooseReading::of(path, self.depth)?;
+        for route in protected {
+            if reading.may_start_with(&route.segments)? {
+                return Ok(Some(&self.routes[route.at]));
+            }
         }
-        Some(covering.find(|route| route.access == Access::Session).unwrap_or(found))
+        Ok(Some(&self.routes[at]))
+    }
+
+    /// Anonymous routes with the session routes below them: each spelling of those is a guess at what the Upstream reads.
+    pub fn risky(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.routes.iter().zip(&self.protected).flat_map(|(anonymous, protected)| {
+            protected.iter().map(|route| (anonymous.path.as_str(), self.routes[route.at].path.as_str()))
+        })
     }
 
     /// Every Upstream once, whatever the number of its routes.
@@ -152,10 +180,6 @@ impl RouteTable {
             !self.routes[..*at].iter().any(|earlier| earlier.upstream.key() == route.upstream.key())
         };
         self.routes.iter().enumerate().filter(is_first).map(|(_, route)| &*route.upstream)
-    }
-
-    fn longest(&self, path: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| covers(&route.path, path))
     }
 }
 
@@ -238,28 +262,26 @@ fn covers(prefix: &str, path: &str) -> bool {
     }
 }
 
-/// The path as the most forgiving Upstream might read it: decoded to the end, cut at a `?` or `#` that comes to light,
-/// lower case, `\` as `/`, no empty segments, no `;parameters`, no spaces or dots at the end of a segment.
-fn loosened(path: &str) -> String {
-    let mut decoded = path.as_bytes().to_vec();
-    loop {
-        let next: Vec<u8> = percent_encoding::percent_decode(&decoded).collect();
-        if next.len() == decoded.len() {
-            break;
-        }
-        decoded = next;
+/// The session routes at or below an anonymous route, the longest first.
+fn protected_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
+    if route.access == Access::Session {
+        return Vec::new();
     }
-    let cut = decoded.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(decoded.len());
-    let text = String::from_utf8_lossy(&decoded[..cut]).to_ascii_lowercase();
-    let mut loose = String::with_capacity(text.len());
-    for segment in text.split(['/', '\\']) {
-        let name = segment.split(';').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-        if !name.is_empty() {
-            loose.push('/');
-            loose.push_str(name);
-        }
-    }
-    if loose.is_empty() { "/".to_owned() } else { loose }
+    // A reader that drops a segment of the anonymous route finds what lies below the rest.
+    let above: Vec<&str> = segments(&route.path).filter(|segment| !is_droppable(segment)).collect();
+    let is_below = |path: &str| {
+        let mut below = segments(path);
+        above.iter().all(|segment| below.next().is_some_and(|own| own.eq_ignore_ascii_case(segment)))
+    };
+    let places = routes.iter().enumerate();
+    let protected = places.filter(|(_, other)| other.access == Access::Session && is_below(&other.path));
+    protected
+        .map(|(at, other)| Protected { at, segments: segments(&other.path).map(str::to_owned).collect() })
+        .collect()
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
 }
 
 #[cfg(test)]
@@ -292,7 +314,7 @@ mod tests {
             ("/admin/Publicity", "/admin"),
             ("/app/x", "/app"),
         ] {
-            assert_eq!(table.find(path).unwrap().path(), expected, "{path}");
+            assert_eq!(table.find(path).unwrap().unwrap().path(), expected, "{path}");
         }
     }
 
@@ -320,7 +342,51 @@ mod tests {
             "/admin./x",
             "/%2Fadmin",
         ] {
-            assert_eq!(table.find(path).unwrap().access(), Access::Session, "{path}");
+            assert_eq!(table.find(path).unwrap().unwrap().access(), Access::Session, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_paths_near_a_session_route_below_are_restricted() {
+        let advised = RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a"},
+                {"path":"/public","upstream":"http://a","access":"anonymous"}]"#,
+        )
+        .unwrap();
+        let risky = table();
+
+        let access = |table: &RouteTable, path| table.find(path).map(|route| route.unwrap().access());
+
+        assert_eq!(access(&advised, "/public/caf%E9"), Ok(Access::Anonymous));
+        assert_eq!(access(&advised, "/PUBLIC"), Ok(Access::Session));
+        assert_eq!(access(&risky, "/caf%C3%A9"), Ok(Access::Anonymous));
+        assert_eq!(access(&risky, "/caf%E9"), Err(TargetError::Ambiguous));
+        assert_eq!(access(&risky, "/admin/caf%E9"), Ok(Access::Session));
+        assert_eq!(access(&risky, "/admin/Public/caf%E9"), Ok(Access::Anonymous));
+    }
+
+    #[test]
+    fn session_routes_below_an_anonymous_one_are_risky() {
+        let risky = |json: &str| {
+            let table = RouteTable::parse(json).unwrap();
+            table.risky().map(|(above, below)| format!("{above} {below}")).collect::<Vec<_>>()
+        };
+        let row =
+            |path: &str, access: &str| format!(r#"{{"path":"{path}","upstream":"http://a","access":"{access}"}}"#);
+        let rows = |rows: &[(&str, &str)]| {
+            format!("[{}]", rows.iter().map(|(path, access)| row(path, access)).collect::<Vec<_>>().join(","))
+        };
+
+        for (routes, expected) in [
+            (rows(&[("/", "session"), ("/public", "anonymous")]), vec![]),
+            (rows(&[("/", "anonymous")]), vec![]),
+            (rows(&[("/public", "anonymous"), ("/admin", "session")]), vec![]),
+            (rows(&[("/", "anonymous"), ("/admin", "session")]), vec!["/ /admin"]),
+            (rows(&[("/", "anonymous"), ("/admin", "session"), ("/admin/x", "anonymous")]), vec!["/ /admin"]),
+            (rows(&[("/App", "anonymous"), ("/app/admin", "session")]), vec!["/App /app/admin"]),
+            (rows(&[("/index.php", "anonymous"), ("/admin", "session")]), vec!["/index.php /admin"]),
+        ] {
+            assert_eq!(risky(&routes), expected, "{routes}");
         }
     }
 
@@ -328,23 +394,23 @@ mod tests {
     fn a_path_no_route_covers_finds_nothing() {
         let table = RouteTable::parse(r#"[{"path":"/app","upstream":"http://a"}]"#).unwrap();
 
-        assert!(table.find("/other").is_none());
+        assert!(table.find("/other").unwrap().is_none());
     }
 
     #[test]
     fn routes_to_one_url_share_the_upstream() {
         let table = table();
 
-        let admin = table.find("/admin").unwrap().upstream();
+        let admin = table.find("/admin").unwrap().unwrap().upstream();
 
-        assert!(Arc::ptr_eq(admin, table.find("/app").unwrap().upstream()));
+        assert!(Arc::ptr_eq(admin, table.find("/app").unwrap().unwrap().upstream()));
     }
 
     #[test]
     fn a_single_upstream_covers_everything_with_a_session() {
         let table = RouteTable::single("http://app:81/base").unwrap();
 
-        let route = table.find("/any/thing").unwrap();
+        let route = table.find("/any/thing").unwrap().unwrap();
 
         assert_eq!((route.access(), route.upstream().name()), (Access::Session, "app:81"));
     }
@@ -358,7 +424,7 @@ mod tests {
         )
         .unwrap();
 
-        let streams = |path: &str| table.find(path).unwrap().streams();
+        let streams = |path: &str| table.find(path).unwrap().unwrap().streams();
 
         assert_eq!([streams("/"), streams("/end"), streams("/events")], [Streams::End, Streams::End, Streams::Outlive]);
     }

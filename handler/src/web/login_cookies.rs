@@ -19,6 +19,10 @@ use crate::sessions::SessionTicket;
 /// How many sign-ins of one browser may be pending.
 const MOST: usize = 4;
 
+/// How many login cookies of one request are opened at a sign-in. A browser has [`MOST`], and a few more if tabs begin at
+/// once; those beyond wait for the next sign-in.
+const MAX_OPENED: usize = 16;
+
 /// Reads and writes the cookies of pending logins.
 #[derive(Clone)]
 pub struct LoginCookies {
@@ -78,7 +82,7 @@ impl LoginCookies {
     pub async fn remember(&self, req: &HttpRequest, login: &RememberedLogin, now: Timestamp) -> Vec<HeaderValue> {
         let mut living = Vec::new();
         let mut gone = Vec::new();
-        for (name, value) in cookies(req).filter(|(name, _)| name.starts_with(self.names.login_prefix())) {
+        for (name, value) in cookies(req).filter(|(name, _)| self.is_login(name)).take(MAX_OPENED) {
             match self.open(name, value).await.map(|login| login.filter(|login| !login.pending.is_expired(now))) {
                 Ok(Some(login)) => living.push((login.pending.issued_at(), name)),
                 Ok(None) => gone.push(name),
@@ -100,6 +104,12 @@ impl LoginCookies {
     #[must_use]
     pub fn forget(&self, state: &str) -> HeaderValue {
         self.delete(&self.names.login(&PendingLogin::tag_of(state)))
+    }
+
+    /// True for a name of ours, and not one that only begins alike: what is deleted is written into a header.
+    fn is_login(&self, name: &str) -> bool {
+        let tag = name.strip_prefix(self.names.login_prefix());
+        tag.is_some_and(|tag| tag.len() == 8 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()))
     }
 
     fn delete(&self, name: &str) -> HeaderValue {
@@ -161,6 +171,26 @@ mod tests {
 
         assert_eq!(serde_json::to_value(&login).unwrap(), frozen);
         assert_eq!(login_cookies().names.login(&login.pending.tag()), NAME);
+    }
+
+    #[actix_web::test]
+    async fn cookies_that_are_not_ours_are_neither_opened_nor_deleted() {
+        let frozen: Value = serde_json::from_str(PLAINTEXT).unwrap();
+        let login = RememberedLogin::new(serde_json::from_value(frozen["pending"].clone()).unwrap(), None);
+        for (names, deleted, reason) in [
+            (vec!["00000001".to_owned()], 1, "one that does not open"),
+            (vec!["\u{e9}".to_owned()], 0, "no ASCII: it could not be written into a header"),
+            (vec!["0000000g".to_owned(), "1".to_owned(), "000000001".to_owned()], 0, "no tag of ours"),
+            ((0..100).map(|number| format!("{number:08x}")).collect(), MAX_OPENED, "more than a browser has"),
+        ] {
+            let value = names.iter().map(|tag| format!("__Host-app-login-{tag}=x")).collect::<Vec<_>>().join("; ");
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            let req = TestRequest::default().insert_header((header::COOKIE, value)).to_http_request();
+
+            let set = login_cookies().remember(&req, &login, NOW).await;
+
+            assert_eq!(set.len(), deleted + 1, "{reason}");
+        }
     }
 
     #[actix_web::test]
