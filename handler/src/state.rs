@@ -13,7 +13,7 @@ use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, Pr
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::egress::Egress;
 use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
-use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, RouteTable};
+use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, HeaderRules, OwnCookies, RouteTable};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
@@ -31,6 +31,8 @@ pub struct SharedState {
     pub routes: RouteTable,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
+    /// The client's headers that no Upstream gets.
+    pub header_rules: HeaderRules,
     /// The cookies no Upstream may see or set.
     pub own_cookies: OwnCookies,
     /// The session's cookie.
@@ -97,6 +99,7 @@ impl SharedState {
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
             header_preset: preset,
+            header_rules: configuration.header_rules,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),

@@ -8,6 +8,7 @@ mod environment;
 mod gateway;
 mod group_overage;
 mod header_preset;
+mod header_rules;
 mod identity;
 mod keys;
 mod listener;
@@ -27,7 +28,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
 use crate::egress::Proxies;
-use crate::proxy::{HeaderPreset, RouteTable};
+use crate::proxy::{HeaderPreset, HeaderRules, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 use crate::telemetry::ExportersSettings;
@@ -60,6 +61,8 @@ pub struct Configuration {
     pub gateway: GatewaySettings,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
+    /// The client's headers that no Upstream gets.
+    pub header_rules: HeaderRules,
     /// The Provider and our registration there.
     pub provider: ProviderSettings,
     /// How long sessions live.
@@ -120,10 +123,10 @@ impl Configuration {
         let listener = listener::read(&mut reader);
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
-        let routes = routes::read(&mut reader);
+        let mut warnings = Vec::new();
+        let routes = routes::read(&mut reader, &mut warnings);
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
         let sessions = sessions::read(&mut reader);
-        let mut warnings = Vec::new();
         let store = store::read(&mut reader, environment, &mut warnings);
         let keys = keys::read(&mut reader, environment, &mut warnings);
         let identity = identity::read(&mut reader, environment);
@@ -133,6 +136,7 @@ impl Configuration {
         let cookie_prefix = reader.parse_or(COOKIE_PREFIX, "oauth-proxy".to_owned(), cookie_prefix);
         let issuer = provider.as_ref().map(|provider| provider.issuer.as_str());
         let header_preset = header_preset::read(&mut reader, issuer);
+        let header_rules = header_rules::read(&mut reader);
         let log = reader.parse_or(LOG, (), log_filter);
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
@@ -153,9 +157,7 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
+        let Some(header_rules) = header_rules.filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
         Ok(Self {
             listener,
             workers,
@@ -165,6 +167,7 @@ impl Configuration {
             routes,
             gateway,
             header_preset,
+            header_rules,
             provider,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,

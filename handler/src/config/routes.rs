@@ -14,7 +14,7 @@ const ROUTES: Setting = Setting {
     example: r#"[{"path":"/","upstream":"https://app.internal"},{"path":"/public","upstream":"https://app.internal","access":"anonymous"}]"#,
 };
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<RouteTable> {
+pub(super) fn read(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Option<RouteTable> {
     let (setting, table) = match (reader.optional(ROUTES), reader.optional(UPSTREAM_URL)) {
         (Some(_), Some(_)) => {
             reader.mistake(ROUTES, "UPSTREAM_URL is set too".to_owned());
@@ -23,7 +23,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<RouteTable> {
         (Some(json), None) => (ROUTES, RouteTable::parse(json)),
         (None, _) => (UPSTREAM_URL, RouteTable::single(reader.required(UPSTREAM_URL)?)),
     };
-    table.map_err(|error| reader.mistake(setting, problem(&error))).ok()
+    let table = table.map_err(|error| reader.mistake(setting, problem(&error))).ok()?;
+    warnings.extend(table.risky().map(risky_order));
+    Some(table)
+}
+
+/// Read once at the start, so its memory may stay for ever.
+fn risky_order((anonymous, session): (&str, &str)) -> &'static str {
+    let warning = format!(
+        "the route {session:?} needs a session below the anonymous route {anonymous:?}: a spelling of it that only the \
+         upstream understands would be anonymous. Let {anonymous:?} need the session and list what is public (ROUTES)"
+    );
+    warning.leak()
 }
 
 fn problem(error: &RouteError) -> String {

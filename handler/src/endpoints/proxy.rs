@@ -93,6 +93,7 @@ async fn forward(
         method: request.http.method(),
         target: request.target,
         headers: request.http.headers(),
+        header_rules: &state.header_rules,
         authenticated,
         injected,
         own_cookies: &state.own_cookies,

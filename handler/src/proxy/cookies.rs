@@ -4,14 +4,13 @@
 
 use std::borrow::Cow;
 
-use super::decoding::decode_start;
+use super::decoding::decode_fully;
 
 /// The names of our cookies: exact ones, and families that share a prefix ending in `-`.
 #[derive(Debug, Clone)]
 pub struct OwnCookies {
     names: Vec<String>,
     shortest: usize,
-    longest: usize,
 }
 
 impl OwnCookies {
@@ -19,8 +18,7 @@ impl OwnCookies {
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
-        let lengths = || names.iter().map(String::len);
-        Self { shortest: lengths().min().unwrap_or(0), longest: lengths().max().unwrap_or(0), names }
+        Self { shortest: names.iter().map(String::len).min().unwrap_or(0), names }
     }
 
     /// The header value without our cookies; `None` when nothing is left.
@@ -57,7 +55,7 @@ impl OwnCookies {
         }
         // Some readers decode names: `__Host%2Dsession` would pass for `__Host-session`.
         let is_ours = |name: &[u8]| self.names.iter().any(|own| matches_name(own.as_bytes(), name));
-        is_ours(name) || name.contains(&b'%') && is_ours(&decode_start(name, self.longest + 1))
+        is_ours(name) || name.contains(&b'%') && is_ours(&decode_fully(name))
     }
 }
 

@@ -24,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use super::cookies::OwnCookies;
 use super::cutoff::Cutoff;
 use super::error::ForwardError;
+use super::forgeable::HeaderRules;
 use super::headers;
 use super::pool::{self, Connection, Pool};
 use super::request_body::{RequestBody, Upload};
@@ -40,6 +41,8 @@ pub struct ForwardRequest<'a> {
     pub target: RequestTarget<'a>,
     /// The client's headers.
     pub headers: &'a HeaderMap,
+    /// The client's headers that an Upstream never gets.
+    pub header_rules: &'a HeaderRules,
     /// Our own headers: set last, each replaces what the client said.
     pub injected: Vec<(up::HeaderName, up::HeaderValue)>,
     /// The cookies no Upstream may see or set.
@@ -320,7 +323,7 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
         let is_stripped = *name == HOST
             || *name == AUTHORIZATION
             || headers::is_hop_by_hop(text)
-            || headers::is_forgeable(text)
+            || request.header_rules.strips(text)
             || named.contains(text);
         if is_stripped {
             continue;

@@ -8,6 +8,7 @@ mod cutoff;
 mod decoding;
 mod early_answer;
 mod error;
+mod forgeable;
 mod forward;
 mod headers;
 mod identity;
@@ -25,6 +26,7 @@ mod watch;
 
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
+pub use self::forgeable::{HeaderRuleError, HeaderRules};
 pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
 pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::pool::READ_AHEAD;

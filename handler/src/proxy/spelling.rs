@@ -3,7 +3,7 @@
 //! Asked only below an anonymous route that has a session route under it. It errs on the side of the session: a false
 //! match costs a sign-in, a miss would be a way around it.
 
-use super::decoding::{decode_fully, decode_start};
+use super::decoding::decode_fully;
 use super::target::TargetError;
 
 /// Segments of a path that a reader may drop (see [`is_droppable`]); a path with more of them is refused.
@@ -66,7 +66,7 @@ impl LooseReading {
 /// True when some reader could take `path` for `prefix` or a path below it: in other case, or encoded.
 #[must_use]
 pub fn is_under(path: &str, prefix: &str) -> bool {
-    let decoded = decode_start(path.as_bytes(), prefix.len() + 1);
+    let decoded = decode_fully(path.as_bytes());
     decoded.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
         && matches!(decoded.get(prefix.len()), None | Some(b'/' | b';' | b'?'))
 }

@@ -28,6 +28,7 @@ async fn relay(
         method: req.method(),
         target: RequestTarget::parse(req.uri().path_and_query().unwrap().as_str()).unwrap(),
         headers: req.headers(),
+        header_rules: &HeaderRules::default(),
         injected: Vec::new(),
         own_cookies: &own_cookies,
         authenticated: false,
