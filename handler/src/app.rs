@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::Server;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tracing::Instrument as _;
@@ -26,6 +27,10 @@ use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, header_tex
 
 /// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
+
+/// On every response of our own on an https origin (RFC 6797 7.2), for a year. It says nothing of subdomains; an Upstream's
+/// responses say what they like.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Bytes buffered for a slow client before the upstream is read again: at most one read.
 const WRITE_BUFFER: usize = 16 * 1024;
@@ -90,6 +95,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         }
         Err(error) => Err(error),
     };
+    let is_ours = outcome.is_err() || !matches!(destination, Destination::Proxy(_));
     let code = outcome.as_ref().err().map(Error::code);
     let mut response = outcome.unwrap_or_else(|error| {
         log_cause(&error, &id);
@@ -97,6 +103,9 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         let is_api = destination.is_api();
         Failure { req: &req, id: &id, public_origin: &state.public_origin, signin: &signin, is_api }.respond(&error)
     });
+    if is_ours && state.public_origin.is_secure() {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
     if destination.is_framed() {
         allow_framing_by(&state.relying_party.settings().issuer, &mut response);
     }

@@ -1,6 +1,7 @@
 //! What the endpoints work with: one per worker, over what all workers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -17,7 +18,14 @@ use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, HeaderRules, OwnC
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, SessionCookie};
+use crate::web::{Budget, CookieNames, GatewayDoor, GatewaySettings, LoginClient, LoginCookies, SessionCookie};
+
+/// So many front-channel logouts a second may name a session that nobody has: each costs a read of the store, and anyone
+/// can make one up.
+const UNKNOWN_SIDS: u32 = 20;
+
+/// The time for which a probe's result stands.
+const READINESS: Duration = Duration::from_secs(2);
 
 /// What all workers share.
 pub struct SharedState {
@@ -43,6 +51,9 @@ pub struct SharedState {
     pub sessions: Sessions,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
+    /// Front-channel logouts that name a session nobody has.
+    pub unknown_sids: Budget,
+    store_readiness: tokio::sync::Mutex<Option<(Timestamp, bool)>>,
     keys: Arc<dyn KeySource>,
     clock: Arc<dyn Clock>,
     relying_party: Arc<RelyingPartySettings>,
@@ -92,6 +103,7 @@ impl SharedState {
             client_id: relying_party.registration.client_id.clone(),
         });
         let response_mode = relying_party.registration.response_mode;
+        let client = LoginClient { issuer: &relying_party.issuer, client_id: &relying_party.registration.client_id };
         let public_origin = configuration.public_origin;
         Ok(Self {
             origin_headers: origin_headers(&public_origin),
@@ -102,9 +114,11 @@ impl SharedState {
             header_rules: configuration.header_rules,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
-            login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),
+            login_cookies: LoginCookies::new(&names, client, Arc::clone(&keys), response_mode),
             sessions,
             is_under_functions_host,
+            unknown_sids: Budget::per_second(UNKNOWN_SIDS),
+            store_readiness: tokio::sync::Mutex::default(),
             keys,
             clock,
             relying_party,
@@ -130,6 +144,20 @@ impl SharedState {
             Ok(()) => Ok(()),
             Err(_) => self.keys.reload().await.and(self.keys.is_ready()),
         }
+    }
+
+    /// True if the store responded a moment ago; asked anew at most once in [`READINESS`], whoever asks how often.
+    pub async fn is_store_ready(&self, now: Timestamp) -> bool {
+        let mut known = self.store_readiness.lock().await;
+        if let Some((asked_at, is_ready)) = *known
+            && asked_at <= now
+            && now < asked_at.plus(READINESS)
+        {
+            return is_ready;
+        }
+        let is_ready = self.sessions.is_ready(now).await.is_ok();
+        *known = Some((now, is_ready));
+        is_ready
     }
 
     /// The present moment; an endpoint asks once.

@@ -34,6 +34,12 @@ const rememberedLogin = json({ pending: login, replaces: format.base64url(ticket
 const loginCookieName = format.loginCookieName('__Host-app', login.state);
 const cookieKey = { origin, key: bytes(32, 1), salt: bytes(16, 9) };
 const cookie = (name, plaintext) => format.cookie(plaintext, { name, kid: 'c1', ...cookieKey });
+const loginCookie = format.cookie(rememberedLogin, {
+  name: loginCookieName,
+  kid: 'c1',
+  ...cookieKey,
+  origin: `${origin} ${issuer} ${clientId}`,
+});
 
 const requestPart = json({ access_token: 'access', id_token: 'id', claims: { name: 'Ada' } });
 const refreshPart = json({
@@ -112,7 +118,7 @@ const vectors = [
   ['pending login', 'oidc/pending_login.rs', json(login)],
   ['remembered login', 'web/login_cookies.rs', rememberedLogin],
   ['name of a login cookie', 'web/login_cookies.rs', loginCookieName],
-  ['login cookie', 'web/login_cookies.rs', cookie(loginCookieName, rememberedLogin)],
+  ['login cookie', 'web/login_cookies.rs', loginCookie],
 ];
 
 // A literal may be laid out over lines: JSON with white space, text with `\` at a line's end.

@@ -1,7 +1,7 @@
 //! `ROUTES`, or `UPSTREAM_URL` alone as its one-route form.
 
 use super::reader::{Reader, Setting};
-use crate::proxy::{RouteError, RouteTable};
+use crate::proxy::{RouteError, RouteTable, Upstream};
 
 const UPSTREAM_URL: Setting = Setting {
     name: "UPSTREAM_URL",
@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) ->
     };
     let table = table.map_err(|error| reader.mistake(setting, problem(&error))).ok()?;
     warnings.extend(table.risky().map(risky_order));
+    warnings.extend(table.upstreams().filter(|upstream| upstream.is_open_to_the_network()).map(plain_http));
     Some(table)
 }
 
@@ -35,6 +36,12 @@ fn risky_order((anonymous, session): (&str, &str)) -> &'static str {
          upstream understands would be anonymous. Let {anonymous:?} need the session and list what is public (ROUTES)"
     );
     warning.leak()
+}
+
+fn plain_http(upstream: &Upstream) -> &'static str {
+    let name = upstream.name();
+    format!("tokens and bodies reach the upstream {name} over plain http, readable for the network between: use https")
+        .leak()
 }
 
 fn problem(error: &RouteError) -> String {

@@ -90,6 +90,12 @@ pub(super) fn verify_signature(
     Ok(VerifiedJwt { claims, algorithm })
 }
 
+/// The claims of a token whose signature nobody has verified: good for refusing it, and for nothing else.
+pub(super) fn unverified_claims(token: &str) -> Result<Claims, JwtError> {
+    let jws = Jws::parse(token).ok_or(JwtError::Malformed)?;
+    jws.payload().map(Claims::new).ok_or(JwtError::Malformed)
+}
+
 /// The header decides only what we let it (RFC 8725 3.1): it never brings a key, or the address of one.
 fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) -> Result<Algorithm, JwtError> {
     if header.contains_key("crit") {

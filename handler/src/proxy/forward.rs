@@ -267,14 +267,8 @@ fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardError {
 
 /// The client's body, framed as it was: by its length, in chunks, or not there at all (RFC 9112 6.3).
 fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, Option<Rc<Upload>>), ForwardError> {
-    use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-    let remaining = match headers.get(CONTENT_LENGTH) {
-        Some(value) => {
-            let length = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-            Some(length.ok_or(ForwardError::BadRequest("the content length is no number"))?)
-        }
-        None => None,
-    };
+    use actix_web::http::header::TRANSFER_ENCODING;
+    let remaining = content_length(headers)?;
     let is_chunked = headers.contains_key(TRANSFER_ENCODING);
     if !is_chunked && remaining.is_none_or(|length| length == 0) {
         return Ok((RequestBody::Empty, None));
@@ -286,6 +280,14 @@ fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, O
     });
     let remaining = remaining.filter(|_| !is_chunked);
     Ok((RequestBody::Streamed { payload, remaining, upload: Rc::clone(&upload) }, Some(upload)))
+}
+
+/// The length of the client's body: digits and nothing else (RFC 9110 8.6).
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ForwardError> {
+    let Some(value) = headers.get(actix_web::http::header::CONTENT_LENGTH) else { return Ok(None) };
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let length = digits.and_then(|text| text.parse().ok());
+    length.map(Some).ok_or(ForwardError::BadRequest("the content length is no number"))
 }
 
 /// The request as the Upstream will read it. Takes the body out of `body`.
@@ -312,7 +314,7 @@ fn head(
 }
 
 fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<up::HeaderMap, ForwardError> {
-    use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
+    use actix_web::http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
     let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 2);
     let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
     let named = headers::ConnectionOptions::parse(named)
@@ -335,9 +337,10 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
         }
     }
 
-    // RFC 9112 6.3: a length and chunks together were refused long before; the length passes as it is.
-    if let Some(length) = request.headers.get(CONTENT_LENGTH) {
-        headers.insert(up::CONTENT_LENGTH, up_value(length.as_bytes())?);
+    // RFC 9112 6.3: a length and chunks together were refused long before. `010` goes out as 10: some readers of RFC 9110
+    // 8.6's digits take a leading zero for octal.
+    if let Some(length) = content_length(request.headers)? {
+        headers.insert(up::CONTENT_LENGTH, length.into());
     }
     headers.insert(up::HOST, upstream.host_header());
     for (name, value) in &request.injected {

@@ -76,6 +76,9 @@ pub enum Error {
     /// The Provider's logout token ends nothing.
     #[error(transparent)]
     BackchannelLogout(#[from] BackchannelLogoutError),
+    /// Too many front-channel logouts of the last second named a session that nobody has.
+    #[error("too many front-channel logouts name an unknown session")]
+    FrontchannelBusy,
     /// The session store failed.
     #[error(transparent)]
     Store(StoreError),
@@ -137,6 +140,7 @@ impl Error {
             Self::AuthorizationResponse(error) => error.code(),
             Self::LoginUnknown => "login_unknown",
             Self::BackchannelLogout(error) => backchannel_logout_code(error),
+            Self::FrontchannelBusy => "frontchannel_busy",
             Self::Store(_) => STORE_DOWN,
             Self::Keys(_) => "keys_unavailable",
             Self::NoFreshToken(_) => "refresh_unavailable",
@@ -177,7 +181,7 @@ impl Error {
             Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
             Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
             Self::Provider { error, .. } => (!error.needs_operator()).then_some(SOON),
-            Self::Store(_) | Self::Keys(_) => Some(SOON),
+            Self::Store(_) | Self::Keys(_) | Self::FrontchannelBusy => Some(SOON),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => is_temporary(error).then_some(SOON),
@@ -252,6 +256,11 @@ impl Error {
                 StatusCode::BAD_REQUEST,
                 "This logout token ends nothing",
                 "It is missing, was used before, or breaks a rule of OpenID Connect Back-Channel Logout 1.0.",
+            ),
+            Self::FrontchannelBusy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "This logout was not carried out",
+                "Too many others name sessions that do not exist. Try again in a moment.",
             ),
             Self::Store(_) | Self::Keys(_) => SESSIONS_UNREADABLE,
             Self::NoFreshToken(_) => (

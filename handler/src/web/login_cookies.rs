@@ -31,6 +31,16 @@ pub struct LoginCookies {
     attributes: &'static str,
 }
 
+/// The client that a sign-in was begun for. Its cookie opens for no other: after a change of the settings, or at another
+/// deployment with the same keys, it is as if the sign-in were unknown.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginClient<'a> {
+    /// The Provider.
+    pub issuer: &'a str,
+    /// Our name there.
+    pub client_id: &'a str,
+}
+
 /// What one such cookie holds, sealed.
 #[derive(Serialize, Deserialize)]
 pub struct RememberedLogin {
@@ -57,14 +67,19 @@ impl RememberedLogin {
 }
 
 impl LoginCookies {
-    /// The login cookies of these names, sealed by these keys, for answers that come back by `response_mode`.
+    /// The login cookies of these names for one client, sealed by these keys, for answers that come back by `response_mode`.
     #[must_use]
-    pub fn new(names: CookieNames, keys: Arc<dyn KeySource>, response_mode: ResponseMode) -> Self {
+    pub fn new(
+        names: &CookieNames,
+        client: LoginClient<'_>,
+        keys: Arc<dyn KeySource>,
+        response_mode: ResponseMode,
+    ) -> Self {
         let attributes = match response_mode {
             ResponseMode::Query => names.attributes(),
             ResponseMode::FormPost => names.cross_site_attributes(),
         };
-        Self { names, keys, attributes }
+        Self { names: names.bound_to(client.issuer, client.client_id), keys, attributes }
     }
 
     /// The login with this `state`, if this browser began it.
@@ -149,13 +164,15 @@ mod tests {
         0VQqIZkTtqBlF5lTCbfciboNdiTPKw39BDpPx84ClVrZ6JtmhNNpeM6d2ns8IPrW89sLK0TiWDYDIZuPJ0JUblq8Qs4sIMdj\
         ixgv7AAKgh5HO6G8Pq4vl3ILoegAJ0MUkD5334QiaUVZkAdWCKB0k0r7G_GApeqhRAqmXXRb2c97K_zbP09IJBcDLlofifR7\
         StUoxPfp6FldEDTiZWw6n0pxGp0hlXUcRY1YWi6JZ1HpHrz5Je-ASXO62e4pyroJ128y7Zu4D0EX7Rwa4IW86cQtddhC-JFJ\
-        pCMLCy1wsGTdgDSPW9aoq_vT2--4zDA0OQkBDEk2M2HPtems6gj1u7rz3R2ckSoiT0K1EdrMT2bcNN2LNgaBFKAKhpnaq8tZ\
-        L3KN-2NwuoA";
+        pCMLCy1wsGTdgDSPW9aoq_vT2--4zDA0OQkBDEk2M2HPtems6gj1u7rz3R2ckSoiT0K1EdrMT2bcNN2LNgaBFfx_vabmRxMu\
+        CbbYb_LX0ew";
 
     fn login_cookies() -> LoginCookies {
         let names = CookieNames::new("app", &"https://app.example".parse().unwrap());
-        LoginCookies::new(names, frozen_keys(), ResponseMode::Query)
+        LoginCookies::new(&names, CLIENT, frozen_keys(), ResponseMode::Query)
     }
+
+    const CLIENT: LoginClient<'_> = LoginClient { issuer: "https://op.example", client_id: "client" };
 
     fn session() -> SessionTicket {
         let ticket = SessionTicket::from_seed(&[3; 32], "frozen", NOW, Timestamp::from_unix(1_800_028_800));
@@ -171,6 +188,25 @@ mod tests {
 
         assert_eq!(serde_json::to_value(&login).unwrap(), frozen);
         assert_eq!(login_cookies().names.login(&login.pending.tag()), NAME);
+    }
+
+    #[actix_web::test]
+    async fn a_login_cookie_opens_for_the_client_that_it_was_begun_for() {
+        let names = CookieNames::new("app", &"https://app.example".parse().unwrap());
+        let req =
+            TestRequest::default().insert_header((header::COOKIE, [NAME, "=", SEALED].concat())).to_http_request();
+        for (client, is_found) in [
+            (CLIENT, true),
+            (LoginClient { issuer: "https://op.example/", ..CLIENT }, false),
+            (LoginClient { client_id: "client2", ..CLIENT }, false),
+            (LoginClient { issuer: "https://op.example client", client_id: "" }, false),
+        ] {
+            let cookies = LoginCookies::new(&names, client, frozen_keys(), ResponseMode::Query);
+
+            let found = cookies.find(&req, "state").await.unwrap();
+
+            assert_eq!(found.is_some(), is_found, "{client:?}");
+        }
     }
 
     #[actix_web::test]

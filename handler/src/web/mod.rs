@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about sessions or tokens.
 
+mod budget;
 mod cookies;
 mod csrf;
 mod error;
@@ -15,6 +16,7 @@ mod page;
 mod problem;
 mod request;
 
+pub use budget::Budget;
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf};
 pub use error::{BackchannelLogoutError, Error};
@@ -22,7 +24,7 @@ pub use failure::Failure;
 pub use framing::allow_framing_by;
 pub use functions_host::is_host_ping;
 pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySettings, Passed};
-pub use login_cookies::{LoginCookies, RememberedLogin};
+pub use login_cookies::{LoginClient, LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};
 pub use request::{RequestId, header_text, single_header};
