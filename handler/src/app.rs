@@ -25,9 +25,6 @@ use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, IncomingContext, metrics};
 use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, header_text, is_host_ping};
 
-/// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
-const KEEP_ALIVE: Duration = Duration::from_secs(180);
-
 /// On every response of our own on an https origin (RFC 6797 7.2), for a year. It says nothing of subdomains; an Upstream's
 /// responses say what they like.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -48,7 +45,7 @@ const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
 /// When the address can't be bound, or the signals can't be taken over.
 pub async fn serve(configuration: Configuration, started: Instant) -> io::Result<()> {
     let address = configuration.listener.address();
-    let workers = configuration.workers;
+    let (workers, limits) = (configuration.workers, configuration.limits);
     let shared = Arc::new(SharedState::new(configuration).map_err(io::Error::other)?);
     let followed = Arc::clone(&shared);
     let drained = shared.sessions.clone();
@@ -56,7 +53,9 @@ pub async fn serve(configuration: Configuration, started: Instant) -> io::Result
     let server = HttpServer::new(move || {
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
-    let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).h1_write_buffer_size(WRITE_BUFFER);
+    let server = server.workers(workers).max_connections(limits.connections.div_ceil(workers));
+    let server = server.client_request_timeout(limits.header_timeout).keep_alive(limits.idle_timeout);
+    let server = server.tcp_nodelay(true).h1_write_buffer_size(WRITE_BUFFER);
     let server = server.disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_SECONDS).bind(address)?;
     metrics::listening(started.elapsed());
     for address in server.addrs() {
@@ -127,6 +126,7 @@ async fn admit<'a>(req: &'a HttpRequest, state: &AppState) -> Result<Admitted<'a
     let now = state.now();
     let is_exempt = endpoints::is_live(req.path(), &state.auth_prefix);
     let passed = if is_exempt { Passed::default() } else { state.gateway.pass(req, now).await? };
+    check_headers(req, state.limits.header_bytes)?;
     Ok(Admitted { now, passed, target: request_target(req)? })
 }
 
@@ -160,6 +160,12 @@ impl Completed<'_> {
             "request completed"
         );
     }
+}
+
+/// RFC 6585 5: headers that are too large together. The library's own limit is four times our default.
+fn check_headers(req: &HttpRequest, most: usize) -> Result<(), Error> {
+    let bytes: usize = req.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > most { Err(Error::HeadersTooLarge) } else { Ok(()) }
 }
 
 /// The target in the bytes that arrived. Anything but one `Host` is refused (RFC 9112 3.2).

@@ -10,7 +10,9 @@ use crate::azure::{
     ManagedIdentityAssertion,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, ProviderSettings, StoreSettings};
+use crate::config::{
+    ClientAuthenticationSettings, Configuration, KeySettings, Limits, ProviderSettings, StoreSettings,
+};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::egress::Egress;
 use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
@@ -49,6 +51,8 @@ pub struct SharedState {
     pub login_cookies: LoginCookies,
     /// The sessions.
     pub sessions: Sessions,
+    /// What clients may take of time and memory.
+    pub limits: Limits,
     /// Whether the Functions host sends the requests.
     pub is_under_functions_host: bool,
     /// Front-channel logouts that name a session nobody has.
@@ -116,6 +120,7 @@ impl SharedState {
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(&names, client, Arc::clone(&keys), response_mode),
             sessions,
+            limits: configuration.limits,
             is_under_functions_host,
             unknown_sids: Budget::per_second(UNKNOWN_SIDS),
             store_readiness: tokio::sync::Mutex::default(),
@@ -242,7 +247,8 @@ impl AppState {
         let relying_party = RelyingParty::new(settings, provider, &shared.egress);
         let gateway =
             GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
-        let forwarder = Forwarder::new(Arc::clone(&shared.tls), ForwarderSettings::default());
+        let settings = ForwarderSettings { body_timeout: shared.limits.body_timeout, ..ForwarderSettings::default() };
+        let forwarder = Forwarder::new(Arc::clone(&shared.tls), settings);
         Self { shared, relying_party, gateway, forwarder }
     }
 }

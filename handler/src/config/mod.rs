@@ -11,6 +11,7 @@ mod header_preset;
 mod header_rules;
 mod identity;
 mod keys;
+mod limits;
 mod listener;
 mod mistake;
 mod provider;
@@ -36,6 +37,7 @@ use crate::web::GatewaySettings;
 
 pub use environment::Environment;
 pub use keys::KeySettings;
+pub use limits::Limits;
 pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
 pub use provider::{ClientAuthenticationSettings, ProviderSettings};
@@ -49,6 +51,8 @@ pub struct Configuration {
     pub listener: Listener,
     /// How many threads serve them.
     pub workers: usize,
+    /// What clients may take of time and memory.
+    pub limits: Limits,
     /// Where browsers find us.
     pub public_origin: PublicOrigin,
     /// The prefix of our own URLs, such as `/oauth`.
@@ -137,6 +141,7 @@ impl Configuration {
         let issuer = provider.as_ref().map(|provider| provider.issuer.as_str());
         let header_preset = header_preset::read(&mut reader, issuer);
         let header_rules = header_rules::read(&mut reader);
+        let limits = limits::read(&mut reader);
         let log = reader.parse_or(LOG, (), log_filter);
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
@@ -157,10 +162,13 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let Some(header_rules) = header_rules.filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
+        let (Some(header_rules), Some(limits), true) = (header_rules, limits, mistakes.is_empty()) else {
+            return Err(mistakes);
+        };
         Ok(Self {
             listener,
             workers,
+            limits,
             public_origin,
             auth_prefix,
             cookie_prefix,

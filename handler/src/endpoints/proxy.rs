@@ -15,7 +15,7 @@ use crate::proxy::{Access, ForwardRequest, Route, Streams, identity_headers};
 use crate::sessions::SessionTicket;
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
-use crate::web::{Error, check_csrf};
+use crate::web::{Error, check_csrf, check_isolation};
 
 /// Forwards to the Upstream of the route.
 pub(super) async fn proxy(
@@ -24,6 +24,9 @@ pub(super) async fn proxy(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
+    if route.is_isolated() {
+        check_isolation(request.http)?;
+    }
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
         Access::Session => proxy_session(request, payload, route, state).await,

@@ -2,7 +2,6 @@
 //!
 //! Knows nothing of who may ask; it forwards what it is handed and strips what no client may say.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -61,6 +60,8 @@ pub struct ForwarderSettings {
     pub connect_timeout: Duration,
     /// For the response head, from the last byte of the request on.
     pub response_timeout: Duration,
+    /// For the next bytes of a client's body that the Upstream has room for.
+    pub body_timeout: Duration,
     /// For the next request on an idle connection.
     pub idle_timeout: Duration,
     /// For the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is polled: most are
@@ -74,6 +75,7 @@ impl Default for ForwarderSettings {
             connect_timeout: Duration::from_secs(10),
             // The Functions host gives up after 240 s; we want to be the one who explains.
             response_timeout: Duration::from_secs(230),
+            body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(60),
             unchecked: Duration::from_secs(1),
         }
@@ -94,6 +96,7 @@ enum ExchangeError {
     Unsent(Box<hyper::Request<RequestBody>>),
     Sent(hyper::Error),
     Late,
+    Stalled,
     Cut,
 }
 
@@ -189,18 +192,32 @@ impl Forwarder {
         {
             return Ok(done);
         }
-        let mut deadline = start + limit;
+        // While a body is on its way, a look now and then tells a client that stalls.
+        let step = if upload.is_some() { limit.min(self.settings.body_timeout) } else { limit };
+        let mut deadline = start + step;
         loop {
             let waited = cutoff.or(timeout_at(deadline.into(), &mut work)).await.ok_or(ExchangeError::Cut)?;
             if let Ok(done) = waited {
                 return Ok(done);
             }
-            let later = upload.map(|upload| upload.last_progress.get() + limit).ok_or(ExchangeError::Late)?;
-            if later <= Instant::now() {
-                return Err(ExchangeError::Late);
-            }
-            deadline = later;
+            deadline = self.next_deadline(upload.ok_or(ExchangeError::Late)?, Instant::now())?;
         }
+    }
+
+    /// The next look at an upload that has not ended in time yet: 230 s for the Upstream, less for a client.
+    fn next_deadline(&self, upload: &Upload, now: Instant) -> Result<Instant, ExchangeError> {
+        let ForwarderSettings { response_timeout, body_timeout, .. } = self.settings;
+        if let Some(since) = upload.waiting_since.get()
+            && now >= since + body_timeout
+        {
+            return Err(ExchangeError::Stalled);
+        }
+        let last = upload.last_progress.get() + response_timeout;
+        if last <= now {
+            return Err(ExchangeError::Late);
+        }
+        let next = upload.waiting_since.get().unwrap_or(now) + body_timeout;
+        Ok(last.min(next))
     }
 
     fn respond(
@@ -259,6 +276,7 @@ fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardError {
     }
     match error {
         ExchangeError::Late => ForwardError::Timeout,
+        ExchangeError::Stalled => ForwardError::ClientStalled,
         ExchangeError::Cut => ForwardError::Cut,
         ExchangeError::Sent(error) => ForwardError::Broken(error.into()),
         ExchangeError::Unsent(_) => ForwardError::Broken("the connection closed at once".into()),
@@ -273,11 +291,7 @@ fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, O
     if !is_chunked && remaining.is_none_or(|length| length == 0) {
         return Ok((RequestBody::Empty, None));
     }
-    let upload = Rc::new(Upload {
-        last_progress: Cell::new(Instant::now()),
-        is_complete: Cell::new(false),
-        is_broken: Cell::new(false),
-    });
+    let upload = Rc::new(Upload::new());
     let remaining = remaining.filter(|_| !is_chunked);
     Ok((RequestBody::Streamed { payload, remaining, upload: Rc::clone(&upload) }, Some(upload)))
 }

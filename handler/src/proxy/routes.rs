@@ -35,6 +35,7 @@ pub struct Route {
     upstream: Arc<Upstream>,
     access: Access,
     streams: Streams,
+    is_isolated: bool,
 }
 
 /// Who may use a route.
@@ -61,7 +62,7 @@ pub enum Streams {
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// It isn't a JSON list of objects with the members we know.
-    #[error("the routes are not a JSON list of {{path, upstream, access, streams}}")]
+    #[error("the routes are not a JSON list of {{path, upstream, access, streams, isolate}}")]
     Json(#[source] serde_json::Error),
     /// The list is empty: nothing could be reached.
     #[error("there is no route")]
@@ -96,10 +97,13 @@ struct RouteRow {
     upstream: String,
     access: Option<String>,
     streams: Option<String>,
+    #[serde(default)]
+    isolate: bool,
 }
 
 impl RouteTable {
-    /// Reads a JSON list of `{"path", "upstream", "access", "streams"}`; access is `session` and streams `end` by default.
+    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "isolate"}`; access is `session`, streams `end` and isolate
+    /// `false` by default.
     ///
     /// # Errors
     /// The first mistake found.
@@ -120,7 +124,7 @@ impl RouteTable {
                 None => upstream(&row.path, &row.upstream)?,
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
-            routes.push(Route { path, upstream, access, streams });
+            routes.push(Route { path, upstream, access, streams, is_isolated: row.isolate });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
@@ -134,8 +138,8 @@ impl RouteTable {
     /// When the URL is no Upstream.
     pub fn single(url: &str) -> Result<Self, RouteError> {
         let upstream = upstream("/", url)?;
-        let route = Route { path: "/".to_owned(), upstream, access: Access::Session, streams: Streams::End };
-        Ok(Self::new(vec![route]))
+        let (path, access, streams) = ("/".to_owned(), Access::Session, Streams::End);
+        Ok(Self::new(vec![Route { path, upstream, access, streams, is_isolated: false }]))
     }
 
     fn new(mut routes: Vec<Route>) -> Self {
@@ -200,6 +204,12 @@ impl Route {
     #[must_use]
     pub fn access(&self) -> Access {
         self.access
+    }
+
+    /// True if pages of other sites may link to it and nothing else.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        self.is_isolated
     }
 
     /// The end of its streams.
@@ -430,6 +440,18 @@ mod tests {
     }
 
     #[test]
+    fn a_route_is_isolated_if_it_says_so() {
+        let table = RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a"},{"path":"/api","upstream":"http://a","isolate":true}]"#,
+        )
+        .unwrap();
+
+        let is_isolated = |path: &str| table.find(path).unwrap().unwrap().is_isolated();
+
+        assert_eq!([is_isolated("/x"), is_isolated("/api/x")], [false, true]);
+    }
+
+    #[test]
     fn tables_with_a_mistake_are_refused() {
         for (json, why) in [
             ("", "no JSON"),
@@ -440,6 +462,7 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","acess":"anonymous"}]"#, "an unknown member"),
             (r#"[{"path":"/","upstream":"http://a","access":"public"}]"#, "an unknown access"),
             (r#"[{"path":"/","upstream":"http://a","streams":"survive"}]"#, "an unknown end of streams"),
+            (r#"[{"path":"/","upstream":"http://a","isolate":"yes"}]"#, "an isolation that is no truth value"),
             (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
             (r#"[{"path":"/a//b","upstream":"http://a"}]"#, "an empty segment"),
             (r#"[{"path":"/a/../b","upstream":"http://a"}]"#, "a dot segment"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 
-use super::{CsrfRejection, GatewayProofError};
+use super::{CrossSiteRejection, CsrfRejection, GatewayProofError};
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
     AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError,
@@ -28,12 +28,21 @@ pub enum Error {
     /// An unsafe request that didn't come from our own pages.
     #[error(transparent)]
     Csrf(#[from] CsrfRejection),
+    /// A page of another site asks for something of an isolated route.
+    #[error(transparent)]
+    CrossSite(#[from] CrossSiteRejection),
     /// The request target is ambiguous.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The request itself can't be understood.
     #[error("the request cannot be understood: {0}")]
     Request(&'static str),
+    /// The request's headers are larger than `MAX_HEADER_BYTES` together.
+    #[error("the request's headers are too large")]
+    HeadersTooLarge,
+    /// A form of ours did not arrive whole within `FORM_TIMEOUT`.
+    #[error("the form did not arrive in time")]
+    FormTimeout,
     /// No route covers the path.
     #[error("no route covers the path")]
     RouteNotFound,
@@ -128,8 +137,11 @@ impl Error {
             Self::SessionRequired => "session_required",
             Self::Gateway(error) => gateway_code(error),
             Self::Csrf(_) => "csrf_rejected",
+            Self::CrossSite(_) => "cross_site_rejected",
             Self::Target(error) => error.code(),
             Self::Request(_) => "bad_request",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::FormTimeout => "form_timeout",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Forward(ForwardError::Cut) => "session_ended",
@@ -189,8 +201,11 @@ impl Error {
             },
             Self::SessionRequired
             | Self::Csrf(_)
+            | Self::CrossSite(_)
             | Self::Target(_)
             | Self::Request(_)
+            | Self::HeadersTooLarge
+            | Self::FormTimeout
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
             | Self::Forward(_)
@@ -226,10 +241,25 @@ impl Error {
                 "This request was refused",
                 "It came from another site. If you meant to do this, open the application itself and do it there.",
             ),
+            Self::CrossSite(_) => (
+                StatusCode::FORBIDDEN,
+                "This request was refused",
+                "A page of another site asked for it. Open the application itself.",
+            ),
             Self::Target(_) | Self::Request(_) => (
                 StatusCode::BAD_REQUEST,
                 "This address cannot be used",
                 "The request is not written as the web's rules ask for, so it was not passed on.",
+            ),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "This request cannot be passed on",
+                "Its headers are too large. Deleting the cookies of this site may help.",
+            ),
+            Self::FormTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "The form did not arrive",
+                "It took too long, or its connection was lost. Start again.",
             ),
             Self::RouteNotFound => {
                 (StatusCode::NOT_FOUND, "There is nothing here", "No application is published under this address.")
@@ -318,6 +348,11 @@ fn forward(error: &ForwardError) -> Row {
             StatusCode::GATEWAY_TIMEOUT,
             "The application took too long",
             "It may still be working on what you asked for. Look before you ask again.",
+        ),
+        ForwardError::ClientStalled => (
+            StatusCode::REQUEST_TIMEOUT,
+            "Your upload stopped",
+            "Nothing of it arrived for a while. The application may have received a part; look before you repeat it.",
         ),
         ForwardError::Cut => (
             StatusCode::UNAUTHORIZED,
