@@ -2,6 +2,7 @@
 
 mod shutdown;
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +88,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     };
     let route = destination.route_name();
     let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming_context(&req, &admitted));
+    let unfinished = Unfinished { http: &req, id: &id, route, started, is_finished: Cell::new(false) };
     let outcome = match admitted {
         Ok(Admitted { now, passed, target }) => {
             let request = Request { http: &req, target, now, id: &id, passed };
@@ -94,6 +96,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         }
         Err(error) => Err(error),
     };
+    unfinished.is_finished.set(true);
     let is_ours = outcome.is_err() || !matches!(destination, Destination::Proxy(_));
     let code = outcome.as_ref().err().map(Error::code);
     let mut response = outcome.unwrap_or_else(|error| {
@@ -134,6 +137,33 @@ async fn admit<'a>(req: &'a HttpRequest, state: &AppState) -> Result<Admitted<'a
 fn incoming_context<'a>(req: &'a HttpRequest, admitted: &Result<Admitted<'_>, Error>) -> IncomingContext<'a> {
     let header = |name| admitted.as_ref().ok().and_then(|_| header_text(req, name));
     IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") }
+}
+
+/// A request that has no response yet. The server drops it with its connection: the client went away, or its body is
+/// malformed (chunks that are none, say), which the server does not respond to once the body is being forwarded.
+struct Unfinished<'a> {
+    http: &'a HttpRequest,
+    id: &'a RequestId,
+    route: &'a str,
+    started: Instant,
+    is_finished: Cell<bool>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.is_finished.get() {
+            return;
+        }
+        tracing::info!(
+            target: "request",
+            method = %self.http.method(),
+            request.id = self.id.as_str(),
+            route = self.route,
+            code = "request_aborted",
+            duration_ms = self.started.elapsed().as_secs_f64() * 1_000.0,
+            "request aborted by its connection"
+        );
+    }
 }
 
 /// A request and its response, for the metrics and the log.
