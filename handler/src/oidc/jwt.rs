@@ -67,13 +67,18 @@ impl JwtError {
 }
 
 /// A token whose signature was verified. Its claims still have to be checked.
-pub(super) struct VerifiedJwt {
-    pub(super) claims: Claims,
+pub struct VerifiedJwt {
+    /// The claims, as they were signed.
+    pub claims: Claims,
+    /// The algorithm of the signature.
     pub(super) algorithm: Algorithm,
 }
 
 /// Verifies the signature with one of the issuer's keys. A `typ` that ends in `+jwt` must be `explicit_type`.
-pub(super) fn verify_signature(
+///
+/// # Errors
+/// See [`JwtError`].
+pub fn verify_signature(
     token: &str,
     keys: &VerificationKeys,
     explicit_type: Option<&str>,

@@ -24,7 +24,8 @@ impl OwnCookies {
     /// The header value without our cookies; `None` when nothing is left.
     ///
     /// Cookies are split at `;` only, as browsers write them (RFC 6265 4.2.1); a quote hides nothing.
-    pub(super) fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+    #[must_use]
+    pub fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
         let mut kept: Vec<u8> = Vec::with_capacity(value.len());
         let mut has_ours = false;
         for pair in value.split(|byte| *byte == b';') {
@@ -44,7 +45,8 @@ impl OwnCookies {
     }
 
     /// Whether this `name=value…` (one cookie pair, or a `Set-Cookie` value) is about one of our cookies.
-    pub(super) fn owns(&self, pair: &[u8]) -> bool {
+    #[must_use]
+    pub fn owns(&self, pair: &[u8]) -> bool {
         let pair = pair.split(|byte| *byte == b';').next().unwrap_or_default();
         // `=name=value` is how some browsers send a cookie without a name: readers take the second for one.
         let first = pair.iter().position(|byte| !is_padding(*byte)).unwrap_or(pair.len());

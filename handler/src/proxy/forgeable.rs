@@ -54,7 +54,8 @@ impl HeaderRules {
     }
 
     /// True if a client's header of this name, in lower case, never reaches an Upstream.
-    pub(super) fn strips(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn strips(&self, name: &str) -> bool {
         let is_listed = |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.covers(name));
         is_listed(&self.strip) || is_forgeable(name) && !(is_plain(name) && is_listed(&self.keep))
     }

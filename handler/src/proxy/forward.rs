@@ -328,28 +328,8 @@ fn head(
 }
 
 fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<up::HeaderMap, ForwardError> {
-    use actix_web::http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
     let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 2);
-    let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
-    let named = headers::ConnectionOptions::parse(named)
-        .map_err(|headers::TooManyOptions| ForwardError::BadRequest("the Connection header names too many headers"))?;
-
-    for (name, value) in request.headers {
-        let text = name.as_str();
-        let is_stripped = *name == HOST
-            || *name == AUTHORIZATION
-            || headers::is_hop_by_hop(text)
-            || request.header_rules.strips(text)
-            || named.contains(text);
-        if is_stripped {
-            continue;
-        }
-        if *name != COOKIE {
-            headers.append(up_name(name)?, up_value(value.as_bytes())?);
-        } else if let Some(kept) = request.own_cookies.strip(value.as_bytes()) {
-            headers.append(up::COOKIE, up_value(&kept)?);
-        }
-    }
+    copy_client_headers(request.headers, request.header_rules, request.own_cookies, &mut headers)?;
 
     // RFC 9112 6.3: a length and chunks together were refused long before. `010` goes out as 10: some readers of RFC 9110
     // 8.6's digits take a leading zero for octal.
@@ -361,6 +341,38 @@ fn request_headers(upstream: &Upstream, request: &ForwardRequest<'_>) -> Result<
         headers.insert(name.clone(), value.clone());
     }
     Ok(headers)
+}
+
+/// Copies what a client may say: no header of its connection, of ours, of another proxy, and no cookie of ours.
+///
+/// # Errors
+/// [`ForwardError::BadRequest`] where its `Connection` header names too many, or a value cannot be forwarded.
+pub fn copy_client_headers(
+    from: &HeaderMap,
+    rules: &HeaderRules,
+    own_cookies: &OwnCookies,
+    to: &mut up::HeaderMap,
+) -> Result<(), ForwardError> {
+    use actix_web::http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
+    let named = headers::ConnectionOptions::parse(from.get_all(CONNECTION).map(HeaderValue::as_bytes))
+        .map_err(|headers::TooManyOptions| ForwardError::BadRequest("the Connection header names too many headers"))?;
+    for (name, value) in from {
+        let text = name.as_str();
+        let is_stripped = *name == HOST
+            || *name == AUTHORIZATION
+            || headers::is_hop_by_hop(text)
+            || rules.strips(text)
+            || named.contains(text);
+        if is_stripped {
+            continue;
+        }
+        if *name != COOKIE {
+            to.append(up_name(name)?, up_value(value.as_bytes())?);
+        } else if let Some(kept) = own_cookies.strip(value.as_bytes()) {
+            to.append(up::COOKIE, up_value(&kept)?);
+        }
+    }
+    Ok(())
 }
 
 fn up_name(name: &HeaderName) -> Result<up::HeaderName, ForwardError> {

@@ -27,7 +27,7 @@ mod watch;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
 pub use self::forgeable::{HeaderRuleError, HeaderRules};
-pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings};
+pub use self::forward::{ForwardRequest, Forwarder, ForwarderSettings, copy_client_headers};
 pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, probe};

@@ -244,7 +244,7 @@ fn many_connections_and_large_headers_are_bounded() {
 
 #[test]
 fn me_speaks_to_its_own_origin_alone_and_slides_for_no_other_site() {
-    let scene = scene(&[("SESSION_IDLE_TIMEOUT", "10s")]);
+    let scene = scene(&[("SESSION_IDLE_TIMEOUT", "8s")]);
     let mut browser = scene.signed_in();
     support::wait_for_lapse();
 
