@@ -4,12 +4,14 @@ mod shutdown;
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody as _};
 use actix_web::dev::{Extensions, Server};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data, Payload};
@@ -17,6 +19,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tracing::Instrument as _;
 
 use self::shutdown::StopSignals;
+use crate::clock::Timestamp;
 use crate::config::{Configuration, Listener};
 use crate::endpoints::{self, Destination, Request};
 use crate::oidc::{OAuthError, OAuthErrorFields};
@@ -27,8 +30,9 @@ use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, IncomingContext, metrics};
 use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, arrived_target, header_text, is_host_ping};
 
-/// Longer than the Functions host keeps an idle connection: it closes first, so no request meets a closed one.
-const KEEP_ALIVE: Duration = Duration::from_secs(180);
+/// On every response of our own on an https origin (RFC 6797 7.2), for a year. It says nothing of subdomains; an Upstream's
+/// responses say what they like.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Bytes buffered for a slow client before the upstream is read again: at most one read.
 const WRITE_BUFFER: usize = 16 * 1024;
@@ -46,7 +50,7 @@ const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
 /// When the address can't be bound, or the signals can't be taken over.
 pub async fn serve(configuration: Configuration, started: Instant) -> io::Result<()> {
     let address = configuration.listener.address();
-    let workers = configuration.workers;
+    let (workers, limits) = (configuration.workers, configuration.limits);
     let shared = Arc::new(SharedState::new(configuration).map_err(io::Error::other)?);
     let followed = Arc::clone(&shared);
     let drained = shared.sessions.clone();
@@ -56,7 +60,9 @@ pub async fn serve(configuration: Configuration, started: Instant) -> io::Result
     let server = HttpServer::new(move || {
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
-    let server = server.workers(workers).keep_alive(KEEP_ALIVE).tcp_nodelay(true).h1_write_buffer_size(WRITE_BUFFER);
+    let server = server.workers(workers).max_connections(limits.connections.div_ceil(workers));
+    let server = server.client_request_timeout(limits.header_timeout).keep_alive(limits.idle_timeout);
+    let server = server.tcp_nodelay(true).h1_write_buffer_size(WRITE_BUFFER);
     let server = server.on_connect(move |connection, extensions| {
         if keeps_sockets {
             keep_socket(connection, extensions);
@@ -99,22 +105,23 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     let started = Instant::now();
     let id = RequestId::of(&req);
     let text = target_text(&req, &state);
-    let target = text.as_deref().ok_or(Error::RouteNotFound).and_then(|text| request_target(&req, text));
-    let destination = match &target {
-        Ok(target) => Destination::of(target.path(), &state.auth_prefix, &state.routes),
+    let admitted = admit(&req, text.as_deref(), &state).await;
+    let destination = match &admitted {
+        Ok(admitted) => Destination::of(admitted.target.path(), &state.auth_prefix, &state.routes),
         Err(_) => Destination::Nothing,
     };
     let route = destination.route_name();
-    let incoming =
-        IncomingContext { traceparent: header_text(&req, "traceparent"), tracestate: header_text(&req, "tracestate") };
-    let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming);
-    let outcome = match target {
-        Ok(target) => {
-            let arrived = Arrived { http: &req, target, destination, id: &id, payload };
-            respond(arrived, &state).instrument(span.clone()).await
+    let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming_context(&req, &admitted));
+    let unfinished = Unfinished { http: &req, id: &id, route, started, is_finished: Cell::new(false) };
+    let outcome = match admitted {
+        Ok(Admitted { now, passed, target }) => {
+            let request = Request { http: &req, target, now, id: &id, passed };
+            endpoints::respond(destination, &request, payload, &state).instrument(span.clone()).await
         }
         Err(error) => Err(error),
     };
+    unfinished.is_finished.set(true);
+    let is_ours = outcome.is_err() || !matches!(destination, Destination::Proxy(_));
     let code = outcome.as_ref().err().map(Error::code);
     let mut response = outcome.unwrap_or_else(|error| {
         log_cause(&error, &id);
@@ -124,6 +131,9 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         Failure { req: &req, target, id: &id, public_origin: &state.public_origin, signin: &signin, is_api }
             .respond(&error)
     });
+    if is_ours && state.public_origin.is_secure() {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
     if destination.is_framed() {
         allow_framing_by(&state.relying_party.settings().issuer, &mut response);
     }
@@ -144,26 +154,55 @@ fn frame_for_http_10(response: &mut HttpResponse) {
     }
 }
 
-/// A request whose target is well-formed, before any proof.
-struct Arrived<'a> {
-    http: &'a HttpRequest,
+/// A request of the gateway whose target is well-formed.
+struct Admitted<'a> {
+    now: Timestamp,
+    passed: Passed,
     target: RequestTarget<'a>,
-    destination: Destination<'a>,
-    id: &'a RequestId,
-    payload: Payload,
 }
 
-/// Verifies the gateway's proof first; only `health/live` is exempt.
-async fn respond(arrived: Arrived<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    let Arrived { http, target, destination, id, payload } = arrived;
+/// Verifies the gateway's proof before anything is done whose cost depends on what arrived; only `health/live` is exempt.
+async fn admit<'a>(req: &HttpRequest, text: Option<&'a str>, state: &AppState) -> Result<Admitted<'a>, Error> {
     let now = state.now();
-    let passed = if destination.is_probe() { Passed::default() } else { state.gateway.pass(http, now).await? };
-    if !destination.is_health()
-        && let Some(redirect) = state.public_host.redirect(http, &passed, target.as_str())
-    {
-        return Ok(redirect);
+    let is_exempt =
+        text.is_some_and(|text| endpoints::is_live(text.split('?').next().unwrap_or_default(), &state.auth_prefix));
+    let passed = if is_exempt { Passed::default() } else { state.gateway.pass(req, now).await? };
+    check_headers(req, state.limits.header_bytes)?;
+    let target = request_target(req, text.ok_or(Error::RouteNotFound)?)?;
+    Ok(Admitted { now, passed, target })
+}
+
+/// The trace that the request came with; none for a request that is refused at once.
+fn incoming_context<'a>(req: &'a HttpRequest, admitted: &Result<Admitted<'_>, Error>) -> IncomingContext<'a> {
+    let header = |name| admitted.as_ref().ok().and_then(|_| header_text(req, name));
+    IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") }
+}
+
+/// A request that has no response yet. The server drops it with its connection: the client went away, or its body is
+/// malformed (chunks that are none, say), which the server does not respond to once the body is being forwarded.
+struct Unfinished<'a> {
+    http: &'a HttpRequest,
+    id: &'a RequestId,
+    route: &'a str,
+    started: Instant,
+    is_finished: Cell<bool>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.is_finished.get() {
+            return;
+        }
+        tracing::info!(
+            target: "request",
+            method = %self.http.method(),
+            request.id = self.id.as_str(),
+            route = self.route,
+            code = "request_aborted",
+            duration_ms = self.started.elapsed().as_secs_f64() * 1_000.0,
+            "request aborted by its connection"
+        );
     }
-    endpoints::respond(destination, &Request { http, target, now, id, passed }, payload, state).await
 }
 
 /// A request and its response, for the metrics and the log.
@@ -190,6 +229,12 @@ impl Completed<'_> {
             "request completed"
         );
     }
+}
+
+/// RFC 6585 5: headers that are too large together. The library's own limit is four times our default.
+fn check_headers(req: &HttpRequest, most: usize) -> Result<(), Error> {
+    let bytes: usize = req.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > most { Err(Error::HeadersTooLarge) } else { Ok(()) }
 }
 
 /// The target in the bytes that the browser sent, below the prefix under which the Functions host calls us. `None` if it

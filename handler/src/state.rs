@@ -1,6 +1,7 @@
 //! What the endpoints work with: one per worker, over what all workers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,18 +10,29 @@ use crate::azure::{
     ManagedIdentityAssertion,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{ClientAuthenticationSettings, Configuration, KeySettings, ProviderSettings, StoreSettings};
+use crate::config::{
+    ClientAuthenticationSettings, Configuration, KeySettings, Limits, ProviderSettings, StoreSettings,
+};
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::egress::Egress;
 use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
-use crate::proxy::{BrowserCache, Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, PublicSide, RouteTable};
+use crate::proxy::{
+    BrowserCache, Forwarder, ForwarderSettings, HeaderPreset, HeaderRules, OwnCookies, PublicSide, RouteTable,
+};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
 use crate::web::{
-    BrowserData, CookieNames, GatewayDoor, GatewaySettings, LoginCookies, PersonCookie, PublicHost, RoutePrefix,
-    SessionCookie, WebSocketWarning,
+    BrowserData, Budget, CookieNames, GatewayDoor, GatewaySettings, LoginClient, LoginCookies, PersonCookie,
+    PublicHost, RoutePrefix, SessionCookie, WebSocketWarning,
 };
+
+/// So many front-channel logouts a second may name a session that nobody has: each costs a read of the store, and anyone
+/// can make one up.
+const UNKNOWN_SIDS: u32 = 20;
+
+/// The time for which a probe's result stands.
+const READINESS: Duration = Duration::from_secs(2);
 
 /// What all workers share.
 pub struct SharedState {
@@ -38,6 +50,8 @@ pub struct SharedState {
     pub routes: RouteTable,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
+    /// The client's headers that no Upstream gets.
+    pub header_rules: HeaderRules,
     /// The cookies no Upstream may see or set.
     pub own_cookies: OwnCookies,
     /// The session's cookie.
@@ -57,6 +71,11 @@ pub struct SharedState {
     /// The path below which it calls us.
     pub route_prefix: RoutePrefix,
     browser_cache: BrowserCache,
+    /// What clients may take of time and memory.
+    pub limits: Limits,
+    /// Front-channel logouts that name a session nobody has.
+    pub unknown_sids: Budget,
+    store_readiness: tokio::sync::Mutex<Option<(Timestamp, bool)>>,
     keys: Arc<dyn KeySource>,
     clock: Arc<dyn Clock>,
     relying_party: Arc<RelyingPartySettings>,
@@ -105,7 +124,9 @@ impl SharedState {
             issuer: relying_party.issuer.clone(),
             client_id: relying_party.registration.client_id.clone(),
         });
+        let header_rules = configuration.header_rules.and_strip(configuration.routes.token_headers());
         let response_mode = relying_party.registration.response_mode;
+        let client = LoginClient { issuer: &relying_party.issuer, client_id: &relying_party.registration.client_id };
         let public_origin = configuration.public_origin;
         let person = PersonCookie::new(names.clone(), Arc::clone(&keys), response_mode);
         Ok(Self {
@@ -116,9 +137,10 @@ impl SharedState {
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
             header_preset: preset,
+            header_rules,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
-            login_cookies: LoginCookies::new(names.clone(), Arc::clone(&keys), response_mode),
+            login_cookies: LoginCookies::new(&names, client, Arc::clone(&keys), response_mode),
             browser_data: BrowserData::new(configuration.clear_site_data, person, &names),
             browser_cache: configuration.browser_cache,
             sessions,
@@ -126,6 +148,9 @@ impl SharedState {
             websocket_warning: WebSocketWarning::default(),
             is_under_functions_host,
             route_prefix: configuration.route_prefix,
+            limits: configuration.limits,
+            unknown_sids: Budget::per_second(UNKNOWN_SIDS),
+            store_readiness: tokio::sync::Mutex::default(),
             keys,
             clock,
             relying_party,
@@ -151,6 +176,20 @@ impl SharedState {
             Ok(()) => Ok(()),
             Err(_) => self.keys.reload().await.and(self.keys.is_ready()),
         }
+    }
+
+    /// True if the store responded a moment ago; asked anew at most once in [`READINESS`], whoever asks how often.
+    pub async fn is_store_ready(&self, now: Timestamp) -> bool {
+        let mut known = self.store_readiness.lock().await;
+        if let Some((asked_at, is_ready)) = *known
+            && asked_at <= now
+            && now < asked_at.plus(READINESS)
+        {
+            return is_ready;
+        }
+        let is_ready = self.sessions.is_ready(now).await.is_ok();
+        *known = Some((now, is_ready));
+        is_ready
     }
 
     /// The present moment; an endpoint asks once.
@@ -229,6 +268,7 @@ impl AppState {
         let gateway =
             GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
         let settings = ForwarderSettings {
+            body_timeout: shared.limits.body_timeout,
             browser_cache: shared.browser_cache,
             is_under_functions_host: shared.is_under_functions_host,
             ..ForwarderSettings::default()

@@ -9,8 +9,10 @@ mod environment;
 mod gateway;
 mod group_overage;
 mod header_preset;
+mod header_rules;
 mod identity;
 mod keys;
+mod limits;
 mod listener;
 mod mistake;
 mod provider;
@@ -29,7 +31,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
 use crate::egress::Proxies;
-use crate::proxy::{BrowserCache, HeaderPreset, RouteTable};
+use crate::proxy::{BrowserCache, HeaderPreset, HeaderRules, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 use crate::telemetry::ExportersSettings;
@@ -37,6 +39,7 @@ use crate::web::{ClearSiteData, GatewaySettings, RoutePrefix};
 
 pub use environment::Environment;
 pub use keys::KeySettings;
+pub use limits::Limits;
 pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
 pub use provider::{ClientAuthenticationSettings, ProviderSettings};
@@ -52,6 +55,8 @@ pub struct Configuration {
     pub route_prefix: RoutePrefix,
     /// How many threads serve them.
     pub workers: usize,
+    /// What clients may take of time and memory.
+    pub limits: Limits,
     /// Where browsers find us.
     pub public_origin: PublicOrigin,
     /// The prefix of our own URLs, such as `/oauth`.
@@ -72,6 +77,8 @@ pub struct Configuration {
     pub browser_cache: BrowserCache,
     /// What they clear at a sign-out, and when another person signs in.
     pub clear_site_data: ClearSiteData,
+    /// The client's headers that no Upstream gets.
+    pub header_rules: HeaderRules,
     /// The Provider and our registration there.
     pub provider: ProviderSettings,
     /// How long sessions live.
@@ -134,10 +141,10 @@ impl Configuration {
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
         let public_side = public_side::read(&mut reader);
-        let routes = routes::read(&mut reader);
+        let mut warnings = Vec::new();
+        let routes = routes::read(&mut reader, &mut warnings);
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
         let sessions = sessions::read(&mut reader);
-        let mut warnings = Vec::new();
         let store = store::read(&mut reader, environment, &mut warnings);
         let keys = keys::read(&mut reader, environment, &mut warnings);
         let identity = identity::read(&mut reader, environment);
@@ -148,6 +155,8 @@ impl Configuration {
         let issuer = provider.as_ref().map(|provider| provider.issuer.as_str());
         let header_preset = header_preset::read(&mut reader, issuer);
         let browser = browser::read(&mut reader);
+        let header_rules = header_rules::read(&mut reader);
+        let limits = limits::read(&mut reader);
         let log = reader.parse_or(LOG, (), log_filter);
         let gateway = gateway::read(&mut reader, environment, listener, &mut warnings);
         let exporters = telemetry::read(&mut reader, environment);
@@ -171,13 +180,14 @@ impl Configuration {
         let (Some(public_side), Some(browser), Some(route_prefix)) = (public_side, browser, route_prefix) else {
             return Err(mistakes);
         };
-        if !mistakes.is_empty() {
+        let (Some(header_rules), Some(limits), true) = (header_rules, limits, mistakes.is_empty()) else {
             return Err(mistakes);
-        }
+        };
         Ok(Self {
             listener,
             route_prefix,
             workers,
+            limits,
             public_origin,
             auth_prefix,
             redirect_aliases: public_side.redirect_aliases,
@@ -188,6 +198,7 @@ impl Configuration {
             header_preset,
             browser_cache: browser.cache,
             clear_site_data: browser.clear_site_data,
+            header_rules,
             provider,
             lifetime: sessions.lifetime,
             session_cache_ttl: sessions.cache_ttl,

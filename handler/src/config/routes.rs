@@ -1,7 +1,7 @@
 //! `ROUTES`, or `UPSTREAM_URL` alone as its one-route form.
 
 use super::reader::{Reader, Setting};
-use crate::proxy::{RouteError, RouteTable, UpstreamHost};
+use crate::proxy::{RouteError, RouteTable, Upstream, UpstreamHost};
 
 const UPSTREAM_URL: Setting = Setting {
     name: "UPSTREAM_URL",
@@ -10,7 +10,7 @@ const UPSTREAM_URL: Setting = Setting {
 };
 const ROUTES: Setting = Setting {
     name: "ROUTES",
-    expected: "a JSON list of {path, upstream, access, streams, host, token}, and then no UPSTREAM_URL",
+    expected: "a JSON list of {path, upstream, access, streams, host, token, isolate}, and then no UPSTREAM_URL",
     example: r#"[{"path":"/","upstream":"https://app.internal"},{"path":"/public","upstream":"https://app.internal","access":"anonymous"}]"#,
 };
 
@@ -20,13 +20,13 @@ const UPSTREAM_HOST: Setting = Setting {
     example: "public",
 };
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<RouteTable> {
+pub(super) fn read(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Option<RouteTable> {
     let host = reader.parse_or(UPSTREAM_HOST, None, |text| UpstreamHost::parse(text).map(Some));
-    let table = read_table(reader)?;
+    let table = read_table(reader, warnings)?;
     Some(table.with_host(host?))
 }
 
-fn read_table(reader: &mut Reader<'_>) -> Option<RouteTable> {
+fn read_table(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Option<RouteTable> {
     let (setting, table) = match (reader.optional(ROUTES), reader.optional(UPSTREAM_URL)) {
         (Some(_), Some(_)) => {
             reader.mistake(ROUTES, "UPSTREAM_URL is set too".to_owned());
@@ -35,7 +35,25 @@ fn read_table(reader: &mut Reader<'_>) -> Option<RouteTable> {
         (Some(json), None) => (ROUTES, RouteTable::parse(json)),
         (None, _) => (UPSTREAM_URL, RouteTable::single(reader.required(UPSTREAM_URL)?)),
     };
-    table.map_err(|error| reader.mistake(setting, problem(&error))).ok()
+    let table = table.map_err(|error| reader.mistake(setting, problem(&error))).ok()?;
+    warnings.extend(table.risky().map(risky_order));
+    warnings.extend(table.upstreams().filter(|upstream| upstream.is_open_to_the_network()).map(plain_http));
+    Some(table)
+}
+
+/// Read once at the start, so its memory may stay for ever.
+fn risky_order((anonymous, session): (&str, &str)) -> &'static str {
+    let warning = format!(
+        "the route {session:?} needs a session below the anonymous route {anonymous:?}: a spelling of it that only the \
+         upstream understands would be anonymous. Let {anonymous:?} need the session and list what is public (ROUTES)"
+    );
+    warning.leak()
+}
+
+fn plain_http(upstream: &Upstream) -> &'static str {
+    let name = upstream.name();
+    format!("tokens and bodies reach the upstream {name} over plain http, readable for the network between: use https")
+        .leak()
 }
 
 fn problem(error: &RouteError) -> String {

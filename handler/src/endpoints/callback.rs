@@ -17,7 +17,7 @@ use crate::web::Error;
 
 /// Checks the response, exchanges the code, starts the session and goes where the person was going.
 pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
-    let response = AuthorizationResponse::parse(&parameters(request, payload).await?)?;
+    let response = AuthorizationResponse::parse(&parameters(request, payload, state).await?)?;
     let state_parameter = response.state().to_owned();
     let Some(remembered) = state.login_cookies.find(request.http, &state_parameter).await? else {
         return login_unknown(request, state).await;
@@ -97,9 +97,9 @@ async fn is_signed_in(request: &Request<'_>, state: &AppState) -> Result<bool, E
     Ok(state.sessions.load(&ticket, request.now).await?.is_some())
 }
 
-async fn parameters(request: &Request<'_>, payload: Payload) -> Result<String, Error> {
+async fn parameters(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, Error> {
     if matches!(*request.http.method(), Method::GET | Method::HEAD) {
         return Ok(request.target.query().unwrap_or_default().to_owned());
     }
-    form(payload).await
+    form(payload, state.limits.form_timeout).await
 }

@@ -4,8 +4,7 @@
 
 use actix_web::http::Method;
 
-use crate::proxy::{Route, RouteTable};
-use crate::return_url;
+use crate::proxy::{self, Route, RouteTable, TargetError};
 
 /// One public URL: its function folder, its names below the prefix, and its methods.
 #[derive(Debug)]
@@ -103,6 +102,14 @@ pub enum Destination<'a> {
     Nothing,
     /// The Upstream of this route.
     Proxy(&'a Route),
+    /// A path on an anonymous route that has no one reading.
+    Refused(TargetError),
+}
+
+/// True for the path of the liveness probe in its one spelling: the URL that needs no proof of the gateway.
+#[must_use]
+pub fn is_live(path: &str, auth_prefix: &str) -> bool {
+    path.strip_prefix(auth_prefix) == Some("/health/live")
 }
 
 impl<'a> Destination<'a> {
@@ -113,8 +120,11 @@ impl<'a> Destination<'a> {
         let found = below.and_then(|below| ROUTES.iter().find(|endpoint| endpoint.names.contains(&below)));
         match found {
             Some(endpoint) => Self::Endpoint(endpoint),
-            None if return_url::is_under(path, auth_prefix) => Self::Nothing,
-            None => routes.find(path).map_or(Self::Nothing, Self::Proxy),
+            None if proxy::is_under(path, auth_prefix) => Self::Nothing,
+            None => match routes.find(path) {
+                Ok(route) => route.map_or(Self::Nothing, Self::Proxy),
+                Err(error) => Self::Refused(error),
+            },
         }
     }
 
@@ -123,15 +133,9 @@ impl<'a> Destination<'a> {
     pub fn route_name(self) -> &'a str {
         match self {
             Self::Endpoint(endpoint) => endpoint.names[0],
-            Self::Nothing => "none",
+            Self::Nothing | Self::Refused(_) => "none",
             Self::Proxy(route) => route.path(),
         }
-    }
-
-    /// True for the liveness probe, which needs no proof of the gateway.
-    #[must_use]
-    pub fn is_probe(self) -> bool {
-        matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live, .. }))
     }
 
     /// True for both probes, which may come under any name.
@@ -160,7 +164,7 @@ impl<'a> Destination<'a> {
                 Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Check | Kind::Live | Kind::Ready => true,
                 Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
             },
-            Self::Nothing | Self::Proxy(_) => false,
+            Self::Nothing | Self::Proxy(_) | Self::Refused(_) => false,
         }
     }
 }
@@ -176,6 +180,7 @@ mod tests {
             Destination::Endpoint(endpoint) => endpoint.names[0],
             Destination::Nothing => "nothing",
             Destination::Proxy(_) => "proxy",
+            Destination::Refused(error) => error.code(),
         };
         for (path, expected) in [
             ("/oauth/signin", "signin"),
@@ -189,6 +194,7 @@ mod tests {
             ("/oauth;x/signin", "nothing"),
             ("/%6fauth/signin", "nothing"),
             ("/%256fauth/signin", "nothing"),
+            ("/%2525252525256fauth/signin", "nothing"),
             ("/%6fauth//signin", "nothing"),
             ("/", "proxy"),
             ("/oauthfoo", "proxy"),
@@ -197,6 +203,16 @@ mod tests {
             ("/100%25", "proxy"),
         ] {
             assert_eq!(lead(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_one_spelling_of_the_probe_needs_no_proof() {
+        assert!(is_live("/oauth/health/live", "/oauth"));
+        for path in
+            ["/oauth/health/live/", "/oauth/health/ready", "/health/live", "/OAUTH/health/live", "/oauth/health/l%69ve"]
+        {
+            assert!(!is_live(path, "/oauth"), "{path}");
         }
     }
 

@@ -26,7 +26,9 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
     } else {
         end_sessions_of(&sids, request, state).await?
     };
-    report_provider_logout(request, ended);
+    if ended > 0 {
+        report_provider_logout(request, ended);
+    }
 
     let mut response = HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
@@ -40,11 +42,17 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
     Ok(response)
 }
 
-/// Anyone may make a `sid` up: an unknown one costs a read, and nothing is written.
+/// Anyone may make a `sid` up: an unknown one costs a read, of which there is a budget, and nothing is written.
 async fn end_sessions_of(sids: &[String], request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
+    if state.unknown_sids.is_used_up(request.now) {
+        return Err(Error::FrontchannelBusy);
+    }
     let mut ended = 0;
     for sid in sids {
         ended += state.sessions.end_known(&state.sessions.provider_session(sid), request.now).await?;
+    }
+    if ended == 0 {
+        state.unknown_sids.spend(request.now);
     }
     Ok(ended)
 }

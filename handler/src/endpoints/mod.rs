@@ -22,7 +22,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::Payload;
 
 use self::destination::Kind;
-pub use self::destination::{Destination, Endpoint, ROUTES};
+pub use self::destination::{Destination, Endpoint, ROUTES, is_live};
 pub use self::request::Request;
 use crate::state::AppState;
 use crate::web::{Error, GatewayProofError, Purpose, allow};
@@ -46,6 +46,7 @@ pub async fn respond(
             };
         }
         Destination::Nothing => return Err(Error::RouteNotFound),
+        Destination::Refused(error) => return Err(error.into()),
         Destination::Endpoint(endpoint) => endpoint,
     };
     if *request.http.method() == Method::OPTIONS {

@@ -15,7 +15,9 @@ use crate::proxy::{Access, ForwardRequest, Route, Streams, WebSocketClient, iden
 use crate::sessions::{RequestPart, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
-use crate::web::{Error, check_csrf, check_websocket_origin, is_websocket_handshake, was_websocket_handshake};
+use crate::web::{
+    Error, check_csrf, check_isolation, check_websocket_origin, is_websocket_handshake, was_websocket_handshake,
+};
 
 /// Forwards to the Upstream of the route.
 pub(super) async fn proxy(
@@ -26,6 +28,9 @@ pub(super) async fn proxy(
 ) -> Result<HttpResponse, Error> {
     if let Some(refused) = refuse_websocket(request, route, state) {
         return Err(refused);
+    }
+    if route.is_isolated() {
+        check_isolation(request.http)?;
     }
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
@@ -108,6 +113,7 @@ async fn forward(
         method: request.http.method(),
         target: request.target,
         headers: request.http.headers(),
+        header_rules: &state.header_rules,
         authenticated,
         injected,
         own_cookies: &state.own_cookies,

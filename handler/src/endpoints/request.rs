@@ -1,7 +1,10 @@
 //! A request as the endpoints see it, and the parts of it that several of them parse.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::web::Payload;
+use tokio::time::timeout;
 
 use crate::clock::Timestamp;
 use crate::proxy::RequestTarget;
@@ -59,9 +62,9 @@ fn first(pairs: Vec<(String, String)>, name: &str) -> Option<String> {
     pairs.into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
 }
 
-/// A Provider's form (`application/x-www-form-urlencoded`), still encoded.
-pub(super) async fn form(payload: Payload) -> Result<String, Error> {
-    let form = payload.to_bytes_limited(MAX_FORM).await;
+/// A Provider's form (`application/x-www-form-urlencoded`), still encoded. It has this long to arrive whole.
+pub(super) async fn form(payload: Payload, limit: Duration) -> Result<String, Error> {
+    let form = timeout(limit, payload.to_bytes_limited(MAX_FORM)).await.map_err(|_| Error::FormTimeout)?;
     let form = form.map_err(|_| Error::Request("the form is too large"))?;
     let form = form.map_err(|_| Error::Request("the form did not arrive"))?;
     String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))

@@ -38,6 +38,8 @@ impl GatewayTokenVerifier {
     /// # Errors
     /// See [`GatewayTokenError`].
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Timestamp, GatewayTokenError> {
+        // A token that could never prove the gateway costs no signature, and no fetch of a key that it made up.
+        self.check_claims(&jwt::unverified_claims(token)?, now)?;
         let metadata = self.issuer.metadata(now).await?;
         let explicit_type = Some("at+jwt"); // RFC 9068 2.1
         let claims = self
@@ -45,11 +47,16 @@ impl GatewayTokenVerifier {
             .verify_with_current_keys(token, explicit_type, RefetchCause::Request, &metadata, now)
             .await??
             .claims;
-        jwt::check_issuer(&claims, self.issuer.name())?; // RFC 9068 4
-        jwt::check_audience(&claims, &self.audience)?;
-        jwt::check_times(&claims, now)?;
-        self.check_identity(&claims)?;
+        self.check_claims(&claims, now)?;
         Ok(numeric_date(&claims, "exp").unwrap_or(now))
+    }
+
+    /// RFC 9068 4: issuer, audience and times; and the identity.
+    fn check_claims(&self, claims: &Claims, now: Timestamp) -> Result<(), GatewayTokenError> {
+        jwt::check_issuer(claims, self.issuer.name())?;
+        jwt::check_audience(claims, &self.audience)?;
+        jwt::check_times(claims, now)?;
+        self.check_identity(claims)
     }
 
     fn check_identity(&self, claims: &Claims) -> Result<(), GatewayTokenError> {
@@ -128,6 +135,20 @@ mod tests {
         for token in [other, logout_token, unsigned, String::new(), "a.b.c".to_owned()] {
             assert!(matches!(verifier.verify(&token, NOW).await, Err(GatewayTokenError::Invalid(_))), "{token}");
         }
+    }
+
+    #[actix_web::test]
+    async fn a_stranger_makes_the_keys_be_fetched_for_no_key_that_it_made_up() {
+        let (provider, key, verifier) = scene();
+        verifier.verify(&key.sign(&claims(&provider, json!({}))), NOW).await.unwrap();
+        let fetches = provider.received("/jwks_uri").len();
+
+        for oid in [json!("0bb2"), json!(null)] {
+            let made_up = SigningKey::es256("made-up").sign(&claims(&provider, json!({ "oid": oid })));
+            verifier.verify(&made_up, NOW).await.unwrap_err();
+        }
+
+        assert_eq!(provider.received("/jwks_uri").len(), fetches);
     }
 
     #[actix_web::test]

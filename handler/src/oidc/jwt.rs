@@ -67,13 +67,18 @@ impl JwtError {
 }
 
 /// A token whose signature was verified. Its claims still have to be checked.
-pub(super) struct VerifiedJwt {
-    pub(super) claims: Claims,
+pub struct VerifiedJwt {
+    /// The claims, as they were signed.
+    pub claims: Claims,
+    /// The algorithm of the signature.
     pub(super) algorithm: Algorithm,
 }
 
 /// Verifies the signature with one of the issuer's keys. A `typ` that ends in `+jwt` must be `explicit_type`.
-pub(super) fn verify_signature(
+///
+/// # Errors
+/// See [`JwtError`].
+pub fn verify_signature(
     token: &str,
     keys: &VerificationKeys,
     explicit_type: Option<&str>,
@@ -88,6 +93,12 @@ pub(super) fn verify_signature(
     }
     let claims = Claims::new(jws.payload().ok_or(JwtError::Malformed)?);
     Ok(VerifiedJwt { claims, algorithm })
+}
+
+/// The claims of a token whose signature nobody has verified: good for refusing it, and for nothing else.
+pub(super) fn unverified_claims(token: &str) -> Result<Claims, JwtError> {
+    let jws = Jws::parse(token).ok_or(JwtError::Malformed)?;
+    jws.payload().map(Claims::new).ok_or(JwtError::Malformed)
 }
 
 /// The header decides only what we let it (RFC 8725 3.1): it never brings a key, or the address of one.

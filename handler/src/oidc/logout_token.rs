@@ -58,6 +58,8 @@ impl RelyingParty {
     /// # Errors
     /// See [`LogoutTokenError`].
     pub async fn verify_logout_token(&self, token: &str, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
+        // A token that could end nothing costs no signature, and no fetch of a key that it made up.
+        self.check_logout_claims(&jwt::unverified_claims(token)?, now)?;
         let metadata = self.issuer.metadata(now).await?;
         let explicit_type = Some("logout+jwt"); // 2.4
         let verified = self.verify_for_client(token, explicit_type, RefetchCause::Request, &metadata, now).await??; // 2.6: 1-3

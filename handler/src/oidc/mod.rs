@@ -63,7 +63,7 @@ pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};
 pub use id_token::IdTokenError;
 pub use issuer::Issuer;
 pub use jwks::{JwksError, VerificationKeys};
-pub use jwt::JwtError;
+pub use jwt::{JwtError, VerifiedJwt, verify_signature};
 pub use login_error::LoginError;
 pub use login_hints::LoginHints;
 pub use logout_request::LogoutRequest;

@@ -20,6 +20,10 @@ const FETCH_BACKOFF: Duration = Duration::from_secs(5);
 /// The same while the last good document serves, and between two fetches for an unknown key.
 const REFETCH_BACKOFF: Duration = Duration::from_secs(60);
 
+/// The pause between two fetches for an unknown key that a request of anyone names. So long an honest token of a new key
+/// may have to wait for one that was made up, and so often the Provider is asked at most.
+const STRANGERS_BACKOFF: Duration = Duration::from_secs(5);
+
 /// Metadata and keys, shared by all workers.
 #[derive(Debug, Default)]
 pub struct ProviderCache {
@@ -41,6 +45,15 @@ pub(super) enum RefetchCause {
     Response,
     /// A request of anyone.
     Request,
+}
+
+impl RefetchCause {
+    const fn backoff(self) -> Duration {
+        match self {
+            Self::Response => REFETCH_BACKOFF,
+            Self::Request => STRANGERS_BACKOFF,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -93,7 +106,7 @@ impl<T> Cached<T> {
         self.keep(fetch.await, now)
     }
 
-    /// Fetches the document because `known` lacks a key, at most once a minute for each kind of token. `None` if it could
+    /// Fetches the document because `known` lacks a key, not more often than its cause allows. `None` if it could
     /// not be fetched, or was not due.
     pub(super) async fn refetch(
         &self,
@@ -110,7 +123,7 @@ impl<T> Cached<T> {
                 return Some(Arc::clone(document));
             }
             let refetched_at = &mut state.refetched_at[cause as usize];
-            if refetched_at.is_some_and(|refetched_at| is_within(REFETCH_BACKOFF, refetched_at, now)) {
+            if refetched_at.is_some_and(|refetched_at| is_within(cause.backoff(), refetched_at, now)) {
                 return None;
             }
             *refetched_at = Some(now);

@@ -4,17 +4,21 @@
 
 use std::borrow::Cow;
 
+use super::decoding::decode_fully;
+
 /// The names of our cookies: exact ones, and families that share a prefix ending in `-`.
 #[derive(Debug, Clone)]
 pub struct OwnCookies {
     names: Vec<String>,
+    shortest: usize,
 }
 
 impl OwnCookies {
     /// A name that ends in `-` stands for every cookie that starts with it.
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
-        Self { names: names.into_iter().filter(|name| !name.is_empty()).collect() }
+        let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        Self { shortest: names.iter().map(String::len).min().unwrap_or(0), names }
     }
 
     /// The header value without our cookies; `None` when nothing is left.
@@ -47,21 +51,13 @@ impl OwnCookies {
         // `=name=value` is how some browsers send a cookie without a name: readers take the second for one.
         let first = pair.iter().position(|byte| !is_padding(*byte)).unwrap_or(pair.len());
         let name = pair[first..].split(|byte| *byte == b'=').next().unwrap_or_default();
-        let mut name = Cow::Borrowed(name.trim_ascii_end());
-        loop {
-            if self.names.iter().any(|own| matches_name(own.as_bytes(), &name)) {
-                return true;
-            }
-            // Some readers decode names: `__Host%2Dsession` would pass for `__Host-session`.
-            if !name.contains(&b'%') {
-                return false;
-            }
-            let decoded: Vec<u8> = percent_encoding::percent_decode(&name).collect();
-            if decoded.len() == name.len() {
-                return false;
-            }
-            name = Cow::Owned(decoded);
+        let name = name.trim_ascii_end();
+        if name.len() < self.shortest {
+            return false;
         }
+        // Some readers decode names: `__Host%2Dsession` would pass for `__Host-session`.
+        let is_ours = |name: &[u8]| self.names.iter().any(|own| matches_name(own.as_bytes(), name));
+        is_ours(name) || name.contains(&b'%') && is_ours(&decode_fully(name))
     }
 }
 
@@ -99,6 +95,9 @@ mod tests {
             ("__Host%2Dsession=x; a=1", "a=1", "encoded"),
             ("__Host%252dsession=x; a=1", "a=1", "encoded twice"),
             ("%5f%5fHost-session=x", "", "encoded start"),
+            ("__Host%2525252525252dsession=x; a=1", "a=1", "encoded seven times"),
+            ("%73ession-login-%25=x; a=1", "a=1", "a family, encoded"),
+            ("__Host-session%41=x", "__Host-session%41=x", "longer once it is decoded"),
             ("session-login-0=x; session-login-3=y; a=1", "a=1", "a family"),
             ("session-logi=x", "session-logi=x", "shorter than the family"),
             ("__Host-session2=x", "__Host-session2=x", "longer than the name"),

@@ -15,6 +15,9 @@ pub enum ForwardError {
     /// The Upstream hung up, or answered something that is not HTTP, before a whole response head.
     #[error("the upstream broke the connection before its answer")]
     Broken(#[source] Box<dyn StdError + Send + Sync>),
+    /// The client sent nothing more of a body that the Upstream waited for.
+    #[error("the client stopped sending the request body")]
+    ClientStalled,
     /// The request can't be forwarded as it is, or its client stopped sending it.
     #[error("the request cannot be forwarded: {0}")]
     BadRequest(&'static str),
@@ -31,6 +34,7 @@ impl ForwardError {
             Self::Connect(_) => "upstream_unreachable",
             Self::Timeout => "upstream_timeout",
             Self::Broken(_) => "upstream_broken",
+            Self::ClientStalled => "request_body_timeout",
             Self::BadRequest(_) => "bad_request",
             Self::Cut => "exchange_cut",
         }

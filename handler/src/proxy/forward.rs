@@ -2,7 +2,6 @@
 //!
 //! Knows nothing of who may ask; it forwards what it is handed and strips what no client may say.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -25,6 +24,7 @@ use super::caching::BrowserCache;
 use super::cookies::OwnCookies;
 use super::cutoff::Cutoff;
 use super::error::ForwardError;
+use super::forgeable::HeaderRules;
 use super::headers;
 use super::host_headers;
 use super::method::is_safe;
@@ -35,6 +35,7 @@ use super::request_body::{RequestBody, Upload};
 use super::response_body::{NoBody, ResponseBody};
 use super::routes::{Route, RouteTable};
 use super::target::RequestTarget;
+use super::token_placement::TokenPlacement;
 use super::upstream::Upstream;
 use super::watch::Watches;
 use super::webdav::map_destination;
@@ -53,6 +54,8 @@ pub struct ForwardRequest<'a> {
     pub target: RequestTarget<'a>,
     /// The client's headers.
     pub headers: &'a HeaderMap,
+    /// The client's headers that an Upstream never gets.
+    pub header_rules: &'a HeaderRules,
     /// Our own headers: set last, each replaces what the client said.
     pub injected: Vec<(up::HeaderName, up::HeaderValue)>,
     /// The cookies no Upstream may see or set.
@@ -77,6 +80,8 @@ pub struct ForwarderSettings {
     pub connect_timeout: Duration,
     /// For the response head, from the last byte of the request on.
     pub response_timeout: Duration,
+    /// For the next bytes of a client's body that the Upstream has room for.
+    pub body_timeout: Duration,
     /// For the next request on an idle connection.
     pub idle_timeout: Duration,
     /// For the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is polled: most are
@@ -94,6 +99,7 @@ impl Default for ForwarderSettings {
             connect_timeout: Duration::from_secs(10),
             // The Functions host gives up after 240 s; we want to be the one who explains.
             response_timeout: Duration::from_secs(230),
+            body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(60),
             unchecked: Duration::from_secs(1),
             browser_cache: BrowserCache::Allow,
@@ -116,6 +122,7 @@ pub(super) enum ExchangeError {
     Unsent(Box<hyper::Request<RequestBody>>),
     Sent(hyper::Error),
     Late,
+    Stalled,
     Cut,
 }
 
@@ -216,18 +223,32 @@ impl Forwarder {
         {
             return Ok(done);
         }
-        let mut deadline = start + limit;
+        // While a body is on its way, a look now and then tells a client that stalls.
+        let step = if upload.is_some() { limit.min(self.settings.body_timeout) } else { limit };
+        let mut deadline = start + step;
         loop {
             let waited = cutoff.or(timeout_at(deadline.into(), &mut work)).await.ok_or(ExchangeError::Cut)?;
             if let Ok(done) = waited {
                 return Ok(done);
             }
-            let later = upload.map(|upload| upload.last_progress.get() + limit).ok_or(ExchangeError::Late)?;
-            if later <= Instant::now() {
-                return Err(ExchangeError::Late);
-            }
-            deadline = later;
+            deadline = self.next_deadline(upload.ok_or(ExchangeError::Late)?, Instant::now())?;
         }
+    }
+
+    /// The next look at an upload that has not ended in time yet: 230 s for the Upstream, less for a client.
+    fn next_deadline(&self, upload: &Upload, now: Instant) -> Result<Instant, ExchangeError> {
+        let ForwarderSettings { response_timeout, body_timeout, .. } = self.settings;
+        if let Some(since) = upload.waiting_since.get()
+            && now >= since + body_timeout
+        {
+            return Err(ExchangeError::Stalled);
+        }
+        let last = upload.last_progress.get() + response_timeout;
+        if last <= now {
+            return Err(ExchangeError::Late);
+        }
+        let next = upload.waiting_since.get().unwrap_or(now) + body_timeout;
+        Ok(last.min(next))
     }
 
     pub(super) fn respond(
@@ -266,7 +287,8 @@ impl Forwarder {
         let body = if has_no_body { BoxBody::new(NoBody) } else { BoxBody::new(body) };
 
         let mut response = HttpResponse::with_body(status, body);
-        headers::copy_response(&head.headers, request.own_cookies, request.origin_mapping(), response.headers_mut());
+        let mapping = request.origin_mapping();
+        headers::copy_response(&head.headers, request.own_cookies, mapping, response.headers_mut())?;
         if status == StatusCode::NOT_MODIFIED
             && let Some(Ok(length)) = length.map(|value| HeaderValue::from_bytes(value.as_bytes()))
         {
@@ -285,6 +307,7 @@ pub(super) fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardE
     }
     match error {
         ExchangeError::Late => ForwardError::Timeout,
+        ExchangeError::Stalled => ForwardError::ClientStalled,
         ExchangeError::Cut => ForwardError::Cut,
         ExchangeError::Sent(error) => ForwardError::Broken(error.into()),
         ExchangeError::Unsent(_) => ForwardError::Broken("the connection closed at once".into()),
@@ -293,25 +316,23 @@ pub(super) fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardE
 
 /// The client's body, framed as it was: by its length, in chunks, or not there at all (RFC 9112 6.3).
 fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, Option<Rc<Upload>>), ForwardError> {
-    use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-    let remaining = match headers.get(CONTENT_LENGTH) {
-        Some(value) => {
-            let length = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-            Some(length.ok_or(ForwardError::BadRequest("the content length is no number"))?)
-        }
-        None => None,
-    };
+    use actix_web::http::header::TRANSFER_ENCODING;
+    let remaining = content_length(headers)?;
     let is_chunked = headers.contains_key(TRANSFER_ENCODING);
     if !is_chunked && remaining.is_none_or(|length| length == 0) {
         return Ok((RequestBody::Empty, None));
     }
-    let upload = Rc::new(Upload {
-        last_progress: Cell::new(Instant::now()),
-        is_complete: Cell::new(false),
-        is_broken: Cell::new(false),
-    });
+    let upload = Rc::new(Upload::new());
     let remaining = remaining.filter(|_| !is_chunked);
     Ok((RequestBody::Streamed { payload, remaining, upload: Rc::clone(&upload) }, Some(upload)))
+}
+
+/// The length of the client's body: digits and nothing else (RFC 9110 8.6).
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ForwardError> {
+    let Some(value) = headers.get(actix_web::http::header::CONTENT_LENGTH) else { return Ok(None) };
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let length = digits.and_then(|text| text.parse().ok());
+    length.map(Some).ok_or(ForwardError::BadRequest("the content length is no number"))
 }
 
 /// The request as the Upstream will read it. Takes the body out of `body`.
@@ -338,33 +359,18 @@ pub(super) fn head(
 }
 
 fn request_headers(request: &ForwardRequest<'_>) -> Result<up::HeaderMap, ForwardError> {
-    use actix_web::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
     let mut headers = up::HeaderMap::with_capacity(request.headers.len() + request.injected.len() + 2);
-    let named = request.headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
-    let named = headers::named_by_connection(named);
-    let passes_authorization = request.route.token().passes_authorization();
+    let rules = ClientHeaderRules {
+        strip: request.header_rules,
+        token: request.route.token(),
+        own_cookies: request.own_cookies,
+    };
+    copy_client_headers(request.headers, rules, &mut headers)?;
 
-    for (name, value) in request.headers {
-        let text = name.as_str();
-        let is_stripped = *name == HOST
-            || (*name == AUTHORIZATION && !passes_authorization)
-            || headers::is_hop_by_hop(text)
-            || headers::is_forgeable(text)
-            || request.routes.is_token_header(text)
-            || named.iter().any(|other| other == text);
-        if is_stripped {
-            continue;
-        }
-        if *name != COOKIE {
-            headers.append(up_name(name)?, up_value(value.as_bytes())?);
-        } else if let Some(kept) = request.own_cookies.strip(value.as_bytes()) {
-            headers.append(up::COOKIE, up_value(&kept)?);
-        }
-    }
-
-    // RFC 9112 6.3: a length and chunks together were refused long before; the length passes as it is.
-    if let Some(length) = request.headers.get(CONTENT_LENGTH) {
-        headers.insert(up::CONTENT_LENGTH, up_value(length.as_bytes())?);
+    // RFC 9112 6.3: a length and chunks together were refused long before. `010` goes out as 10: some readers of RFC 9110
+    // 8.6's digits take a leading zero for octal.
+    if let Some(length) = content_length(request.headers)? {
+        headers.insert(up::CONTENT_LENGTH, length.into());
     }
     let mapping = request.origin_mapping();
     map_destination(request.method, &mut headers, mapping)?;
@@ -373,6 +379,48 @@ fn request_headers(request: &ForwardRequest<'_>) -> Result<up::HeaderMap, Forwar
         headers.insert(name.clone(), value.clone());
     }
     Ok(headers)
+}
+
+/// The rules for the headers of a route's clients.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientHeaderRules<'a> {
+    /// Names that never pass.
+    pub strip: &'a HeaderRules,
+    /// The place of the access token, and so the fate of `Authorization`.
+    pub token: &'a TokenPlacement,
+    /// The cookies that never pass.
+    pub own_cookies: &'a OwnCookies,
+}
+
+/// Copies what a client may say: no header of its connection, of ours, of another proxy, and no cookie of ours.
+///
+/// # Errors
+/// [`ForwardError::BadRequest`] where its `Connection` header names too many, or a value cannot be forwarded.
+pub fn copy_client_headers(
+    from: &HeaderMap,
+    rules: ClientHeaderRules<'_>,
+    to: &mut up::HeaderMap,
+) -> Result<(), ForwardError> {
+    use actix_web::http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
+    let named = headers::ConnectionOptions::parse(from.get_all(CONNECTION).map(HeaderValue::as_bytes))
+        .map_err(|headers::TooManyOptions| ForwardError::BadRequest("the Connection header names too many headers"))?;
+    for (name, value) in from {
+        let text = name.as_str();
+        let is_stripped = *name == HOST
+            || (*name == AUTHORIZATION && !rules.token.passes_authorization())
+            || headers::is_hop_by_hop(text)
+            || rules.strip.strips(text)
+            || named.contains(text);
+        if is_stripped {
+            continue;
+        }
+        if *name != COOKIE {
+            to.append(up_name(name)?, up_value(value.as_bytes())?);
+        } else if let Some(kept) = rules.own_cookies.strip(value.as_bytes()) {
+            to.append(up::COOKIE, up_value(&kept)?);
+        }
+    }
+    Ok(())
 }
 
 fn up_name(name: &HeaderName) -> Result<up::HeaderName, ForwardError> {

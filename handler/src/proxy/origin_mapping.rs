@@ -93,7 +93,7 @@ impl OriginMapping<'_> {
                 base => without_base(rest, base)?,
             };
             let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
-            let route = self.routes.find(std::str::from_utf8(&path[..end]).ok()?)?;
+            let route = self.routes.find(std::str::from_utf8(&path[..end]).ok()?).ok()??;
             route.upstream().is(upstream).then_some(path)
         })
     }

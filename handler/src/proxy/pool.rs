@@ -163,8 +163,7 @@ mod tests {
         let mut endless: dev::Payload = dev::Payload::Stream { payload: Box::pin(pieces) };
         let request = TestRequest::default().to_http_request();
         let payload = web::Payload::from_request(&request, &mut endless).await.unwrap();
-        let (last_progress, is_complete, is_broken) = (Cell::new(Instant::now()), Cell::new(false), Cell::new(false));
-        let upload = Rc::new(Upload { last_progress, is_complete, is_broken });
+        let upload = Rc::new(Upload::new());
         let mut message = hyper::Request::new(RequestBody::Streamed { payload, remaining: None, upload });
         *message.method_mut() = hyper::Method::POST;
         let (ours, _unread) = tokio::io::duplex(1);

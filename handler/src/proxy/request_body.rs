@@ -20,6 +20,19 @@ pub(super) struct Upload {
     pub(super) last_progress: Cell<Instant>,
     pub(super) is_complete: Cell<bool>,
     pub(super) is_broken: Cell<bool>,
+    /// Since when the Upstream has room and the client sends nothing.
+    pub(super) waiting_since: Cell<Option<Instant>>,
+}
+
+impl Upload {
+    pub(super) fn new() -> Self {
+        Self {
+            last_progress: Cell::new(Instant::now()),
+            is_complete: Cell::new(false),
+            is_broken: Cell::new(false),
+            waiting_since: Cell::new(None),
+        }
+    }
 }
 
 /// The body of a request to the Upstream.
@@ -38,7 +51,13 @@ impl Body for RequestBody {
         let Self::Streamed { payload, remaining, upload } = self.get_mut() else {
             return Poll::Ready(None);
         };
-        let chunk = std::task::ready!(Pin::new(payload).poll_next(cx));
+        let Poll::Ready(chunk) = Pin::new(payload).poll_next(cx) else {
+            if upload.waiting_since.get().is_none() {
+                upload.waiting_since.set(Some(Instant::now()));
+            }
+            return Poll::Pending;
+        };
+        upload.waiting_since.set(None);
         upload.last_progress.set(Instant::now());
         // A body cut short must never look complete: an error makes hyper drop the connection.
         let broken = |cause: &str| {

@@ -9,6 +9,8 @@ use hyper::header::HeaderName;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::spelling::{LooseReading, is_droppable};
+use super::target::TargetError;
 use super::token_placement::{TokenPlacement, TokenPlacementError};
 use super::upstream::{Upstream, UpstreamError};
 use super::upstream_host::UpstreamHost;
@@ -17,7 +19,17 @@ use super::upstream_host::UpstreamHost;
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    token_headers: Vec<HeaderName>,
+    /// For each route its session routes if it is anonymous: those at or below its path, in any case, by their places.
+    protected: Vec<Vec<Protected>>,
+    /// The segments of the longest of them.
+    depth: usize,
+}
+
+/// A session route below an anonymous one.
+#[derive(Debug)]
+struct Protected {
+    at: usize,
+    segments: Vec<String>,
 }
 
 /// One path prefix and where it leads.
@@ -29,6 +41,7 @@ pub struct Route {
     streams: Streams,
     host: Option<UpstreamHost>,
     token: TokenPlacement,
+    is_isolated: bool,
 }
 
 /// Who may use a route.
@@ -55,7 +68,7 @@ pub enum Streams {
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// It isn't a JSON list of objects with the members we know.
-    #[error("the routes are not a JSON list of {{path, upstream, access, streams, host, token}}")]
+    #[error("the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate}}")]
     Json(#[source] serde_json::Error),
     /// The list is empty: nothing could be reached.
     #[error("there is no route")]
@@ -104,11 +117,13 @@ struct RouteRow {
     streams: Option<String>,
     host: Option<String>,
     token: Option<Value>,
+    #[serde(default)]
+    isolate: bool,
 }
 
 impl RouteTable {
-    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "host", "token"}`. The defaults: access `session`,
-    /// streams `end`, token `bearer`, and the host that [`RouteTable::with_host`] or the upstream's name says.
+    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "host", "token", "isolate"}`. The defaults: access
+    /// `session`, streams `end`, token `bearer`, isolate `false`, and the host that [`RouteTable::with_host`] or the upstream's name says.
     ///
     /// # Errors
     /// The first mistake found.
@@ -132,14 +147,13 @@ impl RouteTable {
                 None => upstream(&row.path, &row.upstream)?,
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
-            routes.push(Route { path, upstream, access, streams, host, token });
+            let is_isolated = row.isolate;
+            routes.push(Route { path, upstream, access, streams, host, token, is_isolated });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
         }
-        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        let token_headers = routes.iter().filter_map(|route| route.token.header()).cloned().collect();
-        Ok(Self { routes, token_headers })
+        Ok(Self::new(routes))
     }
 
     /// Everything to one Upstream, with a session.
@@ -155,8 +169,9 @@ impl RouteTable {
             streams: Streams::End,
             host: None,
             token: TokenPlacement::Bearer,
+            is_isolated: false,
         };
-        Ok(Self { routes: vec![route], token_headers: Vec::new() })
+        Ok(Self::new(vec![route]))
     }
 
     /// The table with this `Host` for every route that names none.
@@ -168,28 +183,44 @@ impl RouteTable {
         self
     }
 
+    fn new(mut routes: Vec<Route>) -> Self {
+        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+        let protected: Vec<Vec<Protected>> = routes.iter().map(|route| protected_below(route, &routes)).collect();
+        let depth = protected.iter().flatten().map(|route| route.segments.len()).max().unwrap_or_default();
+        Self { routes, protected, depth }
+    }
+
     /// The route with the longest prefix of `path` (without its query) that ends on a segment boundary.
     ///
-    /// An Upstream may decode, fold case or squeeze slashes before it looks at the path. So a path on an anonymous
-    /// route is read that way as well. Unless that leads to the very same route, any route that needs a session and
-    /// covers it wins: an Upstream may read less forgivingly than this does, and stop at that one.
-    #[must_use]
-    pub fn find(&self, path: &str) -> Option<&Route> {
-        let found = self.longest(path)?;
-        if found.access == Access::Session || self.routes.len() == 1 {
-            return Some(found);
+    /// An Upstream may decode, fold case or squeeze slashes before it looks at the path (see `spelling`). So a path on an
+    /// anonymous route that could be read as a session route below it leads there.
+    ///
+    /// # Errors
+    /// [`TargetError::Ambiguous`] for a path on such an anonymous route that has no one reading.
+    pub fn find(&self, path: &str) -> Result<Option<&Route>, TargetError> {
+        let Some(at) = self.routes.iter().position(|route| covers(&route.path, path)) else { return Ok(None) };
+        let protected = &self.protected[at];
+        if protected.is_empty() {
+            return Ok(Some(&self.routes[at]));
         }
-        let loose = loosened(path);
-        let mut covering =
-            self.routes.iter().filter(|route| covers(&route.path.to_ascii_lowercase(), &loose)).peekable();
-        if covering.peek().is_some_and(|route| route.path == found.path) {
-            return Some(found);
+        let reading = LooseReading::of(path, self.depth)?;
+        for route in protected {
+            if reading.may_start_with(&route.segments)? {
+                return Ok(Some(&self.routes[route.at]));
+            }
         }
-        Some(covering.find(|route| route.access == Access::Session).unwrap_or(found))
+        Ok(Some(&self.routes[at]))
+    }
+
+    /// Anonymous routes with the session routes below them: each spelling of those is a guess at what the Upstream reads.
+    pub fn risky(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.routes.iter().zip(&self.protected).flat_map(|(anonymous, protected)| {
+            protected.iter().map(|route| (anonymous.path.as_str(), self.routes[route.at].path.as_str()))
+        })
     }
 
     /// Every Upstream once, whatever the number of its routes.
-    pub(super) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let is_first = |(at, route): &(usize, &Route)| {
             !self.routes[..*at].iter().any(|earlier| earlier.upstream.key() == route.upstream.key())
         };
@@ -204,13 +235,9 @@ impl RouteTable {
         self.routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
     }
 
-    /// True for a header in which some route sends the access token. `name` is in lower case.
-    pub(super) fn is_token_header(&self, name: &str) -> bool {
-        self.token_headers.iter().any(|header| header.as_str() == name)
-    }
-
-    fn longest(&self, path: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| covers(&route.path, path))
+    /// The headers in which routes send the access token: no client may.
+    pub fn token_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.routes.iter().filter_map(|route| route.token.header())
     }
 }
 
@@ -231,6 +258,12 @@ impl Route {
     #[must_use]
     pub fn access(&self) -> Access {
         self.access
+    }
+
+    /// True if pages of other sites may link to it and nothing else.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        self.is_isolated
     }
 
     /// The end of its streams.
@@ -305,28 +338,26 @@ fn covers(prefix: &str, path: &str) -> bool {
     }
 }
 
-/// The path as the most forgiving Upstream might read it: decoded to the end, cut at a `?` or `#` that comes to light,
-/// lower case, `\` as `/`, no empty segments, no `;parameters`, no spaces or dots at the end of a segment.
-fn loosened(path: &str) -> String {
-    let mut decoded = path.as_bytes().to_vec();
-    loop {
-        let next: Vec<u8> = percent_encoding::percent_decode(&decoded).collect();
-        if next.len() == decoded.len() {
-            break;
-        }
-        decoded = next;
+/// The session routes at or below an anonymous route, the longest first.
+fn protected_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
+    if route.access == Access::Session {
+        return Vec::new();
     }
-    let cut = decoded.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(decoded.len());
-    let text = String::from_utf8_lossy(&decoded[..cut]).to_ascii_lowercase();
-    let mut loose = String::with_capacity(text.len());
-    for segment in text.split(['/', '\\']) {
-        let name = segment.split(';').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-        if !name.is_empty() {
-            loose.push('/');
-            loose.push_str(name);
-        }
-    }
-    if loose.is_empty() { "/".to_owned() } else { loose }
+    // A reader that drops a segment of the anonymous route finds what lies below the rest.
+    let above: Vec<&str> = segments(&route.path).filter(|segment| !is_droppable(segment)).collect();
+    let is_below = |path: &str| {
+        let mut below = segments(path);
+        above.iter().all(|segment| below.next().is_some_and(|own| own.eq_ignore_ascii_case(segment)))
+    };
+    let places = routes.iter().enumerate();
+    let protected = places.filter(|(_, other)| other.access == Access::Session && is_below(&other.path));
+    protected
+        .map(|(at, other)| Protected { at, segments: segments(&other.path).map(str::to_owned).collect() })
+        .collect()
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
 }
 
 #[cfg(test)]
@@ -362,7 +393,7 @@ mod tests {
             ("/admin/Publicity", "/admin"),
             ("/app/x", "/app"),
         ] {
-            assert_eq!(table.find(path).unwrap().path(), expected, "{path}");
+            assert_eq!(table.find(path).unwrap().unwrap().path(), expected, "{path}");
         }
     }
 
@@ -390,7 +421,51 @@ mod tests {
             "/admin./x",
             "/%2Fadmin",
         ] {
-            assert_eq!(table.find(path).unwrap().access(), Access::Session, "{path}");
+            assert_eq!(table.find(path).unwrap().unwrap().access(), Access::Session, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_paths_near_a_session_route_below_are_restricted() {
+        let advised = RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a"},
+                {"path":"/public","upstream":"http://a","access":"anonymous"}]"#,
+        )
+        .unwrap();
+        let risky = table();
+
+        let access = |table: &RouteTable, path| table.find(path).map(|route| route.unwrap().access());
+
+        assert_eq!(access(&advised, "/public/caf%E9"), Ok(Access::Anonymous));
+        assert_eq!(access(&advised, "/PUBLIC"), Ok(Access::Session));
+        assert_eq!(access(&risky, "/caf%C3%A9"), Ok(Access::Anonymous));
+        assert_eq!(access(&risky, "/caf%E9"), Err(TargetError::Ambiguous));
+        assert_eq!(access(&risky, "/admin/caf%E9"), Ok(Access::Session));
+        assert_eq!(access(&risky, "/admin/Public/caf%E9"), Ok(Access::Anonymous));
+    }
+
+    #[test]
+    fn session_routes_below_an_anonymous_one_are_risky() {
+        let risky = |json: &str| {
+            let table = RouteTable::parse(json).unwrap();
+            table.risky().map(|(above, below)| format!("{above} {below}")).collect::<Vec<_>>()
+        };
+        let row =
+            |path: &str, access: &str| format!(r#"{{"path":"{path}","upstream":"http://a","access":"{access}"}}"#);
+        let rows = |rows: &[(&str, &str)]| {
+            format!("[{}]", rows.iter().map(|(path, access)| row(path, access)).collect::<Vec<_>>().join(","))
+        };
+
+        for (routes, expected) in [
+            (rows(&[("/", "session"), ("/public", "anonymous")]), vec![]),
+            (rows(&[("/", "anonymous")]), vec![]),
+            (rows(&[("/public", "anonymous"), ("/admin", "session")]), vec![]),
+            (rows(&[("/", "anonymous"), ("/admin", "session")]), vec!["/ /admin"]),
+            (rows(&[("/", "anonymous"), ("/admin", "session"), ("/admin/x", "anonymous")]), vec!["/ /admin"]),
+            (rows(&[("/App", "anonymous"), ("/app/admin", "session")]), vec!["/App /app/admin"]),
+            (rows(&[("/index.php", "anonymous"), ("/admin", "session")]), vec!["/index.php /admin"]),
+        ] {
+            assert_eq!(risky(&routes), expected, "{routes}");
         }
     }
 
@@ -398,23 +473,23 @@ mod tests {
     fn a_path_no_route_covers_finds_nothing() {
         let table = RouteTable::parse(r#"[{"path":"/app","upstream":"http://a"}]"#).unwrap();
 
-        assert!(table.find("/other").is_none());
+        assert!(table.find("/other").unwrap().is_none());
     }
 
     #[test]
     fn routes_to_one_url_share_the_upstream() {
         let table = table();
 
-        let admin = table.find("/admin").unwrap().upstream();
+        let admin = table.find("/admin").unwrap().unwrap().upstream();
 
-        assert!(Arc::ptr_eq(admin, table.find("/app").unwrap().upstream()));
+        assert!(Arc::ptr_eq(admin, table.find("/app").unwrap().unwrap().upstream()));
     }
 
     #[test]
     fn a_single_upstream_covers_everything_with_a_session() {
         let table = RouteTable::single("http://app:81/base").unwrap();
 
-        let route = table.find("/any/thing").unwrap();
+        let route = table.find("/any/thing").unwrap().unwrap();
 
         assert_eq!((route.access(), route.upstream().name()), (Access::Session, "app:81"));
     }
@@ -428,9 +503,21 @@ mod tests {
         )
         .unwrap();
 
-        let streams = |path: &str| table.find(path).unwrap().streams();
+        let streams = |path: &str| table.find(path).unwrap().unwrap().streams();
 
         assert_eq!([streams("/"), streams("/end"), streams("/events")], [Streams::End, Streams::End, Streams::Outlive]);
+    }
+
+    #[test]
+    fn a_route_is_isolated_if_it_says_so() {
+        let table = RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a"},{"path":"/api","upstream":"http://a","isolate":true}]"#,
+        )
+        .unwrap();
+
+        let is_isolated = |path: &str| table.find(path).unwrap().unwrap().is_isolated();
+
+        assert_eq!([is_isolated("/x"), is_isolated("/api/x")], [false, true]);
     }
 
     #[test]
@@ -447,6 +534,7 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","host":"app.example"}]"#, "an unknown host"),
             (r#"[{"path":"/","upstream":"http://a","token":"basic"}]"#, "an unknown token"),
             (r#"[{"path":"/","upstream":"http://a","token":{"header":"Host"}}]"#, "a header that has a meaning"),
+            (r#"[{"path":"/","upstream":"http://a","isolate":"yes"}]"#, "an isolation that is no truth value"),
             (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
             (r#"[{"path":"/a//b","upstream":"http://a"}]"#, "an empty segment"),
             (r#"[{"path":"/a/../b","upstream":"http://a"}]"#, "a dot segment"),

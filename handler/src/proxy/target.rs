@@ -3,6 +3,8 @@
 //! Nothing is normalised here. A path two readers could understand differently is refused; a query is the
 //! application's own business, so there only what no request line may hold is.
 
+use super::decoding::decode_fully;
+
 /// A request target in origin form (RFC 9112 3.2.1) that is safe to match and to forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestTarget<'a> {
@@ -34,6 +36,9 @@ pub enum TargetError {
     /// A path segment is `.` or `..`, however it is spelt.
     #[error("the request target holds a dot segment")]
     DotSegment,
+    /// Its path has no one reading, below an anonymous route where one of them could need a session.
+    #[error("the request target's path can be read in several ways")]
+    Ambiguous,
 }
 
 impl TargetError {
@@ -48,6 +53,7 @@ impl TargetError {
             Self::BadEscape => "target_bad_escape",
             Self::EncodedControl => "target_encoded_control",
             Self::DotSegment => "target_dot_segment",
+            Self::Ambiguous => "target_ambiguous",
         }
     }
 }
@@ -114,23 +120,22 @@ fn check_escape(rest: &[u8]) -> Result<(), TargetError> {
     }
 }
 
-/// Refuses what any reader could find a dot segment in: one that decodes first, twice or three times, takes `\` for
-/// `/`, or cuts `;parameters` off. And control bytes, which some readers drop, so that dots move together.
+/// Refuses what any reader could find a dot segment in: one that decodes first, however often, takes `\` for `/`, or
+/// cuts `;parameters` off. And control bytes, which some readers drop, so that dots move together.
 fn check_segments(path: &[u8], has_escape: bool) -> Result<(), TargetError> {
     if splits_to_dots(path) {
         return Err(TargetError::DotSegment);
     }
-    let mut decoded = has_escape.then(|| path.to_vec());
-    while let Some(spelling) = decoded {
-        let next: Vec<u8> = percent_encoding::percent_decode(&spelling).collect();
-        if next.iter().any(u8::is_ascii_control) {
-            return Err(TargetError::EncodedControl);
-        }
-        if splits_to_dots(&next) {
-            return Err(TargetError::DotSegment);
-        }
-        // Each round that changes something is shorter, so this ends.
-        decoded = (next.len() < spelling.len()).then_some(next);
+    if !has_escape {
+        return Ok(());
+    }
+    // An early decoding of `.`, `/`, `;` or a control byte is still there after the last one.
+    let decoded = decode_fully(path);
+    if decoded.iter().any(u8::is_ascii_control) {
+        return Err(TargetError::EncodedControl);
+    }
+    if splits_to_dots(&decoded) {
+        return Err(TargetError::DotSegment);
     }
     Ok(())
 }
@@ -202,6 +207,10 @@ mod tests {
             ("/a%5c..", DotSegment),
             ("/%252e%252e/", DotSegment),
             ("/%25252e%25252e/", DotSegment),
+            ("/%2525252525252e%2e/", DotSegment),
+            ("/%25%32%65./", DotSegment),
+            ("/a%252525252500", EncodedControl),
+            ("/a/.%2525253b/b", DotSegment),
             ("/..%20/", DotSegment),
             ("/a/..?x=1", DotSegment),
         ] {

@@ -29,12 +29,13 @@ async fn relay(
     let own_cookies = OwnCookies::new(vec!["session".to_owned()]);
     let target = RequestTarget::parse(req.uri().path_and_query().unwrap().as_str()).unwrap();
     let request = ForwardRequest {
-        route: routes.find(target.path()).unwrap(),
+        route: routes.find(target.path()).unwrap().unwrap(),
         routes: &routes,
         public: &public,
         method: req.method(),
         target,
         headers: req.headers(),
+        header_rules: &HeaderRules::default(),
         injected: Vec::new(),
         own_cookies: &own_cookies,
         authenticated: false,

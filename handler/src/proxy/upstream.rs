@@ -109,6 +109,16 @@ impl Upstream {
         self.default_host
     }
 
+    /// True if what is sent to it passes a network in plain text: `http`, and not to this machine.
+    #[must_use]
+    pub fn is_open_to_the_network(&self) -> bool {
+        let is_loopback = match self.host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"), // RFC 6761 6.3
+        };
+        self.tls.is_none() && !is_loopback
+    }
+
     pub(super) fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
     }

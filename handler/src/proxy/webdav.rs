@@ -46,7 +46,7 @@ fn check_route(destination: &[u8], mapping: OriginMapping<'_>) -> Result<(), For
         None => destination,
     };
     let target = std::str::from_utf8(path).ok().and_then(|path| RequestTarget::parse(path).ok());
-    let found = target.and_then(|target| routes.find(target.path()));
+    let found = target.and_then(|target| routes.find(target.path()).ok()?);
     let is_covered = found.is_some_and(|found| {
         let is_open = route.access() == Access::Session || found.access() == Access::Anonymous;
         is_open && found.upstream().is(route.upstream())

@@ -55,7 +55,7 @@ impl Forwarder {
             request.own_cookies,
             request.origin_mapping(),
             switched.headers_mut(),
-        );
+        )?;
         let upgraded = hyper::upgrade::on(response).await.map_err(|error| ForwardError::Broken(error.into()))?;
         if let Some(socket) = &client.socket {
             socket.keep_alive();

@@ -4,6 +4,7 @@
 
 use hyper::header::{HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
+use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing::field::Empty;
@@ -35,8 +36,13 @@ pub fn request_span(method: &str, route: &str, id: &str, incoming: IncomingConte
     );
     if !span.is_disabled() {
         span.record("otel.name", format!("{method} {route}"));
-        // The parent can't be set twice, which is all that fails here.
-        let _ = span.set_parent(TraceContextPropagator::new().extract(&incoming));
+        let parent = TraceContextPropagator::new().extract(&incoming);
+        // W3C Trace Context 2.2.5: the sampled flag is the caller's word. A caller that samples nothing records no span for
+        // ours to belong to, and must not keep ours out of the operator's traces: our own sampler decides then.
+        if parent.span().span_context().is_sampled() {
+            // The parent can't be set twice, which is all that fails here.
+            let _ = span.set_parent(parent);
+        }
     }
     span
 }

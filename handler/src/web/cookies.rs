@@ -76,6 +76,11 @@ impl CookieNames {
         OwnCookies::new(names)
     }
 
+    /// The same names for cookies that belong to one client at one Provider. Neither an origin nor an issuer holds a blank.
+    pub(super) fn bound_to(&self, issuer: &str, client_id: &str) -> Self {
+        Self { origin: format!("{} {issuer} {client_id}", self.origin), ..self.clone() }
+    }
+
     pub(super) fn login_prefix(&self) -> &str {
         &self.login_prefix
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 
-use super::{CsrfRejection, GatewayProofError};
+use super::{CrossSiteRejection, CsrfRejection, GatewayProofError};
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
     AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError,
@@ -28,12 +28,21 @@ pub enum Error {
     /// An unsafe request that didn't come from our own pages.
     #[error(transparent)]
     Csrf(#[from] CsrfRejection),
+    /// A page of another site asks for something of an isolated route.
+    #[error(transparent)]
+    CrossSite(#[from] CrossSiteRejection),
     /// The request target is ambiguous.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The request itself can't be understood.
     #[error("the request cannot be understood: {0}")]
     Request(&'static str),
+    /// The request's headers are larger than `MAX_HEADER_BYTES` together.
+    #[error("the request's headers are too large")]
+    HeadersTooLarge,
+    /// A form of ours did not arrive whole within `FORM_TIMEOUT`.
+    #[error("the form did not arrive in time")]
+    FormTimeout,
     /// No route covers the path.
     #[error("no route covers the path")]
     RouteNotFound,
@@ -82,6 +91,9 @@ pub enum Error {
     /// The Provider's logout token ends nothing.
     #[error(transparent)]
     BackchannelLogout(#[from] BackchannelLogoutError),
+    /// Too many front-channel logouts of the last second named a session that nobody has.
+    #[error("too many front-channel logouts name an unknown session")]
+    FrontchannelBusy,
     /// The session store failed.
     #[error(transparent)]
     Store(StoreError),
@@ -131,8 +143,11 @@ impl Error {
             Self::SessionRequired => "session_required",
             Self::Gateway(error) => gateway_code(error),
             Self::Csrf(_) => "csrf_rejected",
+            Self::CrossSite(_) => "cross_site_rejected",
             Self::Target(error) => error.code(),
             Self::Request(_) => "bad_request",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::FormTimeout => "form_timeout",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::WebSocketUnsupported => "websocket_unsupported",
@@ -145,6 +160,7 @@ impl Error {
             Self::AuthorizationResponse(error) => error.code(),
             Self::LoginUnknown => "login_unknown",
             Self::BackchannelLogout(error) => backchannel_logout_code(error),
+            Self::FrontchannelBusy => "frontchannel_busy",
             Self::Store(_) => STORE_DOWN,
             Self::Keys(_) => "keys_unavailable",
             Self::NoFreshToken(_) => "refresh_unavailable",
@@ -186,7 +202,7 @@ impl Error {
             Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
             Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
             Self::Provider { error, .. } => (!error.needs_operator()).then_some(SOON),
-            Self::Store(_) | Self::Keys(_) => Some(SOON),
+            Self::Store(_) | Self::Keys(_) | Self::FrontchannelBusy => Some(SOON),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => is_temporary(error).then_some(SOON),
@@ -194,8 +210,11 @@ impl Error {
             },
             Self::SessionRequired
             | Self::Csrf(_)
+            | Self::CrossSite(_)
             | Self::Target(_)
             | Self::Request(_)
+            | Self::HeadersTooLarge
+            | Self::FormTimeout
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
             | Self::WebSocketUnsupported
@@ -233,10 +252,25 @@ impl Error {
                 "This request was refused",
                 "It came from another site. If you meant to do this, open the application itself and do it there.",
             ),
+            Self::CrossSite(_) => (
+                StatusCode::FORBIDDEN,
+                "This request was refused",
+                "A page of another site asked for it. Open the application itself.",
+            ),
             Self::Target(_) | Self::Request(_) => (
                 StatusCode::BAD_REQUEST,
                 "This address cannot be used",
                 "The request is not written as the web's rules ask for, so it was not passed on.",
+            ),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "This request cannot be passed on",
+                "Its headers are too large. Deleting the cookies of this site may help.",
+            ),
+            Self::FormTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "The form did not arrive",
+                "It took too long, or its connection was lost. Start again.",
             ),
             Self::RouteNotFound => {
                 (StatusCode::NOT_FOUND, "There is nothing here", "No application is published under this address.")
@@ -274,6 +308,11 @@ impl Error {
                 StatusCode::BAD_REQUEST,
                 "This logout token ends nothing",
                 "It is missing, was used before, or breaks a rule of OpenID Connect Back-Channel Logout 1.0.",
+            ),
+            Self::FrontchannelBusy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "This logout was not carried out",
+                "Too many others name sessions that do not exist. Try again in a moment.",
             ),
             Self::Store(_) | Self::Keys(_) => SESSIONS_UNREADABLE,
             Self::NoFreshToken(_) => (
@@ -331,6 +370,11 @@ fn forward(error: &ForwardError) -> Row {
             StatusCode::GATEWAY_TIMEOUT,
             "The application took too long",
             "It may still be working on what you asked for. Look before you ask again.",
+        ),
+        ForwardError::ClientStalled => (
+            StatusCode::REQUEST_TIMEOUT,
+            "Your upload stopped",
+            "Nothing of it arrived for a while. The application may have received a part; look before you repeat it.",
         ),
         ForwardError::Cut => (
             StatusCode::UNAUTHORIZED,

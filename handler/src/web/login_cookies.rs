@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::cookies::{CookieNames, cookies, set_cookie};
 use crate::clock::Timestamp;
-use crate::crypto::{KeySource, KeysUnavailable, base64url_decode};
+use crate::crypto::{KeySource, KeysUnavailable};
 use crate::oidc::{PendingLogin, ResponseMode};
 use crate::sessions::SessionTicket;
 
@@ -27,6 +26,13 @@ const MAX_BYTES: usize = 12 * 1024;
 /// Bytes of a cookie's value. RFC 6265 6.1 promises 4096 for name, value and attributes.
 const MAX_VALUE: usize = 3840;
 
+/// Logins of one request that are opened at a sign-in. A browser has [`MAX_PENDING`], and a few more if tabs begin at once;
+/// those beyond wait for the next sign-in.
+const MAX_OPENED: usize = 32;
+
+/// Cookies of one login: more than the longest return URL needs.
+const MAX_PARTS: usize = 8;
+
 /// Reads and writes the cookies of pending logins.
 #[derive(Clone)]
 pub struct LoginCookies {
@@ -34,6 +40,16 @@ pub struct LoginCookies {
     keys: Arc<dyn KeySource>,
     attributes: &'static str,
     response_mode: ResponseMode,
+}
+
+/// The client that a sign-in was begun for. Its cookie opens for no other: after a change of the settings, or at another
+/// deployment with the same keys, it is as if the sign-in were unknown.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginClient<'a> {
+    /// The Provider.
+    pub issuer: &'a str,
+    /// Our name there.
+    pub client_id: &'a str,
 }
 
 /// The sealed content of a login's cookies.
@@ -44,13 +60,6 @@ pub struct RememberedLogin {
     replaces: Option<Zeroizing<Vec<u8>>>,
     /// Greater than that of every login that the browser already had: the order of those that begin in one second.
     sequence: u64,
-}
-
-/// A login of the format before, of a sign-in that began at an instance of an older version.
-#[derive(Deserialize)]
-struct OlderLogin {
-    pending: PendingLogin,
-    replaces: Option<Zeroizing<String>>,
 }
 
 const VERSION: u8 = 2;
@@ -81,12 +90,7 @@ impl RememberedLogin {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let Some(bytes) = bytes.strip_prefix(&[VERSION]) else {
-            let OlderLogin { pending, replaces } = serde_json::from_slice(bytes).ok()?;
-            let replaces = replaces.and_then(|ticket| base64url_decode(&ticket)).map(Zeroizing::new);
-            return Some(Self { pending, replaces, sequence: 0 });
-        };
-        let (sequence, rest) = bytes.split_first_chunk::<8>()?;
+        let (sequence, rest) = bytes.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
         let (&length, rest) = rest.split_first()?;
         let (ticket, pending) = rest.split_at_checked(length.into())?;
         let pending = PendingLogin::from_bytes(pending)?;
@@ -96,11 +100,17 @@ impl RememberedLogin {
 }
 
 impl LoginCookies {
-    /// The login cookies of these names, sealed by these keys, for responses that come back by `response_mode`.
+    /// The login cookies of these names for one client, sealed by these keys, for responses that come back by
+    /// `response_mode`.
     #[must_use]
-    pub fn new(names: CookieNames, keys: Arc<dyn KeySource>, response_mode: ResponseMode) -> Self {
+    pub fn new(
+        names: &CookieNames,
+        client: LoginClient<'_>,
+        keys: Arc<dyn KeySource>,
+        response_mode: ResponseMode,
+    ) -> Self {
         let attributes = names.callback_attributes(response_mode);
-        Self { names, keys, attributes, response_mode }
+        Self { names: names.bound_to(client.issuer, client.client_id), keys, attributes, response_mode }
     }
 
     /// The login with this `state`, if this browser began it.
@@ -188,9 +198,15 @@ impl LoginCookies {
                 Some((tag, number)) => (tag, number.parse().unwrap_or(usize::MAX)),
                 None => (suffix, 0),
             };
+            // What is deleted is written into a header, so its name must be one of ours.
+            let is_ours = tag.len() == 8 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()) && number < MAX_PARTS;
+            if !is_ours {
+                continue;
+            }
             let part = Part { number, name, value };
-            match logins.iter_mut().find(|login| login.tag == tag) {
-                Some(login) => login.parts.push(part),
+            match logins.iter().position(|login| login.tag == tag) {
+                Some(at) => logins[at].parts.push(part),
+                None if logins.len() == MAX_OPENED => {}
                 None => logins.push(Stored { tag, parts: vec![part] }),
             }
         }
@@ -258,15 +274,6 @@ mod tests {
         YdP0rkjszg03i2Z5HHKFxwAl76AwoYf3FyqdAM5VBfOuMBvdsHpVbrOI6E4eRxO_4_Aq7P636S9Hk4rgquJ4-gqU5H-nM9yXKLjO\
         Otr__xl4hmqXU8rPGSy44_vIMOMTfx377IScSa47zXnUC7JjtlxZJG94mOd3yPnfPQv_l3litqI5rYabqr7LRTjHz3zpBS5wdSjU\
         zLAGrYD2X4qx2_DGHIGszETNm58FinmYX8Xl6a5A1bdmpM9KYsPQfLUc_pwX_a8e3OhLx";
-    /// The format before: JSON, which logins of an older version still have.
-    const OLDER_NAME: &str = "__Host-app-login-4ba69735";
-    const OLDER_SEALED: &str = "1.c1.CQkJCQkJCQkJCQkJCQkJCQ8f97kFWi5qUOI9ctay2mZPTotekynFnZrvogBNyNJOdjGa5LkqDdOwRwZpn_Gd0rGowI3\
-        0VQqIZkTtqBlF5lTCbfciboNdiTPKw39BDpPx84ClVrZ6JtmhNNpeM6d2ns8IPrW89sLK0TiWDYDIZuPJ0JUblq8Qs4sIMdj\
-        ixgv7AAKgh5HO6G8Pq4vl3ILoegAJ0MUkD5334QiaUVZkAdWCKB0k0r7G_GApeqhRAqmXXRb2c97K_zbP09IJBcDLlofifR7\
-        StUoxPfp6FldEDTiZWw6n0pxGp0hlXUcRY1YWi6JZ1HpHrz5Je-ASXO62e4pyroJ128y7Zu4D0EX7Rwa4IW86cQtddhC-JFJ\
-        pCMLCy1wsGTdgDSPW9aoq_vT2--4zDA0OQkBDEk2M2HPtems6gj1u7rz3R2ckSoiT0K1EdrMT2bcNN2LNgaBFKAKhpnaq8tZ\
-        L3KN-2NwuoA";
-
     /// A login with this state and return URL, and the state as the Provider sends it.
     fn pending(state: [u8; 32], return_url: &str, now: Timestamp) -> (PendingLogin, String) {
         let secrets = [state, [2; 32], [4; 32], [3; 32]].concat();
@@ -287,8 +294,10 @@ mod tests {
 
     fn login_cookies() -> LoginCookies {
         let names = CookieNames::new("app", &"https://app.example".parse().unwrap());
-        LoginCookies::new(names, frozen_keys(), ResponseMode::Query)
+        LoginCookies::new(&names, CLIENT, frozen_keys(), ResponseMode::Query)
     }
+
+    const CLIENT: LoginClient<'_> = LoginClient { issuer: "https://op.example", client_id: "client" };
 
     fn session() -> SessionTicket {
         let ticket = SessionTicket::from_seed(&[3; 32], "frozen", NOW, Timestamp::from_unix(1_800_028_800));
@@ -304,21 +313,51 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn a_login_cookie_opens_for_the_client_that_it_was_begun_for() {
+        let names = CookieNames::new("app", &"https://app.example".parse().unwrap());
+        let (_, state) = frozen_login();
+        for (client, is_found) in [
+            (CLIENT, true),
+            (LoginClient { issuer: "https://op.example/", ..CLIENT }, false),
+            (LoginClient { client_id: "client2", ..CLIENT }, false),
+            (LoginClient { issuer: "https://op.example client", client_id: "" }, false),
+        ] {
+            let cookies = LoginCookies::new(&names, client, frozen_keys(), ResponseMode::Query);
+
+            let found = cookies.find(&request(&[(NAME, SEALED)]), &state).await.unwrap();
+
+            assert_eq!(found.is_some(), is_found, "{client:?}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn cookies_that_are_not_ours_are_neither_opened_nor_deleted() {
+        for (names, deleted, reason) in [
+            (vec!["00000001".to_owned()], 1, "one that does not open"),
+            (vec!["00000001".to_owned(), "00000001-1".to_owned()], 2, "one in two parts"),
+            (vec!["\u{e9}".to_owned()], 0, "no ASCII: it could not be written into a header"),
+            (vec!["0000000g".to_owned(), "1".to_owned(), "000000001".to_owned()], 0, "no tag of ours"),
+            (vec!["00000001-8".to_owned(), "00000001-x".to_owned(), "00000001--1".to_owned()], 0, "no part of ours"),
+            ((0..100).map(|number| format!("{number:08x}")).collect(), MAX_OPENED, "more than a browser has"),
+        ] {
+            let value = names.iter().map(|tag| format!("__Host-app-login-{tag}=x")).collect::<Vec<_>>().join("; ");
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            let req = TestRequest::default().insert_header((header::COOKIE, value)).to_http_request();
+            let (login, _) = frozen_login();
+
+            let set = login_cookies().remember(&req, login, NOW).await;
+
+            assert_eq!(set.len(), deleted + 1, "{reason}");
+        }
+    }
+
+    #[actix_web::test]
     async fn the_frozen_login_cookie_still_opens() {
         let (_, state) = frozen_login();
 
         let login = login_cookies().find(&request(&[(NAME, SEALED)]), &state).await.unwrap().unwrap();
 
         assert_eq!(base64url(&login.to_bytes()), PLAINTEXT);
-        assert_eq!(login.pending.return_url(), "/orders?page=2");
-        assert_eq!(login.replaces().unwrap().to_bytes(), session().to_bytes());
-    }
-
-    #[actix_web::test]
-    async fn a_login_cookie_of_the_older_format_still_opens() {
-        let login = login_cookies().find(&request(&[(OLDER_NAME, OLDER_SEALED)]), "state").await.unwrap().unwrap();
-
-        assert!(login.pending.has_state("state"));
         assert_eq!(login.pending.return_url(), "/orders?page=2");
         assert_eq!(login.replaces().unwrap().to_bytes(), session().to_bytes());
     }
@@ -418,7 +457,7 @@ mod tests {
         assert!(!Jar(twice).has(&cookies, &state).await, "with a part twice");
         let mut foreign = jar.0.clone();
         foreign.push((format!("{}-x", jar.0[0].0), "x".to_owned()));
-        assert!(!Jar(foreign).has(&cookies, &state).await, "with a part that has no number");
+        assert!(Jar(foreign).has(&cookies, &state).await, "beside a name that is none of ours");
         let forgotten = cookies.forget(&jar.request(), &state);
         jar.take(forgotten);
         assert!(jar.0.is_empty(), "{:?}", jar.0);
@@ -441,7 +480,7 @@ mod tests {
     async fn the_older_session_is_remembered_where_its_cookie_does_not_come_along() {
         let names = CookieNames::new("app", &"https://app.example".parse().unwrap());
         for (response_mode, is_remembered) in [(ResponseMode::Query, false), (ResponseMode::FormPost, true)] {
-            let cookies = LoginCookies::new(names.clone(), frozen_keys(), response_mode);
+            let cookies = LoginCookies::new(&names, CLIENT, frozen_keys(), response_mode);
             let mut jar = Jar::default();
             let state = jar.begin(&cookies, 20, NOW).await;
 

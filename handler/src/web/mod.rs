@@ -3,6 +3,7 @@
 //! Decides nothing about sessions or tokens.
 
 mod arrived_target;
+mod budget;
 mod challenge;
 mod clear_site_data;
 mod cookies;
@@ -14,6 +15,7 @@ mod frame_page;
 mod framing;
 mod functions_host;
 mod gateway_proof;
+mod isolation;
 mod login_cookies;
 mod navigation;
 mod page;
@@ -24,6 +26,7 @@ mod request;
 mod websocket;
 
 pub use arrived_target::{RoutePrefix, RoutePrefixError, arrived_target};
+pub use budget::Budget;
 pub use challenge::allow;
 pub use clear_site_data::{BrowserData, ClearSiteData};
 pub use cookies::{CookieNames, SessionCookie};
@@ -35,7 +38,8 @@ pub use frame_page::sign_in_at_top;
 pub use framing::{allow_framing_by, is_framed};
 pub use functions_host::is_host_ping;
 pub use gateway_proof::{GatewayDoor, GatewayProof, GatewayProofError, GatewaySettings, Passed, Purpose};
-pub use login_cookies::{LoginCookies, RememberedLogin};
+pub use isolation::{CrossSiteRejection, check_isolation};
+pub use login_cookies::{LoginClient, LoginCookies, RememberedLogin};
 pub use navigation::{is_background, is_navigation};
 pub use page::{Link, Page, escape};
 pub use person_cookie::PersonCookie;

@@ -103,6 +103,23 @@ fn a_refresh_that_fails_is_counted_with_its_reason() {
 }
 
 #[test]
+fn a_caller_that_samples_nothing_hides_no_request() {
+    let scene = Scene::start(TelemetryReceiver::start());
+    let parent = format!("00-{TRACE}-{PARENT}-00");
+
+    Browser::new(&scene.handler.origin).send("GET", "/hidden", &[("traceparent", parent.as_str())], b"");
+
+    let mut spans = Vec::new();
+    wait_until("its span arrives", || {
+        let is_refused =
+            |span: &support::Span| span.attributes.get("error.type").is_some_and(|code| code == "session_required");
+        spans = scene.receiver.spans().into_iter().filter(is_refused).collect();
+        !spans.is_empty()
+    });
+    assert!(spans[0].trace_id != TRACE && spans[0].parent_span_id.is_empty(), "{spans:?}");
+}
+
+#[test]
 fn a_trace_comes_in_and_goes_on_to_the_upstream() {
     let scene = Scene::start(TelemetryReceiver::start());
     let mut browser = scene.signed_in();

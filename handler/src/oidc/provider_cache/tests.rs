@@ -130,3 +130,14 @@ async fn tokens_of_strangers_use_up_no_refetch_of_our_own() {
 
     assert_eq!(cached.refetch(&known, RefetchCause::Response, NOW, async { Ok(2) }).await, Some(Arc::new(2)));
 }
+
+#[actix_web::test]
+async fn a_made_up_key_keeps_an_honest_rotation_waiting_for_seconds() {
+    let cached = Cached::default();
+    load(&cached, Ok(1), NOW).await.0.unwrap();
+    let known = cached.cached(NOW).unwrap().unwrap();
+
+    assert_eq!(cached.refetch(&known, RefetchCause::Request, NOW, async { down() }).await, None);
+    assert_eq!(cached.refetch(&known, RefetchCause::Request, after(4), async { Ok(2) }).await, None);
+    assert_eq!(cached.refetch(&known, RefetchCause::Request, after(5), async { Ok(3) }).await, Some(Arc::new(3)));
+}

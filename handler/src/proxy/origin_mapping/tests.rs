@@ -11,7 +11,7 @@ const SEVERAL: &str = r#"[{"path":"/","upstream":"http://inside:8080"},
 fn mapped(public: &str, routes: &str, name: HeaderName, value: &str) -> Option<String> {
     let public = PublicSide::new(public.parse().unwrap());
     let routes = RouteTable::parse(routes).unwrap();
-    let mapping = OriginMapping { public: &public, route: routes.find("/").unwrap(), routes: &routes };
+    let mapping = OriginMapping { public: &public, route: routes.find("/").unwrap().unwrap(), routes: &routes };
     mapping.public_value(&name, value.as_bytes()).map(|value| String::from_utf8(value).unwrap())
 }
 
@@ -265,7 +265,7 @@ fn a_cookies_path_is_public_below_a_base_path() {
 fn bytes_beyond_ascii_pass_behind_the_authority_and_hide_nothing_in_it() {
     let public = PublicSide::new(PUBLIC.parse().unwrap());
     let routes = RouteTable::parse(ONE).unwrap();
-    let mapping = OriginMapping { public: &public, route: routes.find("/").unwrap(), routes: &routes };
+    let mapping = OriginMapping { public: &public, route: routes.find("/").unwrap().unwrap(), routes: &routes };
 
     let path = mapping.public_value(&LOCATION, b"http://inside:8080/caf\xe9");
     let host = mapping.public_value(&LOCATION, b"http://inside\xe9:8080/");
@@ -281,7 +281,7 @@ fn a_destination_names_what_the_upstream_knows() {
         let public = PublicSide::new(PUBLIC.parse().unwrap());
         let json = format!(r#"[{{"path":"/","upstream":"{upstream}","host":"{host}"}}]"#);
         let routes = RouteTable::parse(&json).unwrap();
-        let mapping = OriginMapping { public: &public, route: routes.find("/").unwrap(), routes: &routes };
+        let mapping = OriginMapping { public: &public, route: routes.find("/").unwrap().unwrap(), routes: &routes };
         mapping.upstream_destination(value.as_bytes()).map(|value| String::from_utf8(value).unwrap())
     };
     for (upstream, host, value, expected) in [

@@ -1,0 +1,90 @@
+//! Percent-decoding to the end: what is left once no reader, however often it decodes, finds another escape.
+//!
+//! One pass, whatever the nesting: a decoded byte that completes an escape with the bytes before it is decoded on the
+//! spot. Escapes cannot overlap (`%` is no hexadecimal digit), so the order of the steps does not change the result,
+//! and each step shortens the text: the cost is linear where decoding round by round is quadratic (`%25252525…`).
+
+use std::borrow::Cow;
+
+/// `text` without escapes; a `%` that no two hexadecimal digits follow stays.
+pub(super) fn decode_fully(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = text.iter().position(|byte| *byte == b'%') else {
+        return Cow::Borrowed(text);
+    };
+    let mut decoded = Vec::with_capacity(text.len());
+    decoded.extend_from_slice(&text[..first]);
+    for byte in &text[first..] {
+        push(&mut decoded, *byte);
+    }
+    Cow::Owned(decoded)
+}
+
+/// Appends a byte, and decodes the escapes that end with it.
+fn push(decoded: &mut Vec<u8>, byte: u8) {
+    decoded.push(byte);
+    while let [.., b'%', high, low] = decoded[..]
+        && let (Some(high), Some(low)) = (hex(high), hex(low))
+    {
+        decoded.truncate(decoded.len() - 3);
+        decoded.push(high << 4 | low);
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Decoding as a chain of readers would: one round after the other, until a round changes nothing.
+    fn by_rounds(text: &[u8]) -> Vec<u8> {
+        let mut decoded = text.to_vec();
+        loop {
+            let next: Vec<u8> = percent_encoding::percent_decode(&decoded).collect();
+            if next.len() == decoded.len() {
+                return next;
+            }
+            decoded = next;
+        }
+    }
+
+    #[test]
+    fn every_nesting_is_decoded() {
+        for (text, expected) in [
+            ("", ""),
+            ("/plain", "/plain"),
+            ("%41", "A"),
+            ("%2541", "A"),
+            ("%25252541", "A"),
+            ("%25%34%31", "A"),
+            ("%%34%31", "A"),
+            ("%%341", "A"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%zz%41", "%zzA"),
+            ("%25zz", "%zz"),
+        ] {
+            assert_eq!(decode_fully(text.as_bytes()), expected.as_bytes(), "{text}");
+        }
+        let nested = format!("%{}41", "25".repeat(30_000));
+        assert_eq!(decode_fully(nested.as_bytes()), b"A".as_slice());
+    }
+
+    proptest! {
+        #[test]
+        fn one_pass_finds_what_rounds_find(text in "[%%%%25419aFz/]{0,60}") {
+            let decoded = by_rounds(text.as_bytes());
+
+            prop_assert_eq!(&*decode_fully(text.as_bytes()), &decoded[..]);
+        }
+    }
+}

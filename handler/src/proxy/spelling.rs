@@ -1,0 +1,322 @@
+//! The paths that a forgiving Upstream could read as one of a protected route: other spellings of the same name.
+//!
+//! Asked only below an anonymous route that has a session route under it. It errs on the side of the session: a false
+//! match costs a sign-in, a miss would be a way around it.
+
+use super::decoding::decode_fully;
+use super::target::TargetError;
+
+/// Segments of a path that a reader may drop (see [`is_droppable`]); a path with more of them is refused.
+const MAX_DROPPED: usize = 4;
+
+/// The names of a path's first segments, decoded to the end: without parameters, blanks around them and dots at their
+/// end. Empty ones are left out.
+pub(super) struct LooseReading {
+    names: Vec<String>,
+}
+
+impl LooseReading {
+    /// Reads a path for the comparison with routes of at most `depth` segments.
+    ///
+    /// # Errors
+    /// When the path has no one reading: octets that are not UTF-8 (RFC 3629 3: overlong forms among them), or `%uXXXX`.
+    pub(super) fn of(path: &str, depth: usize) -> Result<Self, TargetError> {
+        let decoded = decode_fully(path.as_bytes());
+        let decoded = std::str::from_utf8(&decoded).map_err(|_| TargetError::Ambiguous)?;
+        if decoded.match_indices('%').any(|(at, _)| is_unicode_escape(&decoded.as_bytes()[at..])) {
+            return Err(TargetError::Ambiguous);
+        }
+        let names = decoded.split(['/', '\\', '?', '#']).filter_map(|segment| {
+            let name = segment.split(';').next().unwrap_or_default();
+            let name = name.trim_start_matches(' ').trim_end_matches(['.', ' ']);
+            (!name.is_empty()).then(|| name.to_owned())
+        });
+        Ok(Self { names: names.take(depth + MAX_DROPPED + 1).collect() })
+    }
+
+    /// True if a reader could find the route of these segments at the start of the path.
+    ///
+    /// # Errors
+    /// When more segments are droppable than any link has.
+    pub(super) fn may_start_with(&self, route: &[String]) -> Result<bool, TargetError> {
+        let mut matched = vec![false; route.len() + 1]; // by how many of the route's segments can be matched so far
+        matched[0] = true;
+        let mut dropped = 0;
+        for name in &self.names {
+            if matched[route.len()] {
+                return Ok(true);
+            }
+            let is_droppable = is_droppable(name);
+            dropped += usize::from(is_droppable);
+            for at in (0..=route.len()).rev() {
+                let follows = at > 0 && matched[at - 1] && may_be_read_as(name, &route[at - 1]);
+                matched[at] = follows || is_droppable && matched[at];
+            }
+            if !matched.contains(&true) {
+                return Ok(false);
+            }
+            if dropped > MAX_DROPPED {
+                return Err(TargetError::Ambiguous);
+            }
+        }
+        Ok(matched[route.len()])
+    }
+}
+
+/// True when some reader could take `path` for `prefix` or a path below it: in other case, or encoded.
+#[must_use]
+pub fn is_under(path: &str, prefix: &str) -> bool {
+    let decoded = decode_fully(path.as_bytes());
+    decoded.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        && matches!(decoded.get(prefix.len()), None | Some(b'/' | b';' | b'?'))
+}
+
+/// True for a segment that frameworks take out of the path, or run with the rest as its argument: a cookieless session
+/// (`(S(x))`, ASP.NET) and a script (`index.php/admin`, RFC 3875 4.1.5).
+pub(super) fn is_droppable(name: &str) -> bool {
+    let is_cookieless = name.starts_with('(') && name.ends_with(')');
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    is_cookieless || extension.is_some_and(|given| SCRIPTS.iter().any(|script| given.eq_ignore_ascii_case(script)))
+}
+
+const SCRIPTS: [&str; 24] = [
+    "php", "php3", "php4", "php5", "php7", "phtml", "phar", "cgi", "fcgi", "pl", "py", "rb", "sh", "asp", "aspx",
+    "ashx", "asmx", "axd", "svc", "jsp", "jspx", "do", "cfm", "dll",
+];
+
+/// True if a server could serve `protected` (plain ASCII) for a segment of this name.
+fn may_be_read_as(name: &str, protected: &str) -> bool {
+    is_followed_by_tail(name, protected) || is_short_name(name, protected) || may_fold_to(name, protected)
+}
+
+/// The name itself, in any case, and what follows it where servers stop reading: an extension (`.json`), a stream
+/// (`::$DATA`), parameters (`,v=1`), or bytes that file systems drop.
+fn is_followed_by_tail(name: &str, protected: &str) -> bool {
+    match name.as_bytes().split_at_checked(protected.len()) {
+        Some((start, tail)) => {
+            start.eq_ignore_ascii_case(protected.as_bytes()) && tail.first().is_none_or(|byte| is_tail(*byte))
+        }
+        None => false,
+    }
+}
+
+fn is_tail(byte: u8) -> bool {
+    byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_')
+}
+
+/// A DOS name that NTFS keeps for a long one: `ADMINI~1`, or `AD1F2C~1` where several begin alike.
+fn is_short_name(name: &str, protected: &str) -> bool {
+    let Some((stem, number)) = name.split_once('~') else { return false };
+    if stem.is_empty() || stem.len() > 6 || !number.starts_with(|digit: char| digit.is_ascii_digit()) {
+        return false;
+    }
+    let starts_with = |start: &str| {
+        protected.as_bytes().get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start.as_bytes()))
+    };
+    let has_hash =
+        stem.is_char_boundary(2) && stem.len() == 6 && stem[2..].bytes().all(|byte| byte.is_ascii_hexdigit());
+    starts_with(stem) || has_hash && starts_with(&stem[..2])
+}
+
+/// True if a name beyond ASCII could become `protected` by folding: case, compatibility (UAX 15), "best fit" code pages,
+/// dropped marks and invisible characters. Each such character stands for a few unknown letters, or none.
+fn may_fold_to(name: &str, protected: &str) -> bool {
+    if name.is_ascii() {
+        return false;
+    }
+    let length = protected.len();
+    if length >= 128 {
+        return true; // no real route; longer than the set of positions below
+    }
+    let mut reached = 1_u128; // bit n: the first n letters are matched
+    for (count, character) in name.chars().enumerate() {
+        let next = letters(character);
+        let is_end = match next {
+            Letters::Itself(letter) => is_tail(letter),
+            Letters::Upto(_) => true, // a full stop in full width, say
+            Letters::None => false,
+        };
+        if is_end && reached >> length & 1 == 1 {
+            return true;
+        }
+        if count > length * 4 + 64 {
+            return true; // only invisible characters lead that far
+        }
+        reached = match next {
+            Letters::Itself(letter) => step(reached, |own| own.eq_ignore_ascii_case(&letter), protected),
+            Letters::Upto(most) => (0..=most).fold(0, |reached_by, count| reached_by | reached << count),
+            Letters::None => 0,
+        };
+        if reached & mask(length) == 0 {
+            return false;
+        }
+    }
+    reached >> length & 1 == 1
+}
+
+fn step(reached: u128, is_next: impl Fn(u8) -> bool, protected: &str) -> u128 {
+    let letters = protected.bytes().enumerate();
+    letters.filter(|(at, own)| reached >> at & 1 == 1 && is_next(*own)).fold(0, |next, (at, _)| next | 2_u128 << at)
+}
+
+fn mask(length: usize) -> u128 {
+    u128::MAX >> (127 - length)
+}
+
+/// The ASCII letters that a character may become.
+enum Letters {
+    Itself(u8),
+    Upto(u32),
+    None,
+}
+
+/// By blocks, so that no table of one Unicode version decides: Latin, Greek and their relatives, punctuation, letterlike
+/// and enclosed forms, ligatures, full width, mathematical letters. Other scripts never become ASCII letters.
+fn letters(character: char) -> Letters {
+    match character {
+        '\0'..='\u{7f}' => Letters::Itself(character as u8),
+        'ß' | 'æ' | 'Æ' | 'œ' | 'Œ' | 'ĳ' | 'Ĳ' | 'ŀ' | 'Ŀ' | 'ŉ' | 'Ǆ'..='ǌ' | 'Ǳ'..='ǳ' | 'þ' | 'Þ' => {
+            Letters::Upto(4)
+        }
+        '\u{80}'..='\u{52f}' | '\u{1d00}'..='\u{20a7}' | '\u{20a9}'..='\u{20ff}' | '\u{2180}'..='\u{245f}' => {
+            Letters::Upto(1)
+        }
+        '\u{20a8}' | '\u{2100}'..='\u{217f}' | '\u{2460}'..='\u{24ff}' | '\u{3200}'..='\u{33ff}' => Letters::Upto(4),
+        '\u{180b}'..='\u{180f}' | '\u{2500}'..='\u{2bff}' | '\u{2c60}'..='\u{2c7f}' => Letters::Upto(1),
+        '\u{a720}'..='\u{a7ff}' | '\u{ab30}'..='\u{ab6f}' | '\u{fe00}'..='\u{fe6f}' | '\u{feff}' => Letters::Upto(1),
+        '\u{fb00}'..='\u{fb06}' | '\u{1f100}'..='\u{1f1ff}' => Letters::Upto(4),
+        '\u{ff00}'..='\u{fff8}' | '\u{10780}'..='\u{107bf}' | '\u{1d400}'..='\u{1d7ff}' | '\u{1df00}'..='\u{1dfff}' => {
+            Letters::Upto(1)
+        }
+        '\u{3000}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{1bca0}'..='\u{1bca3}' => {
+            Letters::Upto(1)
+        }
+        '\u{e000}'..='\u{f8ff}' | '\u{fffd}' | '\u{e0000}'.. => Letters::Upto(1), // private, lost, and invisible ones
+        _ => Letters::None,
+    }
+}
+
+/// `%u` and four hexadecimal digits: no escape of RFC 3986, but one of IIS.
+fn is_unicode_escape(text: &[u8]) -> bool {
+    match text {
+        [b'%', b'u' | b'U', digits @ ..] => {
+            digits.get(..4).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leads_to(route: &str, path: &str) -> Result<bool, TargetError> {
+        let route: Vec<String> = route.split('/').skip(1).map(str::to_owned).collect();
+        LooseReading::of(path, route.len())?.may_start_with(&route)
+    }
+
+    #[test]
+    fn what_a_forgiving_server_reads_as_the_route_leads_there() {
+        for (path, reader) in [
+            ("/administration", "the name itself"),
+            ("/ADMINistration/users", "case-insensitive file systems, IIS"),
+            ("/%61dministration", "a server that decodes first"),
+            ("/%252561dministration", "a chain of them"),
+            ("//administration", "squeezed slashes"),
+            ("/%2fadministration", "a decoded slash"),
+            ("/%5cadministration", "Windows separators"),
+            ("/administration;v=1/users", "matrix parameters (RFC 3986 3.3), Tomcat"),
+            ("/;v=1/administration", "parameters of an empty segment"),
+            ("/administration,v=1", "comma parameters (RFC 3986 3.3)"),
+            ("/(S(lit3py55t21z5v55vlm25s55))/administration", "cookieless sessions of ASP.NET"),
+            ("/(A(x)F(y))/(S(z))/administration/users", "two of them"),
+            ("/administration.json", "suffix pattern matching of Spring, formats of Rails"),
+            ("/administration.aspx/users", "an extension that is added"),
+            ("/administration.", "dots at the end, Windows"),
+            ("/administration%20", "blanks at the end, Windows"),
+            ("/administration%20.%20", "both"),
+            ("/%20administration", "blanks in front"),
+            ("/administration::$DATA", "streams of NTFS"),
+            ("/administration:$I30:$INDEX_ALLOCATION/x", "directories as streams"),
+            ("/ADMINI~1", "DOS names"),
+            ("/admini~2.htm", "with an extension"),
+            ("/AD1F2C~1", "DOS names with a hash"),
+            ("/administration~", "backup suffixes"),
+            ("/administration%3c", "wildcards of Windows"),
+            ("/administration%22", "quotes that a shell drops"),
+            ("/administration%3fx", "a decoded question mark"),
+            ("/administration%23x", "a decoded fragment"),
+            ("/index.php/administration", "PATH_INFO (RFC 3875 4.1.5)"),
+            ("/cgi.CGI/administration", "in any case"),
+            ("/%C3%A0dministration", "accents dropped (best fit)"),
+            ("/a%CC%80dministration", "combining marks"),
+            ("/%EF%BD%81dministration", "full width (NFKC)"),
+            ("/%F0%9D%90%9Administration", "mathematical letters (NFKC)"),
+            ("/admini%C5%BFtration", "the long s (case folding)"),
+            ("/admin%C4%B1stration", "the dotless i (Turkish case)"),
+            ("/admin%E2%80%8Bistration", "invisible characters"),
+            ("/administration%C2%A0", "a no-break space at the end"),
+            ("/adm%E2%85%B0nistration", "roman numerals (NFKC)"),
+            ("/%E2%93%90dministration", "letters in circles (NFKC)"),
+            ("/administration%EF%BC%8Ejson", "a full-width dot, then an extension"),
+            ("/administr%CE%B1tion", "Greek letters (best fit)"),
+        ] {
+            assert_eq!(leads_to("/administration", path), Ok(true), "{path}: {reader}");
+        }
+        assert_eq!(leads_to("/office", "/o%EF%AC%83ce"), Ok(true), "ligatures");
+        assert_eq!(leads_to("/strasse", "/stra%C3%9Fe"), Ok(true), "case folding to two letters");
+        assert_eq!(leads_to("/api/admin", "/api.php/API/%EF%BD%81dmin.json"), Ok(true), "several at once");
+        assert_eq!(leads_to("/a.b", "/a.b;x"), Ok(true), "a route with a dot");
+        assert_eq!(leads_to("/index.php", "/index.php/x"), Ok(true), "a route that is a script");
+    }
+
+    #[test]
+    fn other_paths_stay_where_they_are() {
+        for path in [
+            "/",
+            "/administrations",
+            "/administration-guide",
+            "/administration_guide",
+            "/my/administration",
+            "/a;v=1/administration",
+            "/v1.2/administration",
+            "/admin",
+            "/about~1",
+            "/AD1F2G~1",
+            "/%E7%AE%A1%E7%90%86",
+            "/%D9%85%D8%AF%D9%8A%D8%B1",
+            "/caf%C3%A9",
+            "/%C3%BCber/administration",
+            "/100%25",
+            "/a%2525zz",
+        ] {
+            assert_eq!(leads_to("/administration", path), Ok(false), "{path}");
+        }
+        assert_eq!(leads_to("/api/admin", "/api/public/admin"), Ok(false));
+        assert_eq!(leads_to("/api/admin", "/api"), Ok(false));
+    }
+
+    #[test]
+    fn a_path_without_one_reading_is_refused() {
+        for (path, reason) in [
+            ("/%C1%A1dministration", "an overlong form of two octets"),
+            ("/%E0%81%A1dministration", "an overlong form of three octets"),
+            ("/%C0%AFadministration", "an overlong slash"),
+            ("/caf%E9", "Latin-1"),
+            ("/x/%ED%A0%80", "a surrogate"),
+            ("/x%FF", "no UTF-8 at all"),
+            ("/%25u0061dministration", "an escape of IIS"),
+            ("/x%25U0061", "anywhere, in any case"),
+            ("/(a)/(b)/(c)/(d)/(e)/administration", "more droppable segments than any link has"),
+        ] {
+            assert_eq!(leads_to("/administration", path), Err(TargetError::Ambiguous), "{path}: {reason}");
+        }
+    }
+
+    #[test]
+    fn many_invisible_characters_are_no_way_around_a_route() {
+        let invisible = "%E2%80%8B".repeat(500);
+
+        assert_eq!(leads_to("/admin", &format!("/{invisible}admin")), Ok(true));
+    }
+}
