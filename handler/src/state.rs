@@ -27,7 +27,7 @@ pub struct SharedState {
     pub origin_headers: [(HeaderName, HeaderValue); 2],
     /// The public name, and the redirect of pages under another one.
     pub public_host: PublicHost,
-    /// Whether a page of ours keeps the fragment over a sign-in.
+    /// True if a page of ours keeps the fragment over a sign-in.
     pub keep_fragment: bool,
     /// The prefix of our own URLs.
     pub auth_prefix: String,
