@@ -42,7 +42,7 @@ pub struct SharedState {
     pub public_side: PublicSide,
     /// The public name, and the redirect of pages under another one.
     pub public_host: PublicHost,
-    /// Whether a page of ours keeps the fragment over a sign-in.
+    /// True if a page of ours keeps the fragment over a sign-in.
     pub keep_fragment: bool,
     /// The prefix of our own URLs.
     pub auth_prefix: String,

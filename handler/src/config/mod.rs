@@ -61,9 +61,9 @@ pub struct Configuration {
     pub public_origin: PublicOrigin,
     /// The prefix of our own URLs, such as `/oauth`.
     pub auth_prefix: String,
-    /// Whether a page under another name than the public one is redirected.
+    /// True if a page under another name than the public one is redirected.
     pub redirect_aliases: bool,
-    /// Whether a page of ours keeps the fragment over a sign-in.
+    /// True if a page of ours keeps the fragment over a sign-in.
     pub keep_fragment: bool,
     /// What our cookies' names begin with.
     pub cookie_prefix: String,

@@ -49,7 +49,7 @@ pub enum Link<'a> {
     Top {
         /// A path of ours.
         href: &'a str,
-        /// What it says.
+        /// Its text.
         label: &'a str,
     },
     /// Send a form without fields to `action`.
