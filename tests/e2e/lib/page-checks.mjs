@@ -9,8 +9,8 @@ const LEAST_CONTRAST = 4.5; // WCAG 2.2 1.4.3, for text of ordinary size
 const SMALL = { width: 320, height: 640 }; // WCAG 2.2 1.4.10
 const DESKTOP = { width: 1_024, height: 640 };
 
-/** Checks the page that the tab shows, and leaves its picture in shots/, light and dark. */
-export async function checkPage(page, name) {
+/** Checks the page that the tab shows, and leaves its picture in shots/, light and dark. `fetched` are the URLs that it may load. */
+export async function checkPage(page, name, fetched = []) {
   await mkdir(SHOTS, { recursive: true });
   const structure = await page.evaluate(readStructure);
   assert.equal(structure.lang, 'en');
@@ -18,7 +18,7 @@ export async function checkPage(page, name) {
   assert.deepEqual(structure.headings, [structure.title], 'one h1, which says what the window says');
   assert.equal(structure.mains, 1);
   assert.equal(structure.emptyParagraphs, 0, 'the markup nests as it was meant to');
-  assert.deepEqual(structure.fetched, [], 'it needs nothing from anywhere');
+  assert.deepEqual(structure.fetched, fetched, 'it needs nothing else from anywhere');
 
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });

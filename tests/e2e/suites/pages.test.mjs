@@ -135,7 +135,8 @@ describe('pages of a running application', () => {
     await person.page.waitForURL(`${stack.origin}/oauth/signedout`);
 
     assert.equal(await person.page.locator('h1').textContent(), 'You are signed out');
-    await checkPage(person.page, 'signed-out');
+    // The image whose response clears the cache.
+    await checkPage(person.page, 'signed-out', [`${stack.origin}/oauth/signedout`]);
   });
 
   test('no page allows a script, a foreign resource, a frame or a cache', async (t) => {
