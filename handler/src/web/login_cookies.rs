@@ -273,7 +273,7 @@ mod tests {
     const SEALED: &str = "1.c1.CQkJCQkJCQkJCQkJCQkJCXY9h9xrPkcEMIkGymL9Uum1GHI5q1tQ9I1L6IctVWlxf_lQTsVTlsF17C397hSf6jM46oeyhiU\
         YdP0rkjszg03i2Z5HHKFxwAl76AwoYf3FyqdAM5VBfOuMBvdsHpVbrOI6E4eRxO_4_Aq7P636S9Hk4rgquJ4-gqU5H-nM9yXKLjO\
         Otr__xl4hmqXU8rPGSy44_vIMOMTfx377IScSa47zXnUC7JjtlxZJG94mOd3yPnfPQv_l3litqI5rYabqr7LRTjHz3zpBS5wdSjU\
-        zLAGrYD2X4qx2_DGHIGszETNm58FinmYX8Xl6a5A1bdmpM9KYsPQfLUc_pwX_a8e3OhLx";
+        zLAGrYD2X4qx2_DGHIGszETNm58FinmYX8Xl6a5A1bdmpM9Istvml0NoWhoWTuFgjs3kC";
     /// A login with this state and return URL, and the state as the Provider sends it.
     fn pending(state: [u8; 32], return_url: &str, now: Timestamp) -> (PendingLogin, String) {
         let secrets = [state, [2; 32], [4; 32], [3; 32]].concat();
