@@ -95,8 +95,10 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     let mut response = outcome.unwrap_or_else(|error| {
         log_cause(&error, &id);
         let signin = state.path("signin");
+        let resend = state.path("resend");
         let is_api = destination.is_api();
-        Failure { req: &req, id: &id, public_origin: &state.public_origin, signin: &signin, is_api }.respond(&error)
+        let public_origin = &state.public_origin;
+        Failure { req: &req, id: &id, public_origin, signin: &signin, resend: &resend, is_api }.respond(&error)
     });
     if destination.is_framed() {
         allow_framing_by(&state.relying_party.settings().issuer, &mut response);
@@ -185,6 +187,6 @@ async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
         return HttpResponse::new(StatusCode::SERVICE_UNAVAILABLE);
     };
     let id = RequestId::of(&req);
-    Failure { req: &req, id: &id, public_origin: &public_origin, signin: "/", is_api: false }
+    Failure { req: &req, id: &id, public_origin: &public_origin, signin: "/", resend: "/", is_api: false }
         .respond(&Error::ConfigurationIncomplete)
 }

@@ -17,7 +17,7 @@ use crate::proxy::{Forwarder, ForwarderSettings, HeaderPreset, OwnCookies, Route
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
-use crate::web::{CookieNames, GatewayDoor, GatewaySettings, LoginCookies, SessionCookie};
+use crate::web::{CookieNames, FormReader, GatewayDoor, GatewaySettings, KeptForms, LoginCookies, SessionCookie};
 
 /// What all workers share.
 pub struct SharedState {
@@ -37,6 +37,10 @@ pub struct SharedState {
     pub session_cookie: SessionCookie,
     /// The cookies of pending sign-ins.
     pub login_cookies: LoginCookies,
+    /// Forms that wait in a page for their person's sign-in.
+    pub kept_forms: KeptForms,
+    /// Reads forms that are not forwarded.
+    pub forms: FormReader,
     /// The sessions.
     pub sessions: Sessions,
     /// Whether the Functions host sends the requests.
@@ -93,13 +97,15 @@ impl SharedState {
         let public_origin = configuration.public_origin;
         Ok(Self {
             origin_headers: origin_headers(&public_origin),
-            public_origin,
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
             header_preset: preset,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(names, Arc::clone(&keys), response_mode),
+            kept_forms: KeptForms::new(&public_origin, Arc::clone(&keys)),
+            forms: FormReader::default(),
+            public_origin,
             sessions,
             is_under_functions_host,
             keys,

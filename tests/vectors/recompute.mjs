@@ -50,6 +50,7 @@ const plain = { sid: bytes(16, 4), secret: bytes(32, 5) };
 const plainRequest = format.part('request', 'frozen', plain, { ...context, salt: bytes(32, 7) });
 const withoutHints = { ...context, generation: 258, accessTokenExpiresAt: null, refreshAt: null };
 const plainRefresh = format.part('refresh', 'frozen', plain, { ...withoutHints, salt: bytes(32, 8) });
+const plainForm = format.keptForm('frozen', { kid: 'new', ...cookieKey });
 const plainCookie = format.cookie('frozen', { name: '__Host-session', kid: 'new', ...cookieKey });
 
 const lease = (purpose) => ({ purpose, holder: 'holder', lapses_at: now + 40, unanswered: 1, rests: 2 });
@@ -86,8 +87,17 @@ const indexItem = {
 const usedOnceKey = format.usedOnceKey(issuer, clientId, 'jti-1');
 const usedOnceItem = { id: usedOnceKey, v: 1, by: 'write', expires_at: now + 120, ttl: 120 };
 
+const keptForm = {
+  target: '/form?a=1',
+  content_type: 'application/x-www-form-urlencoded',
+  session: sessionKey,
+  person: bySubject,
+  kept_at: now,
+};
+
 const vectors = [
   ['cookie envelope', 'crypto/envelope.rs', plainCookie],
+  ['form envelope', 'crypto/envelope.rs', plainForm],
   ['sealed request part', 'crypto/record_part.rs', format.base64url(plainRequest)],
   ['sealed refresh part', 'crypto/record_part.rs', format.base64url(plainRefresh)],
   ['sid and S', 'crypto/session_seed.rs', format.base64url(session.derived)],
@@ -110,6 +120,7 @@ const vectors = [
   ['used-once item', 'azure/cosmos_item.rs', json(usedOnceItem)],
   ['session cookie', 'web/cookies.rs', cookie('__Host-app-session', ticket)],
   ['pending login', 'oidc/pending_login.rs', json(login)],
+  ['head of a kept form', 'web/kept_form.rs', json(keptForm)],
   ['remembered login', 'web/login_cookies.rs', rememberedLogin],
   ['name of a login cookie', 'web/login_cookies.rs', loginCookieName],
   ['login cookie', 'web/login_cookies.rs', cookie(loginCookieName, rememberedLogin)],

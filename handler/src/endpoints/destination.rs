@@ -27,6 +27,7 @@ pub(super) enum Kind {
     SignedOut,
     Me,
     Refresh,
+    Resend,
     BackchannelLogout,
     FrontchannelLogout,
     Live,
@@ -38,7 +39,7 @@ impl Endpoint {
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
             Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
-            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh => false,
+            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh | Kind::Resend => false,
         }
     }
 }
@@ -61,6 +62,7 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint { folder: "signedout", names: &["signedout"], methods: &[Method::GET], kind: Kind::SignedOut },
     Endpoint { folder: "me", names: &["me", "userinfo", "user"], methods: &[Method::GET], kind: Kind::Me },
     Endpoint { folder: "refresh", names: &["refresh"], methods: &[Method::POST], kind: Kind::Refresh },
+    Endpoint { folder: "resend", names: &["resend"], methods: &[Method::GET, Method::POST], kind: Kind::Resend },
     Endpoint {
         folder: "backchannel-logout",
         names: &["backchannel-logout"],
@@ -129,7 +131,12 @@ impl<'a> Destination<'a> {
         match self {
             Self::Endpoint(endpoint) => match endpoint.kind {
                 Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Live | Kind::Ready => true,
-                Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
+                Kind::Signin
+                | Kind::Callback
+                | Kind::Signout
+                | Kind::SignedOut
+                | Kind::Resend
+                | Kind::FrontchannelLogout => false,
             },
             Self::Nothing | Self::Proxy(_) => false,
         }

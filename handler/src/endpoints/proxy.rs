@@ -11,8 +11,9 @@ use tracing::Instrument as _;
 
 use super::request::Request;
 use super::slide::slide;
+use super::unsent;
 use crate::proxy::{Access, ForwardRequest, Route, Streams, identity_headers};
-use crate::sessions::SessionTicket;
+use crate::sessions::{RequestPart, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
 use crate::web::{Error, check_csrf};
@@ -36,11 +37,11 @@ async fn proxy_session(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    state.keys_in_hand().await?;
-    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
-    check_csrf(request.http, &state.public_origin)?;
-    let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
-    let part = session.ok_or(Error::SessionRequired)?.part;
+    let (ticket, part) = match admit(request, route, state).await {
+        Ok(admitted) => admitted,
+        // Boxed, because it is large and rare: every request carries the room for this future.
+        Err(error) => return Box::pin(unsent::hold_up(error, request, payload, route, state)).await,
+    };
     metrics::session_age(request.now.since(ticket.issued_at));
 
     let id_token = part.id_token.as_deref().map(String::as_str);
@@ -54,6 +55,19 @@ async fn proxy_session(
         response.headers_mut().append(header::SET_COOKIE, state.session_cookie.set(&slid));
     }
     Ok(response)
+}
+
+/// The live session of a request that may be forwarded.
+async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<(SessionTicket, RequestPart), Error> {
+    state.keys_in_hand().await?;
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
+    if let Err(rejection) = check_csrf(request.http, &state.public_origin)
+        && !unsent::is_allowed_cross_site(request, route, state)
+    {
+        return Err(rejection.into());
+    }
+    let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
+    Ok((ticket, session.ok_or(Error::SessionRequired)?.part))
 }
 
 /// The part of a forwarded request that comes from its session.

@@ -66,9 +66,10 @@ pub(super) async fn form(payload: Payload) -> Result<String, Error> {
     String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
 }
 
-/// `value` as a return URL that doesn't lead back to our own URLs.
+/// `value` as a return URL that doesn't lead back to our own URLs, but for the page where a sign-in in another tab ends.
 pub(super) fn return_url(value: Option<&str>, auth_prefix: &str) -> Option<ReturnUrl> {
-    value?.parse::<ReturnUrl>().ok().filter(|url| !url.is_under(auth_prefix))
+    let is_resend = |url: &ReturnUrl| url.as_str().strip_prefix(auth_prefix) == Some("/resend");
+    value?.parse::<ReturnUrl>().ok().filter(|url| is_resend(url) || !url.is_under(auth_prefix))
 }
 
 /// The largest form that a Provider sends, with room to spare.
@@ -87,6 +88,18 @@ mod tests {
         let id = RequestId::of(&http);
         let request = Request { http: &http, target, now: Timestamp::from_unix(0), id: &id, passed: Passed::default() };
         request.readings("sid")
+    }
+
+    #[test]
+    fn the_end_of_a_sign_in_in_another_tab_is_the_only_url_of_ours_to_return_to() {
+        let lead = |url: &str| return_url(Some(url), "/oauth").is_some();
+
+        assert!(lead("/oauth/resend") && lead("/form"));
+        for url in
+            ["/oauth", "/oauth/signin", "/oauth/resend/", "/oauth/resend?x=1", "/OAuth/resend", "/oauth/%72esend"]
+        {
+            assert!(!lead(url), "{url}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct Route {
     upstream: Arc<Upstream>,
     access: Access,
     streams: Streams,
+    cross_site: CrossSite,
 }
 
 /// Who may use a route.
@@ -44,11 +45,21 @@ pub enum Streams {
     Outlive,
 }
 
+/// Forms that pages of other origins post to a session route; anonymous routes take every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum CrossSite {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are forwarded. The application protects itself against forged ones.
+    Allow,
+}
+
 /// A mistake in a route table.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// It isn't a JSON list of objects with the members we know.
-    #[error("the routes are not a JSON list of {{path, upstream, access, streams}}")]
+    #[error("the routes are not a JSON list of {{path, upstream, access, streams, cross_site}}")]
     Json(#[source] serde_json::Error),
     /// The list is empty: nothing could be reached.
     #[error("there is no route")]
@@ -65,6 +76,9 @@ pub enum RouteError {
     /// `streams` is neither `end` nor `outlive`.
     #[error("the streams {0:?} is neither end nor outlive")]
     Streams(String),
+    /// `cross_site` is neither `refuse` nor `allow`.
+    #[error("the cross_site {0:?} is neither refuse nor allow")]
+    CrossSite(String),
     /// An Upstream isn't usable.
     #[error("the upstream of the route {path:?} is not usable")]
     Upstream {
@@ -83,10 +97,12 @@ struct RouteRow {
     upstream: String,
     access: Option<String>,
     streams: Option<String>,
+    cross_site: Option<String>,
 }
 
 impl RouteTable {
-    /// Reads a JSON list of `{"path", "upstream", "access", "streams"}`; access is `session` and streams `end` by default.
+    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "cross_site"}`; by default access is `session`,
+    /// streams `end` and cross_site `refuse`.
     ///
     /// # Errors
     /// The first mistake found.
@@ -101,13 +117,14 @@ impl RouteTable {
             }
             let access = row.access.map_or(Ok(Access::default()), |access| access.parse())?;
             let streams = row.streams.map_or(Ok(Streams::default()), |streams| streams.parse())?;
+            let cross_site = row.cross_site.map_or(Ok(CrossSite::default()), |cross_site| cross_site.parse())?;
             // Routes to one URL share its connections.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
                 None => upstream(&row.path, &row.upstream)?,
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
-            routes.push(Route { path, upstream, access, streams });
+            routes.push(Route { path, upstream, access, streams, cross_site });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
@@ -122,7 +139,13 @@ impl RouteTable {
     /// When the URL is no Upstream.
     pub fn single(url: &str) -> Result<Self, RouteError> {
         let upstream = upstream("/", url)?;
-        let route = Route { path: "/".to_owned(), upstream, access: Access::Session, streams: Streams::End };
+        let route = Route {
+            path: "/".to_owned(),
+            upstream,
+            access: Access::Session,
+            streams: Streams::End,
+            cross_site: CrossSite::Refuse,
+        };
         Ok(Self { routes: vec![route] })
     }
 
@@ -144,6 +167,22 @@ impl RouteTable {
             return Some(found);
         }
         Some(covering.find(|route| route.access == Access::Session).unwrap_or(found))
+    }
+
+    /// True if a form of another origin may be forwarded to `path`, which leads to `found`.
+    ///
+    /// As in [`Self::find`], an Upstream may read the path as one of another route: unless the most permissive reading
+    /// leads to the very same route, every route that covers it must allow such forms.
+    #[must_use]
+    pub fn allows_cross_site(&self, path: &str, found: &Route) -> bool {
+        if found.cross_site == CrossSite::Refuse {
+            return false;
+        }
+        let loose = loosened(path);
+        let mut covering =
+            self.routes.iter().filter(|route| covers(&route.path.to_ascii_lowercase(), &loose)).peekable();
+        let is_same = covering.peek().is_some_and(|route| route.path == found.path);
+        is_same || covering.all(|route| route.cross_site == CrossSite::Allow)
     }
 
     /// Every Upstream once, whatever the number of its routes.
@@ -205,6 +244,18 @@ impl FromStr for Streams {
             "end" => Ok(Self::End),
             "outlive" => Ok(Self::Outlive),
             _ => Err(RouteError::Streams(text.to_owned())),
+        }
+    }
+}
+
+impl FromStr for CrossSite {
+    type Err = RouteError;
+
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "allow" => Ok(Self::Allow),
+            _ => Err(RouteError::CrossSite(text.to_owned())),
         }
     }
 }
@@ -364,6 +415,45 @@ mod tests {
     }
 
     #[test]
+    fn forms_of_other_sites_pass_only_where_every_reading_of_the_path_allows_them() {
+        let table = RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a"},
+                {"path":"/pay","upstream":"http://a","cross_site":"allow"},
+                {"path":"/pay/admin","upstream":"http://a","cross_site":"refuse"},
+                {"path":"/pay/Hook","upstream":"http://a","cross_site":"allow"},
+                {"path":"/saml","upstream":"http://a","access":"session","cross_site":"allow"}]"#,
+        )
+        .unwrap();
+        let allows = |path: &str| table.allows_cross_site(path, table.find(path).unwrap());
+
+        for path in ["/pay", "/pay/", "/pay/return", "/pay/Hook/1", "/saml/acs", "/pay/a%20b", "/pay//return"] {
+            assert!(allows(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/other",
+            "/payment",
+            "/PAY",
+            "/pay/admin",
+            "/pay/Admin",
+            "/pay//admin",
+            "/pay/%61dmin",
+            "/pay/%2561dmin/x",
+            "/pay/admin;x=1",
+            "/pay%2fadmin",
+            "/pay/admin%20/x",
+            "/%70ay",
+            "/pay/hook",
+        ] {
+            assert!(!allows(path), "{path}");
+        }
+        assert!(
+            RouteTable::single("http://a")
+                .is_ok_and(|table| { table.find("/").is_some_and(|route| !table.allows_cross_site("/", route)) })
+        );
+    }
+
+    #[test]
     fn tables_with_a_mistake_are_refused() {
         for (json, why) in [
             ("", "no JSON"),
@@ -374,6 +464,8 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","acess":"anonymous"}]"#, "an unknown member"),
             (r#"[{"path":"/","upstream":"http://a","access":"public"}]"#, "an unknown access"),
             (r#"[{"path":"/","upstream":"http://a","streams":"survive"}]"#, "an unknown end of streams"),
+            (r#"[{"path":"/","upstream":"http://a","cross_site":"none"}]"#, "no way to treat other sites"),
+            (r#"[{"path":"/","upstream":"http://a","cross_site":true}]"#, "a truth value"),
             (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
             (r#"[{"path":"/a//b","upstream":"http://a"}]"#, "an empty segment"),
             (r#"[{"path":"/a/../b","upstream":"http://a"}]"#, "a dot segment"),
