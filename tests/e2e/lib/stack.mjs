@@ -15,9 +15,10 @@ import { startUpstream } from './upstream.mjs';
 /**
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
  * options of `startProvider`, or a function of the origin that gives another provider. With `https` browsers know the
- * application as https://app.example:PORT. `app` is a folder that scripts/package made.
+ * application as https://app.example:PORT. `app` is a folder that scripts/package made. `backForwardCache` leaves the
+ * browser's on.
  */
-export async function startStack({ settings = {}, provider: options = {}, https = false, app } = {}) {
+export async function startStack({ settings = {}, provider: options = {}, https = false, app, backForwardCache } = {}) {
   const running = [];
   const begin = async (part) => {
     running.push(await part);
@@ -37,7 +38,7 @@ export async function startStack({ settings = {}, provider: options = {}, https 
       ...(typeof settings === 'function' ? settings(upstream) : settings),
     };
     const host = await begin(startHost(port, all, app));
-    const browser = await begin(startBrowser());
+    const browser = await begin(startBrowser({ backForwardCache }));
     return stack({ origin, port, upstream, provider, host, browser, running, settings: all });
   } catch (error) {
     await stopAll(running);
