@@ -126,10 +126,10 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     let mut response = outcome.unwrap_or_else(|error| {
         log_cause(&error, &id);
         let signin = state.path("signin");
+        let resend = state.path("resend");
         let is_api = destination.is_api();
-        let target = text.as_deref();
-        Failure { req: &req, target, id: &id, public_origin: &state.public_origin, signin: &signin, is_api }
-            .respond(&error)
+        let (target, public_origin) = (text.as_deref(), &state.public_origin);
+        Failure { req: &req, target, id: &id, public_origin, signin: &signin, resend: &resend, is_api }.respond(&error)
     });
     if is_ours && state.public_origin.is_secure() {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
@@ -283,6 +283,7 @@ async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
         return HttpResponse::new(StatusCode::SERVICE_UNAVAILABLE);
     };
     let id = RequestId::of(&req);
-    Failure { req: &req, target: None, id: &id, public_origin: &public_origin, signin: "/", is_api: false }
+    let public_origin = &public_origin;
+    Failure { req: &req, target: None, id: &id, public_origin, signin: "/", resend: "/", is_api: false }
         .respond(&Error::ConfigurationIncomplete)
 }

@@ -23,8 +23,8 @@ use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
 use crate::web::{
-    BrowserData, Budget, CookieNames, GatewayDoor, GatewaySettings, LoginClient, LoginCookies, PersonCookie,
-    PublicHost, RoutePrefix, SessionCookie, WebSocketWarning,
+    BrowserData, Budget, CookieNames, FormReader, GatewayDoor, GatewaySettings, KeptForms, LoginClient, LoginCookies,
+    PersonCookie, PublicHost, RoutePrefix, SessionCookie, WebSocketWarning,
 };
 
 /// So many front-channel logouts a second may name a session that nobody has: each costs a read of the store, and anyone
@@ -60,6 +60,10 @@ pub struct SharedState {
     pub login_cookies: LoginCookies,
     /// What browsers keep of a person.
     pub browser_data: BrowserData,
+    /// Forms that wait in a page for their person's sign-in.
+    pub kept_forms: KeptForms,
+    /// Reads forms that are not forwarded.
+    pub forms: FormReader,
     /// The sessions.
     pub sessions: Sessions,
     /// Cancelled when the process has drained: sockets end then.
@@ -133,7 +137,6 @@ impl SharedState {
             public_side: PublicSide::new(public_origin.clone()),
             public_host: PublicHost::new(&public_origin, configuration.redirect_aliases, is_under_functions_host),
             keep_fragment: configuration.keep_fragment,
-            public_origin,
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
             header_preset: preset,
@@ -143,6 +146,9 @@ impl SharedState {
             login_cookies: LoginCookies::new(&names, client, Arc::clone(&keys), response_mode),
             browser_data: BrowserData::new(configuration.clear_site_data, person, &names),
             browser_cache: configuration.browser_cache,
+            kept_forms: KeptForms::new(&public_origin, Arc::clone(&keys)),
+            forms: FormReader::new(configuration.limits.form_timeout),
+            public_origin,
             sessions,
             stopping: CancellationToken::new(),
             websocket_warning: WebSocketWarning::default(),

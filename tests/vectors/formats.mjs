@@ -41,9 +41,9 @@ export const signOutToken = (sid) => base64url(sha256('signout', sid).subarray(0
 export const ticket = ({ sid, secret }, { issuedAt, lastSeen, expiresAt }) =>
   Buffer.concat([Buffer.of(1), sid, secret, seconds(issuedAt), seconds(lastSeen), seconds(expiresAt)]);
 
-export const cookie = (plaintext, { name, origin, kid, key, salt }) => {
+const envelope = (plaintext, info, { name, origin, kid, key, salt }) => {
   const aad = list('1', kid, name, origin);
-  const sealed = seal(plaintext, { ikm: key, salt, info: Buffer.from('cookie/v1'), aad });
+  const sealed = seal(plaintext, { ikm: key, salt, info: Buffer.from(info), aad });
   return `1.${kid}.${base64url(Buffer.concat([salt, sealed]))}`;
 };
 
@@ -53,6 +53,9 @@ export const pendingLogin = ({ state, nonce, codeVerifier, seed, issuedAt, maxAg
 
 export const rememberedLogin = ({ sequence, ticket, pending }) =>
   Buffer.concat([Buffer.of(2), bigEndian(sequence, 8), Buffer.of(ticket.length), ticket, pending]);
+export const cookie = (plaintext, context) => envelope(plaintext, 'cookie/v1', context);
+
+export const keptForm = (plaintext, context) => envelope(plaintext, 'form/v1', { name: 'form', ...context });
 
 export const loginCookieName = (prefix, state) => `${prefix}-login-${sha256(state).subarray(0, 4).toString('hex')}`;
 

@@ -56,6 +56,7 @@ const plain = { sid: bytes(16, 4), secret: bytes(32, 5) };
 const plainRequest = format.part('request', 'frozen', plain, { ...context, salt: bytes(32, 7) });
 const withoutHints = { ...context, generation: 258, accessTokenExpiresAt: null, refreshAt: null };
 const plainRefresh = format.part('refresh', 'frozen', plain, { ...withoutHints, salt: bytes(32, 8) });
+const plainForm = format.keptForm('frozen', { kid: 'new', ...cookieKey });
 const plainCookie = format.cookie('frozen', { name: '__Host-session', kid: 'new', ...cookieKey });
 
 const lease = (purpose) => ({ purpose, holder: 'holder', lapses_at: now + 40, unanswered: 1, rests: 2 });
@@ -92,8 +93,17 @@ const indexItem = {
 const usedOnceKey = format.usedOnceKey(issuer, clientId, 'jti-1');
 const usedOnceItem = { id: usedOnceKey, v: 1, by: 'write', expires_at: now + 120, ttl: 120 };
 
+const keptForm = {
+  target: '/form?a=1',
+  content_type: 'application/x-www-form-urlencoded',
+  session: sessionKey,
+  person: bySubject,
+  kept_at: now,
+};
+
 const vectors = [
   ['cookie envelope', 'crypto/envelope.rs', plainCookie],
+  ['form envelope', 'crypto/envelope.rs', plainForm],
   ['sealed request part', 'crypto/record_part.rs', format.base64url(plainRequest)],
   ['sealed refresh part', 'crypto/record_part.rs', format.base64url(plainRefresh)],
   ['sid and S', 'crypto/session_seed.rs', format.base64url(session.derived)],
@@ -117,6 +127,7 @@ const vectors = [
   ['session cookie', 'web/cookies.rs', cookie('__Host-app-session', ticket)],
   ['person cookie', 'web/person_cookie.rs', cookie('__Host-app-person', bySubject.slice(0, 22))],
   ['pending login', 'oidc/pending_login.rs', format.base64url(login)],
+  ['head of a kept form', 'web/kept_form.rs', json(keptForm)],
   ['remembered login', 'web/login_cookies.rs', format.base64url(rememberedLogin)],
   ['name of a login cookie', 'web/login_cookies.rs', loginCookieName],
   ['login cookie', 'web/login_cookies.rs', loginCookie],

@@ -1,6 +1,6 @@
-//! The sealed value of a cookie: `1.<kid>.<base64url(salt || ciphertext || tag)>`.
+//! The sealed value of a cookie, or of a form kept in a page: `1.<kid>.<base64url(salt || ciphertext || tag)>`.
 //!
-//! A fresh 16-byte salt makes a fresh key for every cookie, so a ring may seal any number of them.
+//! A fresh 16-byte salt makes a fresh key for every value, so a ring may seal any number of them.
 //! The cookie's name and the public origin are authenticated: a value fits no other place.
 
 use aes_gcm::aead::{Aead, Payload};
@@ -10,10 +10,18 @@ use super::{KeyRing, OpenError, Plaintext, base64url, base64url_decode, cipher};
 use crate::random;
 
 const VERSION: &str = "1";
-const INFO: &[u8] = b"cookie/v1";
 const SALT: usize = 16;
-/// No sealed value of ours is longer (the longest is a login whose return URL has 8 KiB); one that is costs no decoding.
-const LONGEST: usize = 16 * 1024;
+
+/// A kind of sealed values: each has keys of its own, and a length beyond which nothing is decoded.
+struct Purpose {
+    info: &'static [u8],
+    max_length: usize,
+}
+
+/// The longest value of cookies is a login whose return URL has 8 KiB.
+const COOKIE: Purpose = Purpose { info: b"cookie/v1", max_length: 16 * 1024 };
+const FORM: Purpose = Purpose { info: b"form/v1", max_length: 160 * 1024 };
+const FORM_NAME: &str = "form";
 
 /// The place a sealed value belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +35,7 @@ pub struct CookieContext<'a> {
 /// Seals `plaintext` for one cookie under the ring's first key.
 #[must_use]
 pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing) -> String {
-    seal_with_salt(plaintext, context, ring, random::bytes())
+    seal_with_salt(plaintext, context, ring, random::bytes(), &COOKIE)
 }
 
 /// Opens what [`seal_cookie`] made for the same place.
@@ -35,7 +43,25 @@ pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing)
 /// # Errors
 /// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
 pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> Result<Plaintext, OpenError> {
-    if value.len() > LONGEST {
+    open(value, context, ring, &COOKIE)
+}
+
+/// Seals a form of pages on `origin` under the ring's first key. No cookie opens as a form.
+#[must_use]
+pub fn seal_form(plaintext: &[u8], origin: &str, ring: &KeyRing) -> String {
+    seal_with_salt(plaintext, CookieContext { name: FORM_NAME, origin }, ring, random::bytes(), &FORM)
+}
+
+/// Opens what [`seal_form`] made for the same origin.
+///
+/// # Errors
+/// As [`open_cookie`].
+pub fn open_form(value: &str, origin: &str, ring: &KeyRing) -> Result<Plaintext, OpenError> {
+    open(value, CookieContext { name: FORM_NAME, origin }, ring, &FORM)
+}
+
+fn open(value: &str, context: CookieContext<'_>, ring: &KeyRing, purpose: &Purpose) -> Result<Plaintext, OpenError> {
+    if value.len() > purpose.max_length {
         return Err(OpenError::Invalid);
     }
     let mut fields = value.splitn(3, '.');
@@ -48,16 +74,22 @@ pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> R
 
     let aad = associated_data(kid.as_str(), context);
     let payload = Payload { msg: ciphertext, aad: &aad };
-    let (cipher, iv) = cipher::derive(salt, key.as_bytes(), INFO);
+    let (cipher, iv) = cipher::derive(salt, key.as_bytes(), purpose.info);
     cipher.decrypt(&iv, payload).map(Plaintext).map_err(|_| OpenError::Invalid)
 }
 
-fn seal_with_salt(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing, salt: [u8; SALT]) -> String {
+fn seal_with_salt(
+    plaintext: &[u8],
+    context: CookieContext<'_>,
+    ring: &KeyRing,
+    salt: [u8; SALT],
+    purpose: &Purpose,
+) -> String {
     let (kid, key) = ring.sealing();
     let aad = associated_data(kid.as_str(), context);
     let payload = Payload { msg: plaintext, aad: &aad };
-    let (cipher, iv) = cipher::derive(&salt, key.as_bytes(), INFO);
-    let ciphertext = cipher.encrypt(&iv, payload).expect("a cookie is far below the 64 GiB that GCM seals");
+    let (cipher, iv) = cipher::derive(&salt, key.as_bytes(), purpose.info);
+    let ciphertext = cipher.encrypt(&iv, payload).expect("a value is far below the 64 GiB that GCM seals");
 
     let mut body = Vec::with_capacity(SALT + ciphertext.len());
     body.extend_from_slice(&salt);
@@ -86,10 +118,41 @@ mod tests {
 
     #[test]
     fn the_frozen_cookie_never_changes() {
-        let sealed = seal_with_salt(b"frozen", HERE, &ring(), [9; SALT]);
+        let sealed = seal_with_salt(b"frozen", HERE, &ring(), [9; SALT], &COOKIE);
 
         assert_eq!(sealed, "1.new.CQkJCQkJCQkJCQkJCQkJCRJP6KYOUOYo0smECDfK9chCnb6RfLI");
         assert_eq!(open_cookie(&sealed, HERE, &ring()).unwrap()[..], *b"frozen");
+    }
+
+    #[test]
+    fn the_frozen_form_never_changes() {
+        let context = CookieContext { name: FORM_NAME, ..HERE };
+        let sealed = seal_with_salt(b"frozen", context, &ring(), [9; SALT], &FORM);
+
+        assert_eq!(sealed, "1.new.CQkJCQkJCQkJCQkJCQkJCUlUfa-h7lyIerlRBngA48TMHuILJLw");
+        assert_eq!(open_form(&sealed, HERE.origin, &ring()).unwrap()[..], *b"frozen");
+    }
+
+    #[test]
+    fn a_form_is_no_cookie_and_belongs_to_its_origin() {
+        let context = CookieContext { name: FORM_NAME, ..HERE };
+        let form = seal_form(b"x", HERE.origin, &ring());
+        let cookie = seal_cookie(b"x", context, &ring());
+
+        assert_eq!(open_cookie(&form, context, &ring()).unwrap_err(), OpenError::Invalid);
+        assert_eq!(open_form(&cookie, HERE.origin, &ring()).unwrap_err(), OpenError::Invalid);
+        assert_eq!(open_form(&form, "https://evil.example", &ring()).unwrap_err(), OpenError::Invalid);
+    }
+
+    #[test]
+    fn a_form_of_64_kib_opens_and_a_value_beyond_the_limit_costs_no_decoding() {
+        let largest = vec![b'x'; 64 * 1024];
+
+        let opened = open_form(&seal_form(&largest, HERE.origin, &ring()), HERE.origin, &ring()).unwrap();
+
+        assert_eq!(opened[..], largest[..]);
+        let beyond = seal_form(&vec![b'x'; FORM.max_length], HERE.origin, &ring());
+        assert_eq!(open_form(&beyond, HERE.origin, &ring()).unwrap_err(), OpenError::Invalid);
     }
 
     #[test]
@@ -151,7 +214,7 @@ mod tests {
             "1.new",
             &format!("{valid}A"),
             &valid[..valid.len() - 4],
-            &"a".repeat(LONGEST + 1),
+            &"a".repeat(COOKIE.max_length + 1),
         ];
         for value in table {
             assert_eq!(open_cookie(value, HERE, &ring()).unwrap_err(), OpenError::Invalid, "{value:?}");

@@ -26,6 +26,7 @@ pub(super) enum Kind {
     SignedOut,
     Me,
     Refresh,
+    Resend,
     BackchannelLogout,
     FrontchannelLogout,
     Check,
@@ -38,7 +39,9 @@ impl Endpoint {
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
             Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
-            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh | Kind::Check => false,
+            Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh | Kind::Check | Kind::Resend => {
+                false
+            }
         }
     }
 }
@@ -76,6 +79,7 @@ pub const ROUTES: &[Endpoint] = &[
         kind: Kind::Me,
     },
     Endpoint { folder: "refresh", names: &["refresh"], methods: &[Method::POST], kind: Kind::Refresh },
+    Endpoint { folder: "resend", names: &["resend"], methods: &[Method::GET, Method::POST], kind: Kind::Resend },
     Endpoint {
         folder: "backchannel-logout",
         names: &["backchannel-logout"],
@@ -162,7 +166,12 @@ impl<'a> Destination<'a> {
         match self {
             Self::Endpoint(endpoint) => match endpoint.kind {
                 Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Check | Kind::Live | Kind::Ready => true,
-                Kind::Signin | Kind::Callback | Kind::Signout | Kind::SignedOut | Kind::FrontchannelLogout => false,
+                Kind::Signin
+                | Kind::Callback
+                | Kind::Signout
+                | Kind::SignedOut
+                | Kind::Resend
+                | Kind::FrontchannelLogout => false,
             },
             Self::Nothing | Self::Proxy(_) | Self::Refused(_) => false,
         }

@@ -12,10 +12,12 @@ mod proxy;
 mod redirect;
 mod refresh;
 mod request;
+mod resend;
 mod signedout;
 mod signin;
 mod signout;
 mod slide;
+mod unsent;
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
@@ -65,6 +67,7 @@ pub async fn respond(
         Kind::SignedOut => Ok(signedout::signedout(request, state)),
         Kind::Me => me::me(request, state).await,
         Kind::Refresh => refresh::refresh(request, state).await,
+        Kind::Resend => resend::resend(request, payload, state).await,
         Kind::BackchannelLogout => backchannel_logout::backchannel_logout(request, payload, state).await,
         Kind::FrontchannelLogout => frontchannel_logout::frontchannel_logout(request, state).await,
         Kind::Check => check::check(request, state).await,

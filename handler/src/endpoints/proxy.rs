@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::request::Request;
 use super::slide::slide;
+use super::unsent;
 use crate::proxy::{Access, ForwardRequest, Route, Streams, WebSocketClient, identity_headers};
 use crate::sessions::{RequestPart, SessionTicket};
 use crate::state::AppState;
@@ -44,15 +45,11 @@ async fn proxy_session(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    state.keys_in_hand().await?;
-    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
-    if is_websocket_handshake(request.http) {
-        check_websocket_origin(request.http, &state.public_origin)?;
-    } else {
-        check_csrf(request.http, &state.public_origin)?;
-    }
-    let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
-    let part = session.ok_or(Error::SessionRequired)?.part;
+    let (ticket, part) = match admit(request, route, state).await {
+        Ok(admitted) => admitted,
+        // Boxed, because it is large and rare: every request carries the room for this future.
+        Err(error) => return Box::pin(unsent::hold_up(error, request, payload, route, state)).await,
+    };
     metrics::session_age(request.now.since(ticket.issued_at));
 
     let identity = identity(&part, route, state);
@@ -65,6 +62,21 @@ async fn proxy_session(
         response.headers_mut().append(header::SET_COOKIE, state.session_cookie.set(&slid));
     }
     Ok(response)
+}
+
+/// The live session of a request that may be forwarded.
+async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<(SessionTicket, RequestPart), Error> {
+    state.keys_in_hand().await?;
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
+    if is_websocket_handshake(request.http) {
+        check_websocket_origin(request.http, &state.public_origin)?;
+    } else if let Err(rejection) = check_csrf(request.http, &state.public_origin)
+        && !unsent::is_allowed_cross_site(request, route, state)
+    {
+        return Err(rejection.into());
+    }
+    let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
+    Ok((ticket, session.ok_or(Error::SessionRequired)?.part))
 }
 
 /// The headers that speak for the person.

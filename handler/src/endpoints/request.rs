@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::proxy::RequestTarget;
 use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::state::AppState;
-use crate::web::{Error, Passed, RequestId};
+use crate::web::{Error, FormError, Passed, RequestId};
 
 /// One request on its way to an endpoint.
 pub struct Request<'a> {
@@ -64,13 +64,14 @@ fn first(pairs: Vec<(String, String)>, name: &str) -> Option<String> {
 
 /// A Provider's form (`application/x-www-form-urlencoded`), still encoded. It has this long to arrive whole.
 pub(super) async fn form(payload: Payload, limit: Duration) -> Result<String, Error> {
-    let form = timeout(limit, payload.to_bytes_limited(MAX_FORM)).await.map_err(|_| Error::FormTimeout)?;
+    let form = timeout(limit, payload.to_bytes_limited(MAX_FORM)).await.map_err(|_| FormError::Timeout)?;
     let form = form.map_err(|_| Error::Request("the form is too large"))?;
     let form = form.map_err(|_| Error::Request("the form did not arrive"))?;
     String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
 }
 
-/// `value`, a path or a URL of the public origin, as a return URL that doesn't lead back to our own URLs.
+/// `value`, a path or a URL of the public origin, as a return URL that doesn't lead back to our own URLs, but for the
+/// page where a sign-in in another tab ends.
 ///
 /// # Errors
 /// When it is too long.
@@ -78,10 +79,14 @@ pub(super) fn return_url(value: Option<&str>, state: &AppState) -> Result<Option
     let Some(value) = value else { return Ok(None) };
     let path = state.public_origin.path_of(value);
     match path.as_deref().unwrap_or(value).parse::<ReturnUrl>() {
-        Ok(url) => Ok(Some(url).filter(|url| !url.is_under(&state.auth_prefix))),
+        Ok(url) => Ok(Some(url).filter(|url| may_return_to(url, &state.auth_prefix))),
         Err(ReturnUrlError::Length) => Err(Error::ReturnUrlTooLong),
         Err(ReturnUrlError::NotAPath | ReturnUrlError::Character | ReturnUrlError::Segment) => Ok(None),
     }
+}
+
+fn may_return_to(url: &ReturnUrl, auth_prefix: &str) -> bool {
+    url.as_str().strip_prefix(auth_prefix) == Some("/resend") || !url.is_under(auth_prefix)
 }
 
 /// The largest form that a Provider sends, with room to spare.
@@ -100,6 +105,18 @@ mod tests {
         let id = RequestId::of(&http);
         let request = Request { http: &http, target, now: Timestamp::from_unix(0), id: &id, passed: Passed::default() };
         request.readings("sid")
+    }
+
+    #[test]
+    fn the_end_of_a_sign_in_in_another_tab_is_the_only_url_of_ours_to_return_to() {
+        let lead = |url: &str| may_return_to(&url.parse().unwrap(), "/oauth");
+
+        assert!(lead("/oauth/resend") && lead("/form"));
+        for url in
+            ["/oauth", "/oauth/signin", "/oauth/resend/", "/oauth/resend?x=1", "/OAuth/resend", "/oauth/%72esend"]
+        {
+            assert!(!lead(url), "{url}");
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub struct Route {
     host: Option<UpstreamHost>,
     token: TokenPlacement,
     is_isolated: bool,
+    cross_site: CrossSite,
 }
 
 /// Who may use a route.
@@ -64,11 +65,21 @@ pub enum Streams {
     Outlive,
 }
 
+/// Forms that pages of other origins post to a session route; anonymous routes take every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum CrossSite {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are forwarded. The application protects itself against forged ones.
+    Allow,
+}
+
 /// A mistake in a route table.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// It isn't a JSON list of objects with the members we know.
-    #[error("the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate}}")]
+    #[error("the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate, cross_site}}")]
     Json(#[source] serde_json::Error),
     /// The list is empty: nothing could be reached.
     #[error("there is no route")]
@@ -97,6 +108,9 @@ pub enum RouteError {
         #[source]
         source: TokenPlacementError,
     },
+    /// `cross_site` is neither `refuse` nor `allow`.
+    #[error("the cross_site {0:?} is neither refuse nor allow")]
+    CrossSite(String),
     /// An Upstream isn't usable.
     #[error("the upstream of the route {path:?} is not usable")]
     Upstream {
@@ -119,11 +133,13 @@ struct RouteRow {
     token: Option<Value>,
     #[serde(default)]
     isolate: bool,
+    cross_site: Option<String>,
 }
 
 impl RouteTable {
-    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "host", "token", "isolate"}`. The defaults: access
-    /// `session`, streams `end`, token `bearer`, isolate `false`, and the host that [`RouteTable::with_host`] or the upstream's name says.
+    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "host", "token", "isolate", "cross_site"}`. The
+    /// defaults: access `session`, streams `end`, token `bearer`, isolate `false`, cross_site `refuse`, and the host that
+    /// [`RouteTable::with_host`] or the upstream's name says.
     ///
     /// # Errors
     /// The first mistake found.
@@ -141,6 +157,7 @@ impl RouteTable {
             let host = row.host.map(|host| UpstreamHost::parse(&host).ok_or(RouteError::Host(host))).transpose()?;
             let token = row.token.map_or(Ok(TokenPlacement::default()), |token| TokenPlacement::parse(&token));
             let token = token.map_err(|source| RouteError::Token { path: row.path.clone(), source })?;
+            let cross_site = row.cross_site.map_or(Ok(CrossSite::default()), |cross_site| cross_site.parse())?;
             // Routes to one URL share its connections.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
@@ -148,7 +165,7 @@ impl RouteTable {
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
             let is_isolated = row.isolate;
-            routes.push(Route { path, upstream, access, streams, host, token, is_isolated });
+            routes.push(Route { path, upstream, access, streams, host, token, is_isolated, cross_site });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
@@ -170,6 +187,7 @@ impl RouteTable {
             host: None,
             token: TokenPlacement::Bearer,
             is_isolated: false,
+            cross_site: CrossSite::Refuse,
         };
         Ok(Self::new(vec![route]))
     }
@@ -219,6 +237,25 @@ impl RouteTable {
         })
     }
 
+    /// True if a form of another origin may be forwarded to `path`, which leads to `found`.
+    ///
+    /// As in [`Self::find`], an Upstream may read the path as one of another route: none at `found` or below that refuses
+    /// such forms may be meant.
+    #[must_use]
+    pub fn allows_cross_site(&self, path: &str, found: &Route) -> bool {
+        let is_below = |other: &&Route| other.path.len() >= found.path.len();
+        let below: Vec<Vec<String>> = self
+            .routes
+            .iter()
+            .filter(is_below)
+            .filter(|route| !route.allows_cross_site())
+            .map(|route| segments(&route.path).map(str::to_owned).collect())
+            .collect();
+        let depth = below.iter().map(Vec::len).max().unwrap_or_default();
+        let Ok(reading) = LooseReading::of(path, depth) else { return false };
+        found.allows_cross_site() && below.iter().all(|route| reading.may_start_with(route) == Ok(false))
+    }
+
     /// Every Upstream once, whatever the number of its routes.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let is_first = |(at, route): &(usize, &Route)| {
@@ -266,6 +303,11 @@ impl Route {
         self.is_isolated
     }
 
+    /// True if it takes forms of other sites, however its path is read.
+    fn allows_cross_site(&self) -> bool {
+        self.cross_site == CrossSite::Allow
+    }
+
     /// The end of its streams.
     #[must_use]
     pub fn streams(&self) -> Streams {
@@ -305,6 +347,18 @@ impl FromStr for Streams {
             "end" => Ok(Self::End),
             "outlive" => Ok(Self::Outlive),
             _ => Err(RouteError::Streams(text.to_owned())),
+        }
+    }
+}
+
+impl FromStr for CrossSite {
+    type Err = RouteError;
+
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "allow" => Ok(Self::Allow),
+            _ => Err(RouteError::CrossSite(text.to_owned())),
         }
     }
 }
@@ -521,6 +575,44 @@ mod tests {
     }
 
     #[test]
+    fn forms_of_other_sites_pass_only_where_every_reading_of_the_path_allows_them() {
+        let table = RouteTable::parse(
+            r#"[{"path":"/","upstream":"http://a"},
+                {"path":"/pay","upstream":"http://a","cross_site":"allow"},
+                {"path":"/pay/admin","upstream":"http://a","cross_site":"refuse"},
+                {"path":"/pay/Hook","upstream":"http://a","cross_site":"allow"},
+                {"path":"/saml","upstream":"http://a","access":"session","cross_site":"allow"}]"#,
+        )
+        .unwrap();
+        let allows = |path: &str| table.allows_cross_site(path, table.find(path).unwrap().unwrap());
+
+        for path in
+            ["/pay", "/pay/", "/pay/return", "/pay/Hook/1", "/saml/acs", "/pay/a%20b", "/pay//return", "/pay/hook"]
+        {
+            assert!(allows(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/other",
+            "/payment",
+            "/PAY",
+            "/pay/admin",
+            "/pay/Admin",
+            "/pay//admin",
+            "/pay/%61dmin",
+            "/pay/%2561dmin/x",
+            "/pay/admin;x=1",
+            "/pay%2fadmin",
+            "/pay/admin%20/x",
+            "/%70ay",
+        ] {
+            assert!(!allows(path), "{path}");
+        }
+        let single = RouteTable::single("http://a").unwrap();
+        assert!(!single.allows_cross_site("/", single.find("/").unwrap().unwrap()));
+    }
+
+    #[test]
     fn tables_with_a_mistake_are_refused() {
         for (json, why) in [
             ("", "no JSON"),
@@ -535,6 +627,8 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","token":"basic"}]"#, "an unknown token"),
             (r#"[{"path":"/","upstream":"http://a","token":{"header":"Host"}}]"#, "a header that has a meaning"),
             (r#"[{"path":"/","upstream":"http://a","isolate":"yes"}]"#, "an isolation that is no truth value"),
+            (r#"[{"path":"/","upstream":"http://a","cross_site":"none"}]"#, "no way to treat other sites"),
+            (r#"[{"path":"/","upstream":"http://a","cross_site":true}]"#, "a truth value"),
             (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
             (r#"[{"path":"/a//b","upstream":"http://a"}]"#, "an empty segment"),
             (r#"[{"path":"/a/../b","upstream":"http://a"}]"#, "a dot segment"),

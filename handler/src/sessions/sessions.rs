@@ -200,6 +200,17 @@ impl Sessions {
         Ok(part.map(|part| LivePerson { claims: part.claims, ends_at }))
     }
 
+    /// The index of a ticket's person, also after the idle limit, for as long as the record is kept. `None` when it is
+    /// gone, or its parts are.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn past_person(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<IndexKey>, StoreError> {
+        let Some(stored) = self.0.records.find(&ticket.sid.key(), now).await? else { return Ok(None) };
+        let part = self.0.records.open_refresh_part(&stored, ticket).await?;
+        Ok(part.map(|part| self.subject(part.claims.subject())))
+    }
+
     /// True if the store, whatever the cache says, has the session and it lives.
     ///
     /// # Errors

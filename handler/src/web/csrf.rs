@@ -60,6 +60,14 @@ fn may_be_a_form(method: &Method, req: &HttpRequest) -> bool {
     *method == Method::POST && is_of_a_form
 }
 
+/// True if the browser names another origin as the one that sent an unsafe request. Without a word of it nothing is
+/// known, and this is false.
+#[must_use]
+pub fn is_from_elsewhere(req: &HttpRequest, origin: &PublicOrigin) -> bool {
+    let is_named = req.headers().contains_key("sec-fetch-site") || req.headers().contains_key(header::ORIGIN);
+    is_named && check_csrf(req, origin).is_err()
+}
+
 /// The path and query of a same-origin `Referer`: where an unsafe navigation came from.
 pub(super) fn same_origin_referrer<'a>(req: &'a HttpRequest, origin: &PublicOrigin) -> Option<&'a str> {
     let path = header_text(req, header::REFERER)?.strip_prefix(origin.as_str())?;
@@ -137,6 +145,26 @@ mod tests {
         for (method, headers, expected, why) in table.iter().cloned() {
             let req = headers.iter().fold(TestRequest::default().method(method), |req, pair| req.insert_header(*pair));
             assert_eq!(check_csrf(&req.to_http_request(), &origin).is_ok(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_request_comes_from_elsewhere_when_the_browser_says_so() {
+        let table: &[Row] = &[
+            (Method::POST, &[("sec-fetch-site", "cross-site")], true, "another site"),
+            (Method::POST, &[("sec-fetch-site", "same-site")], true, "a sibling"),
+            (Method::POST, &[("origin", "https://other.example")], true, "another origin"),
+            (Method::POST, &[("origin", "null")], true, "a sandboxed page"),
+            (Method::POST, &[("sec-fetch-site", "same-origin")], false, "our own form"),
+            (Method::POST, &[("sec-fetch-site", "none")], false, "the person, by hand"),
+            (Method::POST, &[("origin", "https://app.example")], false, "our own form in an older browser"),
+            (Method::POST, &[], false, "nothing said"),
+            (Method::GET, &[("sec-fetch-site", "cross-site")], false, "safe"),
+        ];
+        for (method, headers, expected, why) in table.iter().cloned() {
+            let req = headers.iter().fold(TestRequest::default().method(method), |req, pair| req.insert_header(*pair));
+            let origin = "https://app.example".parse().unwrap();
+            assert_eq!(is_from_elsewhere(&req.to_http_request(), &origin), expected, "{why}");
         }
     }
 

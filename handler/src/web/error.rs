@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 
-use super::{CrossSiteRejection, CsrfRejection, GatewayProofError};
+use super::{CrossSiteRejection, CsrfRejection, FormError, GatewayProofError, NotKept};
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
     AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError,
@@ -40,9 +40,6 @@ pub enum Error {
     /// The request's headers are larger than `MAX_HEADER_BYTES` together.
     #[error("the request's headers are too large")]
     HeadersTooLarge,
-    /// A form of ours did not arrive whole within `FORM_TIMEOUT`.
-    #[error("the form did not arrive in time")]
-    FormTimeout,
     /// No route covers the path.
     #[error("no route covers the path")]
     RouteNotFound,
@@ -112,6 +109,18 @@ pub enum Error {
     /// The settings have mistakes; the log lists them.
     #[error("the configuration is incomplete")]
     ConfigurationIncomplete,
+    /// A form of another site can't be taken in.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// A form to send again can't be opened: too old, changed, or sealed by a key that is gone.
+    #[error("the kept form cannot be opened")]
+    KeptFormInvalid,
+    /// A form to send again belongs to another person than the one who is signed in.
+    #[error("the kept form belongs to another person")]
+    FormOfAnotherPerson,
+    /// A navigation that would change something was held up by another error before it was sent.
+    #[error(transparent)]
+    Unsent(#[from] Box<Unsent>),
 }
 
 /// Why a logout token ends nothing.
@@ -126,6 +135,17 @@ pub enum BackchannelLogoutError {
     /// It breaks a rule, or can't be judged now.
     #[error(transparent)]
     Token(LogoutTokenError),
+}
+
+/// An unsafe navigation of which nothing was passed on.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Unsent {
+    /// Why it was held up.
+    #[source]
+    pub error: Error,
+    /// Its form, sealed for the page, or why the page does not keep it.
+    pub kept: Result<String, NotKept>,
 }
 
 /// How an error is told to whoever asked.
@@ -147,7 +167,6 @@ impl Error {
             Self::Target(error) => error.code(),
             Self::Request(_) => "bad_request",
             Self::HeadersTooLarge => "headers_too_large",
-            Self::FormTimeout => "form_timeout",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::WebSocketUnsupported => "websocket_unsupported",
@@ -167,6 +186,10 @@ impl Error {
             Self::RefreshRefused => "renewal_refused",
             Self::RefreshTokenMissing => "refresh_token_missing",
             Self::ConfigurationIncomplete => "configuration_incomplete",
+            Self::Form(error) => form_code(*error),
+            Self::KeptFormInvalid => "kept_form_invalid",
+            Self::FormOfAnotherPerson => "form_of_another_person",
+            Self::Unsent(unsent) => unsent.error.code(),
         }
     }
 
@@ -174,9 +197,14 @@ impl Error {
     #[must_use]
     pub fn needs_sign_in(&self) -> bool {
         matches!(
-            self,
+            self.cause(),
             Self::SessionRequired | Self::RefreshRefused | Self::RefreshTokenMissing | Self::Forward(ForwardError::Cut)
         )
+    }
+
+    /// The error itself, of a navigation that it held up as of any other request.
+    fn cause(&self) -> &Self {
+        if let Self::Unsent(unsent) = self { &unsent.error } else { self }
     }
 
     /// True if no retry helps before an operator has mended something at the Provider or in the settings.
@@ -202,7 +230,8 @@ impl Error {
             Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
             Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
             Self::Provider { error, .. } => (!error.needs_operator()).then_some(SOON),
-            Self::Store(_) | Self::Keys(_) | Self::FrontchannelBusy => Some(SOON),
+            Self::Store(_) | Self::Keys(_) | Self::FrontchannelBusy | Self::Form(FormError::Busy) => Some(SOON),
+            Self::Unsent(unsent) => unsent.error.retry_after(),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
                 SignInError::Login(error) => is_temporary(error).then_some(SOON),
@@ -214,7 +243,6 @@ impl Error {
             | Self::Target(_)
             | Self::Request(_)
             | Self::HeadersTooLarge
-            | Self::FormTimeout
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
             | Self::WebSocketUnsupported
@@ -226,7 +254,10 @@ impl Error {
             | Self::BackchannelLogout(_)
             | Self::RefreshRefused
             | Self::RefreshTokenMissing
-            | Self::ConfigurationIncomplete => None,
+            | Self::ConfigurationIncomplete
+            | Self::Form(_)
+            | Self::KeptFormInvalid
+            | Self::FormOfAnotherPerson => None,
         }
     }
 
@@ -235,7 +266,7 @@ impl Error {
             Self::SessionRequired => (
                 StatusCode::UNAUTHORIZED,
                 "Your session has ended",
-                "Nothing of what you sent was passed on. Go back first if you want to keep what you typed, then sign in.",
+                "The request was not passed on, because nobody is signed in. Sign in, then send it again.",
             ),
             Self::Gateway(error) if is_gateway_unknown(error) => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -250,7 +281,8 @@ impl Error {
             Self::Csrf(_) => (
                 StatusCode::FORBIDDEN,
                 "This request was refused",
-                "It came from another site. If you meant to do this, open the application itself and do it there.",
+                "It came from another site, so it was not passed on. If you meant to do this, open the application itself \
+                 and do it there.",
             ),
             Self::CrossSite(_) => (
                 StatusCode::FORBIDDEN,
@@ -266,11 +298,6 @@ impl Error {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "This request cannot be passed on",
                 "Its headers are too large. Deleting the cookies of this site may help.",
-            ),
-            Self::FormTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "The form did not arrive",
-                "It took too long, or its connection was lost. Start again.",
             ),
             Self::RouteNotFound => {
                 (StatusCode::NOT_FOUND, "There is nothing here", "No application is published under this address.")
@@ -335,6 +362,18 @@ impl Error {
                 "This service is not set up yet",
                 "Its settings are incomplete. Its operator finds the list in the log.",
             ),
+            Self::Form(error) => form(*error),
+            Self::KeptFormInvalid => (
+                StatusCode::BAD_REQUEST,
+                "This form cannot be sent any more",
+                "It was kept for too long, or was changed. Nothing of it was passed on: fill it in again.",
+            ),
+            Self::FormOfAnotherPerson => (
+                StatusCode::FORBIDDEN,
+                "This form is another person's",
+                "It was filled in under another account than the one that is signed in now, so it was not passed on.",
+            ),
+            Self::Unsent(unsent) => return unsent.error.telling(),
         };
         Telling { status, title, detail }
     }
@@ -387,6 +426,39 @@ fn forward(error: &ForwardError) -> Row {
     }
 }
 
+fn form(error: FormError) -> Row {
+    let (status, detail) = match error {
+        FormError::TooLarge => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "It is too large to come from another site. Nothing of it was passed on.")
+        }
+        FormError::Timeout => {
+            (StatusCode::REQUEST_TIMEOUT, "It did not arrive in time. Nothing of it was passed on: send it again.")
+        }
+        FormError::Incomplete => {
+            (StatusCode::BAD_REQUEST, "It did not arrive whole. Nothing of it was passed on: send it again.")
+        }
+        FormError::Busy => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many others arrive right now. Nothing of it was passed on. Try again in a moment.",
+        ),
+        FormError::File | FormError::Unsupported => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "A form with a file, or in an unusual encoding, cannot come from another site. Nothing of it was passed on.",
+        ),
+    };
+    (status, "This form cannot be taken in", detail)
+}
+
+fn form_code(error: FormError) -> &'static str {
+    match error {
+        FormError::TooLarge => "form_too_large",
+        FormError::Timeout => "form_timeout",
+        FormError::Incomplete => "form_incomplete",
+        FormError::Busy => "form_busy",
+        FormError::File | FormError::Unsupported => "form_unsupported",
+    }
+}
+
 fn sign_in(error: &SignInError) -> Row {
     let refused = (
         StatusCode::BAD_REQUEST,
@@ -431,7 +503,7 @@ fn sign_in_code(error: &SignInError) -> &'static str {
 }
 
 /// True when the keys to judge a proof can't be had: then it is no refusal.
-fn is_gateway_unknown(error: &GatewayProofError) -> bool {
+pub(super) fn is_gateway_unknown(error: &GatewayProofError) -> bool {
     matches!(error, GatewayProofError::Token(GatewayTokenError::Unavailable(_)))
 }
 
@@ -691,6 +763,38 @@ mod tests {
             assert_eq!((error.code(), error.telling().status), (code, status));
             assert_eq!(error.retry_after().is_some(), status == later, "{code}");
         }
+    }
+
+    #[test]
+    fn a_form_that_is_not_taken_in_says_why() {
+        for (error, status, code, retry_after) in [
+            (FormError::TooLarge, 413, "form_too_large", None),
+            (FormError::Timeout, 408, "form_timeout", None),
+            (FormError::Incomplete, 400, "form_incomplete", None),
+            (FormError::Busy, 503, "form_busy", Some(SOON)),
+            (FormError::File, 415, "form_unsupported", None),
+            (FormError::Unsupported, 415, "form_unsupported", None),
+        ] {
+            let error = Error::from(error);
+            let Telling { status: found, detail, .. } = error.telling();
+            assert_eq!((found.as_u16(), error.code(), error.retry_after()), (status, code, retry_after));
+            assert!(detail.contains("Nothing of it was passed on"), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_navigation_that_was_held_up_is_the_error_that_held_it_up() {
+        let unsent = |error| Error::from(Box::new(Unsent { error, kept: Err(NotKept::Other) }));
+
+        let store = unsent(Error::Store(StoreError::Missing));
+        let session = unsent(Error::SessionRequired);
+
+        assert_eq!(
+            (store.code(), store.retry_after(), store.needs_sign_in()),
+            ("store_unavailable", Some(SOON), false)
+        );
+        assert_eq!((session.code(), session.retry_after(), session.needs_sign_in()), ("session_required", None, true));
+        assert_eq!((store.telling().status, session.telling().status.as_u16()), (StatusCode::SERVICE_UNAVAILABLE, 401));
     }
 
     #[test]

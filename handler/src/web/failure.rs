@@ -7,7 +7,8 @@ use super::challenge::{allow, challenge};
 use super::csrf::same_origin_referrer;
 use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
-use super::{Error, Link, Page, RequestId, is_navigation, sign_in_at_top};
+use super::unsent::NOT_PASSED_ON;
+use super::{Error, Link, Page, RequestId, Unsent, is_navigation, sign_in_at_top};
 use crate::proxy::ForwardError;
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
@@ -24,6 +25,8 @@ pub struct Failure<'a> {
     pub public_origin: &'a PublicOrigin,
     /// The path of `signin`.
     pub signin: &'a str,
+    /// The path of `resend`.
+    pub resend: &'a str,
     /// Whether only scripts ask here.
     pub is_api: bool,
 }
@@ -33,6 +36,7 @@ impl Failure<'_> {
     #[must_use]
     pub fn respond(&self, error: &Error) -> HttpResponse {
         let mut response = match (self.is_page(), error.needs_sign_in()) {
+            (true, _) if let Error::Unsent(unsent) = error => self.unsent_page(unsent),
             (true, true) if is_safe(self.req.method()) && is_framed(self.req) => self.page_in_frame(),
             (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(),
             (true, _) => self.page(error),
@@ -71,6 +75,30 @@ impl Failure<'_> {
             .finish()
     }
 
+    /// The page of a form that was not sent. It stays open while the person signs in, so that nothing gets lost.
+    fn unsent_page(&self, unsent: &Unsent) -> HttpResponse {
+        let telling = unsent.error.telling();
+        let signin = match (&unsent.error, unsent.needs_another_tab()) {
+            // OIDC Core 3.1.2.1: without `prompt` the Provider would sign in the same account again.
+            (Error::FormOfAnotherPerson, _) => format!("{}&prompt=login", self.login_url_to(self.resend)),
+            (_, true) => self.login_url_to(self.resend),
+            (_, false) => self.login_url(self.referrer()),
+        };
+        let mut links = Vec::with_capacity(2);
+        if unsent.needs_another_tab() {
+            links.push(Link::NewTab { href: &signin, label: "Sign in in a new tab" });
+        } else if unsent.error.needs_sign_in() {
+            links.push(Link::To { href: &signin, label: "Sign in" });
+        }
+        if let Ok(form) = &unsent.kept {
+            links.push(Link::SendSealed { action: self.resend, label: "Send again", form });
+        } else if links.is_empty() {
+            links.push(Link::To { href: "/", label: "Go to the start page" });
+        }
+        let (status, title, text) = (telling.status, telling.title, unsent.text());
+        Page { status, title, text: &text, links: &links, code: Some(unsent.error.code()) }.respond(self.id)
+    }
+
     /// An unsafe navigation can't be replayed: the person is told, and returns to the page it came from.
     fn page(&self, error: &Error) -> HttpResponse {
         let telling = error.telling();
@@ -97,8 +125,16 @@ impl Failure<'_> {
             Error::ConfigurationIncomplete => vec![],
             _ => vec![start],
         };
-        let (status, title, text) = (telling.status, telling.title, telling.detail);
-        Page { status, title, text, links: &links, code: Some(error.code()) }.respond(self.id)
+        let note = match error {
+            Error::Forward(ForwardError::Connect(_)) => format!(" {NOT_PASSED_ON} Reload this page to send it again."),
+            Error::Forward(ForwardError::Broken(_)) => {
+                " What you sent may have arrived. Look before you send it again.".to_owned()
+            }
+            _ => String::new(),
+        };
+        let note = if is_safe(self.req.method()) { "" } else { &note };
+        let (status, title, text) = (telling.status, telling.title, [telling.detail, note].concat());
+        Page { status, title, text: &text, links: &links, code: Some(error.code()) }.respond(self.id)
     }
 
     fn referrer(&self) -> Option<&str> {
@@ -108,12 +144,14 @@ impl Failure<'_> {
     /// `signin`, and back to `target` if it is a place to return to.
     fn login_url(&self, target: Option<&str>) -> String {
         match target.and_then(|target| target.parse::<ReturnUrl>().ok()) {
-            Some(target) => {
-                let encoded: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-                format!("{}?redirect={encoded}", self.signin)
-            }
+            Some(target) => self.login_url_to(target.as_str()),
             None => self.signin.to_owned(),
         }
+    }
+
+    fn login_url_to(&self, target: &str) -> String {
+        let encoded: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+        format!("{}?redirect={encoded}", self.signin)
     }
 }
 

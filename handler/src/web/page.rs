@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::RequestId;
+use super::{FormFields, RequestId, escape};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -21,6 +21,15 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!("default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
 });
+
+/// The policy of a page that sends its form by itself.
+static SENDING_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(SEND));
+    format!("{}; script-src 'sha256-{hash}'", *POLICY)
+});
+
+/// Sends the page's form. A field may be called `submit`, and would be what `form.submit` finds.
+const SEND: &str = "HTMLFormElement.prototype.submit.call(document.forms[0])";
 
 /// One page: a heading, a sentence, and what to do next.
 pub struct Page<'a> {
@@ -59,13 +68,64 @@ pub enum Link<'a> {
         /// What its button says.
         label: &'a str,
     },
+    /// Go to `href` in a new tab, so that this page stays.
+    NewTab {
+        /// A path of ours.
+        href: &'a str,
+        /// Its text.
+        label: &'a str,
+    },
+    /// Send a sealed form to `action`, which opens it.
+    SendSealed {
+        /// A path of ours.
+        action: &'a str,
+        /// The button's text.
+        label: &'a str,
+        /// The form, sealed.
+        form: &'a str,
+    },
+    /// Send the fields of a form to `action`, as if they were filled in here.
+    SendFields {
+        /// A URL of the public origin.
+        action: &'a str,
+        /// The button's text.
+        label: &'a str,
+        /// The fields.
+        fields: &'a FormFields,
+        /// Their sender.
+        sender: Sender,
+    },
+}
+
+/// Sender of the fields of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The person, by the button.
+    Person,
+    /// The page, at once; the button is for browsers without scripts.
+    Page,
+}
+
+impl Link<'_> {
+    fn is_form(&self) -> bool {
+        match self {
+            Self::To { .. } | Self::Top { .. } | Self::NewTab { .. } => false,
+            Self::Post { .. } | Self::SendSealed { .. } | Self::SendFields { .. } => true,
+        }
+    }
+
+    fn is_sent_by_page(&self) -> bool {
+        matches!(self, Self::SendFields { sender: Sender::Page, .. })
+    }
 }
 
 impl Page<'_> {
     /// The page as an answer.
     #[must_use]
     pub fn respond(&self, request_id: &RequestId) -> HttpResponse {
-        self.build(request_id, "", &POLICY)
+        let sends_itself = self.links.iter().any(Link::is_sent_by_page);
+        let script = if sends_itself { format!("<script>{SEND}</script>\n") } else { String::new() };
+        self.build(request_id, &script, if sends_itself { &SENDING_POLICY } else { &POLICY })
     }
 
     /// The page, which loads the empty image at `path` of this site once it is shown.
@@ -75,7 +135,9 @@ impl Page<'_> {
         self.build(request_id, &image, &POLICY.replace("img-src data:", "img-src 'self' data:"))
     }
 
-    fn build(&self, request_id: &RequestId, image: &str, policy: &str) -> HttpResponse {
+    fn build(&self, request_id: &RequestId, tail: &str, policy: &str) -> HttpResponse {
+        // Fetch: without a referrer, a form's `Origin` would be `null`, which the application's CSRF check and ours refuse.
+        let referrer = if self.links.iter().any(Link::is_form) { "same-origin" } else { "no-referrer" };
         let links: String = self.links.iter().map(link).collect();
         let actions = if links.is_empty() { links } else { format!("<div class=\"actions\">{links}</div>\n") };
         let reason = self.code.map(|code| format!("Reason <code>{}</code> · ", escape(code))).unwrap_or_default();
@@ -86,13 +148,13 @@ impl Page<'_> {
              <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
              <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
              <p>{text}</p>\n{actions}<p class=\"reference\">{reason}Request <code>{id}</code></p>\n</main>\n\
-             {image}</body>\n</html>\n",
+             {tail}</body>\n</html>\n",
         );
         HttpResponse::build(self.status)
             .content_type("text/html; charset=utf-8")
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-            .insert_header((header::REFERRER_POLICY, "no-referrer"))
+            .insert_header((header::REFERRER_POLICY, referrer))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::X_FRAME_OPTIONS, "DENY"))
             .body(html)
@@ -108,24 +170,24 @@ fn link(link: &Link<'_>) -> String {
         Link::Post { action, label } => {
             format!("<form method=\"post\" action=\"{}\"><button>{}</button></form>", escape(action), escape(label))
         }
-    }
-}
-
-/// Text as HTML, safe between tags and inside a quoted attribute.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
+        Link::NewTab { href, label } => {
+            format!("<a href=\"{}\" target=\"_blank\" rel=\"noopener\">{}</a>", escape(href), escape(label))
         }
+        Link::SendSealed { action, label, form } => format!(
+            "<form method=\"post\" action=\"{}\" autocomplete=\"off\"><input type=\"hidden\" name=\"form\" value=\"{}\">\
+             <button>{}</button></form>",
+            escape(action),
+            escape(form),
+            escape(label),
+        ),
+        Link::SendFields { action, label, fields, .. } => format!(
+            "<form method=\"post\" action=\"{}\" {} autocomplete=\"off\">{}<button>{}</button></form>",
+            escape(action),
+            fields.attributes(),
+            fields.inputs(),
+            escape(label),
+        ),
     }
-    html
 }
 
 #[cfg(test)]
@@ -147,6 +209,48 @@ mod tests {
         for expected in ["<h1>&lt;i&gt;</h1>", "a &amp; b", "href=\"/a?b=&quot;&gt;&lt;script&gt;\"", "&#39;x&#39;"] {
             assert!(html.contains(expected), "{expected} in {html}");
         }
+    }
+
+    fn respond(links: &[Link<'_>]) -> (String, String, String) {
+        let page = Page { status: StatusCode::OK, title: "t", text: "x", links, code: None };
+        let response = page.respond(&RequestId::of(&TestRequest::default().to_http_request()));
+        let header = |name| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
+        let policy = header(header::CONTENT_SECURITY_POLICY);
+        let referrer = header(header::REFERRER_POLICY);
+        let html = response.into_body().try_into_bytes().unwrap();
+        (String::from_utf8(html.to_vec()).unwrap(), policy, referrer)
+    }
+
+    #[test]
+    fn a_script_runs_only_where_the_page_sends_its_form() {
+        let fields = FormFields::parse("application/x-www-form-urlencoded", b"submit=1").unwrap();
+        let send =
+            |sender| Link::SendFields { action: "https://app.example/a?b&c", label: "Go", fields: &fields, sender };
+
+        let (by_person, person_policy, _) = respond(&[send(Sender::Person)]);
+        let (by_page, page_policy, _) = respond(&[send(Sender::Page)]);
+
+        assert!(!by_person.contains("<script") && !person_policy.contains("script-src"));
+        let hash = STANDARD.encode(Sha256::digest(SEND));
+        assert!(by_page.contains(&format!("<script>{SEND}</script>")), "{by_page}");
+        assert!(page_policy.ends_with(&format!("; script-src 'sha256-{hash}'")), "{page_policy}");
+        let form = "<form method=\"post\" action=\"https://app.example/a?b&amp;c\" \
+                    enctype=\"application/x-www-form-urlencoded\" accept-charset=\"utf-8\" autocomplete=\"off\">\
+                    <input type=\"hidden\" name=\"submit\" value=\"1\"><button>Go</button></form>";
+        assert!(by_page.contains(form), "{by_page}");
+    }
+
+    #[test]
+    fn a_page_with_a_form_names_its_origin_to_its_own_site_alone() {
+        let form = Link::SendSealed { action: "/oauth/resend", label: "Send again", form: "1.k.x" };
+        let tab = || Link::NewTab { href: "/a?b&c", label: "Sign in" };
+
+        assert_eq!(respond(&[tab()]).2, "no-referrer");
+        assert_eq!(respond(&[Link::Post { action: "/oauth/signout", label: "Sign out" }]).2, "same-origin");
+        let (html, _, referrer) = respond(&[tab(), form]);
+        assert_eq!(referrer, "same-origin");
+        assert!(html.contains("<a href=\"/a?b&amp;c\" target=\"_blank\" rel=\"noopener\">Sign in</a>"), "{html}");
+        assert!(html.contains("<input type=\"hidden\" name=\"form\" value=\"1.k.x\">"), "{html}");
     }
 
     #[test]

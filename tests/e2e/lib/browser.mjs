@@ -9,9 +9,9 @@ const FLAGS = [
 ];
 const LIMIT_MS = 20_000;
 
-/** Starts the browser that CHROMIUM names. Without `keepsPagesForBack` it has no back/forward cache, as under test by default. */
-export async function startBrowser({ keepsPagesForBack = false } = {}) {
-  const ignoreDefaultArgs = keepsPagesForBack ? ['--disable-back-forward-cache'] : [];
+/** Starts the browser that CHROMIUM names. Playwright turns the back/forward cache off; `backForwardCache` leaves it on. */
+export async function startBrowser({ backForwardCache = false } = {}) {
+  const ignoreDefaultArgs = backForwardCache ? ['--disable-back-forward-cache'] : [];
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS, ignoreDefaultArgs });
   return {
     /** Someone with a fresh profile. */

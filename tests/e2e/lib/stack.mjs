@@ -16,9 +16,11 @@ import { startUpstream } from './upstream.mjs';
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
  * options of `startProvider`, or a function of the origin that gives another provider. With `https` browsers know the
  * application as https://app.example:PORT. `app` is a folder that scripts/package made. With `direct` there is no
- * Functions host, which writes paths anew.
+ * Functions host, which writes paths anew. `backForwardCache` leaves the browser's on.
  */
-export async function startStack({ settings = {}, provider: options = {}, https = false, app, direct = false } = {}) {
+export async function startStack({
+  settings = {}, provider: options = {}, https = false, app, direct = false, backForwardCache,
+} = {}) {
   const running = [];
   const begin = async (part) => {
     running.push(await part);
@@ -38,7 +40,7 @@ export async function startStack({ settings = {}, provider: options = {}, https 
       ...(typeof settings === 'function' ? settings(upstream) : settings),
     };
     const host = await begin(startHost(port, all, app, direct ? 'none' : process.env.FUNCTIONS_HOST));
-    const browser = await begin(startBrowser());
+    const browser = await begin(startBrowser({ backForwardCache }));
     return stack({ origin, port, upstream, provider, host, browser, running, settings: all });
   } catch (error) {
     await stopAll(running);

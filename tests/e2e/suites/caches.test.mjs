@@ -127,7 +127,7 @@ test('a sign-out leaves nothing in the cache', async (t) => {
 });
 
 test('after a sign-out Back shows no page of the person, though the browser keeps pages for it', async (t) => {
-  const browser = await startBrowser({ keepsPagesForBack: true });
+  const browser = await startBrowser({ backForwardCache: true });
   t.after(() => browser.stop());
   const person = await browser.person();
   await person.signIn(ALICE, `${stack.origin}/done`);

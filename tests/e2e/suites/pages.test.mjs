@@ -82,7 +82,8 @@ describe('pages of a running application', () => {
 
     const answer = await land(person.page, () => person.page.getByRole('button', { name: 'Send' }).click(), '/form');
 
-    await assertTells(person.page, answer, { status: 401, code: 'session_required', next: ['/oauth/signin?redirect=%2Fform'] });
+    await assertTells(person.page, answer, { status: 401, code: 'session_required', next: ['/oauth/signin?redirect=%2Foauth%2Fresend'] });
+    assert.match(await person.page.locator('p').first().textContent(), /^Nothing of what you sent was passed on\./);
     await checkPage(person.page, 'session-expired');
   });
 

@@ -1,0 +1,96 @@
+//! `POST resend`: lets a form that met no session be sent again, once its person is signed in. `GET resend`: where the
+//! sign-in in another tab ends.
+//!
+//! The form arrives sealed and goes back to the browser, which sends it to the application. Nobody's session sends
+//! another person's form unasked.
+
+use actix_web::HttpResponse;
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::Payload;
+
+use super::request::{Request, pairs};
+use super::unsent::SendingPage;
+use crate::oidc::Claims;
+use crate::state::AppState;
+use crate::web::{Error, FormError, FormFields, KeptForm, Link, MAX_POSTED_FORM, Page, Sender, Unsent, check_csrf};
+
+/// Opens the form and lets its person send it; every refusal keeps it in the page.
+pub(super) async fn resend(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
+    if *request.http.method() != Method::POST {
+        return signed_in(request, state).await;
+    }
+    check_csrf(request.http, &state.public_origin)?;
+    let sealed = sealed_form(request, payload, state).await?;
+    let form = state.kept_forms.open(&sealed, request.now).await?.ok_or(Error::KeptFormInvalid)?;
+    let fields = FormFields::parse(&form.content_type, &form.body).map_err(|_| Error::KeptFormInvalid)?;
+    match owner(&form, request, state).await {
+        Ok(Owner::Same) => Ok(SENT_BY_PAGE.respond(&fields, &form.target, request, state)),
+        Ok(Owner::Unknown { signed_in }) => {
+            let text = format!(
+                "You are signed in as {signed_in}. Nobody can tell any more whose session this form was filled in under: \
+                 send it only if it is yours."
+            );
+            let label = format!("Send as {signed_in}");
+            let page = SendingPage { title: "Send this form?", text: &text, label: &label, sender: Sender::Person };
+            Ok(page.respond(&fields, &form.target, request, state))
+        }
+        Err(error) => Err(Box::new(Unsent { error, kept: Ok(sealed) }).into()),
+    }
+}
+
+/// Owner of a form, seen from the session that would send it.
+enum Owner {
+    /// The person who is signed in.
+    Same,
+    /// Nobody knows: no cookie came with the form, or the record of its session is gone.
+    Unknown { signed_in: String },
+}
+
+/// Compares the person who is signed in with the one of the form's session.
+///
+/// # Errors
+/// When nobody is signed in, somebody else is, or that cannot be found out now.
+async fn owner(form: &KeptForm, request: &Request<'_>, state: &AppState) -> Result<Owner, Error> {
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
+    let person = state.sessions.load_person(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
+    if form.session.as_ref() == Some(&ticket.sid.key()) {
+        return Ok(Owner::Same);
+    }
+    match &form.person {
+        Some(owner) if *owner == state.sessions.subject(person.claims.subject()) => Ok(Owner::Same),
+        Some(_) => Err(Error::FormOfAnotherPerson),
+        None => Ok(Owner::Unknown { signed_in: name(&person.claims) }),
+    }
+}
+
+/// The name by which people know themselves.
+fn name(claims: &Claims) -> String {
+    let names = ["name", "preferred_username", "email", "sub"];
+    let name = names.iter().find_map(|name| claims.text(name).filter(|name| !name.trim().is_empty()));
+    name.unwrap_or_default().to_owned()
+}
+
+async fn sealed_form(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, Error> {
+    let body = state.forms.read(request.http, payload, MAX_POSTED_FORM).await.map_err(|error| match error {
+        FormError::TooLarge => Error::KeptFormInvalid,
+        error => error.into(),
+    })?;
+    let pairs = std::str::from_utf8(&body).map(pairs).unwrap_or_default();
+    pairs.into_iter().find_map(|(name, value)| (name == "form").then_some(value)).ok_or(Error::KeptFormInvalid)
+}
+
+/// The end of a sign-in in another tab; the form waits in the one before.
+async fn signed_in(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
+    let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
+    state.sessions.load(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
+    let links = [Link::To { href: "/", label: "Go to the start page" }];
+    let text = "Close this tab, go back to the one with what you wanted to send, and send it again there.";
+    Ok(Page { status: StatusCode::OK, title: "You are signed in", text, links: &links, code: None }.respond(request.id))
+}
+
+const SENT_BY_PAGE: SendingPage<'static> = SendingPage {
+    title: "Sending your form",
+    text: "If the application does not respond by itself, continue.",
+    label: "Continue",
+    sender: Sender::Page,
+};

@@ -1,0 +1,117 @@
+//! Navigations to a session route that cannot be forwarded yet: the person must not lose what they send.
+//!
+//! A form of our own pages is sealed into the page of the error. One of another site, where the route allows it, is sent
+//! again from a page of this origin, so that the browser adds its `SameSite=Lax` cookies. Nothing is stored here.
+
+use actix_web::HttpResponse;
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::Payload;
+
+use super::request::Request;
+use crate::proxy::Route;
+use crate::state::AppState;
+use crate::web::{
+    Error, FormFields, KeptForm, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender, Unsent, check_csrf,
+    form_type, is_from_elsewhere, is_navigation,
+};
+
+/// True for a form that the route takes from other sites.
+pub(super) fn is_allowed_cross_site(request: &Request<'_>, route: &Route, state: &AppState) -> bool {
+    is_form(request) && state.routes.allows_cross_site(request.target.path(), route)
+}
+
+/// The response to a request that `error` keeps from the Upstream.
+pub(super) async fn hold_up(
+    error: Error,
+    request: &Request<'_>,
+    payload: Payload,
+    route: &Route,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let is_unsafe = !matches!(*request.http.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_unsafe || !is_navigation(request.http) || matches!(error, Error::Csrf(_)) {
+        return Err(error);
+    }
+    let is_foreign = is_from_elsewhere(request.http, &state.public_origin);
+    if matches!(error, Error::SessionRequired) && is_foreign && is_allowed_cross_site(request, route, state) {
+        return send_from_here(request, payload, state).await;
+    }
+    let kept = keep(&error, request, payload, state).await;
+    Err(Box::new(Unsent { error, kept }).into())
+}
+
+/// A page that sends the form of another site once more. It arrives from this origin then, so that happens once.
+async fn send_from_here(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
+    let content_type = form_type(request.http).unwrap_or_default();
+    let body = state.forms.read(request.http, payload, MAX_POSTED_FORM).await?;
+    let fields = FormFields::parse(content_type, &body)?;
+    let page = SendingPage {
+        title: "Continue to the application",
+        text: "Another site sent you here. If the application does not open by itself, continue.",
+        label: "Continue",
+        sender: Sender::Page,
+    };
+    Ok(page.respond(&fields, request.target.as_str(), request, state))
+}
+
+/// The form of one of our own pages, sealed. A form that may come from elsewhere would turn into one of our own.
+async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, NotKept> {
+    check_csrf(request.http, &state.public_origin).map_err(|_| NotKept::CrossSite)?;
+    let content_type = form_type(request.http).filter(|_| is_form(request)).ok_or(NotKept::Other)?;
+    let target = request.target.as_str();
+    if target.len() + content_type.len() > MAX_KEPT_HEAD {
+        return Err(NotKept::TooLarge);
+    }
+    let body = state.forms.read(request.http, payload, MAX_KEPT_FORM).await?;
+    FormFields::parse(content_type, &body)?;
+    let ticket = state.session_cookie.read(request.http).await.ok().flatten();
+    let person = match &ticket {
+        // Another error leaves the session as it is: its key is enough.
+        Some(ticket) if matches!(error, Error::SessionRequired) => {
+            state.sessions.past_person(ticket, request.now).await.ok().flatten()
+        }
+        _ => None,
+    };
+    let form = KeptForm {
+        target: target.to_owned(),
+        content_type: content_type.to_owned(),
+        body: body.to_vec(),
+        session: ticket.map(|ticket| ticket.sid.key()),
+        person,
+        kept_at: request.now,
+    };
+    state.kept_forms.seal(&form).ok_or(NotKept::Other)
+}
+
+/// The bytes of target and `Content-Type` that a page keeps beside the body.
+const MAX_KEPT_HEAD: usize = 16 * 1024;
+
+fn is_form(request: &Request<'_>) -> bool {
+    let is_post = *request.http.method() == Method::POST;
+    is_post && is_navigation(request.http) && form_type(request.http).is_some()
+}
+
+/// A page that sends a form to the application.
+pub(super) struct SendingPage<'a> {
+    pub(super) title: &'a str,
+    pub(super) text: &'a str,
+    pub(super) label: &'a str,
+    pub(super) sender: Sender,
+}
+
+impl SendingPage<'_> {
+    /// The page for these fields. `target` is put behind the public origin: a page that was reached by another name of
+    /// this site sends its form to the origin that has the cookies.
+    pub(super) fn respond(
+        &self,
+        fields: &FormFields,
+        target: &str,
+        request: &Request<'_>,
+        state: &AppState,
+    ) -> HttpResponse {
+        let action = state.public_origin.url(target);
+        let send = Link::SendFields { action: &action, label: self.label, fields, sender: self.sender };
+        Page { status: StatusCode::OK, title: self.title, text: self.text, links: &[send], code: None }
+            .respond(request.id)
+    }
+}
