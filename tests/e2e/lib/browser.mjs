@@ -9,13 +9,17 @@ const FLAGS = [
 ];
 const LIMIT_MS = 20_000;
 
-/** Starts the browser that CHROMIUM names. */
-export async function startBrowser() {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
+/**
+ * Starts the browser that CHROMIUM names. It trusts the certificate of this fingerprint: behind one whose errors are
+ * ignored it would cache nothing.
+ */
+export async function startBrowser(fingerprint) {
+  const trust = fingerprint ? [`--ignore-certificate-errors-spki-list=${fingerprint}`] : [];
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: [...FLAGS, ...trust] });
   return {
     /** Someone with a fresh profile. */
     async person(options = {}) {
-      const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+      const context = await browser.newContext(options);
       context.setDefaultTimeout(LIMIT_MS);
       return new Person(context, await context.newPage());
     },

@@ -14,14 +14,18 @@ import { start } from './process.mjs';
 const REPOSITORY = path.resolve(import.meta.dirname, '../../..');
 const START_LIMIT_MS = 60_000;
 
+/** Where applications are tried: behind the host, if there is one, and behind the handler by itself. */
+export const PLACES = [...new Set([process.env.FUNCTIONS_HOST, 'none'])].map((place) =>
+  ({ place, title: place === 'none' ? 'directly' : 'behind the Functions host' }));
+
 /**
  * Starts the host on `port` with these app settings; resolves when the handler answers through it. `app` is a folder that
- * scripts/package made, instead of one with the handler that was built for tests.
+ * scripts/package made, instead of one with the handler that was built for tests; `place` another value of FUNCTIONS_HOST.
  */
-export async function startHost(port, settings, app) {
+export async function startHost(port, settings, { app, place = process.env.FUNCTIONS_HOST } = {}) {
   const folder = await (app ? unpacked(app) : stage());
   await writeSettings(folder, settings);
-  const host = run(port, folder, settings);
+  const host = run(place, port, folder, settings);
   const stop = async () => {
     await host.stop();
     await rm(folder, { recursive: true, force: true });
@@ -35,9 +39,9 @@ export async function startHost(port, settings, app) {
   return { log: host.output, stop };
 }
 
-function run(port, folder, settings) {
+function run(place, port, folder, settings) {
   const { PATH, HOME } = process.env;
-  switch (process.env.FUNCTIONS_HOST) {
+  switch (place) {
     case 'func':
       return start('func', ['start', '--port', `${port}`], { cwd: folder, env: { PATH, HOME } });
     case 'double':

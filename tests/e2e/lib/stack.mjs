@@ -14,10 +14,11 @@ import { startUpstream } from './upstream.mjs';
 
 /**
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
- * options of `startProvider`, or a function of the origin that gives another provider. With `https` browsers know the
- * application as https://app.example:PORT. `app` is a folder that scripts/package made.
+ * options of `startProvider`, or a function of the origin that gives another provider; `upstream` is a function of the
+ * origin that starts another application. With `https` browsers know the application as https://app.example:PORT. `app`
+ * is a folder that scripts/package made, `place` where the handler runs (lib/host.mjs).
  */
-export async function startStack({ settings = {}, provider: options = {}, https = false, app } = {}) {
+export async function startStack({ settings = {}, provider: options = {}, upstream: startOther = startUpstream, https = false, app, place } = {}) {
   const running = [];
   const begin = async (part) => {
     running.push(await part);
@@ -27,7 +28,7 @@ export async function startStack({ settings = {}, provider: options = {}, https 
   try {
     const front = https ? await begin(startTlsFront(port)) : { origin: `http://127.0.0.1:${port}` };
     const { origin } = front;
-    const upstream = await begin(startUpstream());
+    const upstream = await begin(startOther(origin));
     const provider = await begin(typeof options === 'function' ? options(origin) : startProvider(origin, options));
     const all = {
       PUBLIC_BASE_URL: origin,
@@ -36,8 +37,8 @@ export async function startStack({ settings = {}, provider: options = {}, https 
       ...provider.settings,
       ...(typeof settings === 'function' ? settings(upstream) : settings),
     };
-    const host = await begin(startHost(port, all, app));
-    const browser = await begin(startBrowser());
+    const host = await begin(startHost(port, all, { app, place }));
+    const browser = await begin(startBrowser(front.fingerprint));
     return stack({ origin, port, upstream, provider, host, browser, running, settings: all });
   } catch (error) {
     await stopAll(running);
