@@ -12,7 +12,7 @@ import { start } from './process.mjs';
 const START_LIMIT_MS = 60_000;
 const PYTHON = path.resolve(import.meta.dirname, '../.cache/python/bin');
 
-/** The files of the applications that have some here. */
+/** The files that applications have here. */
 export const SOURCES = path.resolve(import.meta.dirname, '../applications');
 
 /** A program that tests/e2e/run installed from PyPI. */

@@ -13,7 +13,7 @@ const LIMIT_MS = 20_000;
  * Starts the browser that CHROMIUM names. It trusts the certificate of this fingerprint: behind one whose errors are
  * ignored it would cache nothing.
  */
-export async function startBrowser(fingerprint) {
+export async function startBrowser({ fingerprint } = {}) {
   const trust = fingerprint ? [`--ignore-certificate-errors-spki-list=${fingerprint}`] : [];
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: [...FLAGS, ...trust] });
   return {

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 
 import { startBrowser } from './browser.mjs';
-import { startHost } from './host.mjs';
+import { ROUTE_PREFIX, startHost } from './host.mjs';
+import { startGateway } from './gateway.mjs';
 import { freePort } from './network.mjs';
 import { startProvider } from './oidc-provider.mjs';
 import { PEOPLE } from './people.mjs';
@@ -16,9 +17,10 @@ import { startUpstream } from './upstream.mjs';
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
  * options of `startProvider`, or a function of the origin that gives another provider; `upstream` is a function of the
  * origin that starts another application. With `https` browsers know the application as https://app.example:PORT. `app`
- * is a folder that scripts/package made, `place` where the handler runs (lib/host.mjs).
+ * is a folder that scripts/package made, `place` where the handler runs (lib/host.mjs). With `prefix` a stand-in for the
+ * gateway puts it before every path.
  */
-export async function startStack({ settings = {}, provider: options = {}, upstream: startOther = startUpstream, https = false, app, place } = {}) {
+export async function startStack({ settings = {}, provider: options = {}, upstream: startOther = startUpstream, https = false, app, place, prefix } = {}) {
   const running = [];
   const begin = async (part) => {
     running.push(await part);
@@ -26,7 +28,7 @@ export async function startStack({ settings = {}, provider: options = {}, upstre
   };
   const port = await freePort();
   try {
-    const front = https ? await begin(startTlsFront(port)) : { origin: `http://127.0.0.1:${port}` };
+    const front = https ? await begin(prefix ? startGateway(port, prefix) : startTlsFront(port)) : { origin: `http://127.0.0.1:${port}` };
     const { origin } = front;
     const upstream = await begin(startOther(origin));
     const provider = await begin(typeof options === 'function' ? options(origin) : startProvider(origin, options));
@@ -34,11 +36,12 @@ export async function startStack({ settings = {}, provider: options = {}, upstre
       PUBLIC_BASE_URL: origin,
       UPSTREAM_URL: upstream.url,
       HEADER_PRESET: 'sample',
+      ...(prefix && { [ROUTE_PREFIX]: prefix }),
       ...provider.settings,
       ...(typeof settings === 'function' ? settings(upstream) : settings),
     };
     const host = await begin(startHost(port, all, { app, place }));
-    const browser = await begin(startBrowser(front.fingerprint));
+    const browser = await begin(startBrowser({ fingerprint: front.fingerprint }));
     return stack({ origin, port, upstream, provider, host, browser, running, settings: all });
   } catch (error) {
     await stopAll(running);

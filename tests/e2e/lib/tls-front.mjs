@@ -11,9 +11,10 @@ import { promisify } from 'node:util';
 
 import { close, listen } from './network.mjs';
 
-const NAME = 'app.example';
+/** The public name; the browser finds it on loopback by its flags. */
+export const NAME = 'app.example';
 
-/** Ends TLS and hands the bytes on to `port`. The browser finds NAME on loopback by its flags. */
+/** Ends TLS and hands the bytes on to `port`. */
 export async function startTlsFront(port) {
   const sockets = new Set();
   const pair = await certificate(`DNS:${NAME}`);
@@ -41,7 +42,7 @@ export async function startTlsFront(port) {
 }
 
 /** The SHA-256 of a certificate's public key, as browsers and RFC 7469 write it. */
-function fingerprint(cert) {
+export function fingerprint(cert) {
   const key = new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(key).digest('base64');
 }

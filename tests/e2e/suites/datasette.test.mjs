@@ -8,11 +8,11 @@ import { PLACES } from '../lib/host.mjs';
 import { ALICE } from '../lib/people.mjs';
 import { startStack } from '../lib/stack.mjs';
 
-for (const { place, title } of PLACES) {
+for (const { title, ...options } of PLACES) {
   describe(`Datasette, ${title}`, () => {
     let stack;
     before(async () => {
-      stack = await startStack({ place, https: true, upstream: startDatasette });
+      stack = await startStack({ ...options, https: true, upstream: startDatasette });
     });
     after(() => stack?.stop());
 

@@ -8,11 +8,11 @@ import { startNginx } from '../lib/nginx.mjs';
 import { ALICE } from '../lib/people.mjs';
 import { startStack } from '../lib/stack.mjs';
 
-for (const { place, title } of PLACES) {
+for (const { title, ...options } of PLACES) {
   describe(`nginx, ${title}`, () => {
     let stack;
     before(async () => {
-      stack = await startStack({ place, https: true, upstream: startNginx });
+      stack = await startStack({ ...options, https: true, upstream: startNginx });
     });
     after(() => stack?.stop());
 
