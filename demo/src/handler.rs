@@ -36,7 +36,15 @@ pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
-    pub(crate) application: String,
+    pub(crate) application: Behind,
+}
+
+/// The application that the handler protects.
+pub(crate) enum Behind {
+    /// The demo's own, whose `/public` is open to everyone.
+    Demo(String),
+    /// Another: all of it needs a session.
+    Own(String),
 }
 
 /// Why there is no handler.
@@ -96,10 +104,13 @@ impl Handler {
 
 impl Settings {
     fn variables(self) -> [(&'static str, String); 9] {
-        let routes = json!([
-            { "path": "/", "upstream": self.application, "access": "session" },
-            { "path": "/public", "upstream": self.application, "access": "anonymous" },
-        ]);
+        let routes = match &self.application {
+            Behind::Demo(url) => json!([
+                { "path": "/", "upstream": url, "access": "session" },
+                { "path": "/public", "upstream": url, "access": "anonymous" },
+            ]),
+            Behind::Own(url) => json!([{ "path": "/", "upstream": url, "access": "session" }]),
+        };
         [
             ("LISTEN_ADDR", self.address.to_string()),
             ("PUBLIC_BASE_URL", self.public_base_url),

@@ -3,17 +3,25 @@
 //! Knows addresses and processes; what the parts do is theirs.
 
 use std::io;
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 use oauth_proxy::random;
+use tokio::net::TcpStream;
+use url::Url;
 
 use crate::application::Addresses;
-use crate::handler::{Handler, HandlerError, Settings};
+use crate::arguments::Options;
+use crate::handler::{Behind, Handler, HandlerError, Settings};
+use crate::part::Part;
 use crate::ports::{Listeners, PortTaken};
 use crate::provider::{self, Client, Provider};
-use crate::{application, welcome};
+use crate::{application, terminal, welcome};
+
+/// From the lookup of a name to a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why the demo doesn't run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +37,8 @@ pub(crate) enum DemoError {
 }
 
 /// Runs until Ctrl-C, SIGTERM or the end of the handler.
-pub(crate) async fn run(first_port: u16) -> Result<(), DemoError> {
-    let listeners = Listeners::bind(first_port)?;
+pub(crate) async fn run(options: Options) -> Result<(), DemoError> {
+    let listeners = Listeners::bind(options.first_port)?;
     let addresses = addresses(&listeners)?;
     let client = client(&addresses.handler);
     let settings = Settings {
@@ -39,7 +47,7 @@ pub(crate) async fn run(first_port: u16) -> Result<(), DemoError> {
         issuer: addresses.provider.clone(),
         client_id: client.id.clone(),
         client_secret: client.secret.clone(),
-        application: addresses.application.clone(),
+        application: application_behind(&addresses, options.upstream.as_ref()),
     };
     let provider = Data::new(Provider::new(addresses.provider.clone(), client).map_err(DemoError::Provider)?);
     let shown = Data::new(addresses.clone());
@@ -49,7 +57,13 @@ pub(crate) async fn run(first_port: u16) -> Result<(), DemoError> {
     ];
     drop(listeners.handler); // held until now, so that nobody else was given it
     let mut handler = Handler::start(settings).await?;
-    welcome::welcome(&addresses.handler, &addresses.application);
+    match &options.upstream {
+        None => welcome::welcome(&addresses.handler, &addresses.application),
+        Some(upstream) => {
+            welcome::welcome_with(&addresses.handler, upstream);
+            warn_unless_reachable(upstream).await;
+        }
+    }
 
     let ended = tokio::select! {
         () = asked_to_stop() => Ok(()),
@@ -69,6 +83,28 @@ fn addresses(listeners: &Listeners) -> io::Result<Addresses> {
         provider: format!("http://{}", listeners.provider.local_addr()?),
         application: format!("http://{}", listeners.application.local_addr()?),
     })
+}
+
+fn application_behind(addresses: &Addresses, upstream: Option<&Url>) -> Behind {
+    match upstream {
+        None => Behind::Demo(addresses.application.clone()),
+        Some(url) => Behind::Own(url.to_string()),
+    }
+}
+
+/// An application that is not up yet may come later: the handler connects when it is asked for something.
+async fn warn_unless_reachable(upstream: &Url) {
+    let (Some(host), Some(port)) = (upstream.host_str(), upstream.port_or_known_default()) else { return };
+    let host = host.trim_matches(['[', ']']);
+    let reason = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no connection in 3 s".to_owned(),
+    };
+    terminal::tell(
+        Part::Application,
+        &format!("{upstream} is not reachable ({reason}); its pages are 502 until it is"),
+    );
 }
 
 /// The handler as the Provider knows it.

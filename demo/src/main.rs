@@ -1,11 +1,15 @@
-//! `cargo run -p demo`: a demo Provider, a small legacy application and the real handler, on loopback.
+//! `cargo run -p demo`: a demo Provider, a small legacy application and the real handler, on loopback. With `--upstream`
+//! an application of one's own takes the small one's place.
 //!
 //! Provider and application run here. The handler is a process of its own, as it is in production: this
 //! program once more, with the one argument `handler`.
 
 use std::process::ExitCode;
 
+use crate::arguments::{Arguments, USAGE};
+
 mod application;
+mod arguments;
 mod cookies;
 mod handler;
 mod launcher;
@@ -21,14 +25,18 @@ fn main() -> ExitCode {
     if arguments == [handler::ARGUMENT] {
         return handler::serve();
     }
-    let first_port = match ports::first_port(&arguments) {
-        Ok(port) => port,
-        Err(usage) => {
-            terminal::complain(&usage);
+    let options = match arguments::parse(&arguments) {
+        Ok(Arguments::Run(options)) => options,
+        Ok(Arguments::Help) => {
+            terminal::say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(mistake) => {
+            terminal::complain(&mistake);
             return ExitCode::from(2);
         }
     };
-    match actix_web::rt::System::new().block_on(launcher::run(first_port)) {
+    match actix_web::rt::System::new().block_on(launcher::run(options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::complain(&error.to_string());

@@ -1,10 +1,38 @@
 //! The first thing the demo says: where to go, who to be, what to try, how to stop.
 
+use url::Url;
+
 use crate::provider::USERS;
 use crate::terminal::{BOLD, DIM, paint, say};
 
-/// Says it. `url` is the handler's, `application` the one behind it.
+/// Says it. `url` is the handler's, `application` the demo's own behind it.
 pub(crate) fn welcome(url: &str, application: &str) {
+    say_with(
+        url,
+        &format!(
+            "1  Sign in, and watch the access token: it lives 60 s and is refreshed while you read
+          2  Send 10 MB through, and see that both ends computed the same hash
+          3  Sign out in a second tab, then use the first: a script gets 401, never a redirect
+          4  {url}/public needs no sign-in
+          5  {application} is the application itself: nobody tells it who you are"
+        ),
+    );
+}
+
+/// Says it for an application of one's own.
+pub(crate) fn welcome_with(url: &str, upstream: &Url) {
+    say_with(
+        url,
+        &format!(
+            "1  Sign in: behind it is {upstream}
+          2  Your application gets `Authorization: Bearer …`, `x-proxy-id-token-name` and `-preferred-username`
+          3  {url}/oauth/me says who you are, to a script of yours as well
+          4  {url}/oauth/signout signs you out"
+        ),
+    );
+}
+
+fn say_with(url: &str, things_to_try: &str) {
     let [ada, grace] = USERS.map(|user| format!("{} / {}", user.username, user.password));
     let head = |text: &str| paint(BOLD, &format!("{text:<6}"));
     let or = paint(DIM, "or");
@@ -15,11 +43,7 @@ pub(crate) fn welcome(url: &str, application: &str) {
   {}  {}
   {}  {ada}  {or}  {grace}
 
-  {}  1  Sign in, and watch the access token: it lives 60 s and is refreshed while you read
-          2  Send 10 MB through, and see that both ends computed the same hash
-          3  Sign out in a second tab, then use the first: a script gets 401, never a redirect
-          4  {url}/public needs no sign-in
-          5  {application} is the application itself: nobody tells it who you are
+  {}  {things_to_try}
 
   {}
 ",

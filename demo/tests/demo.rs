@@ -9,8 +9,10 @@ mod process;
 
 use std::net::TcpListener;
 
+use actix_web::{App, HttpRequest, HttpServer, web};
 use browser::Browser;
 use process::Demo;
+use tokio::net::TcpSocket;
 
 #[actix_web::test]
 async fn someone_signs_in_is_refreshed_and_signs_out() {
@@ -75,6 +77,57 @@ async fn a_note_is_posted_redirected_and_shown_once() {
     assert!(noted.body.contains("<q>40 tons of &lt;tea&gt;</q>"), "{}", noted.body);
     assert!(noted.body.contains("visit 2") && again.body.contains("visit 3"));
     assert!(!again.body.contains("40 tons of &lt;tea&gt;"));
+}
+
+#[actix_web::test]
+async fn an_application_of_ones_own_takes_the_place_of_the_demos() {
+    let own = HttpServer::new(|| App::new().default_service(web::to(what_arrived))).workers(1);
+    let own = own.disable_signals().bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", own.addrs()[0]);
+    actix_web::rt::spawn(own.run());
+    let demo = Demo::start_with(&["--upstream", &format!("{url}/base")]);
+    let mut browser = Browser::new(&demo.url);
+
+    let form = browser.open("/public?a=1").await;
+    let page = browser.submit(&form.url, &[("username", "ada"), ("password", "lovelace")]).await;
+
+    assert!(form.url.contains("/authorize?"), "all of it needs a session: {}", form.url);
+    assert_eq!((page.status, page.body.as_str()), (200, "/base/public?a=1 for Ada Lovelace, Bearer"));
+}
+
+async fn what_arrived(req: HttpRequest) -> String {
+    let header = |name: &str| req.headers().get(name).map_or("", |value| value.to_str().unwrap());
+    let scheme = header("authorization").split(' ').next().unwrap();
+    format!("{} for {}, {scheme}", req.uri(), header("x-proxy-id-token-name"))
+}
+
+#[actix_web::test]
+async fn an_application_that_is_not_up_is_told_and_waited_for() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap(); // ours, and refused until it listens
+    let address = socket.local_addr().unwrap();
+    let demo = Demo::start_with(&["--upstream", &format!("http://{address}")]);
+    let mut browser = Browser::new(&demo.url);
+    let form = browser.open("/").await;
+
+    let down = browser.submit(&form.url, &[("username", "ada"), ("password", "lovelace")]).await;
+    let own = HttpServer::new(|| App::new().default_service(web::to(what_arrived))).workers(1);
+    let listener = socket.listen(16).unwrap().into_std().unwrap();
+    actix_web::rt::spawn(own.disable_signals().listen(listener).unwrap().run());
+    let up = browser.visit("/").await;
+
+    demo.told_until(&format!("http://{address}/ is not reachable"));
+    assert_eq!((down.status, up.status), (502, 200));
+}
+
+#[test]
+fn help_and_mistakes_start_nothing() {
+    let (help, usage) = process::run(&["--help"]);
+    let (mistake, told) = process::run(&["--upstream", "localhost:3000"]);
+
+    assert_eq!((help.code(), mistake.code()), (Some(0), Some(2)));
+    assert!(usage.starts_with("Usage: cargo run -p demo"), "{usage}");
+    assert!(told.contains("--upstream \"localhost:3000\"") && told.contains("Usage: "), "{told}");
 }
 
 #[test]

@@ -22,7 +22,12 @@ pub(crate) struct Demo {
 impl Demo {
     /// Starts it at free ports and waits for the line that says where to go.
     pub(crate) fn start() -> Self {
-        let mut child = command(&["--port", "0"]).spawn().unwrap();
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let mut child = command(&[&["--port", "0"], arguments].concat()).spawn().unwrap();
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (tell, lines) = channel();
         thread::spawn(move || {
@@ -77,10 +82,10 @@ impl Drop for Demo {
     }
 }
 
-/// Runs it to its end: the status, and what it complained about.
+/// Runs it to its end: the status, and all that it said.
 pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String) {
     let output = command(arguments).output().unwrap();
-    (output.status, String::from_utf8(output.stderr).unwrap())
+    (output.status, String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
 fn command(arguments: &[&str]) -> Command {

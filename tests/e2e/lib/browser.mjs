@@ -9,14 +9,20 @@ const FLAGS = [
 ];
 const LIMIT_MS = 20_000;
 
-/** Starts the browser that CHROMIUM names. Playwright turns the back/forward cache off; `backForwardCache` leaves it on. */
-export async function startBrowser({ backForwardCache = false } = {}) {
+/**
+ * Starts the browser that CHROMIUM names. It trusts the certificate of this fingerprint: behind one whose errors are
+ * ignored it would cache nothing. Playwright turns the back/forward cache off; `backForwardCache` leaves it on.
+ */
+export async function startBrowser({ fingerprint, backForwardCache = false } = {}) {
+  const trust = fingerprint ? [`--ignore-certificate-errors-spki-list=${fingerprint}`] : [];
   const ignoreDefaultArgs = backForwardCache ? ['--disable-back-forward-cache'] : [];
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS, ignoreDefaultArgs });
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM, args: [...FLAGS, ...trust], ignoreDefaultArgs,
+  });
   return {
     /** Someone with a fresh profile. */
     async person(options = {}) {
-      const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+      const context = await browser.newContext(options);
       context.setDefaultTimeout(LIMIT_MS);
       return new Person(context, await context.newPage());
     },

@@ -14,20 +14,30 @@ import { start } from './process.mjs';
 const REPOSITORY = path.resolve(import.meta.dirname, '../../..');
 const START_LIMIT_MS = 60_000;
 
+/** The host's own setting for the path below which it serves functions (host.json, extensions.http). */
+export const ROUTE_PREFIX = 'AzureFunctionsJobHost__extensions__http__routePrefix';
+
+/**
+ * Where applications are tried: behind the host, if there is one, as it is called on Azure, and behind the handler by
+ * itself. What `startStack` needs for it, and a title.
+ */
+export const PLACES = [...new Set([process.env.FUNCTIONS_HOST, 'none'])].map((place) =>
+  place === 'none' ? { title: 'directly', place } : { title: 'behind the Functions host', place, prefix: 'app' });
+
 /**
  * Starts the host on `port` with these app settings; resolves when the handler answers through it. `app` is a folder that
- * scripts/package made, instead of one with the handler that was built for tests. `kind` is one of FUNCTIONS_HOST's.
+ * scripts/package made, instead of one with the handler that was built for tests; `place` another value of FUNCTIONS_HOST.
  */
-export async function startHost(port, settings, app, kind = process.env.FUNCTIONS_HOST) {
+export async function startHost(port, settings, { app, place = process.env.FUNCTIONS_HOST } = {}) {
   const folder = await (app ? unpacked(app) : stage());
   await writeSettings(folder, settings);
-  const host = run(port, folder, settings, kind);
+  const host = run(place, port, folder, settings);
   const stop = async () => {
     await host.stop();
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await host.until('the handler answers', () => isAnswering(port), START_LIMIT_MS);
+    await host.until('the handler answers', () => isAnswering(port, settings[ROUTE_PREFIX]), START_LIMIT_MS);
   } catch (error) {
     await stop();
     throw error;
@@ -35,9 +45,9 @@ export async function startHost(port, settings, app, kind = process.env.FUNCTION
   return { log: host.output, stop };
 }
 
-function run(port, folder, settings, kind) {
+function run(place, port, folder, settings) {
   const { PATH, HOME } = process.env;
-  switch (kind) {
+  switch (place) {
     case 'func':
       return start('func', ['start', '--port', `${port}`], { cwd: folder, env: { PATH, HOME } });
     case 'double':
@@ -87,9 +97,9 @@ function handler() {
   return path.resolve(process.env.OAUTH_PROXY ?? path.join(REPOSITORY, 'target/debug/oauth-proxy'));
 }
 
-async function isAnswering(port) {
+async function isAnswering(port, prefix) {
   try {
-    return (await request(`http://127.0.0.1:${port}/oauth/health/live`)).status === 200;
+    return (await request(`http://127.0.0.1:${port}${prefix ? `/${prefix}` : ''}/oauth/health/live`)).status === 200;
   } catch {
     return false; // nobody listens yet
   }

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 
 import { startBrowser } from './browser.mjs';
-import { startHost } from './host.mjs';
+import { ROUTE_PREFIX, startHost } from './host.mjs';
+import { startGateway } from './gateway.mjs';
 import { freePort } from './network.mjs';
 import { startProvider } from './oidc-provider.mjs';
 import { PEOPLE } from './people.mjs';
@@ -14,12 +15,14 @@ import { startUpstream } from './upstream.mjs';
 
 /**
  * Starts a stack. `settings` are added to the handler's, or a function of the upstream that gives them; `provider` are
- * options of `startProvider`, or a function of the origin that gives another provider. With `https` browsers know the
- * application as https://app.example:PORT. `app` is a folder that scripts/package made. With `direct` there is no
- * Functions host, which writes paths anew. `backForwardCache` leaves the browser's on.
+ * options of `startProvider`, or a function of the origin that gives another provider; `upstream` is a function of the
+ * origin that starts another application. With `https` browsers know the application as https://app.example:PORT. `app`
+ * is a folder that scripts/package made, `place` where the handler runs (lib/host.mjs). With `prefix` a stand-in for the
+ * gateway puts it before every path. `backForwardCache` leaves the browser's on.
  */
 export async function startStack({
-  settings = {}, provider: options = {}, https = false, app, direct = false, backForwardCache,
+  settings = {}, provider: options = {}, upstream: startOther = startUpstream, https = false, app, place, prefix,
+  backForwardCache,
 } = {}) {
   const running = [];
   const begin = async (part) => {
@@ -28,19 +31,20 @@ export async function startStack({
   };
   const port = await freePort();
   try {
-    const front = https ? await begin(startTlsFront(port)) : { origin: `http://127.0.0.1:${port}` };
+    const front = https ? await begin(prefix ? startGateway(port, prefix) : startTlsFront(port)) : { origin: `http://127.0.0.1:${port}` };
     const { origin } = front;
-    const upstream = await begin(startUpstream());
+    const upstream = await begin(startOther(origin));
     const provider = await begin(typeof options === 'function' ? options(origin) : startProvider(origin, options));
     const all = {
       PUBLIC_BASE_URL: origin,
       UPSTREAM_URL: upstream.url,
       HEADER_PRESET: 'sample',
+      ...(prefix && { [ROUTE_PREFIX]: prefix }),
       ...provider.settings,
       ...(typeof settings === 'function' ? settings(upstream) : settings),
     };
-    const host = await begin(startHost(port, all, app, direct ? 'none' : process.env.FUNCTIONS_HOST));
-    const browser = await begin(startBrowser({ backForwardCache }));
+    const host = await begin(startHost(port, all, { app, place }));
+    const browser = await begin(startBrowser({ fingerprint: front.fingerprint, backForwardCache }));
     return stack({ origin, port, upstream, provider, host, browser, running, settings: all });
   } catch (error) {
     await stopAll(running);

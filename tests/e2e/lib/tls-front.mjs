@@ -1,6 +1,7 @@
 // What stands before the application in real life: https under a name of its own, here with a certificate made on the spot.
 
 import { execFile } from 'node:child_process';
+import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,12 +11,14 @@ import { promisify } from 'node:util';
 
 import { close, listen } from './network.mjs';
 
-const NAME = 'app.example';
+/** The public name; the browser finds it on loopback by its flags. */
+export const NAME = 'app.example';
 
-/** Ends TLS and hands the bytes on to `port`. The browser finds NAME on loopback by its flags. */
+/** Ends TLS and hands the bytes on to `port`. */
 export async function startTlsFront(port) {
   const sockets = new Set();
-  const server = tls.createServer(await certificate(`DNS:${NAME}`), (socket) => {
+  const pair = await certificate(`DNS:${NAME}`);
+  const server = tls.createServer(pair, (socket) => {
     const inner = net.connect(port, '127.0.0.1');
     for (const [side, other] of [[socket, inner], [inner, socket]]) {
       sockets.add(side);
@@ -30,11 +33,18 @@ export async function startTlsFront(port) {
   const outerPort = await listen(server);
   return {
     origin: `https://${NAME}:${outerPort}`,
+    fingerprint: fingerprint(pair.cert),
     stop() {
       sockets.forEach((socket) => socket.destroy());
       return close(server);
     },
   };
+}
+
+/** The SHA-256 of a certificate's public key, as browsers and RFC 7469 write it. */
+export function fingerprint(cert) {
+  const key = new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(key).digest('base64');
 }
 
 /** A key and a certificate that signed itself, for this subject alternative name. */

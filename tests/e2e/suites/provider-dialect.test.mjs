@@ -1,9 +1,9 @@
 // The demands of a strict provider and the settings for them. No browser: a cookie jar that follows redirects.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 
+import { clientKey } from '../lib/client-key.mjs';
 import { startHost } from '../lib/host.mjs';
 import { FETCH, freePort, NAVIGATION, request } from '../lib/network.mjs';
 import { startStrictProvider } from '../lib/strict-provider.mjs';
@@ -31,13 +31,8 @@ async function start(t, { method = 'client_secret_basic', client = {}, settings 
 }
 
 function signingClient() {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const key = { ...publicKey.export({ format: 'jwk' }), kid: 'ours', use: 'sig', alg: 'ES256' };
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).trim().replaceAll('\n', '\\n');
-  return {
-    client: { token_endpoint_auth_signing_alg: 'ES256', jwks: { keys: [key] } },
-    settings: { CLIENT_PRIVATE_KEY: pem, CLIENT_KEY_ID: 'ours' },
-  };
+  const { jwk, settings } = clientKey();
+  return { client: { token_endpoint_auth_signing_alg: 'ES256', jwks: { keys: [jwk] } }, settings };
 }
 
 /** A client that keeps cookies by origin; `toProvider` is the first URL that it was sent to there. */

@@ -22,7 +22,7 @@ const ADDRESSES = [
 describe('the handler by itself', () => {
   let stack;
   before(async () => {
-    stack = await startStack({ direct: true });
+    stack = await startStack({ place: 'none' });
   });
   after(() => stack?.stop());
 
