@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+mod alone;
 mod application;
 mod cookies;
 mod handler;
@@ -21,6 +22,14 @@ fn main() -> ExitCode {
     if arguments == [handler::ARGUMENT] {
         return handler::serve();
     }
+    match alone::Alone::parse(&arguments) {
+        Some(Ok(part)) => return exit(actix_web::rt::System::new().block_on(part.run())),
+        Some(Err(usage)) => {
+            terminal::complain(&usage);
+            return ExitCode::from(2);
+        }
+        None => {}
+    }
     let first_port = match ports::first_port(&arguments) {
         Ok(port) => port,
         Err(usage) => {
@@ -28,7 +37,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match actix_web::rt::System::new().block_on(launcher::run(first_port)) {
+    exit(actix_web::rt::System::new().block_on(launcher::run(first_port)))
+}
+
+fn exit(ended: Result<(), launcher::DemoError>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::complain(&error.to_string());
