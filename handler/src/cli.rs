@@ -17,7 +17,7 @@ use self::provider_check::{clock_difference, diagnosis};
 use crate::app;
 use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
+use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings, nearest, unknown_settings};
 use crate::oidc::RelyingParty;
 use crate::proxy::{RouteTable, probe};
 use crate::random;
@@ -40,6 +40,9 @@ Commands:
   version       print the version
 
 Exit codes: 0 all is well, 1 something failed or is down, 2 a mistake in the settings or the command line.";
+
+/// What a misspelt command is compared with.
+const COMMANDS: &[&str] = &["check", "revoke", "generate-key", "help", "version"];
 
 /// Wrong usage or a wrong configuration; anything else that fails is 1.
 const EXIT_MISTAKE: u8 = 2;
@@ -79,7 +82,10 @@ fn misuse(command: &str, rest: &[&str]) -> String {
         }
         ("revoke", _) => "revoke needs one of --sid SID, --sub SUB, --person KEY and --all".to_owned(),
         ("check" | "generate-key" | "help" | "version", _) => format!("{command} takes no arguments"),
-        _ => format!("there is no command {command:?}; without a command it serves"),
+        _ => match nearest(command, COMMANDS) {
+            Some(meant) => format!("there is no command {command:?}; did you mean {meant}?"),
+            None => format!("there is no command {command:?}; without a command it serves"),
+        },
     }
 }
 
@@ -96,6 +102,9 @@ fn serve() -> ExitCode {
         tracing::warn!(code = "telemetry_unsent", cause = %Causes(&**error), "telemetry is lost");
     }
 
+    for unknown in unknown_settings(&environment) {
+        tracing::warn!(code = "setting_unknown", "{unknown}");
+    }
     let server = match (configuration, host_port) {
         (Ok(configuration), _) => {
             for warning in &configuration.warnings {
@@ -111,7 +120,7 @@ fn serve() -> ExitCode {
             let listener = Listener::FunctionsHost(port);
             actix_web::rt::System::new().block_on(async { app::serve_incomplete(listener)?.await })
         }
-        (Err(mistakes), None) => return report(&mistakes),
+        (Err(mistakes), None) => return report(&mistakes, &environment),
     };
     match server {
         Ok(()) => ExitCode::SUCCESS,
@@ -149,8 +158,11 @@ fn log_filter(environment: &Environment) -> Targets {
 
 const HTTP_LIBRARY: &str = "actix_http";
 
-fn report(mistakes: &Mistakes) -> ExitCode {
+fn report(mistakes: &Mistakes, environment: &Environment) -> ExitCode {
     eprintln!("{mistakes}");
+    for unknown in unknown_settings(environment) {
+        eprintln!("note: {unknown}");
+    }
     ExitCode::from(EXIT_MISTAKE)
 }
 
@@ -159,9 +171,12 @@ fn check() -> ExitCode {
     let environment = Environment::of_this_process();
     let configuration = match Configuration::read(&environment) {
         Ok(configuration) => configuration,
-        Err(mistakes) => return report(&mistakes),
+        Err(mistakes) => return report(&mistakes, &environment),
     };
     say(format_args!("ok      configuration"));
+    for unknown in unknown_settings(&environment) {
+        say(format_args!("note    {unknown}"));
+    }
     for warning in &configuration.warnings {
         say(format_args!("note    {warning}"));
     }
@@ -230,9 +245,10 @@ enum Revoked<'a> {
 
 /// Ends sessions in the store that all instances share.
 fn revoke(revoked: Revoked<'_>) -> ExitCode {
-    let configuration = match Configuration::read(&Environment::of_this_process()) {
+    let environment = Environment::of_this_process();
+    let configuration = match Configuration::read(&environment) {
         Ok(configuration) => configuration,
-        Err(mistakes) => return report(&mistakes),
+        Err(mistakes) => return report(&mistakes, &environment),
     };
     if matches!(configuration.store, StoreSettings::Memory) {
         eprintln!("sessions in memory belong to the process that serves: set SESSION_STORE=cosmos, as it does");

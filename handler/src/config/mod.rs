@@ -18,6 +18,7 @@ mod provider_profile;
 mod reader;
 mod routes;
 mod sessions;
+mod spelling;
 mod store;
 mod telemetry;
 
@@ -39,6 +40,7 @@ pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
 pub use provider::{ClientAuthenticationSettings, ProviderSettings};
 use reader::{Reader, Setting};
+pub use spelling::{UnknownSetting, nearest, unknown_settings};
 pub use store::{CosmosKey, StoreSettings};
 
 /// Everything the handler needs to know, checked.
