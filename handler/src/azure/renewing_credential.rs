@@ -1,7 +1,7 @@
 //! Keeps the tokens of an identity, and renews each in the background before it expires.
 //!
 //! The library renews a token in its last five minutes while its callers wait behind a lock. An identity endpoint that
-//! hangs would stop every call to the store and the vault, although the token at hand is still good.
+//! hangs would stop every call to the store and the vault, although the cached token is still good.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,8 +39,8 @@ struct KeptToken {
     next_renewal: Instant,
 }
 
-/// The token at hand, if it can be used.
-enum AtHand {
+/// The cached token, if it can be used.
+enum Cached {
     None,
     Usable(AccessToken),
     /// Usable, and the caller is to begin a renewal.
@@ -53,18 +53,18 @@ impl RenewingCredential {
     }
 
     /// One caller in [`RENEWAL_INTERVAL`] is told that a renewal is due.
-    fn at_hand(&self, scope: &str, now: OffsetDateTime) -> AtHand {
+    fn cached(&self, scope: &str, now: OffsetDateTime) -> Cached {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = tokens.iter_mut().find(|kept| kept.scope == scope) else { return AtHand::None };
+        let Some(kept) = tokens.iter_mut().find(|kept| kept.scope == scope) else { return Cached::None };
         if kept.token.expires_on <= now + USABLE_BEFORE {
-            return AtHand::None;
+            return Cached::None;
         }
         let started = Instant::now();
         if kept.token.expires_on > now + RENEW_BEFORE || started < kept.next_renewal {
-            return AtHand::Usable(kept.token.clone());
+            return Cached::Usable(kept.token.clone());
         }
         kept.next_renewal = started + RENEWAL_INTERVAL;
-        AtHand::Due(kept.token.clone())
+        Cached::Due(kept.token.clone())
     }
 
     fn renew_in_background(&self, scope: String) {
@@ -109,13 +109,13 @@ impl TokenCredential for RenewingCredential {
     ) -> azure_core::Result<AccessToken> {
         // Every client here asks for one scope.
         let &[scope] = scopes else { return self.inner.get_token(scopes, options).await };
-        match self.at_hand(scope, OffsetDateTime::now_utc()) {
-            AtHand::Usable(token) => Ok(token),
-            AtHand::Due(token) => {
+        match self.cached(scope, OffsetDateTime::now_utc()) {
+            Cached::Usable(token) => Ok(token),
+            Cached::Due(token) => {
                 self.renew_in_background(scope.to_owned());
                 Ok(token)
             }
-            AtHand::None => {
+            Cached::None => {
                 let token = self.inner.get_token(scopes, options).await?;
                 keep(&self.tokens, scope, &token);
                 Ok(token)

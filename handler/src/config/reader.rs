@@ -86,7 +86,7 @@ fn shortened(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(name: &'static str, value: &str) -> String {
+    fn message(name: &'static str, value: &str) -> String {
         let environment = Environment::from([(name, value)]);
         let mut reader = Reader::new(&environment);
         let setting = Setting { name, expected: "a thing", example: "thing" };
@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn a_value_that_is_no_secret_is_shown() {
         let expected = "WORKERS: its value cannot be used (\"two\"); expected a thing, for example WORKERS=thing";
-        assert_eq!(told("WORKERS", "two"), expected);
-        assert!(told("KEY_RELOAD_INTERVAL", "5").contains("(\"5\")"));
-        assert!(told("LOG", &"x".repeat(100)).contains(&format!("(\"{}…\")", "x".repeat(60))));
-        assert!(told("LOG", "a\nb").contains(r#"("a\nb")"#), "one line");
+        assert_eq!(message("WORKERS", "two"), expected);
+        assert!(message("KEY_RELOAD_INTERVAL", "5").contains("(\"5\")"));
+        assert!(message("LOG", &"x".repeat(100)).contains(&format!("(\"{}…\")", "x".repeat(60))));
+        assert!(message("LOG", "a\nb").contains(r#"("a\nb")"#), "one line");
     }
 
     #[test]
@@ -116,8 +116,8 @@ mod tests {
             "OTEL_EXPORTER_OTLP_HEADERS",
             "TOKEN_PARAMETERS",
         ] {
-            assert!(!told(name, "hidden").contains("hidden"), "{name}");
+            assert!(!message(name, "hidden").contains("hidden"), "{name}");
         }
-        assert!(!told("UPSTREAM_URL", "https://ada:hidden@app.internal").contains("hidden"));
+        assert!(!message("UPSTREAM_URL", "https://ada:hidden@app.internal").contains("hidden"));
     }
 }

@@ -186,7 +186,7 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn told(name: &str) -> Option<String> {
+    fn message(name: &str) -> Option<String> {
         unknown(name).map(|unknown| unknown.to_string())
     }
 
@@ -206,7 +206,7 @@ mod tests {
             ("upstream_url", "UPSTREAM_URL"),
             ("AZURE_CREDENTAIL", "AZURE_CREDENTIAL"),
         ] {
-            assert_eq!(told(name), Some(format!("{name} is no setting; did you mean {meant}?")));
+            assert_eq!(message(name), Some(format!("{name} is no setting; did you mean {meant}?")));
         }
     }
 
@@ -214,14 +214,14 @@ mod tests {
     fn a_setting_of_a_peer_is_told_by_our_name() {
         for (name, meant) in OTHER_NAMES {
             assert!(SETTINGS.contains(meant), "{meant}");
-            assert_eq!(told(name), Some(format!("{name} is no setting; did you mean {meant}?")));
+            assert_eq!(message(name), Some(format!("{name} is no setting; did you mean {meant}?")));
         }
     }
 
     #[test]
     fn a_variable_that_begins_like_ours_is_told_even_if_nothing_is_near() {
         for name in ["SESSION_SAMESITE", "OIDC_GROUPS_CLAIM", "OAUTH2_PROXY_EMAIL_DOMAINS", "INSECURE_EVERYTHING"] {
-            assert_eq!(told(name), Some(format!("{name} is no setting, and is ignored")));
+            assert_eq!(message(name), Some(format!("{name} is no setting, and is ignored")));
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
             OTEL_EXPORTER_OTLP_TRACES_ENDPOINT OTEL_EXPORTER_OTLP_PROTOCOL OTEL_RESOURCE_ATTRIBUTES \
             APPLICATIONINSIGHTS_SAMPLING_PERCENTAGE https_proxy no_proxy FTP_PROXY";
         for name in others.split_whitespace().chain(SETTINGS.iter().copied()) {
-            assert_eq!(told(name), None);
+            assert_eq!(message(name), None);
         }
     }
 

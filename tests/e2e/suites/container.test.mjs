@@ -93,9 +93,9 @@ describe('with the services of compose.yaml', () => {
   test('somebody signs in', async () => {
     const { page } = await browser.person();
     await page.goto(origin);
-    await page.locator('[name=username]').fill('ada');
-    await page.locator('[name=password]').fill('lovelace');
-    await page.locator('[name=password]').press('Enter');
+    await page.locator('#username').fill('ada');
+    await page.locator('#password').fill('lovelace');
+    await page.locator('#password').press('Enter');
     await page.waitForURL(`${origin}/`);
 
     assert.match(await page.textContent('body'), /Ada Lovelace/);
