@@ -12,7 +12,8 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::time::{Duration as Lifetime, OffsetDateTime};
 use tokio::time::{Instant, timeout};
 
-use super::credential::identity_error;
+use super::AccessError;
+use super::access_error::Source;
 use crate::telemetry::Causes;
 
 /// A token's last minutes, in which it is renewed. The library's own: before them it returns the token that it has.
@@ -73,7 +74,7 @@ impl RenewingCredential {
             match timeout(RENEWAL_BUDGET, inner.get_token(&[&scope], None)).await {
                 Ok(Ok(token)) => keep(&tokens, &scope, &token),
                 Ok(Err(error)) => {
-                    let cause = identity_error(error);
+                    let cause = AccessError::Identity(Source::new(error));
                     tracing::warn!(code = "identity_token_unrenewed", cause = %Causes(&cause), "identity token not renewed: the current one stays in use");
                 }
                 Err(_) => {
