@@ -314,7 +314,7 @@ const RULES: &[Rule] = &[
             let most = if is_developer { 1 } else { 10 };
             (1..=most).contains(&units) && (is_developer || service["properties"]["customProperties"].is_null())
         },
-        breaches: || vec![("/sku/capacity", json!(11)), ("/sku/name", json!("Other"))],
+        breaches: || vec![("/sku/capacity", json!(11)), ("/properties/customProperties", json!({"Tls10": "false"}))],
     },
     Rule {
         kind: APIM,
