@@ -56,7 +56,7 @@ param existingApimResourceGroup string = resourceGroup().name
 @allowed(['BasicV2', 'StandardV2', 'Developer'])
 param apimSku string = privateNetworking ? 'StandardV2' : 'BasicV2'
 
-@description('Units of a service that is made here.')
+@description('Units of a service that is made here. The Developer tier has one.')
 @minValue(1)
 @maxValue(10)
 param apimUnits int = 1
@@ -137,7 +137,7 @@ param instanceMemoryMB int = 512
 @allowed(['serverless', 'autoscale'])
 param cosmosThroughput string = 'serverless'
 
-@description('The most request units per second. Used with autoscale.')
+@description('The most request units per second, in thousands. Used with autoscale.')
 @minValue(1000)
 param cosmosMaximumThroughput int = 1000
 
@@ -185,6 +185,14 @@ var checkedCheckIdentityId = isDirect && !empty(existingApimName) && empty(gatew
   ? fail('with an API Management that is there already, webSocketPaths and directPaths need gatewayCheckIdentityId: a user-assigned identity that it has')
   : gatewayCheckIdentityId
 var checkIdentityParts = split(checkedCheckIdentityId, '/')
+
+var checkedUnits = apimSku == 'Developer' && apimUnits != 1
+  ? fail('the Developer tier of API Management has one unit: apimUnits must be 1')
+  : apimUnits
+
+var checkedMaximumThroughput = cosmosMaximumThroughput % 1000 != 0
+  ? fail('Cosmos DB takes autoscale limits in thousands: cosmosMaximumThroughput must be 1000, 2000, …')
+  : cosmosMaximumThroughput
 
 var entraIssuer = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 var issuerUrl = empty(oidcIssuerUrl) ? entraIssuer : oidcIssuerUrl
@@ -248,7 +256,7 @@ module cosmos 'modules/cosmos.bicep' = {
     location: location
     tags: tags
     throughput: cosmosThroughput
-    maximumThroughput: cosmosMaximumThroughput
+    maximumThroughput: checkedMaximumThroughput
     isPrivate: privateNetworking
     zoneRedundant: zoneRedundant
     workspaceId: monitoring.outputs.workspaceId
@@ -274,7 +282,7 @@ module newApim 'modules/apim.bicep' = if (empty(existingApimName)) {
     location: location
     tags: tags
     sku: checkedApimSku
-    units: apimUnits
+    units: checkedUnits
     publisherEmail: publisherEmail
     publisherName: publisherName
     hostName: publicHostName
@@ -319,7 +327,6 @@ module functionApp 'modules/function-app.bicep' = {
     maximumInstances: maximumInstances
     instanceMemoryMB: instanceMemoryMB
     zoneRedundant: zoneRedundant
-    workspaceId: monitoring.outputs.workspaceId
     settings: union(
       {
         PUBLIC_BASE_URL: publicBaseUrl
@@ -437,6 +444,9 @@ output KEY_VAULT_NAME string = keyVault.outputs.name
 
 @description('The Function App, for azd deploy.')
 output FUNCTION_APP_NAME string = functionApp.outputs.name
+
+@description('The addresses that azd shows for the service: the Function App\'s own lets nobody in but the gateway.')
+output SERVICE_HANDLER_ENDPOINTS array = [publicBaseUrl]
 
 @description('The address to register at the provider as redirect URI.')
 output REDIRECT_URI string = '${publicBaseUrl}${additionalSettings.?AUTH_PREFIX ?? '/oauth'}/callback'

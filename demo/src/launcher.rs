@@ -40,7 +40,7 @@ pub(crate) enum DemoError {
 pub(crate) async fn run(options: Options) -> Result<(), DemoError> {
     let listeners = Listeners::bind(options.first_port)?;
     let addresses = addresses(&listeners)?;
-    let client = client(&addresses.handler);
+    let client = client(&addresses.handler, random::guid_pair());
     let settings = Settings {
         address: listeners.handler.local_addr()?,
         public_base_url: addresses.handler.clone(),
@@ -108,16 +108,16 @@ async fn warn_unless_reachable(upstream: &Url) {
 }
 
 /// The handler as the Provider knows it.
-fn client(handler: &str) -> Client {
+pub(crate) fn client(handler: &str, secret: String) -> Client {
     Client {
         id: "demo".to_owned(),
-        secret: random::guid_pair(),
+        secret,
         redirect_uri: format!("{handler}/oauth/callback"),
         post_logout_redirect_uri: format!("{handler}/oauth/signedout"),
     }
 }
 
-fn server(
+pub(crate) fn server(
     listener: std::net::TcpListener,
     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
@@ -125,14 +125,14 @@ fn server(
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
 }
 
-fn start(server: Server) -> ServerHandle {
+pub(crate) fn start(server: Server) -> ServerHandle {
     let handle = server.handle();
     actix_web::rt::spawn(server);
     handle
 }
 
 #[cfg(unix)]
-async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
 
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
@@ -143,6 +143,6 @@ async fn asked_to_stop() {
 }
 
 #[cfg(not(unix))]
-async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     let _ = tokio::signal::ctrl_c().await;
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::arguments::{Arguments, USAGE};
 
+mod alone;
 mod application;
 mod arguments;
 mod cookies;
@@ -25,6 +26,14 @@ fn main() -> ExitCode {
     if arguments == [handler::ARGUMENT] {
         return handler::serve();
     }
+    match alone::Alone::parse(&arguments) {
+        Some(Ok(part)) => return exit(actix_web::rt::System::new().block_on(part.run())),
+        Some(Err(usage)) => {
+            terminal::complain(&usage);
+            return ExitCode::from(2);
+        }
+        None => {}
+    }
     let options = match arguments::parse(&arguments) {
         Ok(Arguments::Run(options)) => options,
         Ok(Arguments::Help) => {
@@ -36,7 +45,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match actix_web::rt::System::new().block_on(launcher::run(options)) {
+    exit(actix_web::rt::System::new().block_on(launcher::run(options)))
+}
+
+fn exit(ended: Result<(), launcher::DemoError>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::complain(&error.to_string());

@@ -19,7 +19,7 @@ use self::upstream_check::Probed;
 use crate::app;
 use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings};
+use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings, nearest, unknown_settings};
 use crate::oidc::RelyingParty;
 use crate::proxy::{ProbeError, PublicSide, Route, RouteTable, probe};
 use crate::random;
@@ -42,6 +42,9 @@ Commands:
   version       print the version
 
 Exit codes: 0 all is well, 1 something failed or is down, 2 a mistake in the settings or the command line.";
+
+/// What a misspelt command is compared with.
+const COMMANDS: &[&str] = &["check", "revoke", "generate-key", "help", "version"];
 
 /// Wrong usage or a wrong configuration; anything else that fails is 1.
 const EXIT_MISTAKE: u8 = 2;
@@ -81,7 +84,10 @@ fn misuse(command: &str, rest: &[&str]) -> String {
         }
         ("revoke", _) => "revoke needs one of --sid SID, --sub SUB, --person KEY and --all".to_owned(),
         ("check" | "generate-key" | "help" | "version", _) => format!("{command} takes no arguments"),
-        _ => format!("there is no command {command:?}; without a command it serves"),
+        _ => match nearest(command, COMMANDS) {
+            Some(meant) => format!("there is no command {command:?}; did you mean {meant}?"),
+            None => format!("there is no command {command:?}; without a command it serves"),
+        },
     }
 }
 
@@ -98,6 +104,9 @@ fn serve() -> ExitCode {
         tracing::warn!(code = "telemetry_unsent", cause = %Causes(&**error), "telemetry is lost");
     }
 
+    for unknown in unknown_settings(&environment) {
+        tracing::warn!(code = "setting_unknown", "{unknown}");
+    }
     let server = match (configuration, host_port) {
         (Ok(configuration), _) => {
             for warning in &configuration.warnings {
@@ -113,7 +122,7 @@ fn serve() -> ExitCode {
             let listener = Listener::FunctionsHost(port);
             actix_web::rt::System::new().block_on(async { app::serve_incomplete(listener)?.await })
         }
-        (Err(mistakes), None) => return report(&mistakes),
+        (Err(mistakes), None) => return report(&mistakes, &environment),
     };
     match server {
         Ok(()) => ExitCode::SUCCESS,
@@ -151,8 +160,11 @@ fn log_filter(environment: &Environment) -> Targets {
 
 const HTTP_LIBRARY: &str = "actix_http";
 
-fn report(mistakes: &Mistakes) -> ExitCode {
+fn report(mistakes: &Mistakes, environment: &Environment) -> ExitCode {
     eprintln!("{mistakes}");
+    for unknown in unknown_settings(environment) {
+        eprintln!("note: {unknown}");
+    }
     ExitCode::from(EXIT_MISTAKE)
 }
 
@@ -161,9 +173,12 @@ fn check() -> ExitCode {
     let environment = Environment::of_this_process();
     let configuration = match Configuration::read(&environment) {
         Ok(configuration) => configuration,
-        Err(mistakes) => return report(&mistakes),
+        Err(mistakes) => return report(&mistakes, &environment),
     };
     say(format_args!("ok      configuration"));
+    for unknown in unknown_settings(&environment) {
+        say(format_args!("note    {unknown}"));
+    }
     for warning in &configuration.warnings {
         say(format_args!("note    {warning}"));
     }
@@ -175,7 +190,12 @@ fn check() -> ExitCode {
         let (state, followed) = (AppState::new(Arc::clone(&shared)), shared);
         actix_web::rt::spawn(async move { followed.follow().await });
         let now = SystemClock.now();
-        let keys = tell("keys", state.keys_in_hand().await);
+        // A load that fails after its retries takes longer than a request waits. The second wait gets its cause.
+        let keys = match state.keys_in_hand().await {
+            Ok(()) => Ok(()),
+            Err(_) => state.keys_in_hand().await,
+        };
+        let keys = tell("keys", keys);
         let provider = check_provider(&state.relying_party).await;
         let store = tell("store", state.sessions.is_ready(now).await);
         let gateway = match state.gateway.asks_for_a_token() {
@@ -239,9 +259,10 @@ enum Revoked<'a> {
 
 /// Ends sessions in the store that all instances share.
 fn revoke(revoked: Revoked<'_>) -> ExitCode {
-    let configuration = match Configuration::read(&Environment::of_this_process()) {
+    let environment = Environment::of_this_process();
+    let configuration = match Configuration::read(&environment) {
         Ok(configuration) => configuration,
-        Err(mistakes) => return report(&mistakes),
+        Err(mistakes) => return report(&mistakes, &environment),
     };
     if matches!(configuration.store, StoreSettings::Memory) {
         eprintln!("sessions in memory belong to the process that serves: set SESSION_STORE=cosmos, as it does");

@@ -6,3 +6,5 @@ param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'oauth-proxy')
 param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
 param createEntraApp = bool(readEnvironmentVariable('CREATE_ENTRA_APP', 'true'))
 param publicHostName = readEnvironmentVariable('PUBLIC_HOST_NAME', '')
+// The handler's own setting, so that the registered addresses are those that it serves.
+param authPrefix = json(readEnvironmentVariable('ADDITIONAL_SETTINGS', '{}')).?AUTH_PREFIX ?? '/oauth'

@@ -34,7 +34,7 @@ var queries = [
     name: 'server-errors'
     severity: 1
     period: 'PT5M'
-    description: 'More than one answer in twenty is a 5xx, and at least ten are.'
+    description: 'More than one response in twenty is a 5xx, and at least ten are.'
     query: 'AppMetrics | where Name == "http.server.request.duration" | summarize failed = sumif(ItemCount, toint(Properties["http.response.status_code"]) >= 500), all = sum(ItemCount) | where failed >= 10 and failed > 0.05 * all'
   }
   {
@@ -85,7 +85,8 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
           }
         ]
       }
-      autoMitigate: true
+      // Azure Monitor refuses a stateful rule that looks less often than every twelve hours.
+      autoMitigate: rule.period != 'P1D'
       actions: { actionGroups: actions }
     }
   }
@@ -96,7 +97,7 @@ resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   location: 'global'
   tags: tags
   properties: {
-    description: 'Cosmos DB answers 429: the request units are used up.'
+    description: 'Cosmos DB responds 429: the request units are used up.'
     severity: 2
     enabled: true
     scopes: [cosmosId]

@@ -88,5 +88,6 @@ resource policy 'Microsoft.ApiManagement/service/apis/policies@2024-05-01' = {
   parent: api
   name: 'policy'
   properties: { format: 'xml', value: loadTextContent('../apim-policy.xml') }
-  dependsOn: [backend, namedValues]
+  // After the operations: API Management refuses two writes of one API at a time.
+  dependsOn: [backend, namedValues, operations]
 }

@@ -48,9 +48,6 @@ param instanceMemoryMB int
 @description('Whether it survives the loss of a zone.')
 param zoneRedundant bool
 
-@description('The Log Analytics workspace that gets its logs.')
-param workspaceId string
-
 @description('The handler\'s settings (docs/configuration.md).')
 param settings object
 
@@ -124,14 +121,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   }
 }
 
-resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  scope: app
-  name: 'workspace'
-  properties: {
-    workspaceId: workspaceId
-    logs: [{ category: 'FunctionAppLogs', enabled: true }]
-  }
-}
+// No diagnostic setting: FunctionAppLogs would repeat, and bill again, what AppTraces has.
 
 output id string = app.id
 output name string = app.name

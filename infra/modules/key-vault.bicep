@@ -28,7 +28,8 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true
     enableSoftDelete: true
-    softDeleteRetentionInDays: purgeProtection ? 90 : 7
+    // Fixed when the vault is made: a value that followed purgeProtection would fail the deployment that turns it on.
+    softDeleteRetentionInDays: 90
     enablePurgeProtection: purgeProtection ? true : null
     publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     networkAcls: { bypass: 'None', defaultAction: isPrivate ? 'Deny' : 'Allow' }

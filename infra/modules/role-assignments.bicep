@@ -101,6 +101,28 @@ resource createKeys 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!
   }
 }
 
+// The SDK reads the account's metadata before anything else, which a role on a container may not allow.
+resource readMetadata 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-04-15' = {
+  parent: cosmos
+  name: guid(cosmos.id, 'read-metadata')
+  properties: {
+    roleName: 'oauth-proxy metadata reader'
+    type: 'CustomRole'
+    assignableScopes: [cosmos.id]
+    permissions: [{ dataActions: ['Microsoft.DocumentDB/databaseAccounts/readMetadata'] }]
+  }
+}
+
+resource findContainer 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = {
+  parent: cosmos
+  name: guid(cosmos.id, principalId, 'read-metadata')
+  properties: {
+    principalId: principalId
+    roleDefinitionId: readMetadata.id
+    scope: cosmos.id
+  }
+}
+
 // Cosmos DB Built-in Data Contributor, on the one container. Data-plane rights are the account's own resources.
 resource keepSessions 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = {
   parent: cosmos
@@ -110,4 +132,6 @@ resource keepSessions 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@
     roleDefinitionId: '${cosmos.id}/sqlRoleDefinitions/00000000-0000-0000-0000-000000000002'
     scope: '${cosmos.id}/dbs/${cosmosDatabaseName}/colls/${cosmosContainerName}'
   }
+  // The account takes one change of its rights at a time.
+  dependsOn: [findContainer]
 }

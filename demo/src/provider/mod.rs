@@ -1,7 +1,7 @@
 //! A small OpenID Provider for the demo: one client, two people, everything in memory.
 //!
 //! It keeps the rules that the handler relies on (PKCE, single-use codes, rotation, RFC 9207) and no more.
-//! It must never run anywhere but on loopback: its passwords are on its sign-in page.
+//! It must never run anywhere but for browsers on this machine: its passwords are on its sign-in page.
 
 mod authorize;
 mod keys;

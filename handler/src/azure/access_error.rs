@@ -5,6 +5,9 @@ use std::error::Error;
 use azure_core::error::ErrorKind;
 use azure_core::http::StatusCode;
 
+/// Names the vault, which Azure's own libraries are used for. The store has a library of its own.
+const VAULT_SETTING: &str = "KEY_VAULT_URL";
+
 /// What is missing between us and a service of Azure.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -33,16 +36,31 @@ pub enum AccessError {
         source: Source,
     },
     /// The service wants fewer requests.
-    #[error("it asks for patience: too many requests")]
+    #[error("it responds with status 429: too many requests")]
     Throttled(#[source] Source),
-    /// No answer: a name that resolves to nothing, a closed port, a certificate nobody trusts, a service that is down.
-    #[error("it gives no answer: name resolution, network, certificate, or an outage")]
-    Unreachable(#[source] Source),
-    /// An answer that is of no use.
-    #[error("its answer is of no use: {0}")]
+    /// No response: a name that does not resolve, a closed port, an untrusted certificate, a lost connection.
+    #[error("it cannot be reached: {}", obstacle(.source, .setting))]
+    Unreachable {
+        /// The setting with the service's address.
+        setting: &'static str,
+        /// What the library reported.
+        #[source]
+        source: Source,
+    },
+    /// A status that says nothing about us.
+    #[error("it responds with status {status}: an outage, or another service at this address")]
+    Status {
+        /// The status.
+        status: u16,
+        /// What the service reported.
+        #[source]
+        source: Source,
+    },
+    /// A response that is of no use.
+    #[error("its response is of no use: {0}")]
     Answer(&'static str),
-    /// No answer in the time that a request has.
-    #[error("it gives no answer in time")]
+    /// No response in the time that a request has.
+    #[error("no response in time: a firewall that drops packets, a route that is missing, or an outage")]
     Timeout,
 }
 
@@ -86,7 +104,7 @@ impl AccessError {
             | ErrorKind::DataConversion
             | ErrorKind::Other => {}
         }
-        let Some(status) = error.http_status() else { return Self::Unreachable(Source::new(error)) };
+        let Some(status) = error.http_status() else { return Self::unreachable(VAULT_SETTING, error) };
         let source = Source::new(error);
         match status {
             StatusCode::Unauthorized => Self::Role { role, source },
@@ -100,7 +118,64 @@ impl AccessError {
             StatusCode::Forbidden => Self::Role { role, source },
             StatusCode::NotFound => Self::Name { what, source },
             StatusCode::TooManyRequests => Self::Throttled(source),
-            _ => Self::Unreachable(source),
+            _ => Self::Status { status: u16::from(status), source },
+        }
+    }
+
+    /// No response from the service whose address is in `setting`.
+    pub(super) fn unreachable(setting: &'static str, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unreachable { setting, source: Source::new(error) }
+    }
+}
+
+/// The cause and its remedy. The texts are those of rustls, of the resolver and of the operating system.
+fn obstacle(source: &Source, setting: &str) -> String {
+    let text = source.to_string();
+    let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    if has(&["UnknownIssuer"]) {
+        "its certificate is not trusted: set SSL_CERT_FILE to a PEM file with its authority's certificate".to_owned()
+    } else if has(&["NotValidForName", "not valid for name"]) {
+        format!("its certificate is for another name: mend {setting}, or look for a proxy in between")
+    } else if has(&["invalid peer certificate"]) {
+        "its certificate cannot be used: it has expired, or this machine's clock is wrong".to_owned()
+    } else if has(&["lookup address", "dns error", "resolving hostname"]) {
+        format!("its name does not resolve: mend {setting}, or link the private DNS zone to this network")
+    } else if has(&["refused"]) {
+        format!("it refuses the connection: mend host or port in {setting}")
+    } else if has(&["timed out", "deadline has elapsed"]) {
+        "no connection in time: a firewall drops the packets, or a route is missing".to_owned()
+    } else if has(&["reset", "closed", "unexpected EOF", "close_notify", "IncompleteMessage"]) {
+        "it ends the connection: a firewall or a proxy in between, or an outage".to_owned()
+    } else {
+        "network, certificate, or an outage".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_unreachable_service_names_its_cause_and_what_to_mend() {
+        let table = [
+            ("invalid peer certificate: UnknownIssuer", "set SSL_CERT_FILE"),
+            ("invalid peer certificate: certificate not valid for name \"v\"", "for another name: mend KEY_VAULT_URL"),
+            ("invalid peer certificate: NotValidForName", "for another name: mend KEY_VAULT_URL"),
+            ("invalid peer certificate: Expired", "it has expired, or this machine's clock is wrong"),
+            ("dns error: failed to lookup address information", "its name does not resolve: mend KEY_VAULT_URL"),
+            ("tcp connect error: Connection refused (os error 111)", "refuses the connection: mend host or port"),
+            ("tcp connect error: deadline has elapsed", "a firewall drops the packets"),
+            ("operation timed out", "a firewall drops the packets"),
+            ("Connection reset by peer (os error 104)", "it ends the connection"),
+            ("peer closed connection without sending TLS close_notify", "it ends the connection"),
+            ("connection closed before message completed", "it ends the connection"),
+            ("No route to host (os error 113)", "network, certificate, or an outage"),
+        ];
+        for (text, expected) in table {
+            let error = AccessError::unreachable("KEY_VAULT_URL", io::Error::other(text));
+            assert!(error.to_string().contains(expected), "{text}: {error}");
         }
     }
 }

@@ -278,19 +278,19 @@ fn unavailable(error: AccessError) -> StoreError {
 fn access_error(error: CosmosError) -> AccessError {
     let (status, said) = (error.status(), error.to_string());
     let is_firewall = said.contains("blocked by your Cosmos DB account firewall");
-    let source = Source::new(error);
     if status.is_timeout() {
         AccessError::Timeout
     } else if status.is_throttled() {
-        AccessError::Throttled(source)
+        AccessError::Throttled(Source::new(error))
     } else if is_firewall {
-        AccessError::Network(source)
+        AccessError::Network(Source::new(error))
     } else if status.is_unauthorized() || status.is_forbidden() {
-        AccessError::Role { role: ROLE, source }
+        AccessError::Role { role: ROLE, source: Source::new(error) }
     } else if u16::from(status.status_code()) == 404 {
-        AccessError::Name { what: CONTAINER, source }
+        AccessError::Name { what: CONTAINER, source: Source::new(error) }
     } else {
-        AccessError::Unreachable(source)
+        // The library gives a lost connection a status of its own (503).
+        AccessError::unreachable("COSMOS_ENDPOINT", error)
     }
 }
 

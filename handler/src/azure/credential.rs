@@ -13,6 +13,7 @@ use azure_identity::{
 
 use super::AccessError;
 use super::access_error::Source;
+use super::renewing_credential::RenewingCredential;
 
 /// How long a call to Azure's services may be tried again before its caller is told.
 const RETRY_BUDGET: azure_core::time::Duration = azure_core::time::Duration::seconds(3);
@@ -53,6 +54,7 @@ impl AzureCredential {
             }
             Identity::DeveloperTools => DeveloperToolsCredential::new(None).map_err(identity_error)?,
         };
+        let token = Arc::new(RenewingCredential::new(token));
         Ok(Self { token, client_options: Arc::new(client_options) })
     }
 }
@@ -64,7 +66,7 @@ fn client_options(tls: &rustls::ClientConfig) -> Result<ClientOptions, AccessErr
         .connect_timeout(Duration::from_secs(3))
         .timeout(Duration::from_secs(8))
         .build()
-        .map_err(|error| AccessError::Unreachable(Source::new(error)))?;
+        .map_err(|error| AccessError::Identity(Source::new(error)))?;
     let retry = ExponentialRetryOptions { max_retries: 3, max_total_elapsed: RETRY_BUDGET, ..Default::default() };
     Ok(ClientOptions {
         transport: Some(Transport::new(Arc::new(client))),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
@@ -105,8 +106,12 @@ impl KeyVaultKeys {
         self.progress.send_modify(|progress| progress.is_loading = true);
         let begun = Instant::now();
         let KeyVaultKeysSettings { cookie_key_name, token_key_name, .. } = &self.settings;
-        let cookie = self.fetch("cookie", cookie_key_name, &self.cookie.ring()).await;
-        let token = self.fetch("token", token_key_name, &self.token.ring()).await;
+        // At once: one after the other, a vault out of reach takes longer to report than a request waits.
+        let cookie_in_use = self.cookie.ring();
+        let token_in_use = self.token.ring();
+        let cookie = self.fetch("cookie", cookie_key_name, &cookie_in_use);
+        let token = self.fetch("token", token_key_name, &token_in_use);
+        let (cookie, token) = join(cookie, token).await;
         let (cookie, token) = self.refuse_shared_key(cookie, token);
         let cookie = self.cookie.take(cookie, cookie_key_name);
         let token = self.token.take(token, token_key_name);

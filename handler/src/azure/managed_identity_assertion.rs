@@ -17,7 +17,7 @@ use crate::oidc::{ClientAssertion, ClientAssertionError};
 /// What the token is for: to be exchanged, by whoever trusts the identity.
 const SCOPE: &str = "api://AzureADTokenExchange/.default";
 
-/// The Provider is asked after this, and a browser waits behind both. The library keeps a token until it expires.
+/// The Provider is asked after this, and a browser waits behind both. The credential keeps a token until it expires.
 const BUDGET: Duration = Duration::from_secs(5);
 
 /// States who we are by the identity's own token.

@@ -12,6 +12,7 @@ mod key_vault_keys;
 mod key_versions;
 mod managed_identity_assertion;
 mod monitor;
+mod renewing_credential;
 
 pub use access_error::AccessError;
 pub use cosmos_store::{CosmosAuthorization, CosmosSettings, CosmosStore};

@@ -16,6 +16,11 @@ impl Environment {
         Self(std::env::vars_os().filter_map(is_text).collect())
     }
 
+    /// The names of all variables, sorted.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// A variable that is set and not empty, without the space around it.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {

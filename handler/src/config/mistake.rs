@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One setting that can't be used. Never repeats the value: it may be a secret.
+/// One setting that can't be used. Repeats the value only where it cannot be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The environment variable.
@@ -13,12 +13,18 @@ pub struct Mistake {
     pub example: &'static str,
     /// What is wrong with it.
     pub problem: String,
+    /// The value, shortened, unless it may be a secret.
+    pub value: Option<String>,
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { variable, expected, example, problem } = self;
-        write!(f, "{variable}: {problem}; expected {expected}, for example {variable}={example}")
+        let Self { variable, expected, example, problem, value } = self;
+        write!(f, "{variable}: {problem}")?;
+        if let Some(value) = value {
+            write!(f, " ({value:?})")?;
+        }
+        write!(f, "; expected {expected}, for example {variable}={example}")
     }
 }
 

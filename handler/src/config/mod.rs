@@ -22,6 +22,7 @@ mod public_side;
 mod reader;
 mod routes;
 mod sessions;
+mod spelling;
 mod store;
 mod telemetry;
 
@@ -44,6 +45,7 @@ pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
 pub use provider::{ClientAuthenticationSettings, ProviderSettings};
 use reader::{Reader, Setting};
+pub use spelling::{UnknownSetting, nearest, unknown_settings};
 pub use store::{CosmosKey, StoreSettings};
 
 /// Everything the handler needs to know, checked.

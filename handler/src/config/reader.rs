@@ -57,10 +57,67 @@ impl<'a> Reader<'a> {
 
     pub(super) fn mistake(&mut self, setting: Setting, problem: String) {
         let Setting { name, expected, example } = setting;
-        self.mistakes.push(Mistake { variable: name, expected, example, problem });
+        let value = self.optional(setting).filter(|value| is_shown(name, value)).map(shortened);
+        self.mistakes.push(Mistake { variable: name, expected, example, problem, value });
     }
 
     pub(super) fn finish(self) -> Mistakes {
         self.mistakes
+    }
+}
+
+/// False where the value may be a secret, or hold one: keys, secrets, headers, parameters, a URL with a user.
+fn is_shown(name: &str, value: &str) -> bool {
+    let is_secret = ["SECRET", "KEY", "STRING", "HEADERS", "PARAMETERS"].iter().any(|part| name.contains(part));
+    let is_plain = matches!(name, "KEY_VAULT_URL" | "KEY_RELOAD_INTERVAL" | "KEY_ACTIVATION_DELAY");
+    (is_plain || !is_secret) && !value.contains('@')
+}
+
+fn shortened(value: &str) -> String {
+    let mut letters = value.chars();
+    let mut text: String = letters.by_ref().take(60).collect();
+    if letters.next().is_some() {
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(name: &'static str, value: &str) -> String {
+        let environment = Environment::from([(name, value)]);
+        let mut reader = Reader::new(&environment);
+        let setting = Setting { name, expected: "a thing", example: "thing" };
+        assert_eq!(reader.parse_or(setting, (), |_| None), None);
+        reader.finish().iter().next().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_value_that_is_no_secret_is_shown() {
+        let expected = "WORKERS: its value cannot be used (\"two\"); expected a thing, for example WORKERS=thing";
+        assert_eq!(message("WORKERS", "two"), expected);
+        assert!(message("KEY_RELOAD_INTERVAL", "5").contains("(\"5\")"));
+        assert!(message("LOG", &"x".repeat(100)).contains(&format!("(\"{}…\")", "x".repeat(60))));
+        assert!(message("LOG", "a\nb").contains(r#"("a\nb")"#), "one line");
+    }
+
+    #[test]
+    fn a_value_that_may_be_a_secret_is_not_shown() {
+        for name in [
+            "CLIENT_SECRET",
+            "GATEWAY_PROOF_SECRETS",
+            "COOKIE_KEYS",
+            "TOKEN_KEY_NAME",
+            "CLIENT_PRIVATE_KEY",
+            "COSMOS_KEY",
+            "APPLICATIONINSIGHTS_CONNECTION_STRING",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "TOKEN_PARAMETERS",
+        ] {
+            assert!(!message(name, "hidden").contains("hidden"), "{name}");
+        }
+        assert!(!message("UPSTREAM_URL", "https://ada:hidden@app.internal").contains("hidden"));
     }
 }

@@ -51,3 +51,14 @@ fn the_sample_has_every_setting_that_makes_sense_under_the_host() {
 
     assert_eq!(missing, Vec::<String>::new());
 }
+
+/// The list with which a misspelt variable is compared.
+#[test]
+fn the_list_for_misspelt_variables_has_every_setting() {
+    let text = fs::read_to_string(root().join("handler/src/config/spelling.rs")).unwrap();
+    let list = text.split_once("const SETTINGS: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
+
+    let listed: BTreeSet<String> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+
+    assert_eq!(listed, in_the_code());
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -29,6 +30,7 @@ pub struct Identity {
     signing: EncodingKey,
     jwk: Value,
     issued: Mutex<HashSet<String>>,
+    lifetime: AtomicU64,
 }
 
 impl Identity {
@@ -42,7 +44,13 @@ impl Identity {
             signing: EncodingKey::from_ec_der(document.as_ref()),
             jwk: json!({"kty": "EC", "crv": "P-256", "kid": "tenant-1", "x": encode(x), "y": encode(y)}),
             issued: Mutex::default(),
+            lifetime: AtomicU64::new(86_400),
         }
+    }
+
+    /// How long the tokens of the endpoint are good from now on, in seconds.
+    pub fn set_lifetime(&self, seconds: u64) {
+        self.lifetime.store(seconds, Ordering::Relaxed);
     }
 
     /// A token of the issuer with these claims besides or instead of its own.
@@ -79,7 +87,7 @@ impl Identity {
         }
         let Some(resource) = value("resource") else { return error(400, "InvalidRequest", None, "No resource.") };
         self.faults.count(resource);
-        let expires_on = UNIX_EPOCH.elapsed().unwrap().as_secs() + 86_400;
+        let expires_on = UNIX_EPOCH.elapsed().unwrap().as_secs() + self.lifetime.load(Ordering::Relaxed);
         json_answer(
             200,
             &json!({

@@ -76,7 +76,14 @@ impl Bicep {
     /// Runs the compiler in the copy.
     #[must_use]
     pub fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs the compiler in the copy, with variables for `readEnvironmentVariable`.
+    #[must_use]
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new(&self.compiler);
+        command.envs(variables.iter().copied());
         command.args(arguments).current_dir(self.folder()).env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1");
         command.output().unwrap()
     }

@@ -114,7 +114,14 @@ fn no_output_carries_a_secret() {
     if let Some(main) = TEMPLATES.get("main.bicep") {
         assert_eq!(
             outputs(main),
-            ["FUNCTION_APP_NAME", "IDENTITY_PRINCIPAL_ID", "KEY_VAULT_NAME", "PUBLIC_BASE_URL", "REDIRECT_URI"]
+            [
+                "FUNCTION_APP_NAME",
+                "IDENTITY_PRINCIPAL_ID",
+                "KEY_VAULT_NAME",
+                "PUBLIC_BASE_URL",
+                "REDIRECT_URI",
+                "SERVICE_HANDLER_ENDPOINTS"
+            ]
         );
     }
 }

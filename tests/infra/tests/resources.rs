@@ -161,6 +161,8 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     ),
     ("b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "scripts/keys.sh", "az keyvault secret set"),
     ("00000000-0000-0000-0000-000000000002", "handler/src/azure/cosmos_store.rs", "replace_item"),
+    // A role of our own; its name follows from the account's, and that from the subscription of these tests.
+    ("2e066192-cf3f-5f2e-8266-5ac753d0d49e", "handler/src/azure/cosmos_store.rs", "container_client"),
 ];
 
 #[test]
@@ -237,12 +239,14 @@ fn sessions_are_kept_as_the_handler_reads_them() {
 #[test]
 fn what_could_not_work_is_refused_before_anything_is_made() {
     let Some(bicep) = Bicep::find() else { return };
-    let cases: [(&[Parameter<'_>], &str); 5] = [
+    let cases: [(&[Parameter<'_>], &str); 7] = [
         (&[("privateNetworking", "true"), ("apimSku", "'BasicV2'")], "private networking needs apimSku StandardV2"),
         (&[("existingApimName", "'contoso-apim'")], "say in publicHostName which one people type"),
         (&[("publicCertificateId", "'https://v.vault.azure.net/secrets/c'")], "publicHostName, which is empty"),
         (&[("gatewayCertificateId", "'c'")], "belong together"),
         (&[("gatewayCertificateFingerprint", "'aa'")], "belong together"),
+        (&[("apimSku", "'Developer'"), ("apimUnits", "2")], "has one unit"),
+        (&[("cosmosThroughput", "'autoscale'"), ("cosmosMaximumThroughput", "1500")], "in thousands"),
     ];
     for (parameters, sentence) in cases {
         let (snapshot, complaints) = bicep.try_snapshot(parameters);

@@ -1,4 +1,4 @@
-//! The scripts that azd and operators run, with a stand-in for `az` that keeps secrets in a folder.
+//! The scripts that operators run, with a stand-in for `az` that keeps secrets in a folder. Those of azd: hooks.rs.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
@@ -157,18 +157,4 @@ fn a_rotation_after_which_the_handler_is_not_ready_fails() {
     let (is_done, said) = scene.run("rotate-keys", &["vault", "http://127.0.0.1:9"], &[]);
 
     assert!(!is_done && said.contains("is not ready"), "{said}");
-}
-
-#[test]
-fn without_a_terminal_everything_that_is_missing_is_told_at_once() {
-    let scene = Scene::new();
-    let (is_done, said) = scene.run("ask", &[], &[]);
-    assert!(!is_done, "{said}");
-    for name in ["UPSTREAM_URL", "PUBLISHER_EMAIL"] {
-        assert!(said.contains(&format!("azd env set {name} VALUE")), "{said}");
-    }
-
-    let answers = [("UPSTREAM_URL", "https://app.internal"), ("PUBLISHER_EMAIL", "team@contoso.com")];
-    let (is_done, said) = scene.run("ask", &[], &answers);
-    assert!(is_done, "{said}");
 }

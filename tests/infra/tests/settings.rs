@@ -128,3 +128,18 @@ fn every_alert_has_a_runbook() {
         assert!(operations.contains(&format!("`{name}`")), "docs/operations.md has no runbook for {name}");
     }
 }
+
+#[test]
+fn the_registration_in_entra_follows_the_handlers_prefix() {
+    let Some(bicep) = Bicep::find() else { return };
+    if !bicep.use_local_graph_extension() {
+        return;
+    }
+    for (settings, prefix) in [("{}", "/oauth"), (r#"{"AUTH_PREFIX": "/login"}"#, "/login")] {
+        let arguments = ["build-params", "entra/main.bicepparam", "--stdout"];
+        let output = bicep.run_with(&arguments, &[("ADDITIONAL_SETTINGS", settings)]);
+        let built: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let parameters: serde_json::Value = serde_json::from_str(built["parametersJson"].as_str().unwrap()).unwrap();
+        assert_eq!(parameters["parameters"]["authPrefix"]["value"], prefix, "{settings}");
+    }
+}

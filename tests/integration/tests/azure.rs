@@ -489,8 +489,8 @@ fn check_says_what_is_missing_role_network_or_name() {
         (("TOKEN_KEY_NAME", "no-such-key"), "no version that is enabled"),
         (("COSMOS_CONTAINER", "no-such-container"), "there is no database or container of this name"),
         (("COSMOS_KEY", "d3Jvbmc="), "the role Cosmos DB Built-in Data Contributor is missing"),
-        (("COSMOS_ENDPOINT", "http://127.0.0.1:1/"), "it gives no answer"),
-        (("KEY_VAULT_URL", "https://127.0.0.1:1/"), "it gives no answer"),
+        (("COSMOS_ENDPOINT", "http://127.0.0.1:1/"), "it cannot be reached"),
+        (("KEY_VAULT_URL", "https://127.0.0.1:1/"), "it refuses the connection: mend host or port in KEY_VAULT_URL"),
         (("IDENTITY_HEADER", "another"), "the identity (AZURE_CREDENTIAL, AZURE_CLIENT_ID) gives none"),
     ] {
         let (exit, stdout) = check(&[change]);

@@ -333,7 +333,7 @@ fn revoke_says_what_it_cannot_do() {
 
     assert!(memory == 2 && told.contains("SESSION_STORE=cosmos"), "{told}");
     assert!(all == 2 && steps.contains("Nothing was done") && steps.contains("--enabled false"), "{steps}");
-    assert!(failed == 1 && why.contains("it gives no answer"), "{why}");
+    assert!(failed == 1 && why.contains("it cannot be reached"), "{why}");
     assert!(unknown == 1 && no_key.contains("no person.key"), "{no_key}");
     assert_eq!((mistake, usage), (2, 2));
 }

@@ -1,0 +1,266 @@
+//! Variables and words that are almost ones of ours: misspelt, or what other proxies call them.
+
+use std::fmt;
+
+use super::Environment;
+
+/// Every setting; `tests/architecture` holds the list to the code.
+pub(super) const SETTINGS: &[&str] = &[
+    "ALL_PROXY",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AUTHORIZE_PARAMETERS",
+    "AUTH_PREFIX",
+    "AZURE_CLIENT_ID",
+    "AZURE_CREDENTIAL",
+    "CLIENT_AUTH_METHOD",
+    "CLIENT_ID",
+    "CLIENT_KEY_ID",
+    "CLIENT_KEY_NAME",
+    "CLIENT_PRIVATE_KEY",
+    "CLIENT_SECRET",
+    "COOKIE_KEYS",
+    "COOKIE_KEY_NAME",
+    "COOKIE_PREFIX",
+    "COSMOS_CONTAINER",
+    "COSMOS_DATABASE",
+    "COSMOS_ENDPOINT",
+    "COSMOS_KEY",
+    "COSMOS_REGION",
+    "EASYAUTH_PROVIDER",
+    "FUNCTIONS_CUSTOMHANDLER_PORT",
+    "GATEWAY_CERTIFICATE_FINGERPRINTS",
+    "GATEWAY_PROOF",
+    "GATEWAY_PROOF_AUDIENCE",
+    "GATEWAY_PROOF_HEADER",
+    "GATEWAY_PROOF_ISSUER",
+    "GATEWAY_PROOF_OBJECT_IDS",
+    "GATEWAY_PROOF_SECRETS",
+    "GRAPH_ORIGIN",
+    "GROUP_OVERAGE",
+    "HEADER_PRESET",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "ID_TOKEN_SIGNING_ALG",
+    "INSECURE_GATEWAY_PROOF_NONE",
+    "KEY_ACTIVATION_DELAY",
+    "KEY_RELOAD_INTERVAL",
+    "KEY_VAULT_URL",
+    "LISTEN_ADDR",
+    "LOG",
+    "METADATA_URL",
+    "NO_PROXY",
+    "OIDC_ISSUER_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "PROVIDER",
+    "PUBLIC_BASE_URL",
+    "PUSHED_AUTHORIZATION_REQUESTS",
+    "REFRESH_BEFORE_EXPIRY",
+    "RESPONSE_MODE",
+    "ROUTES",
+    "SCOPES",
+    "SESSION_CACHE_TTL",
+    "SESSION_IDLE_TIMEOUT",
+    "SESSION_MAX_LIFETIME",
+    "SESSION_STORE",
+    "TOKEN_KEYS",
+    "TOKEN_KEY_NAME",
+    "TOKEN_PARAMETERS",
+    "TRUSTED_AUDIENCES",
+    "UPSTREAM_URL",
+    "USERINFO",
+    "WORKERS",
+];
+
+/// What oauth2-proxy, mod_auth_openidc and others call a setting of ours.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("BASE_URL", "PUBLIC_BASE_URL"),
+    ("COOKIE_NAME", "COOKIE_PREFIX"),
+    ("COOKIE_SECRET", "COOKIE_KEYS"),
+    ("COSMOS_CONNECTION_STRING", "COSMOS_ENDPOINT"),
+    ("KEYVAULT_URL", "KEY_VAULT_URL"),
+    ("KEY_VAULT_NAME", "KEY_VAULT_URL"),
+    ("KEY_VAULT_URI", "KEY_VAULT_URL"),
+    ("LOG_LEVEL", "LOG"),
+    ("OAUTH2_PROXY_CLIENT_ID", "CLIENT_ID"),
+    ("OAUTH2_PROXY_CLIENT_SECRET", "CLIENT_SECRET"),
+    ("OAUTH2_PROXY_COOKIE_SECRET", "COOKIE_KEYS"),
+    ("OAUTH2_PROXY_HTTP_ADDRESS", "LISTEN_ADDR"),
+    ("OAUTH2_PROXY_OIDC_ISSUER_URL", "OIDC_ISSUER_URL"),
+    ("OAUTH2_PROXY_REDIRECT_URL", "PUBLIC_BASE_URL"),
+    ("OAUTH2_PROXY_SCOPE", "SCOPES"),
+    ("OAUTH2_PROXY_UPSTREAMS", "UPSTREAM_URL"),
+    ("OIDC_CLIENT_ID", "CLIENT_ID"),
+    ("OIDC_CLIENT_SECRET", "CLIENT_SECRET"),
+    ("OIDC_ISSUER", "OIDC_ISSUER_URL"),
+    ("OIDC_METADATA_URL", "METADATA_URL"),
+    ("OIDC_SCOPES", "SCOPES"),
+    ("PUBLIC_URL", "PUBLIC_BASE_URL"),
+    ("REDIRECT_URI", "PUBLIC_BASE_URL"),
+    ("SESSION_SECRET", "TOKEN_KEYS"),
+    ("SESSION_TIMEOUT", "SESSION_IDLE_TIMEOUT"),
+    ("UPSTREAM", "UPSTREAM_URL"),
+    ("UPSTREAMS", "UPSTREAM_URL"),
+];
+
+/// Beginnings that nobody else uses.
+const OWN_BEGINNINGS: &[&str] =
+    &["GATEWAY_CERTIFICATE_", "GATEWAY_PROOF_", "INSECURE_", "OAUTH2_PROXY_", "OIDC_", "REFRESH_BEFORE_", "SESSION_"];
+
+/// Variables of others that look like ours.
+const OF_OTHERS: &[&str] = &["SESSION_MANAGER"];
+
+/// A variable that somebody may have meant for us, and that is no setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownSetting {
+    name: String,
+    meant: Option<&'static str>,
+}
+
+impl fmt::Display for UnknownSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.meant {
+            Some(meant) => write!(f, "{} is no setting; did you mean {meant}?", self.name),
+            None => write!(f, "{} is no setting, and is ignored", self.name),
+        }
+    }
+}
+
+/// The variables that look like settings and are none, in the order of their names. Never their values.
+#[must_use]
+pub fn unknown_settings(environment: &Environment) -> Vec<UnknownSetting> {
+    environment.names().filter_map(unknown).collect()
+}
+
+fn unknown(name: &str) -> Option<UnknownSetting> {
+    let upper = name.to_ascii_uppercase();
+    // Those that are ours are read in both cases, as curl does; FTP_PROXY and the like are for others.
+    let is_proxy = upper.ends_with("_PROXY");
+    if SETTINGS.contains(&name) || OF_OTHERS.contains(&name) || is_proxy || is_service_link(&upper) {
+        return None;
+    }
+    let found = OTHER_NAMES.iter().find(|(other, _)| *other == upper).map(|(_, ours)| *ours);
+    let meant = found.or_else(|| nearest(&upper, SETTINGS));
+    let is_ours = OWN_BEGINNINGS.iter().any(|beginning| upper.starts_with(beginning));
+    (meant.is_some() || is_ours).then(|| UnknownSetting { name: name.to_owned(), meant })
+}
+
+/// Kubernetes and container links name a service's address: `UPSTREAM_SERVICE_HOST`, `SESSION_PORT_80_TCP_ADDR`.
+fn is_service_link(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.contains("_PORT_") && name.contains("_TCP")
+}
+
+/// The word that `text` was probably meant to be: the nearest, if it is near. Both are compared as they are.
+#[must_use]
+pub fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
+    let reach = (text.len() / 4).min(3);
+    let near = words.iter().map(|word| (distance(text, word), *word)).filter(|(distance, _)| *distance <= reach);
+    near.min().map(|(_, word)| word)
+}
+
+/// Edits between two words: a letter more, less or other, or two neighbours swapped (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut before = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1; b.len() + 1];
+        for j in 0..b.len() {
+            let replaced = last[j] + usize::from(a[i] != b[j]);
+            row[j + 1] = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
+            }
+        }
+        before = last;
+        last = row;
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(name: &str) -> Option<String> {
+        unknown(name).map(|unknown| unknown.to_string())
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_told_with_the_one_that_was_meant() {
+        for (name, meant) in [
+            ("SESSION_IDEL_TIMEOUT", "SESSION_IDLE_TIMEOUT"),
+            ("SESSION_IDLETIMEOUT", "SESSION_IDLE_TIMEOUT"),
+            ("PUBLIC_BASEURL", "PUBLIC_BASE_URL"),
+            ("OIDC_ISUER_URL", "OIDC_ISSUER_URL"),
+            ("CLIENT_SECRETS", "CLIENT_SECRET"),
+            ("COOKIE_KEY", "COOKIE_KEYS"),
+            ("SCOPE", "SCOPES"),
+            ("ROUTE", "ROUTES"),
+            ("GATEWAY_PROFF", "GATEWAY_PROOF"),
+            ("LISTEN_ADDRESS", "LISTEN_ADDR"),
+            ("upstream_url", "UPSTREAM_URL"),
+            ("AZURE_CREDENTAIL", "AZURE_CREDENTIAL"),
+        ] {
+            assert_eq!(message(name), Some(format!("{name} is no setting; did you mean {meant}?")));
+        }
+    }
+
+    #[test]
+    fn a_setting_of_a_peer_is_told_by_our_name() {
+        for (name, meant) in OTHER_NAMES {
+            assert!(SETTINGS.contains(meant), "{meant}");
+            assert_eq!(message(name), Some(format!("{name} is no setting; did you mean {meant}?")));
+        }
+    }
+
+    #[test]
+    fn a_variable_that_begins_like_ours_is_told_even_if_nothing_is_near() {
+        for name in ["SESSION_SAMESITE", "OIDC_GROUPS_CLAIM", "OAUTH2_PROXY_EMAIL_DOMAINS", "INSECURE_EVERYTHING"] {
+            assert_eq!(message(name), Some(format!("{name} is no setting, and is ignored")));
+        }
+    }
+
+    #[test]
+    fn settings_and_the_variables_of_shells_and_platforms_are_not_told() {
+        let others = "PATH HOME SHELL LANG LC_ALL TERM USER LOGNAME PWD OLDPWD HOSTNAME TMPDIR EDITOR PAGER SHLVL \
+            SESSION_MANAGER XDG_SESSION_ID XDG_SESSION_TYPE DBUS_SESSION_BUS_ADDRESS DESKTOP_SESSION SSH_CLIENT \
+            SSH_CONNECTION SSL_CERT_FILE SSL_CERT_DIR RUST_LOG RUST_BACKTRACE PORT REGION_NAME \
+            WEBSITE_INSTANCE_ID WEBSITE_SITE_NAME WEBSITE_POD_NAME FUNCTIONS_WORKER_RUNTIME \
+            FUNCTIONS_EXTENSION_VERSION FUNCTIONS_HTTPWORKER_PORT FUNCTIONS_CUSTOMHANDLER_WORKER_ID \
+            FUNCTIONS_APP_ROOT_PATH AzureWebJobsStorage AzureWebJobsDisableHomepage IDENTITY_ENDPOINT IDENTITY_HEADER \
+            MSI_ENDPOINT MSI_SECRET AZURE_TENANT_ID AZURE_CLIENT_SECRET AZURE_AUTHORITY_HOST \
+            AZURE_FEDERATED_TOKEN_FILE CONTAINER_APP_NAME CONTAINER_APP_REVISION KUBERNETES_SERVICE_HOST \
+            KUBERNETES_PORT_443_TCP_ADDR UPSTREAM_SERVICE_HOST UPSTREAM_SERVICE_PORT SESSION_STORE_SERVICE_HOST \
+            OTEL_EXPORTER_OTLP_TRACES_ENDPOINT OTEL_EXPORTER_OTLP_PROTOCOL OTEL_RESOURCE_ATTRIBUTES \
+            APPLICATIONINSIGHTS_SAMPLING_PERCENTAGE https_proxy no_proxy FTP_PROXY";
+        for name in others.split_whitespace().chain(SETTINGS.iter().copied()) {
+            assert_eq!(message(name), None);
+        }
+    }
+
+    #[test]
+    fn all_unknown_settings_are_told_and_no_value() {
+        let environment = Environment::from([("SCOPE", "secret"), ("UPSTREAMS", "secret"), ("HOME", "/")]);
+
+        let all: Vec<String> = unknown_settings(&environment).iter().map(ToString::to_string).collect();
+
+        assert_eq!(
+            all,
+            ["SCOPE is no setting; did you mean SCOPES?", "UPSTREAMS is no setting; did you mean UPSTREAM_URL?"]
+        );
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        for (a, b, edits) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("chek", "check", 1), ("ab", "ba", 1), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(distance(a, b), edits, "{a} {b}");
+        }
+    }
+}
