@@ -26,7 +26,10 @@ impl LooseReading {
         if decoded.match_indices('%').any(|(at, _)| is_unicode_escape(&decoded.as_bytes()[at..])) {
             return Err(TargetError::Ambiguous);
         }
-        let names = decoded.split(['/', '\\', '?', '#']).filter_map(|segment| {
+        let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\' | b'?' | b'#');
+        let segments = decoded.as_bytes().split(is_separator).filter(|segment| !segment.is_empty());
+        let names = segments.filter_map(|segment| {
+            let segment = std::str::from_utf8(segment).ok()?; // cut at ASCII, so it is whole
             let name = segment.split(';').next().unwrap_or_default();
             let name = name.trim_start_matches(' ').trim_end_matches(['.', ' ']);
             (!name.is_empty()).then(|| name.to_owned())
