@@ -65,7 +65,7 @@ fn detail(error: &Error) -> &'static str {
         }
         Error::Forward(ForwardError::BadRequest(_)) => "The request arrived incomplete or malformed.",
         Error::Forward(ForwardError::ClientStalled) => {
-            "The request body stopped arriving: the application may have received a part of it."
+            "The request body stopped arriving: a part of the request may have arrived. Look before you send it again."
         }
         Error::CrossSite(_) => {
             "The request was not passed on: other sites may link to this route, and fetch or embed nothing of it."
