@@ -381,7 +381,7 @@ module apimDirect 'modules/apim-direct.bicep' = if (isDirect) {
   params: {
     apimName: apimName
     upstreamUrl: upstreamUrl
-    checkUrl: 'https://${functionApp.outputs.hostName}${additionalSettings.?AUTH_PREFIX ?? '/oauth'}/check'
+    checkUrl: 'https://${functionApp.outputs.hostName}${empty(routePrefix) ? '' : '/${routePrefix}'}${additionalSettings.?AUTH_PREFIX ?? '/oauth'}/check'
     checkClientId: checkClientId
     gatewayCertificateId: gatewayCertificateId
     webSocketPaths: webSocketPaths

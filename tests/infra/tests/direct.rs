@@ -58,7 +58,9 @@ fn every_header_that_the_handler_may_say_is_deleted_first_and_then_handed_on() {
     let identity = text("handler/src/proxy/identity.rs") + &text("handler/src/state.rs");
     let named = identity.split("named(\"").skip(1).chain(identity.split("(name(\"").skip(1));
     let mut said: BTreeSet<String> = named.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
-    said.extend(["authorization", "cookie", "x-forwarded-proto", "x-forwarded-host"].map(str::to_owned));
+    said.extend(
+        ["authorization", "cookie", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"].map(str::to_owned),
+    );
     assert!(said.len() > 13, "{said:?}");
     let deleted = headers("delete");
     let handed_on = headers("override");
