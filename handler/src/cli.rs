@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use zeroize::Zeroizing;
 
-use self::provider_check::{clock_difference, diagnosis};
+use self::provider_check::{clock_difference, diagnosis, logout_channel};
 use self::upstream_check::Probed;
 use crate::app;
 use crate::azure::{AzureCredential, monitor_bearer};
@@ -197,6 +197,7 @@ fn check() -> ExitCode {
         };
         let keys = tell("keys", keys);
         let provider = check_provider(&state.relying_party).await;
+        note_logout_channel(&state);
         let store = tell("store", state.sessions.is_ready(now).await);
         let gateway = match state.gateway.asks_for_a_token() {
             true => tell("gateway's issuer", state.gateway.is_ready(now).await),
@@ -248,6 +249,13 @@ async fn check_provider(relying_party: &RelyingParty) -> bool {
     let Some(line) = provider_time.and_then(|time| clock_difference(time, SystemClock.now())) else { return true };
     say(format_args!("failed  clock: {line}"));
     false
+}
+
+/// A line with the logout URL to register at the Provider, where its profile knows the channel.
+fn note_logout_channel(state: &AppState) {
+    let Some(channel) = state.relying_party.settings().dialect.logout_channel else { return };
+    let base = format!("{}{}", state.public_origin.as_str(), state.auth_prefix);
+    say(format_args!("note    provider: {}", logout_channel(channel, &base)));
 }
 
 /// Whose sessions end.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::oidc::{DiscoveryError, ProviderError};
+use crate::oidc::{DiscoveryError, LogoutChannel, ProviderError};
 use crate::telemetry::Causes;
 
 /// The tolerance of every time in a token: beyond it ID tokens are refused.
@@ -102,9 +102,31 @@ pub(super) fn clock_difference(provider: Timestamp, ours: Timestamp) -> Option<S
     })
 }
 
+/// The URL below `base` by which the Provider ends sessions here, to be registered there.
+pub(super) fn logout_channel(channel: LogoutChannel, base: &str) -> String {
+    match channel {
+        LogoutChannel::Back => format!("register {base}/backchannel-logout as its back-channel logout URL"),
+        LogoutChannel::Front => format!("register {base}/frontchannel-logout as its front-channel logout URL"),
+        LogoutChannel::None => {
+            "it tells nobody of a logout: sessions end here by SESSION_MAX_LIFETIME, or when a refresh is refused"
+                .to_owned()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_logout_url_to_register_is_told() {
+        let [back, front, none] = [LogoutChannel::Back, LogoutChannel::Front, LogoutChannel::None]
+            .map(|channel| logout_channel(channel, "https://app.example/oauth"));
+
+        assert_eq!(back, "register https://app.example/oauth/backchannel-logout as its back-channel logout URL");
+        assert_eq!(front, "register https://app.example/oauth/frontchannel-logout as its front-channel logout URL");
+        assert!(none.contains("SESSION_MAX_LIFETIME"));
+    }
 
     #[test]
     fn a_mistake_names_the_setting_that_mends_it() {

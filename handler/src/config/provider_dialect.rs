@@ -55,6 +55,7 @@ pub(super) fn read(
         logout: profile.logout,
         logout_hint_claim: profile.logout_hint_claim,
         claim_aliases: profile.claim_aliases,
+        logout_channel: profile.logout_channel,
     })
 }
 

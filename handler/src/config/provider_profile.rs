@@ -4,7 +4,7 @@
 //! Defaults only: a setting wins over a row. No other file tells Providers apart.
 
 use super::reader::{Reader, Setting};
-use crate::oidc::{ClaimAlias, LogoutDialect, OwnLogout, RequestParameters};
+use crate::oidc::{ClaimAlias, LogoutChannel, LogoutDialect, OwnLogout, RequestParameters};
 
 const PROVIDER: Setting = Setting {
     name: "PROVIDER",
@@ -37,6 +37,7 @@ pub(super) struct ProviderProfile {
     /// The claim that becomes `logout_hint`.
     pub(super) logout_hint_claim: Option<&'static str>,
     pub(super) claim_aliases: &'static [ClaimAlias],
+    pub(super) logout_channel: Option<LogoutChannel>,
 }
 
 const GENERIC: ProviderProfile = ProviderProfile {
@@ -47,6 +48,7 @@ const GENERIC: ProviderProfile = ProviderProfile {
     logout: LogoutDialect::RpInitiated,
     logout_hint_claim: None,
     claim_aliases: &[],
+    logout_channel: None,
 };
 
 const ENTRA: ProviderProfile = ProviderProfile {
@@ -55,6 +57,7 @@ const ENTRA: ProviderProfile = ProviderProfile {
     // An optional claim: with it nobody has to choose the account to sign out.
     logout_hint_claim: Some("login_hint"),
     claim_aliases: &[alias("preferred_username", &["upn"])],
+    logout_channel: Some(LogoutChannel::Front),
     ..GENERIC
 };
 
@@ -66,18 +69,21 @@ const PROFILES: [ProviderProfile; 10] = [
         id: "b2c",
         scope_is_of_access_token: true,
         claim_aliases: &[ClaimAlias { standard: "email", own: &["emails"], is_first_of_list: true }],
+        logout_channel: Some(LogoutChannel::Front),
         ..GENERIC
     },
     ProviderProfile {
         id: "auth0",
         logout: LogoutDialect::RpInitiatedOr(OwnLogout { path: "/v2/logout", return_parameter: "returnTo" }),
+        logout_channel: Some(LogoutChannel::Back),
         ..GENERIC
     },
-    ProviderProfile { id: "okta", ..GENERIC },
+    ProviderProfile { id: "okta", logout_channel: Some(LogoutChannel::None), ..GENERIC },
     ProviderProfile {
         id: "google",
         // Without `prompt=consent` only a person's first sign-in gets a refresh token.
         offline_access: OfflineAccess::Parameters("access_type=offline&prompt=consent"),
+        logout_channel: Some(LogoutChannel::None),
         ..GENERIC
     },
     ProviderProfile {
@@ -89,6 +95,7 @@ const PROFILES: [ProviderProfile; 10] = [
             alias("groups", &["cognito:groups"]),
             alias("roles", &["cognito:roles"]),
         ],
+        logout_channel: Some(LogoutChannel::None),
         ..GENERIC
     },
     ProviderProfile {
@@ -96,6 +103,7 @@ const PROFILES: [ProviderProfile; 10] = [
         // `offline_access` makes a session that no sign-out at the Provider ends; a refresh token comes without it.
         scopes: "openid profile email",
         claim_aliases: &[alias("roles", &["realm_access", "roles"])],
+        logout_channel: Some(LogoutChannel::Back),
         ..GENERIC
     },
     ProviderProfile {
@@ -108,6 +116,7 @@ const PROFILES: [ProviderProfile; 10] = [
             alias("groups", &["group"]),
             alias("roles", &["role"]),
         ],
+        logout_channel: Some(LogoutChannel::Front),
         ..GENERIC
     },
 ];

@@ -72,7 +72,7 @@ pub use oauth_error::{OAuthError, OAuthErrorFields};
 pub use pending_login::PendingLogin;
 pub use person_claims::PersonClaims;
 pub use provider_cache::ProviderCache;
-pub use provider_dialect::{LogoutDialect, OwnLogout, ProviderDialect, PushedAuthorizationRequests};
+pub use provider_dialect::{LogoutChannel, LogoutDialect, OwnLogout, ProviderDialect, PushedAuthorizationRequests};
 pub use provider_error::ProviderError;
 pub use refresh::{CompletedRefresh, MAX_REFRESH_TIME, RefreshError};
 pub use refusal_reason::{RefusalReason, Remedy};

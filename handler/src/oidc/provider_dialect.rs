@@ -25,6 +25,19 @@ pub struct ProviderDialect {
     pub logout_hint_claim: Option<&'static str>,
     /// The Provider's own names of standard claims.
     pub claim_aliases: &'static [ClaimAlias],
+    /// The way in which the Provider tells of a logout, if that is known.
+    pub logout_channel: Option<LogoutChannel>,
+}
+
+/// The way in which a Provider tells clients of a logout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogoutChannel {
+    /// It calls us (OpenID Connect Back-Channel Logout 1.0).
+    Back,
+    /// Its page frames ours (OpenID Connect Front-Channel Logout 1.0).
+    Front,
+    /// It tells nobody.
+    None,
 }
 
 /// The Provider's logout.
