@@ -116,7 +116,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     let outcome = match admitted {
         Ok(Admitted { now, passed, target }) => {
             let request = Request { http: &req, target, now, id: &id, passed };
-            endpoints::respond(destination, &request, payload, &state).instrument(span.clone()).await
+            respond(destination, &request, payload, &state).instrument(span.clone()).await
         }
         Err(error) => Err(error),
     };
@@ -144,6 +144,20 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     telemetry::record_outcome(&span, status, code);
     Completed { http: &req, id: &id, route, status, code, took: started.elapsed() }.report();
     response
+}
+
+/// Redirects a page under another name to the public one; probes may come under any name.
+async fn respond(
+    destination: Destination<'_>,
+    request: &Request<'_>,
+    payload: Payload,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let redirect = || state.public_host.redirect(request.http, &request.passed, request.target.as_str());
+    match (!destination.is_health()).then(redirect).flatten() {
+        Some(redirect) => Ok(redirect),
+        None => endpoints::respond(destination, request, payload, state).await,
+    }
 }
 
 /// RFC 9112 6.1: no chunks to a client of HTTP/1.0. A body without a length ends with the connection instead (6.3).

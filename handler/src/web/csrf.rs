@@ -37,11 +37,11 @@ fn is_from(method: &Method, req: &HttpRequest, origin: &PublicOrigin) -> bool {
     if has("sec-fetch-site") {
         return matches!(single_header(req, "sec-fetch-site"), Some("same-origin" | "none"));
     }
-    if has("sec-fetch-mode") || has("sec-fetch-dest") {
-        return false;
-    }
     if has("origin") {
         return single_header(req, "origin") == Some(origin.as_str());
+    }
+    if has("sec-fetch-mode") || has("sec-fetch-dest") {
+        return false;
     }
     if has("referer") {
         return single_header(req, "referer").is_some() && same_origin_referrer(req, origin).is_some();

@@ -88,7 +88,7 @@ impl Failure<'_> {
         if unsent.needs_another_tab() {
             links.push(Link::NewTab { href: &signin, label: "Sign in in a new tab" });
         } else if unsent.error.needs_sign_in() {
-            links.push(Link::To { href: &signin, label: "Sign in" });
+            links.push(self.sign_in_link(&signin, "Sign in"));
         }
         if let Ok(form) = &unsent.kept {
             links.push(Link::SendSealed { action: self.resend, label: "Send again", form });
@@ -109,10 +109,7 @@ impl Failure<'_> {
             _ => self.login_url(self.referrer()),
         };
         let label = if error.needs_sign_in() { "Sign in" } else { "Try again" };
-        let signin = match is_framed(self.req) {
-            true => Link::Top { href: &login_url, label },
-            false => Link::To { href: &login_url, label },
-        };
+        let signin = self.sign_in_link(&login_url, label);
         let start = Link::To { href: "/", label: "Go to the start page" };
         let links = match error {
             _ if error.needs_operator() => vec![start], // another sign-in meets the same refusal
@@ -135,6 +132,11 @@ impl Failure<'_> {
         let note = if is_safe(self.req.method()) { "" } else { &note };
         let (status, title, text) = (telling.status, telling.title, [telling.detail, note].concat());
         Page { status, title, text: &text, links: &links, code: Some(error.code()) }.respond(self.id)
+    }
+
+    /// A link that leaves a frame: a Provider's page forbids to be framed.
+    fn sign_in_link<'a>(&self, href: &'a str, label: &'a str) -> Link<'a> {
+        if is_framed(self.req) { Link::Top { href, label } } else { Link::To { href, label } }
     }
 
     fn referrer(&self) -> Option<&str> {

@@ -53,7 +53,7 @@ fn refresh(browser: &mut Browser) -> Answer {
 
 /// The key that sealed the session's cookie.
 fn kid(browser: &Browser) -> String {
-    let cookie = browser.cookies.values().find(|value| value.starts_with("1.")).unwrap();
+    let (_, cookie) = browser.cookies.iter().find(|(name, _)| name.ends_with("-session")).unwrap();
     cookie.split('.').nth(1).unwrap().to_owned()
 }
 

@@ -269,7 +269,8 @@ fn joined(headers: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
 /// Headers that we write, and those that the host or its framing writes.
 fn is_ours(name: &str, is_through_host: bool) -> bool {
     let by_the_host = ["transfer-encoding", "content-length", "accept-encoding", "traceparent", "tracestate"];
-    matches!(name, "host" | "x-forwarded-proto" | "x-forwarded-host") || is_through_host && by_the_host.contains(&name)
+    matches!(name, "host" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port")
+        || is_through_host && by_the_host.contains(&name)
 }
 
 #[test]
