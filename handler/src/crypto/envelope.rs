@@ -156,6 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn a_value_longer_than_any_cookie_of_ours_is_not_even_decoded() {
+        let longest = seal_cookie(&[b'x'; 12_200], HERE, &ring());
+        let longer = seal_cookie(&[b'x'; 12_300], HERE, &ring());
+
+        assert!(longest.len() <= COOKIE.max_length && open_cookie(&longest, HERE, &ring()).is_ok());
+        assert!(longer.len() > COOKIE.max_length);
+        assert_eq!(open_cookie(&longer, HERE, &ring()).unwrap_err(), OpenError::Invalid);
+    }
+
+    #[test]
     fn the_older_key_still_opens_and_the_newer_seals() {
         let old_only = KeyRing::new(vec![key("old", 2)]).unwrap();
         let before = seal_cookie(b"x", HERE, &old_only);
