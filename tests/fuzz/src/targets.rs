@@ -152,14 +152,16 @@ pub(crate) fn header_lists(input: &[u8]) {
     }
 }
 
-/// What is accepted is on our origin by the grammar of browsers, too.
+/// The `Location` of an accepted value is on our origin by the grammar of browsers, too.
 pub(crate) fn return_url(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(url) = text.parse::<ReturnUrl>() else { return };
     let base = Url::parse("https://app.example/oauth/callback").unwrap();
-    let joined = base.join(url.as_str()).unwrap();
-    assert_eq!(joined.origin(), base.origin(), "{text}");
-    assert!(!url.as_str().contains(['\r', '\n', '\\']), "{text}");
+    let origin: PublicOrigin = "https://app.example".parse().unwrap();
+    let location = origin.location(url.as_str());
+    assert_eq!(base.join(&location).unwrap().origin(), base.origin(), "{text}");
+    assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+    assert!(!location.split(['?', '#']).next().unwrap_or_default().contains('\\'), "{text}");
 }
 
 /// A query or form with a state, and a code or an error.
