@@ -43,7 +43,7 @@ Commands:
 
 Exit codes: 0 all is well, 1 something failed or is down, 2 a mistake in the settings or the command line.";
 
-/// What a misspelt command is compared with.
+/// Commands that a misspelt one is compared with.
 const COMMANDS: &[&str] = &["check", "revoke", "generate-key", "help", "version"];
 
 /// Wrong usage or a wrong configuration; anything else that fails is 1.

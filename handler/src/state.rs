@@ -58,7 +58,7 @@ pub struct SharedState {
     pub session_cookie: SessionCookie,
     /// The cookies of pending sign-ins.
     pub login_cookies: LoginCookies,
-    /// What browsers keep of a person.
+    /// Data that browsers keep of a person.
     pub browser_data: BrowserData,
     /// Forms that wait in a page for their person's sign-in.
     pub kept_forms: KeptForms,
@@ -75,7 +75,7 @@ pub struct SharedState {
     /// The path below which it calls us.
     pub route_prefix: RoutePrefix,
     browser_cache: BrowserCache,
-    /// What clients may take of time and memory.
+    /// Limits of clients in time and memory.
     pub limits: Limits,
     /// Front-channel logouts that name a session nobody has.
     pub unknown_sids: Budget,

@@ -43,7 +43,7 @@ pub enum AccessError {
     Unreachable {
         /// The setting with the service's address.
         setting: &'static str,
-        /// What the library reported.
+        /// The library's report.
         #[source]
         source: Source,
     },
@@ -52,7 +52,7 @@ pub enum AccessError {
     Status {
         /// The status.
         status: u16,
-        /// What the service reported.
+        /// The service's report.
         #[source]
         source: Source,
     },

@@ -1,4 +1,4 @@
-//! What browsers keep, and what they clear when another person comes.
+//! The browser's cache: its use by signed-in people, and its end when another person comes.
 
 use super::reader::{Reader, Setting};
 use crate::proxy::BrowserCache;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::config::Environment;
 
-    /// What the settings say, and the variables with a mistake.
+    /// The values read, and the variables with a mistake.
     fn read_from(environment: Environment) -> (Option<Browser>, Vec<&'static str>) {
         let mut reader = Reader::new(&environment);
         let browser = read(&mut reader);

@@ -1,4 +1,4 @@
-//! How many clients may take how much time and memory.
+//! Limits of clients: connections, headers, bodies and times.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const CLIENT_IDLE_TIMEOUT: Setting =
     Setting { name: "CLIENT_IDLE_TIMEOUT", expected: "a duration from 1s to 10m", example: "3m" };
 const FORM_TIMEOUT: Setting = Setting { name: "FORM_TIMEOUT", expected: "a duration from 1s to 60s", example: "10s" };
 
-/// What clients may take.
+/// Limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections of clients, of all threads together.

@@ -57,7 +57,7 @@ pub struct Configuration {
     pub route_prefix: RoutePrefix,
     /// How many threads serve them.
     pub workers: usize,
-    /// What clients may take of time and memory.
+    /// Limits of clients in time and memory.
     pub limits: Limits,
     /// Where browsers find us.
     pub public_origin: PublicOrigin,
@@ -75,9 +75,9 @@ pub struct Configuration {
     pub gateway: GatewaySettings,
     /// Which headers speak for the person.
     pub header_preset: HeaderPreset,
-    /// What browsers keep of responses to signed-in people.
+    /// The caching of responses to signed-in people in their browsers.
     pub browser_cache: BrowserCache,
-    /// What they clear at a sign-out, and when another person signs in.
+    /// Data that browsers clear at a sign-out, and when another person signs in.
     pub clear_site_data: ClearSiteData,
     /// The client's headers that no Upstream gets.
     pub header_rules: HeaderRules,

@@ -90,7 +90,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "WORKERS",
 ];
 
-/// What oauth2-proxy, mod_auth_openidc and others call a setting of ours.
+/// Names that oauth2-proxy, mod_auth_openidc and others give to a setting of ours.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("BASE_URL", "PUBLIC_BASE_URL"),
     ("COOKIE_NAME", "COOKIE_PREFIX"),

@@ -364,7 +364,7 @@ const PROXIES: &[&str] = &[
     "ssl-",
     "x-tls-",
     "tls-",
-    // What servers act upon, though it reads like their own: files that are sent, and checks that are skipped.
+    // Headers that servers act upon as if they were their own: files that are sent, and checks that are skipped.
     "x-accel-",
     "x-sendfile",
     "x-middleware-subrequest",

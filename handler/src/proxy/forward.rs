@@ -73,7 +73,7 @@ impl<'a> ForwardRequest<'a> {
     }
 }
 
-/// How long a forwarder waits, for what, and what it makes of response headers.
+/// Time limits of a forwarder, and its treatment of response headers.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwarderSettings {
     /// For a connection, TLS included.
@@ -87,7 +87,7 @@ pub struct ForwarderSettings {
     /// For the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is polled: most are
     /// there by then.
     pub unchecked: Duration,
-    /// What browsers keep of responses to signed-in people.
+    /// The caching of responses to signed-in people in their browsers.
     pub browser_cache: BrowserCache,
     /// True if response headers go through the Functions host, which can't write every byte.
     pub is_under_functions_host: bool,

@@ -129,7 +129,7 @@ impl OriginMapping<'_> {
     }
 }
 
-/// What follows `base` at the start of a path, with a slash at its start; nothing if the path is not below it.
+/// The rest of a path below `base`, with a slash at its start; `None` if the path is not below it.
 fn without_base(path: &[u8], base: &str) -> Option<Vec<u8>> {
     let rest = path.strip_prefix(base.as_bytes()).filter(|_| !base.is_empty())?;
     match rest.first() {

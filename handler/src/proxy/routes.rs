@@ -104,7 +104,7 @@ pub enum RouteError {
     Token {
         /// The route's path.
         path: String,
-        /// What is wrong with it.
+        /// The mistake in it.
         #[source]
         source: TokenPlacementError,
     },

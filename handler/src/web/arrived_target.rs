@@ -130,7 +130,7 @@ fn is_same_path(mut named: &[u8], mut given: &[u8]) -> bool {
     }
 }
 
-/// What follows the escape that `named` begins with in `given`, where the host has encoded its percent sign.
+/// The rest of `given` behind the escape that `named` begins with, where the host has encoded its percent sign.
 fn after_kept_escape<'g>(n: Decoded, named: &[u8], given: &'g [u8]) -> Option<&'g [u8]> {
     let may_be_kept = n.is_escaped && (n.byte == b'/' || !n.byte.is_ascii());
     let rest = given.strip_prefix(b"%25").filter(|_| may_be_kept)?;

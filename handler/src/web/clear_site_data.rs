@@ -17,7 +17,7 @@ pub struct ClearSiteData {
     pub cache: bool,
     /// Every cookie of the site, of other host names below its domain too.
     pub cookies: bool,
-    /// What scripts keep: local storage, databases, service workers.
+    /// Data that scripts keep: local storage, databases, service workers.
     pub storage: bool,
 }
 
@@ -129,7 +129,7 @@ mod tests {
         IndexKey::of(IndexKind::Subject, "https://op.example", "client", sub)
     }
 
-    /// What a browser with these cookies is told when `sub` signs in: the types, and the cookies by name.
+    /// The response to a browser with these cookies when `sub` signs in: the types, and the cookies by name.
     async fn begin(types: ClearSiteData, cookie: &str, sub: Option<&str>) -> (Option<String>, Vec<String>) {
         let req = TestRequest::default().insert_header((header::COOKIE, cookie)).to_http_request();
         let mut headers = HeaderMap::new();

@@ -103,11 +103,11 @@ pub struct Passed {
     pub client_address: Option<IpAddr>,
     /// True after a proof: the gateway's other headers are its own, too.
     pub is_proved: bool,
-    /// What the proof is good for.
+    /// The purpose of the proof.
     pub purpose: Purpose,
 }
 
-/// What a proof is good for. The credential decides: no header of a client, and no policy that forgets to delete one,
+/// The purpose of a proof. The credential decides: no header of a client, and no policy that forgets to delete one,
 /// turns a forwarded request into a call of the gateway's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {

@@ -198,7 +198,7 @@ impl LoginCookies {
                 Some((tag, number)) => (tag, number.parse().unwrap_or(usize::MAX)),
                 None => (suffix, 0),
             };
-            // What is deleted is written into a header, so its name must be one of ours.
+            // A deleted name is written into a header, so it must be one of ours.
             let is_ours = tag.len() == 8 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()) && number < MAX_PARTS;
             if !is_ours {
                 continue;
