@@ -48,14 +48,14 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
             return Err(error);
         }
     };
-    end_older_session(request, replaced, &ticket, state).await;
+    let person = person(&ticket, request, state).await;
+    end_older_session(request, replaced, &ticket, person.as_ref(), state).await;
     tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
         request.id = request.id.as_str(), "someone signed in");
     metrics::sign_in("ok");
     let forgotten = state.login_cookies.forget(request.http, &state_parameter);
     let cookies = [state.session_cookie.set(&ticket)].into_iter().chain(forgotten);
     let mut response = see_other(&state.public_origin.location(return_url.as_str()), cookies);
-    let person = person(&ticket, request, state).await;
     state.browser_data.begin(person.as_ref(), request.http, response.headers_mut()).await;
     Ok(response)
 }
@@ -71,13 +71,14 @@ async fn end_older_session(
     request: &Request<'_>,
     replaced: Option<SessionTicket>,
     ticket: &SessionTicket,
+    person: Option<&IndexKey>,
     state: &AppState,
 ) {
     // An unreadable old cookie is ignored.
     let older = state.session_cookie.read(request.http).await.ok().flatten().or(replaced);
     let Some(older) = older.filter(|older| older.sid != ticket.sid) else { return };
     // The old session ends; on failure it expires by itself.
-    if let Err(error) = state.sessions.sign_out(&older, &state.relying_party, request.now).await {
+    if let Err(error) = state.sessions.end_replaced(&older, person, &state.relying_party, request.now).await {
         tracing::warn!(session.key = older.sid.key().as_str(), %error, "an older session could not be ended");
     }
 }

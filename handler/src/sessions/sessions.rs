@@ -276,6 +276,28 @@ impl Sessions {
         confirmed.map(|()| part)
     }
 
+    /// Ends the session that a new sign-in of the same browser replaces. Its refresh token is revoked only if `successor`,
+    /// the new session's person, is another one: RFC 7009 2.1 lets a Provider revoke the whole grant, and with it the new
+    /// session and the codes of sign-ins under way in other tabs. Nobody can open the ended record, so the token idles.
+    ///
+    /// # Errors
+    /// When the store does not confirm the tombstone.
+    pub async fn end_replaced(
+        &self,
+        ticket: &SessionTicket,
+        successor: Option<&IndexKey>,
+        relying_party: &RelyingParty,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let EndedSession { part, confirmed } = self.0.records.end(ticket, now).await;
+        let part = part.filter(|part| successor != Some(&self.subject(part.claims.subject())));
+        if let Some(refresh_token) = part.and_then(|part| part.refresh_token) {
+            let relying_party = relying_party.clone();
+            self.0.background.spawn(async move { revoke(Some(&refresh_token), &relying_party, now).await });
+        }
+        confirmed
+    }
+
     /// Ends the sessions that a logout token names, and sign-ins on their way to be one. Returns how many lived; zero is
     /// not an error.
     ///

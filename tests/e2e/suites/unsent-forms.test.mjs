@@ -188,21 +188,6 @@ for (const backForwardCache of [false, true]) {
 
       assert.equal(app.posts.length, length + 1);
     });
-
-    if (backForwardCache) return; // Chromium decides by itself what it keeps
-    test('Back leads to the sign-in, and the form is gone', async (t) => {
-      const person = await stack.person(t);
-      const { page } = person;
-      await person.signIn(ALICE, `${stack.origin}/form`);
-      await type(page);
-      await person.context.clearCookies();
-      await save(page);
-      await ended(page);
-
-      await page.goBack();
-
-      assert.ok(page.url().startsWith(`${stack.provider.issuer}/interaction/`), page.url());
-    });
   });
 }
 

@@ -476,6 +476,11 @@ fn signing_in_again_ends_the_older_session() {
 
     assert_eq!(browser.fetch("/page").status, 200);
     assert_asks_for_a_session(&older.clone().fetch("/page"), "the older session");
+    // RFC 7009 2.1: to revoke the older token could end the grant of the new session, and the codes of other tabs.
+    let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
+    browser.navigate(&logout_url);
+    wait_until("the newer refresh token is revoked", || !scene.provider.revoked().is_empty());
+    assert_eq!(scene.provider.revoked(), ["refresh-token-2"], "and it alone");
 }
 
 #[test]
