@@ -276,6 +276,7 @@ fn request_target<'t>(req: &HttpRequest, text: &'t str) -> Result<RequestTarget<
 
 /// Logs the cause of an error, once; the response never contains it.
 fn log_cause(error: &Error, id: &RequestId) {
+    let error = error.cause(); // a held-up form is no failure of its own
     let cause: &dyn std::error::Error = match (std::error::Error::source(error), error) {
         (Some(cause), _) => cause,
         // Who set up a gateway or a provider reads here what is wrong with what it sends.

@@ -261,7 +261,7 @@ impl Forwarder {
     ) -> Result<HttpResponse, ForwardError> {
         let (head, incoming) = response.into_parts();
         let status = StatusCode::from_u16(head.status.as_u16());
-        // We never ask for an upgrade, so 101 responds to nothing (RFC 9110 15.2.2).
+        // Handshakes never come here with 101, and nothing else asks for an upgrade (RFC 9110 15.2.2).
         let status = status.ok().filter(|status| !status.is_informational());
         let status = status.ok_or_else(|| ForwardError::Broken("an unusable status".into()))?;
         // RFC 9112 6.3: chunks win over a length.

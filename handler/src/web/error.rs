@@ -203,7 +203,8 @@ impl Error {
     }
 
     /// The error itself, of a navigation that it held up as of any other request.
-    fn cause(&self) -> &Self {
+    #[must_use]
+    pub fn cause(&self) -> &Self {
         if let Self::Unsent(unsent) = self { &unsent.error } else { self }
     }
 
