@@ -69,14 +69,10 @@ impl PublicOrigin {
     }
 
     /// A path of this origin as the value of `Location`: itself, or absolute where it could be read as the name of
-    /// another host (RFC 3986 4.2: `//host` is a network-path reference; browsers read `/\` the same, and a proxy on the
-    /// way may decode).
+    /// another host (RFC 3986 4.2: `//host` is a network-path reference).
     #[must_use]
     pub fn location<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        match path.as_bytes() {
-            [b'/'] | [b'/', b'!'..=b'$' | b'&'..=b'.' | b'0'..=b'[' | b']'..=b'~', ..] => Cow::Borrowed(path),
-            _ => Cow::Owned(self.url(path)),
-        }
+        if is_plain_start(path.as_bytes()) { Cow::Borrowed(path) } else { Cow::Owned(self.url(path)) }
     }
 
     /// The path, query and fragment of an absolute URL of this origin, in the bytes that they have there. `None` for any
@@ -120,6 +116,12 @@ impl FromStr for PublicOrigin {
         let port = url.port_or_known_default().ok_or(PublicOriginError::NotHttp)?;
         Ok(Self { origin: url.origin().ascii_serialization(), scheme_end: url.scheme().len(), port })
     }
+}
+
+/// True for a path that no reader takes for a network-path reference: its second byte is no slash, no backslash, nothing
+/// that a URL parser drops (WHATWG URL 4.4), and nothing encoded that a proxy on the way may decode.
+pub(crate) fn is_plain_start(path: &[u8]) -> bool {
+    matches!(path, [b'/'] | [b'/', b'!'..=b'$' | b'&'..=b'.' | b'0'..=b'[' | b']'..=b'~', ..])
 }
 
 #[cfg(test)]

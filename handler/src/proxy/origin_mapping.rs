@@ -13,6 +13,7 @@ use super::public_side::PublicSide;
 use super::routes::{Route, RouteTable};
 use super::upstream::Upstream;
 use super::upstream_host::UpstreamHost;
+use crate::public_origin::is_plain_start;
 
 /// The names of a route's upstream and the public ones.
 #[derive(Clone, Copy)]
@@ -70,9 +71,8 @@ impl OriginMapping<'_> {
         let origin = self.public.origin().as_str().as_bytes();
         let Some(NetworkReference { authority, rest }) = NetworkReference::parse(reference) else {
             let path = without_base(reference, self.upstream().base_path())?;
-            // RFC 3986 4.2: two slashes (to browsers, a backslash too) would name a server.
-            let names_a_server = path.len() > 1 && matches!(path[1], b'/' | b'\\');
-            return Some(if names_a_server { [origin, &path].concat() } else { path });
+            // RFC 3986 4.2: what begins with two slashes, or with what a browser reads as two, would name a server.
+            return Some(if is_plain_start(&path) { path } else { [origin, &path].concat() });
         };
         let path = if self.upstream().is_named_by(&authority) || self.public.is_named_by(&authority) {
             without_base(rest, self.upstream().base_path())

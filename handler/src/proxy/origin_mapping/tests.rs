@@ -170,6 +170,10 @@ fn a_base_path_is_taken_off_where_a_request_gets_it() {
         ("/base/base/x", "/base/x"),
         ("/base//evil.example/x", "https://app.example//evil.example/x"),
         ("/base/\\evil.example/x", "https://app.example/\\evil.example/x"),
+        // URL Standard 4.4: browsers drop a tab, and what is left would name a server.
+        ("/base/\t/evil.example/x", "https://app.example/\t/evil.example/x"),
+        ("/base/%2Fevil.example/x", "https://app.example/%2Fevil.example/x"),
+        ("/base/ü", "https://app.example/ü"),
         ("/baseball", "/baseball"),
         ("/other/base/", "/other/base/"),
         ("base/x", "base/x"),
