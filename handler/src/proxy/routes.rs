@@ -111,6 +111,14 @@ pub enum RouteError {
     /// `cross_site` is neither `refuse` nor `allow`.
     #[error("the cross_site {0:?} is neither refuse nor allow")]
     CrossSite(String),
+    /// Two members of a route that cannot both hold.
+    #[error("the route {path:?} has {members}")]
+    Contradiction {
+        /// The route's path.
+        path: String,
+        /// The members, and why one makes the other useless.
+        members: &'static str,
+    },
     /// An Upstream isn't usable.
     #[error("the upstream of the route {path:?} is not usable")]
     Upstream {
@@ -158,6 +166,18 @@ impl RouteTable {
             let token = row.token.map_or(Ok(TokenPlacement::default()), |token| TokenPlacement::parse(&token));
             let token = token.map_err(|source| RouteError::Token { path: row.path.clone(), source })?;
             let cross_site = row.cross_site.map_or(Ok(CrossSite::default()), |cross_site| cross_site.parse())?;
+            let contradiction = match (access, cross_site) {
+                (Access::Anonymous, CrossSite::Allow) => {
+                    Some("cross_site allow and access anonymous, which takes every request anyway")
+                }
+                (Access::Session, CrossSite::Allow) if row.isolate => {
+                    Some("cross_site allow and isolate true, which refuses forms of other sites")
+                }
+                _ => None,
+            };
+            if let Some(members) = contradiction {
+                return Err(RouteError::Contradiction { path: row.path, members });
+            }
             // Routes to one URL share its connections.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
@@ -627,6 +647,14 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","token":"basic"}]"#, "an unknown token"),
             (r#"[{"path":"/","upstream":"http://a","token":{"header":"Host"}}]"#, "a header that has a meaning"),
             (r#"[{"path":"/","upstream":"http://a","isolate":"yes"}]"#, "an isolation that is no truth value"),
+            (
+                r#"[{"path":"/","upstream":"http://a","isolate":true,"cross_site":"allow"}]"#,
+                "isolation against forms of other sites that are allowed",
+            ),
+            (
+                r#"[{"path":"/","upstream":"http://a","access":"anonymous","cross_site":"allow"}]"#,
+                "forms of other sites on a route that takes every request",
+            ),
             (r#"[{"path":"/","upstream":"http://a","cross_site":"none"}]"#, "no way to treat other sites"),
             (r#"[{"path":"/","upstream":"http://a","cross_site":true}]"#, "a truth value"),
             (r#"[{"path":"app","upstream":"http://a"}]"#, "no leading slash"),
