@@ -2,11 +2,11 @@
 //!
 //! For what the Functions host cannot pass, such as WebSockets: the gateway asks here and connects to the Upstream
 //! itself. The response holds the access token, so only a proof of its own opens it (`Purpose::Check`), which no
-//! forwarded request carries. The client's `Cookie` and `Origin` come with the call.
+//! forwarded request carries. The client's `Cookie`, `Origin` and Fetch Metadata come with the call.
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::header as up;
 
 use super::Destination;
@@ -14,7 +14,7 @@ use super::proxy::identity;
 use super::request::Request;
 use crate::proxy::{Access, RequestTarget, Route};
 use crate::state::AppState;
-use crate::web::{Error, check_csrf_of, check_websocket_origin};
+use crate::web::{Error, check_csrf, check_isolation, check_websocket_origin};
 
 /// Responds 200 with the headers that the Upstream of `url` would get, or as the request itself would be refused. Slides
 /// nothing. `upgrade=websocket` asks for a handshake.
@@ -24,6 +24,9 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     let Destination::Proxy(route) = Destination::of(target.path(), &state.auth_prefix, &state.routes) else {
         return Err(Error::RouteNotFound);
     };
+    if route.is_isolated() {
+        check_isolation(&asked.method, &asked.headers)?;
+    }
     let mut headers = match route.access() {
         Access::Anonymous => Vec::new(),
         Access::Session => session_headers(&asked, request, route, state).await?,
@@ -48,7 +51,12 @@ struct Asked {
     method: Method,
     url: String,
     is_websocket: bool,
+    /// Those of [`CLIENT_HEADERS`] that the client sent. A policy of API Management sends an absent one as an empty value.
+    headers: HeaderMap,
 }
+
+/// The client's headers that say where its request comes from.
+const CLIENT_HEADERS: [&str; 4] = ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
 
 impl Asked {
     fn parse(request: &Request<'_>) -> Result<Self, Error> {
@@ -58,12 +66,23 @@ impl Asked {
             Some("websocket") => true,
             Some(_) => return Err(Error::Request("upgrade is not websocket")),
         };
-        Ok(Self {
-            method: method.ok_or(Error::Request("method is missing or no method"))?,
-            url: request.query("url").ok_or(Error::Request("url is missing"))?,
-            is_websocket,
-        })
+        let method = method.ok_or(Error::Request("method is missing or no method"))?;
+        if matches!(method.as_str(), "COPY" | "MOVE") {
+            return Err(Error::Request("COPY and MOVE have a Destination, which does not come along"));
+        }
+        let url = request.query("url").ok_or(Error::Request("url is missing"))?;
+        Ok(Self { method, url, is_websocket, headers: client_headers(request.http.headers()) })
     }
+}
+
+fn client_headers(sent: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in CLIENT_HEADERS {
+        for value in sent.get_all(name).filter(|value| !value.is_empty()) {
+            headers.append(HeaderName::from_static(name), value.clone());
+        }
+    }
+    headers
 }
 
 /// The identity headers, after the checks of a forwarded request in their order. Reads the store once at most; a refresh
@@ -78,7 +97,7 @@ async fn session_headers(
     if asked.is_websocket {
         check_websocket_origin(request.http, &state.public_origin)?;
     } else {
-        check_csrf_of(&asked.method, request.http, &state.public_origin)?;
+        check_csrf(&asked.method, &asked.headers, &state.public_origin)?;
     }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     Ok(identity(&session.ok_or(Error::SessionRequired)?.part, route, state))

@@ -31,7 +31,7 @@ pub(super) async fn proxy(
         return Err(refused);
     }
     if route.is_isolated() {
-        check_isolation(request.http)?;
+        check_isolation(request.http.method(), request.http.headers())?;
     }
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
@@ -70,7 +70,7 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     if is_websocket_handshake(request.http) {
         check_websocket_origin(request.http, &state.public_origin)?;
-    } else if let Err(rejection) = check_csrf(request.http, &state.public_origin)
+    } else if let Err(rejection) = check_csrf(request.http.method(), request.http.headers(), &state.public_origin)
         && !unsent::is_allowed_cross_site(request, route, state)
     {
         return Err(rejection.into());

@@ -11,7 +11,7 @@ use crate::web::{CsrfRejection, Error, check_csrf, single_header};
 
 /// Refreshes, and tells how long the session and its new token last. Never a token.
 pub(super) async fn refresh(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    check_csrf(request.http, &state.public_origin)?;
+    check_csrf(request.http.method(), request.http.headers(), &state.public_origin)?;
     // A form of another site can't set a header, and a script of one would need our permission (CORS).
     if single_header(request.http, "x-csrf") != Some("1") {
         return Err(CsrfRejection.into());

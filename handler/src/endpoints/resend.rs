@@ -19,7 +19,7 @@ pub(super) async fn resend(request: &Request<'_>, payload: Payload, state: &AppS
     if *request.http.method() != Method::POST {
         return signed_in(request, state).await;
     }
-    check_csrf(request.http, &state.public_origin)?;
+    check_csrf(request.http.method(), request.http.headers(), &state.public_origin)?;
     let sealed = sealed_form(request, payload, state).await?;
     let form = state.kept_forms.open(&sealed, request.now).await?.ok_or(Error::KeptFormInvalid)?;
     let fields = FormFields::parse(&form.content_type, &form.body).map_err(|_| Error::KeptFormInvalid)?;

@@ -17,7 +17,7 @@ use crate::web::{Error, Link, Page, check_csrf, header_text, is_background, is_n
 
 /// Writes the tombstone, clears the cookie, revokes in the background and leads to the Provider's own sign-out.
 pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
-    check_csrf(request.http, &state.public_origin)?;
+    check_csrf(request.http.method(), request.http.headers(), &state.public_origin)?;
     let Some(ticket) = state.session_cookie.read(request.http).await? else {
         return Ok(without_session(request, state));
     };
@@ -52,8 +52,11 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
 /// comes without a `SameSite=Lax` cookie, and must not clear anything of a person who is signed in.
 fn without_session(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let mut response = see_other(&state.path("signedout"), [state.session_cookie.delete()]);
-    let is_ours =
-        *request.http.method() != Method::GET || header_text(request.http, "sec-fetch-site") == Some("same-origin");
+    let is_ours = match *request.http.method() {
+        Method::POST => true, // `check_csrf` refused those of other sites
+        Method::GET => header_text(request.http, "sec-fetch-site") == Some("same-origin"),
+        _ => false,
+    };
     if is_ours {
         state.browser_data.end(response.headers_mut());
     }

@@ -11,8 +11,8 @@ use super::request::Request;
 use crate::proxy::Route;
 use crate::state::AppState;
 use crate::web::{
-    Error, FormFields, KeptForm, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender, Unsent, check_csrf,
-    form_type, is_from_elsewhere, is_navigation,
+    Error, FormFields, KeptForm, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender, Unsent,
+    allow_framing_by_self, check_csrf, form_type, is_framed, is_from_elsewhere, is_navigation,
 };
 
 /// True for a form that the route takes from other sites.
@@ -56,7 +56,7 @@ async fn send_from_here(request: &Request<'_>, payload: Payload, state: &AppStat
 
 /// The form of one of our own pages, sealed. A form that may come from elsewhere would turn into one of our own.
 async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, NotKept> {
-    check_csrf(request.http, &state.public_origin).map_err(|_| NotKept::CrossSite)?;
+    check_csrf(request.http.method(), request.http.headers(), &state.public_origin).map_err(|_| NotKept::CrossSite)?;
     let content_type = form_type(request.http).filter(|_| is_form(request)).ok_or(NotKept::Other)?;
     let target = request.target.as_str();
     if target.len() + content_type.len() > MAX_KEPT_HEAD {
@@ -111,7 +111,11 @@ impl SendingPage<'_> {
     ) -> HttpResponse {
         let action = state.public_origin.url(target);
         let send = Link::SendFields { action: &action, label: self.label, fields, sender: self.sender };
-        Page { status: StatusCode::OK, title: self.title, text: self.text, links: &[send], code: None }
-            .respond(request.id)
+        let page = Page { status: StatusCode::OK, title: self.title, text: self.text, links: &[send], code: None };
+        let mut response = page.respond(request.id);
+        if is_framed(request.http) {
+            allow_framing_by_self(&mut response); // the form was sent from a frame of the application
+        }
+        response
     }
 }

@@ -4,9 +4,11 @@
 //! `SameSite=Lax` doesn't stop a page on a sibling subdomain; this does.
 
 use actix_web::HttpRequest;
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap};
 
-use super::{header_text, single_header};
+use super::header_text;
+use super::request::{single_value, text_value};
 use crate::proxy::is_safe;
 use crate::public_origin::PublicOrigin;
 
@@ -20,40 +22,32 @@ pub struct CsrfRejection;
 /// # Errors
 /// When the browser names another site or origin, names itself twice, or a form of an old browser may have sent a request
 /// that does not say where it comes from.
-pub fn check_csrf(req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
-    check_csrf_of(req.method(), req, origin)
+pub fn check_csrf(method: &Method, headers: &HeaderMap, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
+    if is_safe(method) || is_from(method, headers, origin) { Ok(()) } else { Err(CsrfRejection) }
 }
 
-/// The same for a request of `method` whose headers `req` carries.
-///
-/// # Errors
-/// As [`check_csrf`].
-pub fn check_csrf_of(method: &Method, req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
-    if is_safe(method) || is_from(method, req, origin) { Ok(()) } else { Err(CsrfRejection) }
-}
-
-fn is_from(method: &Method, req: &HttpRequest, origin: &PublicOrigin) -> bool {
-    let has = |name: &str| req.headers().contains_key(name);
+fn is_from(method: &Method, headers: &HeaderMap, origin: &PublicOrigin) -> bool {
+    let has = |name: &str| headers.contains_key(name);
     if has("sec-fetch-site") {
-        return matches!(single_header(req, "sec-fetch-site"), Some("same-origin" | "none"));
+        return matches!(single_value(headers, "sec-fetch-site"), Some("same-origin" | "none"));
     }
     if has("origin") {
-        return single_header(req, "origin") == Some(origin.as_str());
+        return single_value(headers, "origin") == Some(origin.as_str());
     }
     if has("sec-fetch-mode") || has("sec-fetch-dest") {
         return false;
     }
     if has("referer") {
-        return single_header(req, "referer").is_some() && same_origin_referrer(req, origin).is_some();
+        return single_value(headers, "referer").is_some_and(|referer| same_origin_path(referer, origin).is_some());
     }
-    !may_be_a_form(method, req)
+    !may_be_a_form(method, headers)
 }
 
 /// True for what a form or a link of a browser without Fetch Metadata can send to another site without a preflight, and so
 /// without `Origin`: a `POST` with one of a form's encodings (HTML 4.10.21.3), or with `text/ping`. Scripts of such browsers
 /// name their `Origin` with everything else, so that is a client which sends its cookie on purpose: WebDAV, a program.
-fn may_be_a_form(method: &Method, req: &HttpRequest) -> bool {
-    let content_type = header_text(req, header::CONTENT_TYPE).unwrap_or_default();
+fn may_be_a_form(method: &Method, headers: &HeaderMap) -> bool {
+    let content_type = text_value(headers, header::CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split([';', ',']).next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_of_a_form = matches!(essence.as_str(), "" | "application/x-www-form-urlencoded" | "multipart/form-data")
         || essence.starts_with("text/");
@@ -65,13 +59,16 @@ fn may_be_a_form(method: &Method, req: &HttpRequest) -> bool {
 #[must_use]
 pub fn is_from_elsewhere(req: &HttpRequest, origin: &PublicOrigin) -> bool {
     let is_named = req.headers().contains_key("sec-fetch-site") || req.headers().contains_key(header::ORIGIN);
-    is_named && check_csrf(req, origin).is_err()
+    is_named && check_csrf(req.method(), req.headers(), origin).is_err()
 }
 
 /// The path and query of a same-origin `Referer`: where an unsafe navigation came from.
 pub(super) fn same_origin_referrer<'a>(req: &'a HttpRequest, origin: &PublicOrigin) -> Option<&'a str> {
-    let path = header_text(req, header::REFERER)?.strip_prefix(origin.as_str())?;
-    path.starts_with('/').then_some(path)
+    same_origin_path(header_text(req, header::REFERER)?, origin)
+}
+
+fn same_origin_path<'a>(referer: &'a str, origin: &PublicOrigin) -> Option<&'a str> {
+    referer.strip_prefix(origin.as_str()).filter(|path| path.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -81,6 +78,10 @@ mod tests {
     use super::*;
 
     type Row = (Method, &'static [(&'static str, &'static str)], bool, &'static str);
+
+    fn check_request(req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
+        check_csrf(req.method(), req.headers(), origin)
+    }
 
     fn method(name: &str) -> Method {
         Method::from_bytes(name.as_bytes()).unwrap()
@@ -119,7 +120,7 @@ mod tests {
         ];
         for (method, headers, expected, why) in table.iter().cloned() {
             let req = headers.iter().fold(TestRequest::default().method(method), |req, pair| req.append_header(*pair));
-            assert_eq!(check_csrf(&req.to_http_request(), &origin).is_ok(), expected, "{why}");
+            assert_eq!(check_request(&req.to_http_request(), &origin).is_ok(), expected, "{why}");
         }
     }
 
@@ -144,7 +145,7 @@ mod tests {
         ];
         for (method, headers, expected, why) in table.iter().cloned() {
             let req = headers.iter().fold(TestRequest::default().method(method), |req, pair| req.insert_header(*pair));
-            assert_eq!(check_csrf(&req.to_http_request(), &origin).is_ok(), expected, "{why}");
+            assert_eq!(check_request(&req.to_http_request(), &origin).is_ok(), expected, "{why}");
         }
     }
 
@@ -175,6 +176,6 @@ mod tests {
             .append_header(("sec-fetch-site", "cross-site"))
             .to_http_request();
 
-        assert_eq!(check_csrf(&req, &"https://app.example".parse().unwrap()), Err(CsrfRejection));
+        assert_eq!(check_request(&req, &"https://app.example".parse().unwrap()), Err(CsrfRejection));
     }
 }

@@ -51,7 +51,8 @@ impl Failure<'_> {
         {
             response.headers_mut().insert(header::ALLOW, methods);
         }
-        if self.is_page() && error.needs_sign_in() && is_framed(self.req) {
+        let is_shown_in_frames = error.needs_sign_in() || matches!(error, Error::Unsent(_));
+        if self.is_page() && is_shown_in_frames && is_framed(self.req) {
             allow_framing_by_self(&mut response);
         }
         challenge(&mut response);

@@ -24,7 +24,7 @@ pub fn allow_framing_by(issuer: &str, response: &mut HttpResponse) {
 }
 
 /// Lets pages of this site frame this response, and no others.
-pub(super) fn allow_framing_by_self(response: &mut HttpResponse) {
+pub fn allow_framing_by_self(response: &mut HttpResponse) {
     allow_ancestors("'self'", response);
     response.headers_mut().insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
 }

@@ -2,10 +2,10 @@
 //!
 //! Knows the request's headers only. It refuses reads; `csrf` refuses writes.
 
-use actix_web::HttpRequest;
 use actix_web::http::Method;
+use actix_web::http::header::HeaderMap;
 
-use super::{header_text, single_header};
+use super::request::{single_value, text_value};
 
 /// A request that a page of another site made for something other than a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,25 +17,30 @@ pub struct CrossSiteRejection;
 ///
 /// # Errors
 /// For images, scripts, fetches, plugins and preflights of another site, and where the browser names itself twice.
-pub fn check_isolation(req: &HttpRequest) -> Result<(), CrossSiteRejection> {
-    if !req.headers().contains_key("sec-fetch-site") {
+pub fn check_isolation(method: &Method, headers: &HeaderMap) -> Result<(), CrossSiteRejection> {
+    if !headers.contains_key("sec-fetch-site") {
         return Ok(());
     }
-    let is_own = matches!(single_header(req, "sec-fetch-site"), Some("same-origin" | "none"));
-    if is_own || is_visit(req) { Ok(()) } else { Err(CrossSiteRejection) }
+    let is_own = matches!(single_value(headers, "sec-fetch-site"), Some("same-origin" | "none"));
+    if is_own || is_visit(method, headers) { Ok(()) } else { Err(CrossSiteRejection) }
 }
 
 /// Fetch Metadata 2.2, 2.4: a navigation that isn't the content of `<object>` or `<embed>`.
-fn is_visit(req: &HttpRequest) -> bool {
-    let is_plugin = header_text(req, "sec-fetch-dest").is_some_and(|dest| matches!(dest, "object" | "embed"));
-    *req.method() == Method::GET && single_header(req, "sec-fetch-mode") == Some("navigate") && !is_plugin
+fn is_visit(method: &Method, headers: &HeaderMap) -> bool {
+    let is_plugin = text_value(headers, "sec-fetch-dest").is_some_and(|dest| matches!(dest, "object" | "embed"));
+    *method == Method::GET && single_value(headers, "sec-fetch-mode") == Some("navigate") && !is_plugin
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::HttpRequest;
     use actix_web::test::TestRequest;
 
     use super::*;
+
+    fn check(req: &HttpRequest) -> Result<(), CrossSiteRejection> {
+        check_isolation(req.method(), req.headers())
+    }
 
     #[test]
     fn other_sites_visit_and_embed_nothing() {
@@ -63,9 +68,9 @@ mod tests {
             let request = TestRequest::with_uri("/").method(method.clone()).insert_header(("sec-fetch-site", site));
             let request = request.insert_header(("sec-fetch-mode", mode)).insert_header(("sec-fetch-dest", dest));
 
-            assert_eq!(check_isolation(&request.to_http_request()).is_ok(), expected, "{reason}");
+            assert_eq!(check(&request.to_http_request()).is_ok(), expected, "{reason}");
         }
-        assert_eq!(check_isolation(&TestRequest::get().to_http_request()), Ok(()), "no Fetch Metadata");
+        assert_eq!(check(&TestRequest::get().to_http_request()), Ok(()), "no Fetch Metadata");
     }
 
     #[test]
@@ -73,6 +78,6 @@ mod tests {
         let request = TestRequest::get().append_header(("sec-fetch-site", "same-origin"));
         let request = request.append_header(("sec-fetch-site", "cross-site"));
 
-        assert_eq!(check_isolation(&request.to_http_request()), Err(CrossSiteRejection));
+        assert_eq!(check(&request.to_http_request()), Err(CrossSiteRejection));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::AsHeaderName;
+use actix_web::http::header::{AsHeaderName, HeaderMap};
 
 use crate::random;
 
@@ -40,13 +40,23 @@ fn next_id() -> String {
 /// The text of a header's first value.
 #[must_use]
 pub fn header_text(req: &HttpRequest, name: impl AsHeaderName) -> Option<&str> {
-    req.headers().get(name)?.to_str().ok()
+    text_value(req.headers(), name)
+}
+
+/// The first value of a header, if it is text.
+pub(super) fn text_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// The text of a header that is there exactly once.
 #[must_use]
 pub fn single_header<'a>(req: &'a HttpRequest, name: &'static str) -> Option<&'a str> {
-    let mut values = req.headers().get_all(name);
+    single_value(req.headers(), name)
+}
+
+/// The text of a header that is there exactly once.
+pub(super) fn single_value<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+    let mut values = headers.get_all(name);
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),
         _ => None,

@@ -81,6 +81,8 @@ fn a_sign_out_whose_session_is_over_clears_for_pages_of_ours_alone() {
         ("GET", "cross-site", None),
         ("GET", "same-site", None),
         ("GET", "none", None),
+        ("HEAD", "cross-site", None),
+        ("HEAD", "same-origin", None),
     ] {
         let signed_out = scene.browser().send(method, "/oauth/signout", &[("sec-fetch-site", site)], b"");
         assert_eq!((signed_out.status, cleared(&signed_out)), (303, expected), "{method} {site}");

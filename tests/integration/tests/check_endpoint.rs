@@ -42,6 +42,7 @@ impl Fixture {
         let routes = json!([
             { "path": "/", "upstream": upstream.url },
             { "path": "/open", "upstream": upstream.url, "access": "anonymous" },
+            { "path": "/isolated", "upstream": upstream.url, "isolate": true },
         ]);
         let routes = routes.to_string();
         let own = [
@@ -110,7 +111,12 @@ fn a_request_that_would_be_refused_is_refused_here() {
     let nobody = Browser::new(&fixture.handler.origin);
     let ours = [("origin", fixture.handler.origin.as_str())];
     let theirs = [("origin", "https://evil.example")];
-    let table: [Row<'_>; 14] = [
+    let sibling = [ours[0], ("sec-fetch-site", "same-site")];
+    let unsaid = [ours[0], ("sec-fetch-site", ""), ("sec-fetch-mode", ""), ("sec-fetch-dest", "")];
+    let nothing = [("origin", ""), unsaid[1], unsaid[2], unsaid[3]];
+    let image = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+    let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let table: [Row<'_>; 24] = [
         (&nobody, "method=GET&url=/page", &[], 401, "session_required", "nobody"),
         (&nobody, "method=GET&url=/open/page", &[], 200, "", "an anonymous route"),
         (&browser, "method=POST&url=/page", &ours, 200, "", "our own form"),
@@ -120,6 +126,23 @@ fn a_request_that_would_be_refused_is_refused_here() {
         (&browser, "method=GET&url=/page&upgrade=websocket", &ours, 200, "", "our own socket"),
         (&browser, "method=GET&url=/page&upgrade=websocket", &theirs, 403, "csrf_rejected", "their socket"),
         (&browser, "method=GET&url=/page&upgrade=websocket", &[], 403, "csrf_rejected", "no origin"),
+        (&browser, "method=GET&url=/page&upgrade=websocket", &sibling, 200, "", "our origin, a nonsensical site"),
+        (
+            &browser,
+            "method=POST&url=/page",
+            &sibling,
+            403,
+            "csrf_rejected",
+            "a form of a sibling that borrows an origin",
+        ),
+        (&browser, "method=POST&url=/page", &unsaid, 200, "", "our own form, as a policy sends what is absent"),
+        (&browser, "method=POST&url=/page", &nothing, 403, "csrf_rejected", "a form of nowhere, sent the same way"),
+        (&browser, "method=GET&url=/isolated/x", &image, 403, "cross_site_rejected", "another site's image"),
+        (&nobody, "method=GET&url=/isolated/x", &image, 403, "cross_site_rejected", "the same without a session"),
+        (&browser, "method=GET&url=/isolated/x", &link, 200, "", "a link of another site"),
+        (&browser, "method=POST&url=/isolated/x", &link, 403, "cross_site_rejected", "a form of another site"),
+        (&browser, "method=COPY&url=/page", &ours, 400, "bad_request", "a method with a Destination"),
+        (&browser, "method=MOVE&url=/page", &ours, 400, "bad_request", "the same"),
         (&browser, "method=GET&url=/page&upgrade=h2c", &ours, 400, "bad_request", "another protocol"),
         (&browser, "method=GET&url=/a/../b", &[], 400, "target_dot_segment", "an ambiguous path"),
         (&browser, "method=GET&url=/oauth/me", &[], 404, "route_not_found", "a URL of ours"),
@@ -216,6 +239,9 @@ fn policy_names(before: &str) -> Vec<String> {
     names.iter().map(|name| name.split(')').next().unwrap().to_ascii_lowercase()).collect()
 }
 
+/// Headers that the policy's question repeats and the request to the application keeps.
+const ASKED: [&str; 4] = ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
+
 /// A gateway that does what the policy says: asks, hands on the headers that the policy names, and connects the client
 /// with the application itself.
 struct Gateway {
@@ -264,7 +290,8 @@ fn serve(client: TcpStream, handler: &str, application: &str, names: &(Vec<Strin
     let upgrade = if header("upgrade").eq_ignore_ascii_case("websocket") { "websocket" } else { "" };
     let url: String = byte_serialize(target.as_bytes()).collect();
     let question = format!("/oauth/check?upgrade={upgrade}&method={method}&url={url}");
-    let asking = [(PROOF, CHECKS), ("cookie", header("cookie")), ("origin", header("origin"))];
+    let mut asking = vec![(PROOF, CHECKS), ("cookie", header("cookie"))];
+    asking.extend(ASKED.map(|name| (name, header(name))));
     let told = read_answer(&Browser::new(handler).begin("GET", &question, &asking, b""), "GET").unwrap();
     let mut client = client;
     if told.status != 200 {
@@ -273,7 +300,7 @@ fn serve(client: TcpStream, handler: &str, application: &str, names: &(Vec<Strin
     }
     let is_deleted = |line: &&String| {
         let name = line.split(':').next().unwrap().to_ascii_lowercase();
-        names.0.contains(&name) && name != "origin"
+        names.0.contains(&name) && !ASKED.contains(&name.as_str())
     };
     let mut head: Vec<String> = lines.iter().filter(|line| !is_deleted(line)).cloned().collect();
     head.extend(names.1.iter().filter_map(|name| Some(format!("{name}: {}", told.header(name)?))));

@@ -436,3 +436,35 @@ fn a_form_of_another_site_that_cannot_be_taken_in_is_told_so() {
         fixture.assert_nothing_was_passed_on(expected);
     }
 }
+
+#[test]
+fn pages_of_forms_may_be_shown_in_a_frame_of_this_site_alone() {
+    let fixture = Fixture::start();
+    let in_frame = ("sec-fetch-dest", "iframe");
+    let mut browser = fixture.lapsed("ada");
+    let unsent = post(&mut browser, "/form", &[URLENCODED, OURS, in_frame], b"note=typed");
+    let sealed = kept(&unsent).unwrap();
+    let again = Serializer::new(String::new()).append_pair("form", &sealed).finish();
+    fixture.sign_in(&mut browser, "bob");
+    let of_another = post(&mut browser, "/oauth/resend", &[URLENCODED, OURS, in_frame], again.as_bytes());
+    browser.cookies.clear();
+    fixture.sign_in(&mut browser, "ada");
+    let sending = post(&mut browser, "/oauth/resend", &[URLENCODED, OURS, in_frame], again.as_bytes());
+    let from_elsewhere = post(&mut fixture.browser(), "/pay/done", &[URLENCODED, CROSS_SITE, in_frame], b"paid=1");
+    let at_the_top = send_again(&mut browser, &sealed);
+
+    let table = [
+        (&unsent, 401, "'self'", "a form without a session"),
+        (&of_another, 403, "'self'", "a form of another person"),
+        (&sending, 200, "'self'", "a form that is sent again"),
+        (&from_elsewhere, 200, "'self'", "a form of another site"),
+        (&at_the_top, 200, "'none'", "no frame asked"),
+    ];
+    for (page, status, ancestors, reason) in table {
+        let policy = page.header("content-security-policy").unwrap();
+        assert_eq!(page.status, status, "{reason}");
+        assert!(policy.contains(&format!("frame-ancestors {ancestors}")), "{reason}: {policy}");
+        let by_old_browsers = if ancestors == "'none'" { "DENY" } else { "SAMEORIGIN" };
+        assert_eq!(page.header("x-frame-options"), Some(by_old_browsers), "{reason}");
+    }
+}
