@@ -30,8 +30,8 @@ use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, IncomingContext, metrics};
 use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, arrived_target, header_text, is_host_ping};
 
-/// On every response of our own on an https origin (RFC 6797 7.2), for a year. It says nothing of subdomains; an Upstream's
-/// responses say what they like.
+/// Sent with errors and with responses of our own URLs on an https origin (RFC 6797 7.2), for a year. It says nothing of
+/// subdomains. Responses on the application's URLs keep what the Upstream says.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Bytes buffered for a slow client before the upstream is read again: at most one read.
