@@ -24,7 +24,7 @@ use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, Sessions
 use crate::tls;
 use crate::web::{
     BrowserData, Budget, CookieNames, FormReader, GatewayDoor, GatewaySettings, KeptForms, LoginClient, LoginCookies,
-    PersonCookie, PublicHost, RoutePrefix, SessionCookie, WebSocketWarning,
+    PersonCookie, PublicHost, RoutePrefix, SessionCookie, SocketNotice, WebSocketWarning,
 };
 
 /// So many front-channel logouts a second may name a session that nobody has: each costs a read of the store, and anyone
@@ -60,6 +60,8 @@ pub struct SharedState {
     pub login_cookies: LoginCookies,
     /// Data that browsers keep of a person.
     pub browser_data: BrowserData,
+    /// Tells a person that sockets do not pass.
+    pub socket_notice: SocketNotice,
     /// Forms that wait in a page for their person's sign-in.
     pub kept_forms: KeptForms,
     /// Reads forms that are not forwarded.
@@ -145,6 +147,7 @@ impl SharedState {
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(&names, client, Arc::clone(&keys), response_mode),
             browser_data: BrowserData::new(configuration.clear_site_data, person, &names),
+            socket_notice: SocketNotice::default(),
             browser_cache: configuration.browser_cache,
             kept_forms: KeptForms::new(&public_origin, Arc::clone(&keys)),
             forms: FormReader::new(configuration.limits.form_timeout),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
 use futures_core::future::LocalBoxFuture;
 use hyper::header::{HeaderName, HeaderValue};
 use tracing::Instrument as _;
@@ -17,7 +17,8 @@ use crate::sessions::{RequestPart, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
 use crate::web::{
-    Error, check_csrf, check_isolation, check_websocket_origin, is_websocket_handshake, was_websocket_handshake,
+    Error, Link, Page, check_csrf, check_isolation, check_websocket_origin, is_websocket_handshake,
+    was_websocket_handshake,
 };
 
 /// Forwards to the Upstream of the route.
@@ -27,8 +28,8 @@ pub(super) async fn proxy(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    if let Some(refused) = refuse_websocket(request, route, state) {
-        return Err(refused);
+    if is_refused_websocket(request.http, state) {
+        return Err(Box::pin(refuse_websocket(request, route, state)).await);
     }
     if route.is_isolated() {
         check_isolation(request.http.method(), request.http.headers())?;
@@ -37,6 +38,17 @@ pub(super) async fn proxy(
         Access::Anonymous => forward(request, payload, route, None, state).await,
         Access::Session => proxy_session(request, payload, route, state).await,
     }
+}
+
+/// The page for a person whose application waits for sockets that do not pass.
+fn socket_page(request: &Request<'_>, state: &AppState) -> HttpResponse {
+    let same_url = state.public_origin.url(request.target.as_str());
+    let links = [Link::To { href: &same_url, label: "Open it anyway" }];
+    let title = "This application may not work here";
+    let text = "It needs live connections (WebSockets), which do not get through here. Pages may stay empty or stop \
+                updating. Please tell the people who run this application.";
+    let code = Some(Error::WebSocketUnsupported.code());
+    Page { status: StatusCode::OK, title, text, links: &links, code }.respond(request.id)
 }
 
 async fn proxy_session(
@@ -50,6 +62,9 @@ async fn proxy_session(
         // Boxed, because it is large and rare: every request carries the room for this future.
         Err(error) => return Box::pin(unsent::hold_up(error, request, payload, route, state)).await,
     };
+    if state.socket_notice.is_due(request.http, || ticket.sid.key(), request.now) {
+        return Ok(socket_page(request, state));
+    }
     metrics::session_age(request.now.since(ticket.issued_at));
 
     let identity = identity(&part, route, state);
@@ -144,12 +159,16 @@ async fn forward(
 }
 
 /// A hop that strips `Upgrade`, as the Functions host does, leaves a plain `GET`, and the page would wait for ever.
-fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Option<Error> {
-    if !was_websocket_handshake(request.http) {
-        return None;
-    }
-    if !state.is_under_functions_host && is_websocket_handshake(request.http) {
-        return None;
+fn is_refused_websocket(req: &HttpRequest, state: &AppState) -> bool {
+    was_websocket_handshake(req) && (state.is_under_functions_host || !is_websocket_handshake(req))
+}
+
+/// Logs the refusal of a handshake and counts it for its person.
+async fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Error {
+    if check_websocket_origin(request.http, &state.public_origin).is_ok()
+        && let Ok(Some(ticket)) = state.session_cookie.read(request.http).await
+    {
+        state.socket_notice.count(ticket.sid.key(), request.now);
     }
     if state.websocket_warning.is_due(request.now) {
         tracing::warn!(
@@ -160,5 +179,5 @@ fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> O
             "websocket refused: a hop in front passes none, as the Functions host; see docs/operations.md"
         );
     }
-    Some(Error::WebSocketUnsupported)
+    Error::WebSocketUnsupported
 }

@@ -28,6 +28,7 @@ mod person_cookie;
 mod problem;
 mod public_host;
 mod request;
+mod socket_notice;
 mod unsent;
 mod websocket;
 
@@ -56,4 +57,5 @@ pub use page::{Link, Page, Sender};
 pub use person_cookie::PersonCookie;
 pub use public_host::PublicHost;
 pub use request::{RequestId, header_text, single_header};
+pub use socket_notice::SocketNotice;
 pub use websocket::{WebSocketWarning, check_websocket_origin, is_websocket_handshake, was_websocket_handshake};

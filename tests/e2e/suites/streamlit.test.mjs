@@ -43,6 +43,20 @@ for (const { title, ...options } of PLACES) {
         assert.match(reason, /Unexpected response code: 501/);
         assert.match(line, /docs\/operations\.md/);
       });
+
+      test('a person who reloads the empty page is told, and may go on', async (t) => {
+        const person = await stack.person(t);
+        const reasons = failedSockets(person.page);
+        await person.page.goto(`${stack.origin}/`);
+        await person.giveCredentials(ALICE);
+        await until('it keeps asking', () => reasons.length >= 4);
+
+        await person.page.reload();
+
+        await person.page.getByText('This application may not work here').waitFor();
+        await person.page.getByRole('link', { name: 'Open it anyway' }).click();
+        await until('the application is back', async () => (await person.page.title()) !== 'This application may not work here');
+      });
     }
   });
 }

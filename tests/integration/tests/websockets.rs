@@ -278,3 +278,35 @@ fn behind_the_functions_host_a_handshake_is_refused_and_the_operator_told_once()
     wait_until("it is logged", || handler.output().text().contains("websocket refused"));
     assert_eq!(handler.output().text().matches("websocket refused").count(), 1);
 }
+
+#[test]
+fn a_person_whose_sockets_do_not_pass_is_told_once() {
+    let fixture = SocketFixture::echoing(&[]);
+    let mut browser = fixture.signed_in();
+    let origin = browser.origin().to_owned();
+    let handshake = [("sec-websocket-key", "AQIDBAUGBwgJCgsMDQ4PEA=="), ("origin", origin.as_str())];
+    let visit = [("accept", "text/html"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let mut refuse = |browser: &mut Browser, headers: &[(&str, &str)]| {
+        assert_eq!(browser.send("GET", "/chat", headers, b"").status, 501);
+    };
+
+    for _ in 0..3 {
+        refuse(&mut browser, &[handshake[0], ("origin", "https://evil.example")]);
+    }
+    assert!(
+        !browser.send("GET", "/", &visit, b"").text().contains("websocket_unsupported"),
+        "another site counts nothing"
+    );
+    for _ in 0..3 {
+        refuse(&mut browser, &handshake);
+    }
+    let page = browser.send("GET", "//app?a=1", &visit, b"");
+    let after = browser.send("GET", "//app?a=1", &visit, b"");
+
+    let text = page.text();
+    assert!(page.status == 200 && text.contains("websocket_unsupported"), "{text}");
+    assert!(text.contains(&format!("href=\"{origin}//app?a=1\"")), "{text}");
+    assert!(!after.text().contains("websocket_unsupported"));
+    let received = fixture.upstream.last();
+    assert_eq!(received.request_line, "GET //app?a=1");
+}
