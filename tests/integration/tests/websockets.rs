@@ -286,7 +286,7 @@ fn a_person_whose_sockets_do_not_pass_is_told_once() {
     let origin = browser.origin().to_owned();
     let handshake = [("sec-websocket-key", "AQIDBAUGBwgJCgsMDQ4PEA=="), ("origin", origin.as_str())];
     let visit = [("accept", "text/html"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
-    let mut refuse = |browser: &mut Browser, headers: &[(&str, &str)]| {
+    let refuse = |browser: &mut Browser, headers: &[(&str, &str)]| {
         assert_eq!(browser.send("GET", "/chat", headers, b"").status, 501);
     };
 
