@@ -1,7 +1,7 @@
 // The benchmark: the handler against nginx as a plain proxy, in one interleaved run on one machine.
 //
 // Everything is a ratio to nginx of the same run, because machines and their moods differ. Starts nginx twice (an
-// upstream and a proxy), a provider that signs anyone in, and the release build of the handler; signs in; measures.
+// upstream and a proxy), the certified oidc-provider, and the release build of the handler; signs in; measures.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,6 +9,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { CLIENT_ID, CLIENT_SECRET } from './lib/client.mjs'
 import { median, Process, freePorts, loadMachine } from './lib/measure.mjs'
 import { nginxProxy, nginxUpstream } from './lib/nginx.mjs'
 import { plot, table } from './lib/report.mjs'
@@ -52,16 +53,18 @@ async function main() {
     }
     const upstream = `http://127.0.0.1:${upstreamPort}`
     started.push(nginxUpstream(folder, upstreamPort), nginxProxy(folder, proxyPort, upstreamPort))
-    started.push(await startProvider(providerPort))
+    const origin = `http://127.0.0.1:${handlerPort}`
+    started.push(await startProvider(providerPort, origin))
     const settings = {
-        PUBLIC_BASE_URL: `http://127.0.0.1:${handlerPort}`,
+        PUBLIC_BASE_URL: origin,
         LISTEN_ADDR: `127.0.0.1:${handlerPort}`,
         ROUTES: JSON.stringify([
             { path: '/', upstream },
             { path: '/open', upstream, access: 'anonymous' },
         ]),
         OIDC_ISSUER_URL: `http://127.0.0.1:${providerPort}`,
-        CLIENT_ID: 'bench',
+        CLIENT_ID,
+        CLIENT_SECRET,
         LOG: options.log,
     }
     const startMs = await measureStart(settings)

@@ -8,8 +8,9 @@ const TICKS_A_SECOND = 100 // USER_HZ, fixed on Linux
 
 /** A process of ours; whatever it starts counts with it. */
 export class Process {
-    constructor(command, args, environment) {
-        this.child = spawn(command, args, { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'ignore', 'inherit'] })
+    constructor(command, args, environment, { stdout = 'ignore', stderr = 'inherit' } = {}) {
+        const env = { PATH: process.env.PATH, ...environment }
+        this.child = spawn(command, args, { env, stdio: ['ignore', stdout, stderr] })
         this.ended = new Promise((resolve) => this.child.once('exit', resolve))
     }
 

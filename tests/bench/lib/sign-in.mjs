@@ -1,73 +1,43 @@
-// A provider that signs anyone in without asking, and a browser that lets it.
+// A browser that signs in: follows redirects between the handler and the provider, with a cookie jar for each.
 
-import { generateKeyPairSync, sign } from 'node:crypto'
-import { createServer, get } from 'node:http'
+import { Agent, get } from 'node:http'
 
-const ACCESS_TOKEN = 'A'.repeat(900) // as long as a usual JWT
+import { Process } from './measure.mjs'
 
-/** Starts the provider; it answers until it is stopped. */
-export async function startProvider(port) {
-    const issuer = `http://127.0.0.1:${port}`
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' }]
-    const nonces = new Map()
-    const answers = {
-        '/.well-known/openid-configuration': () => ({
-            issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/jwks`,
-        }),
-        '/jwks': () => ({ keys }),
-        '/token': (form) => {
-            const now = Math.floor(Date.now() / 1000)
-            const claims = { iss: issuer, aud: 'bench', sub: 'ada', name: 'Ada', iat: now, exp: now + 3600, nonce: nonces.get(form.get('code')) }
-            return { access_token: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 3600, refresh_token: 'r', id_token: jwt(claims, privateKey) }
-        },
-    }
-    const server = createServer(async (request, response) => {
-        const url = new URL(request.url, issuer)
-        if (url.pathname === '/authorize') {
-            const code = String(nonces.size)
-            nonces.set(code, url.searchParams.get('nonce'))
-            const back = new URL(url.searchParams.get('redirect_uri'))
-            back.search = new URLSearchParams({ code, state: url.searchParams.get('state') })
-            return response.writeHead(302, { location: back.href }).end()
-        }
-        let body = ''
-        for await (const piece of request) body += piece
-        response.setHeader('content-type', 'application/json')
-        return response.end(JSON.stringify(answers[url.pathname](new URLSearchParams(body))))
-    })
-    await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
-    return { stop: () => server.close() || server.closeAllConnections() }
+/** Starts the provider for the handler at `origin`; resolves when it answers. */
+export async function startProvider(port, origin) {
+    const provider = new Process(process.execPath, ['tests/bench/provider.mjs', port, origin], {}, { stderr: 'ignore' })
+    await provider.answers(`http://127.0.0.1:${port}/.well-known/openid-configuration`)
+    return provider
 }
 
-function jwt(claims, key) {
-    const part = (json) => Buffer.from(JSON.stringify(json)).toString('base64url')
-    const text = `${part({ alg: 'ES256', kid: 'k' })}.${part(claims)}`
-    return `${text}.${sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
-}
+/** Kept connections: a sign-in takes five requests, and connections are not what is measured. */
+const agent = new Agent({ keepAlive: true })
 
-/** Signs in at the handler, and returns the `Cookie` header of the session. */
+/** Signs a new person in at the handler, and returns the `Cookie` header of the session. */
 export async function signIn(origin) {
-    const jar = new Map()
-    let url = `${origin}/oauth/signin`
-    for (let hop = 0; hop < 4; hop += 1) {
-        const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
-        const headers = await headersOf(url, cookie)
+    const jars = new Map() // ports are no part of a cookie's scope, but a jar each keeps headers as short as between hosts
+    let url = new URL(`${origin}/oauth/signin`)
+    for (let hop = 0; hop < 8; hop += 1) {
+        const jar = jars.get(url.origin) ?? new Map()
+        jars.set(url.origin, jar)
+        const headers = await headersOf(url, [...jar].map((pair) => pair.join('=')).join('; '))
         for (const set of headers['set-cookie'] ?? []) {
             const [, name, value] = /^([^=]+)=([^;]*)/.exec(set)
             jar.set(name, value)
         }
-        const session = [...jar].find(([name, value]) => name.endsWith('-session') && value)
+        const session = url.origin === origin && [...jar].find(([name, value]) => name.endsWith('-session') && value)
         if (session) return session.join('=')
-        url = new URL(headers.location, url).href
+        url = new URL(headers.location, url)
     }
     throw new Error('the sign-in led to no session')
 }
 
-/** What a navigation is answered with; `fetch` would say of itself that it is none. */
+/** The response to a navigation; `fetch` would not call itself one. */
 function headersOf(url, cookie) {
     return new Promise((resolve, reject) => {
-        const request = get(url, { headers: { cookie, accept: 'text/html' } }, (answer) => resolve(answer.resume().headers))
+        const headers = cookie ? { cookie, accept: 'text/html' } : { accept: 'text/html' }
+        const request = get(url, { agent, headers }, (answer) => resolve(answer.resume().headers))
         request.once('error', reject)
     })
 }
