@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody as _};
 use actix_web::dev::{Extensions, Server};
@@ -27,7 +27,7 @@ use crate::proxy::{ClientSocket, READ_AHEAD, RequestTarget};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::DRAINED_REFRESH;
 use crate::state::{AppState, SharedState};
-use crate::telemetry::{self, Causes, IncomingContext, metrics};
+use crate::telemetry::{self, Causes, CompletedRequest, IncomingContext, metrics};
 use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, arrived_target, header_text, is_host_ping};
 
 /// Sent with errors and with responses of our own URLs on an https origin (RFC 6797 7.2), for a year. It says nothing of
@@ -142,7 +142,9 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     }
     let status = response.status().as_u16();
     telemetry::record_outcome(&span, status, code);
-    Completed { http: &req, id: &id, route, status, code, took: started.elapsed() }.report();
+    let (method, took) = (req.method().as_str(), started.elapsed());
+    metrics::request(method, route, status, code, took);
+    CompletedRequest { method, id: id.as_str(), route, status, code, took }.log();
     response
 }
 
@@ -215,32 +217,6 @@ impl Drop for Unfinished<'_> {
             code = "request_aborted",
             duration_ms = self.started.elapsed().as_secs_f64() * 1_000.0,
             "request aborted by its connection"
-        );
-    }
-}
-
-/// A request and its response, for the metrics and the log.
-struct Completed<'a> {
-    http: &'a HttpRequest,
-    id: &'a RequestId,
-    route: &'a str,
-    status: u16,
-    code: Option<&'static str>,
-    took: Duration,
-}
-
-impl Completed<'_> {
-    fn report(&self) {
-        metrics::request(self.http.method().as_str(), self.route, self.status, self.code, self.took);
-        tracing::info!(
-            target: "request",
-            method = %self.http.method(),
-            request.id = self.id.as_str(),
-            route = self.route,
-            status = self.status,
-            code = self.code,
-            duration_ms = self.took.as_secs_f64() * 1_000.0,
-            "request completed"
         );
     }
 }

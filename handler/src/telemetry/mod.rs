@@ -1,12 +1,18 @@
 //! What is told of the handler's work: log lines, metrics and spans. Knows nothing of what it tells.
 
 mod export;
+mod format;
+mod line_buffers;
 mod logs;
 pub mod metrics;
+mod request_line;
 mod spans;
 
 pub use export::{ApplicationInsights, Bearer, ExportError, Exporters, ExportersSettings};
-pub use logs::{Format, start};
+pub use format::Format;
+pub use line_buffers::FlushGuard;
+pub use logs::start;
+pub use request_line::CompletedRequest;
 pub use spans::{IncomingContext, client_span, outgoing_context, record_outcome, request_span};
 
 /// An error and the errors behind it.

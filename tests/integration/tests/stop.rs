@@ -47,3 +47,20 @@ fn a_second_sigterm_ends_the_process_whatever_is_under_way() {
     assert_eq!(handler.wait(), Some(0));
     wait_until("it is logged", || handler.output().text().contains("stopped at once by a second signal"));
 }
+
+#[test]
+fn no_line_of_a_request_is_lost_at_the_end() {
+    const REQUESTS: usize = 200;
+    let provider = Provider::start();
+    let mut handler = Handler::start(&[&[("UPSTREAM_URL", "http://127.0.0.1:9")][..], &provider.settings()].concat());
+    let mut browser = Browser::new(&handler.origin);
+    let lines = |handler: &Handler| handler.output().text().matches(r#"route="signedout" status=200"#).count();
+    for _ in 0..REQUESTS {
+        browser.fetch("/oauth/signedout");
+    }
+
+    handler.terminate();
+
+    assert_eq!(handler.wait(), Some(0));
+    wait_until("every line is there", || lines(&handler) == REQUESTS);
+}
