@@ -66,6 +66,8 @@ pub struct SharedState {
     pub kept_forms: KeptForms,
     /// Reads forms that are not forwarded.
     pub forms: FormReader,
+    /// Reads the Provider's forms: those of strangers take none of their places.
+    pub provider_forms: FormReader,
     /// The sessions.
     pub sessions: Sessions,
     /// Cancelled when the process has drained: sockets end then.
@@ -151,6 +153,7 @@ impl SharedState {
             browser_cache: configuration.browser_cache,
             kept_forms: KeptForms::new(&public_origin, Arc::clone(&keys)),
             forms: FormReader::new(configuration.limits.form_timeout),
+            provider_forms: FormReader::new(configuration.limits.form_timeout),
             public_origin,
             sessions,
             stopping: CancellationToken::new(),

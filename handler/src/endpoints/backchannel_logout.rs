@@ -18,7 +18,7 @@ pub(super) async fn backchannel_logout(
     payload: Payload,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let form = form(payload, state.limits.form_timeout).await?;
+    let form = form(request, payload, state).await?;
     let mut tokens = url::form_urlencoded::parse(form.as_bytes()).filter(|(name, _)| name == "logout_token");
     let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {
         return Err(BackchannelLogoutError::Missing.into()); // 2.5

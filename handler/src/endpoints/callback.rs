@@ -102,5 +102,5 @@ async fn parameters(request: &Request<'_>, payload: Payload, state: &AppState) -
     if matches!(*request.http.method(), Method::GET | Method::HEAD) {
         return Ok(request.target.query().unwrap_or_default().to_owned());
     }
-    form(payload, state.limits.form_timeout).await
+    form(request, payload, state).await
 }

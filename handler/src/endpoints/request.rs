@@ -1,16 +1,13 @@
 //! A request as the endpoints see it, and the parts of it that several of them parse.
 
-use std::time::Duration;
-
 use actix_web::HttpRequest;
 use actix_web::web::Payload;
-use tokio::time::timeout;
 
 use crate::clock::Timestamp;
 use crate::proxy::RequestTarget;
 use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::state::AppState;
-use crate::web::{Error, FormError, Passed, RequestId};
+use crate::web::{Error, Passed, RequestId};
 
 /// One request on its way to an endpoint.
 pub struct Request<'a> {
@@ -62,11 +59,9 @@ fn first(pairs: Vec<(String, String)>, name: &str) -> Option<String> {
     pairs.into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
 }
 
-/// A Provider's form (`application/x-www-form-urlencoded`), still encoded. It has this long to arrive whole.
-pub(super) async fn form(payload: Payload, limit: Duration) -> Result<String, Error> {
-    let form = timeout(limit, payload.to_bytes_limited(MAX_FORM)).await.map_err(|_| FormError::Timeout)?;
-    let form = form.map_err(|_| Error::Request("the form is too large"))?;
-    let form = form.map_err(|_| Error::Request("the form did not arrive"))?;
+/// A Provider's form (`application/x-www-form-urlencoded`), still encoded.
+pub(super) async fn form(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, Error> {
+    let form = state.provider_forms.read(request.http, payload, MAX_PROVIDER_FORM).await?;
     String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
 }
 
@@ -90,7 +85,7 @@ fn may_return_to(url: &ReturnUrl, auth_prefix: &str) -> bool {
 }
 
 /// The largest form that a Provider sends, with room to spare.
-const MAX_FORM: usize = 64 * 1024;
+const MAX_PROVIDER_FORM: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

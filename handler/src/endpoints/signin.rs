@@ -25,7 +25,7 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
         return Err(Error::SessionRequired); // a script can't show a sign-in page
     }
     if *request.http.method() == Method::POST {
-        return repeat_as_get(&pairs(&form(payload, state.limits.form_timeout).await?), state);
+        return repeat_as_get(&pairs(&form(request, payload, state).await?), state);
     }
     let pairs = request.pairs();
     check_issuer(&pairs, state)?;

@@ -177,7 +177,26 @@ fn malformed_chunks_are_answered_or_logged_and_never_look_complete() {
     }
     scene.wait_for_log("request_aborted");
     let form = "POST /oauth/callback HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
-    assert_eq!(outcome(&scene.send(form.as_bytes())), refused(400, "bad_request"));
+    assert_eq!(outcome(&scene.send(form.as_bytes())), refused(400, "form_incomplete"));
+    let large = "POST /oauth/callback HTTP/1.1\r\nhost: h\r\ncontent-length: 65537\r\n\r\n";
+    assert_eq!(outcome(&scene.send(large.as_bytes())), refused(413, "form_too_large"));
+}
+
+#[test]
+fn stuck_forms_are_bounded_in_number_and_take_no_place_of_another_kind() {
+    let scene = scene(&[]);
+    let post = |path: &str, rest: &str| {
+        let form = "content-type: application/x-www-form-urlencoded\r\norigin";
+        format!("POST {path} HTTP/1.1\r\nhost: h\r\n{form}: {}\r\n{rest}", scene.handler.origin)
+    };
+    let stuck = post("/oauth/backchannel-logout", "content-length: 9\r\n\r\n");
+    let _open: Vec<_> = (0..128).map(|_| scene.write(stuck.as_bytes())).collect();
+
+    let one_more = post("/oauth/backchannel-logout", "content-length: 1\r\n\r\nx");
+    let kept = post("/oauth/resend", "content-length: 1\r\n\r\nx");
+
+    wait_until("no more are read", || outcome(&scene.send(one_more.as_bytes())) == refused(503, "form_busy"));
+    assert_eq!(outcome(&scene.send(kept.as_bytes())), refused(400, "kept_form_invalid"));
 }
 
 #[test]
