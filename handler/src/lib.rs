@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod egress;
 pub mod endpoints;
 pub mod oidc;
+pub mod percent;
 pub mod proxy;
 pub mod public_origin;
 pub mod random;

@@ -4,7 +4,8 @@
 
 use actix_web::http::Method;
 
-use crate::proxy::{self, Route, RouteTable, TargetError};
+use crate::percent::is_under;
+use crate::proxy::{Route, RouteTable, TargetError};
 
 /// One public URL: its function folder, its names below the prefix, and its methods.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl<'a> Destination<'a> {
         let found = below.and_then(|below| ROUTES.iter().find(|endpoint| endpoint.names.contains(&below)));
         match found {
             Some(endpoint) => Self::Endpoint(endpoint),
-            None if proxy::is_under(path, auth_prefix) => Self::Nothing,
+            None if is_under(path, auth_prefix) => Self::Nothing,
             None => match routes.find(path) {
                 Ok(route) => route.map_or(Self::Nothing, Self::Proxy),
                 Err(error) => Self::Refused(error),

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::decoding::decode_fully;
+use crate::percent::decode_fully;
 
 /// The names of our cookies: exact ones, and families that share a prefix ending in `-`.
 #[derive(Debug, Clone)]

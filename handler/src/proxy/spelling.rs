@@ -3,8 +3,8 @@
 //! Asked only below an anonymous route that has a session route under it. It errs on the side of the session: a false
 //! match costs a sign-in, a miss would be a way around it.
 
-use super::decoding::decode_fully;
 use super::target::TargetError;
+use crate::percent::decode_fully;
 
 /// Segments of a path that a reader may drop (see [`is_droppable`]); a path with more of them is refused.
 const MAX_DROPPED: usize = 4;
@@ -64,14 +64,6 @@ impl LooseReading {
         }
         Ok(matched[route.len()])
     }
-}
-
-/// True when some reader could take `path` for `prefix` or a path below it: in other case, or encoded.
-#[must_use]
-pub fn is_under(path: &str, prefix: &str) -> bool {
-    let decoded = decode_fully(path.as_bytes());
-    decoded.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-        && matches!(decoded.get(prefix.len()), None | Some(b'/' | b';' | b'?'))
 }
 
 /// True for a segment that frameworks take out of the path, or run with the rest as its argument: a cookieless session

@@ -3,7 +3,7 @@
 //! Nothing is normalised here. A path two readers could understand differently is refused; a query is the
 //! application's own business, so there only what no request line may hold is.
 
-use super::decoding::decode_fully;
+use crate::percent::decode_fully;
 
 /// A request target in origin form (RFC 9112 3.2.1) that is safe to match and to forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

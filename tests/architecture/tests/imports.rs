@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("random", &[]),
-    ("return_url", &[]),
+    ("percent", &[]),
+    ("return_url", &["percent"]),
     ("transport_security", &[]),
     ("public_origin", &["transport_security"]),
     ("telemetry", &[]),
@@ -17,7 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("crypto", &["random"]),
     ("egress", &[]),
     ("oidc", &["random", "clock", "transport_security", "egress", "tls"]),
-    ("proxy", &["tls", "public_origin"]),
+    ("proxy", &["tls", "public_origin", "percent"]),
     ("sessions", &["crypto", "oidc", "clock", "random", "telemetry"]),
     ("azure", &["crypto", "sessions", "oidc", "clock", "telemetry", "transport_security"]),
     (

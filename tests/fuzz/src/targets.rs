@@ -8,9 +8,10 @@ use oauth_proxy::crypto::{CookieContext, Key, KeyId, KeyRing, open_cookie};
 use oauth_proxy::oidc::{
     AuthorizationResponse, ProviderMetadata, RequestParameters, TokenResponse, VerificationKeys, verify_signature,
 };
+use oauth_proxy::percent::is_under;
 use oauth_proxy::proxy::{
     Access, ClientHeaderRules, HeaderRules, OwnCookies, RequestTarget, RouteTable, TokenPlacement, Upstream,
-    copy_client_headers, is_under,
+    copy_client_headers,
 };
 use oauth_proxy::public_origin::PublicOrigin;
 use oauth_proxy::return_url::ReturnUrl;
