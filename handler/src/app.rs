@@ -1,4 +1,4 @@
-//! The server: every request passes here once, on its way in and on its way out.
+//! HTTP server: every request passes here, on its way in and on its way out.
 
 mod shutdown;
 
@@ -30,8 +30,8 @@ use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, CompletedRequest, IncomingContext, metrics};
 use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, arrived_target, header_text, is_host_ping};
 
-/// Sent with errors and with responses of our own URLs on an https origin (RFC 6797 7.2), for a year. It says nothing of
-/// subdomains. Responses on the application's URLs keep what the Upstream says.
+/// `Strict-Transport-Security` of errors and of our own URLs on an https origin (RFC 6797 7.2), for a year, without
+/// `includeSubDomains`. Responses on the application's URLs keep the Upstream's own header.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Bytes buffered for a slow client before the upstream is read again: at most one read.
@@ -40,11 +40,11 @@ const _: () = assert!(WRITE_BUFFER <= READ_AHEAD);
 
 const _: () = assert!(shutdown::DRAIN_LIMIT.as_secs() >= DRAINED_REFRESH.as_secs());
 
-/// The time that open connections have once nothing must be drained any more.
+/// Time that open connections have to end after the drain.
 const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
 
-/// Serves until a signal ends the process, which `started` at the given time. Sends nothing over the network before the
-/// first request.
+/// Serves until a signal ends the process, which `started` at the given time. Opens no connection before the first
+/// request.
 ///
 /// # Errors
 /// When the address can't be bound, or the signals can't be taken over.
@@ -148,7 +148,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     response
 }
 
-/// Redirects a page under another name to the public one; probes may come under any name.
+/// Routes one request to its endpoint. A page under another name is redirected to the public one; probes are not.
 async fn respond(
     destination: Destination<'_>,
     request: &Request<'_>,
@@ -170,7 +170,7 @@ fn frame_for_http_10(response: &mut HttpResponse) {
     }
 }
 
-/// A request of the gateway whose target is well-formed.
+/// Request that passed the gateway check and has a well-formed target.
 struct Admitted<'a> {
     now: Timestamp,
     passed: Passed,
@@ -188,14 +188,14 @@ async fn admit<'a>(req: &HttpRequest, text: Option<&'a str>, state: &AppState) -
     Ok(Admitted { now, passed, target })
 }
 
-/// The trace that the request came with; none for a request that is refused at once.
+/// Trace context of the request; empty for a request that is refused.
 fn incoming_context<'a>(req: &'a HttpRequest, admitted: &Result<Admitted<'_>, Error>) -> IncomingContext<'a> {
     let header = |name| admitted.as_ref().ok().and_then(|_| header_text(req, name));
     IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") }
 }
 
-/// A request that has no response yet. The server drops it with its connection: the client went away, or its body is
-/// malformed (chunks that are none, say), which the server does not respond to once the body is being forwarded.
+/// Logs a request that ended without a response: the client disconnected, or its body was malformed (bad chunks, say)
+/// while it was being forwarded, and the server dropped it with its connection.
 struct Unfinished<'a> {
     http: &'a HttpRequest,
     id: &'a RequestId,
@@ -221,14 +221,14 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-/// RFC 6585 5: headers that are too large together. The library's own limit is four times our default.
+/// Refuses headers that are too large together (RFC 6585 5). The library's own limit is four times our default.
 fn check_headers(req: &HttpRequest, most: usize) -> Result<(), Error> {
     let bytes: usize = req.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > most { Err(Error::HeadersTooLarge) } else { Ok(()) }
 }
 
-/// The target in the bytes that the browser sent, below the prefix under which the Functions host calls us. `None` if it
-/// is not below that.
+/// Request target in the bytes that the browser sent, without the route prefix of the Functions host. `None` if the
+/// path is not below that prefix.
 fn target_text<'r>(req: &'r HttpRequest, state: &AppState) -> Option<Cow<'r, str>> {
     let given = req.uri().path_and_query().map_or("", |target| target.as_str());
     if !state.is_under_functions_host {
@@ -237,7 +237,7 @@ fn target_text<'r>(req: &'r HttpRequest, state: &AppState) -> Option<Cow<'r, str
     state.route_prefix.strip(arrived_target(req, given))
 }
 
-/// The target, checked. RFC 9112 3.2: anything but one `Host` is refused; a client of HTTP/1.0 may have none.
+/// Parses the target. RFC 9112 3.2: a request needs exactly one `Host`; a client of HTTP/1.0 may send none.
 fn request_target<'t>(req: &HttpRequest, text: &'t str) -> Result<RequestTarget<'t>, Error> {
     match req.headers().get_all("host").count() {
         1 => {}
@@ -255,7 +255,7 @@ fn log_cause(error: &Error, id: &RequestId) {
     let error = error.cause(); // a held-up form is no failure of its own
     let cause: &dyn std::error::Error = match (std::error::Error::source(error), error) {
         (Some(cause), _) => cause,
-        // Who set up a gateway or a provider reads here what is wrong with what it sends.
+        // Logged at `error`: the cause tells the operator of a gateway or a Provider how its request is wrong.
         (None, Error::Gateway(_) | Error::BackchannelLogout(_)) => error,
         (None, _) => return,
     };

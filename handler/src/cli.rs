@@ -1,4 +1,4 @@
-//! The command line: `oauth-proxy` serves, `check` tries the configuration, `generate-key` makes a key.
+//! Command line: `oauth-proxy` serves, `check` tests the configuration, `generate-key` makes a key.
 
 mod provider_check;
 mod upstream_check;
@@ -43,10 +43,10 @@ Commands:
 
 Exit codes: 0 all is well, 1 something failed or is down, 2 a mistake in the settings or the command line.";
 
-/// Commands that a misspelt one is compared with.
+/// Command names for the spelling suggestion.
 const COMMANDS: &[&str] = &["check", "revoke", "generate-key", "help", "version"];
 
-/// Wrong usage or a wrong configuration; anything else that fails is 1.
+/// Exit code for wrong usage or configuration; every other failure exits with 1.
 const EXIT_MISTAKE: u8 = 2;
 
 /// Runs one command with the arguments that follow the program's name.
@@ -76,7 +76,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// What is wrong with a command line that is none of ours.
+/// Usage error for an unknown command or argument.
 fn misuse(command: &str, rest: &[&str]) -> String {
     match (command, rest) {
         ("revoke", [flag @ ("--sid" | "--sub" | "--person"), ..]) => {
@@ -114,7 +114,7 @@ fn serve() -> ExitCode {
             }
             actix_web::rt::System::new().block_on(app::serve(configuration, started))
         }
-        // An exit would only make the host start us twice more and then give up without a word to anyone.
+        // Serve 503 instead of exiting: the host would restart us twice and then stop without a reason.
         (Err(mistakes), Some(port)) => {
             for mistake in mistakes.iter() {
                 tracing::error!(code = "configuration_incomplete", variable = mistake.variable, "{mistake}");
@@ -133,7 +133,7 @@ fn serve() -> ExitCode {
     }
 }
 
-/// What sends metrics and traces. Where nothing does, people are served all the same.
+/// Starts the exporters of metrics and traces. A failed export never affects requests.
 fn exporters(configuration: &Configuration) -> Result<Option<Exporters>, Box<dyn std::error::Error>> {
     let settings = &configuration.exporters;
     if !settings.has_receiver() {
@@ -148,7 +148,7 @@ fn exporters(configuration: &Configuration) -> Result<Option<Exporters>, Box<dyn
     Ok(Some(Exporters::start(settings, &tls, bearer)?))
 }
 
-/// `LOG`, which `Configuration` checks; by default without the server library's own start.
+/// Log filter of `LOG`, which `Configuration` has checked. By default the server library's start-up lines are muted.
 ///
 /// The HTTP library logs an error for each response body that ends early. The proxy logs those itself, and the end of a
 /// session is no error, so the library is muted unless `LOG` names it.
@@ -168,7 +168,7 @@ fn report(mistakes: &Mistakes, environment: &Environment) -> ExitCode {
     ExitCode::from(EXIT_MISTAKE)
 }
 
-/// A line for the configuration and each thing it names, tried for real.
+/// Prints the result for the configuration and for each service it names, after a real connection to it.
 fn check() -> ExitCode {
     let environment = Environment::of_this_process();
     let configuration = match Configuration::read(&environment) {
@@ -190,7 +190,7 @@ fn check() -> ExitCode {
         let (state, followed) = (AppState::new(Arc::clone(&shared)), shared);
         actix_web::rt::spawn(async move { followed.follow().await });
         let now = SystemClock.now();
-        // A load that fails after its retries takes longer than a request waits. The second wait gets its cause.
+        // A failed load, retries included, outlasts one request's wait; the second wait gets its error.
         let keys = match state.keys_in_hand().await {
             Ok(()) => Ok(()),
             Err(_) => state.keys_in_hand().await,
@@ -209,7 +209,7 @@ fn check() -> ExitCode {
     if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A line for every Upstream, and for every `Host` that its routes send.
+/// Prints one line for every Upstream and every `Host` that its routes send.
 async fn check_upstreams(routes: &RouteTable, public: &PublicSide) -> bool {
     let tls = tls::client_config();
     let mut all_respond = true;
@@ -230,7 +230,7 @@ async fn check_upstream(
     let name = route.upstream().name();
     let used = route.host();
     let response = probe(route, used, routes, public, tls).await;
-    // Without a connection there is no other name to try.
+    // No connection: another `Host` cannot help.
     if let Err(error @ (ProbeError::Name(_) | ProbeError::Connection(_) | ProbeError::Tls(_))) = response {
         return (false, format!("upstream {name}: {error}"));
     }
@@ -238,7 +238,7 @@ async fn check_upstream(
     Probed { name, used, response, other }.verdict()
 }
 
-/// A line for the Provider, and another one if its clock and ours disagree.
+/// Prints a line for the Provider, and a second if its clock and ours differ too much.
 async fn check_provider(relying_party: &RelyingParty) -> bool {
     if let Err(error) = relying_party.is_ready(SystemClock.now()).await {
         say(format_args!("failed  provider: {}", diagnosis(&error, &relying_party.settings().issuer)));
@@ -251,14 +251,14 @@ async fn check_provider(relying_party: &RelyingParty) -> bool {
     false
 }
 
-/// A line with the logout URL to register at the Provider, where its profile knows the channel.
+/// Prints the logout URL to register at the Provider, if its profile knows the channel.
 fn note_logout_channel(state: &AppState) {
     let Some(channel) = state.relying_party.settings().dialect.logout_channel else { return };
     let base = format!("{}{}", state.public_origin.as_str(), state.auth_prefix);
     say(format_args!("note    provider: {}", logout_channel(channel, &base)));
 }
 
-/// Whose sessions end.
+/// Sessions that `revoke` ends.
 enum Revoked<'a> {
     ProviderSession(&'a str),
     Subject(&'a str),
@@ -303,7 +303,7 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
     }
 }
 
-/// There is no list of all sessions, and there needn't be: without their key none opens.
+/// Explains how to end all sessions: disable their key. No list of sessions exists.
 fn explain_revoke_all() -> ExitCode {
     say(format_args!(
         "\
@@ -317,7 +317,7 @@ Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_K
     ExitCode::from(EXIT_MISTAKE)
 }
 
-/// A line on stdout. A reader that has seen enough (`check | head -1`) is no failure; a line that is lost is.
+/// Prints a line to stdout. A closed pipe (`check | head -1`) is success; any other write error is a failure.
 fn say(line: fmt::Arguments<'_>) {
     if let Err(error) = writeln!(io::stdout(), "{line}")
         && error.kind() != io::ErrorKind::BrokenPipe
@@ -335,7 +335,7 @@ fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
     result.is_ok()
 }
 
-/// `kid:base64`, as `COOKIE_KEYS` and `TOKEN_KEYS` take it.
+/// Prints a new key as `kid:base64`, the format of `COOKIE_KEYS` and `TOKEN_KEYS`.
 fn generate_key() -> ExitCode {
     let key = Zeroizing::new(random::bytes::<32>());
     let kid = &random::guid_pair()[..8];

@@ -1,4 +1,4 @@
-//! The way out to the Provider: the trusted roots, and the proxies that the environment names.
+//! Outgoing connections to the Provider: trusted roots, and the proxies named by the environment.
 //!
 //! Sends no request and knows no Provider. Upstreams are reached directly and take the TLS configuration alone.
 
@@ -8,7 +8,7 @@ use hyper::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use tokio_rustls::TlsConnector;
 
-/// TLS and proxies of outgoing connections; a clone shares both.
+/// TLS configuration and proxies of outgoing connections; a clone shares both.
 #[derive(Clone, Debug)]
 pub struct Egress {
     tls: Arc<rustls::ClientConfig>,
@@ -20,7 +20,7 @@ pub struct Egress {
 pub struct Proxies(Option<Arc<Matcher>>);
 
 impl Egress {
-    /// Connections that speak HTTP/1.1, trust what `tls` trusts, and go through `proxies`.
+    /// A connector for HTTP/1.1 that trusts the roots in `tls` and goes through `proxies`.
     #[must_use]
     pub fn new(tls: &rustls::ClientConfig, proxies: Proxies) -> Self {
         let mut tls = tls.clone();
@@ -39,13 +39,13 @@ impl Egress {
 }
 
 impl Proxies {
-    /// The values of the variables, empty for one that is not set. `all` serves both schemes unless they have their own.
+    /// Proxies from the variables' values; an empty value means unset. `all` is the fallback for both schemes.
     #[must_use]
     pub fn new(https: &str, http: &str, all: &str, no: &str) -> Self {
         Self(Some(Arc::new(Matcher::builder().https(https).http(http).all(all).no(no).build())))
     }
 
-    /// True for the URL of a proxy that speaks HTTP, with or without TLS. Without a scheme it is `http`.
+    /// True for the URL of an HTTP proxy, with or without TLS. A URL without a scheme is `http`.
     #[must_use]
     pub fn is_usable(url: &str) -> bool {
         let proxy = Matcher::builder().all(url).build().intercept(&Uri::from_static("http://op.example/"));

@@ -1,7 +1,7 @@
 //! An OAuth reverse proxy that runs as an Azure Functions custom handler beside API Management.
 //!
-//! Start reading at `endpoints`: a file per public URL. `oidc` is the protocol, `sessions` what is
-//! remembered, `crypto` how it is sealed, `proxy` how everything else passes through.
+//! Start reading at `endpoints`: a file per public URL. `oidc` is the protocol, `sessions` the session records and
+//! their refresh, `crypto` the sealing, `proxy` the forwarding of everything else.
 
 pub mod app;
 pub mod azure;

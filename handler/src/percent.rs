@@ -1,4 +1,4 @@
-//! Percent-decoding to the end: what is left once no reader, however often it decodes, finds another escape.
+//! Percent-decoding until no escape is left, however often a later reader would decode.
 //!
 //! One pass, whatever the nesting: a decoded byte that completes an escape with the bytes before it is decoded on the
 //! spot. Escapes cannot overlap (`%` is no hexadecimal digit), so the order of the steps does not change the result,
@@ -20,7 +20,7 @@ pub fn decode_fully(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
-/// True when some reader could take `path` for `prefix` or a path below it: in other case, or encoded.
+/// True if some reader could take `path` for `prefix` or a path below it, in any case or encoding.
 #[must_use]
 pub fn is_under(path: &str, prefix: &str) -> bool {
     let decoded = decode_fully(path.as_bytes());
@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    /// Decoding as a chain of readers would: one round after the other, until a round changes nothing.
+    /// Reference implementation: decodes in rounds until a round changes nothing.
     fn by_rounds(text: &[u8]) -> Vec<u8> {
         let mut decoded = text.to_vec();
         loop {

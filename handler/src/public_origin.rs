@@ -1,4 +1,5 @@
-//! The origin under which browsers know us. It is configuration, never `Host` or `X-Forwarded-*`.
+//! Public origin: scheme and authority in the browser's address bar. It is configuration, never `Host` or
+//! `X-Forwarded-*`.
 //!
 //! Knows nothing of requests: the Functions host replaces those headers, and clients forge them.
 
@@ -9,7 +10,7 @@ use url::Url;
 
 use crate::transport_security::is_https_or_loopback;
 
-/// Scheme and authority of `PUBLIC_BASE_URL`, without a path.
+/// Public origin of the site, from `PUBLIC_BASE_URL`: scheme and authority, no path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicOrigin {
     origin: String,
@@ -17,16 +18,16 @@ pub struct PublicOrigin {
     port: u16,
 }
 
-/// Why a URL can't be the public origin.
+/// Reason why a URL can't be the public origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublicOriginError {
-    /// It isn't an absolute `http` or `https` URL.
+    /// Not an absolute `http` or `https` URL.
     #[error("not an absolute http or https URL")]
     NotHttp,
-    /// It has a path, a query, a fragment or a user: cookies with `__Host-` belong to a whole origin.
+    /// The URL has a path, a query, a fragment or a user: cookies with `__Host-` belong to a whole origin.
     #[error("more than scheme, host and port")]
     Excess,
-    /// It is `http` and not on loopback: cookies would travel in the clear.
+    /// Plain `http` off loopback: cookies would travel unencrypted.
     #[error("http outside loopback")]
     Insecure,
 }
@@ -50,7 +51,7 @@ impl PublicOrigin {
         &self.origin[self.scheme_end + 3..]
     }
 
-    /// The port, also where it is the scheme's default and not written.
+    /// The port, explicit or the scheme's default.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -68,22 +69,22 @@ impl PublicOrigin {
         [&self.origin, path].concat()
     }
 
-    /// A path of this origin as the value of `Location`: itself, or absolute where it could be read as the name of
-    /// another host (RFC 3986 4.2: `//host` is a network-path reference).
+    /// Value of `Location` for a path of this origin: the path itself, or an absolute URL if a reader could take the
+    /// path for another host (RFC 3986 4.2: `//host` is a network-path reference).
     #[must_use]
     pub fn location<'a>(&self, path: &'a str) -> Cow<'a, str> {
         if is_plain_start(path.as_bytes()) { Cow::Borrowed(path) } else { Cow::Owned(self.url(path)) }
     }
 
-    /// The path, query and fragment of an absolute URL of this origin, in the bytes that they have there. `None` for any
-    /// other URL, one with a user, and one whose authority only a forgiving parser finds.
+    /// Path, query and fragment of an absolute URL of this origin, byte for byte. `None` for any other URL, for one
+    /// with a user, and for one whose authority only a lenient parser accepts.
     #[must_use]
     pub fn path_of<'a>(&self, url: &'a str) -> Option<Cow<'a, str>> {
         let scheme_end = url.find("://")?;
         let authority_start = scheme_end + 3;
         let authority_end = url[authority_start..].find(['/', '?', '#']).map_or(url.len(), |end| authority_start + end);
         let authority = &url[authority_start..authority_end];
-        // No `@`, no `\\`, no `%`, and nothing that a parser drops.
+        // Refuses `@`, `\\`, `%` and every byte that a URL parser drops.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let is_scheme = url[..scheme_end].eq_ignore_ascii_case(self.scheme());
         if !is_scheme || authority.is_empty() || !authority.bytes().all(is_plain) {
@@ -118,8 +119,8 @@ impl FromStr for PublicOrigin {
     }
 }
 
-/// True for a path that no reader takes for a network-path reference: its second byte is no slash, no backslash, nothing
-/// that a URL parser drops (WHATWG URL 4.4), and nothing encoded that a proxy on the way may decode.
+/// True for a path that no reader takes for a network-path reference: its second byte is no slash, no backslash, no
+/// byte that a URL parser drops (WHATWG URL 4.4), and nothing encoded that a proxy on the way may decode.
 pub(crate) fn is_plain_start(path: &[u8]) -> bool {
     matches!(path, [b'/'] | [b'/', b'!'..=b'$' | b'&'..=b'.' | b'0'..=b'[' | b']'..=b'~', ..])
 }

@@ -25,7 +25,7 @@ pub fn guid_pair() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// Random bytes of a seed instead, on this thread: a simulation draws the same jitter each time it runs a seed.
+/// Seeded replacement of the random source on this thread, so that a simulation repeats its jitter.
 #[cfg(test)]
 pub(crate) mod seeded {
     use std::cell::RefCell;

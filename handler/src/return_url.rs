@@ -1,4 +1,4 @@
-//! The place a person returns to after signing in or out: a path of the public origin, and nothing else.
+//! Return URL after signing in or out: a path of the public origin, and nothing else.
 //!
 //! Whatever a browser can have in its address bar on this origin (WHATWG URL) is kept byte for byte. Staying on the
 //! origin does not hang on these rules alone: `PublicOrigin::location` writes a path that another reader could take
@@ -8,23 +8,24 @@ use std::str::FromStr;
 
 use crate::percent::{decode_fully, is_under};
 
-/// Longer return URLs are refused: servers on the way accept request lines of about this length (Kestrel: 8 KiB).
+/// Maximum length in bytes: servers on the way accept request lines of about this length (Kestrel: 8 KiB).
 pub const MAX_LENGTH: usize = 8192;
 
 /// A path with an optional query and fragment on the public origin. Only [`FromStr`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnUrl(String);
 
-/// The rule that a value breaks, so that it is no [`ReturnUrl`].
+/// Reason why a value is no [`ReturnUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReturnUrlError {
     /// Not a path: it does not begin with `/`.
     #[error("a return URL is a path of this site and begins with a slash")]
     NotAPath,
-    /// A control byte, or a backslash in the path. No browser has either: it drops the one and turns the other into `/`.
+    /// A control byte, or a backslash in the path. A browser never sends them: it drops controls and turns `\` into
+    /// `/`.
     #[error("a return URL has no control byte, and no backslash in its path")]
     Character,
-    /// Some decoding of the path has a dot segment, which a browser resolves before it sends anything.
+    /// A dot segment in some decoding of the path; a browser resolves these before it sends the request.
     #[error("a return URL's path has no dot segment, however encoded")]
     Segment,
     /// More than [`MAX_LENGTH`] bytes.
@@ -45,7 +46,7 @@ impl ReturnUrl {
         &self.0
     }
 
-    /// True when the path is `prefix` or lies below it: returning there after a sign-in would loop.
+    /// True if the path is `prefix` or below it: a sign-in that returns there would loop.
     #[must_use]
     pub fn is_under(&self, prefix: &str) -> bool {
         is_under(path(&self.0), prefix)
@@ -80,15 +81,15 @@ impl FromStr for ReturnUrl {
     }
 }
 
-/// With everything beyond ASCII, what no header value and no address bar has. Controls are refused before.
+/// Bytes to percent-encode beside everything beyond ASCII. Control bytes are refused before.
 const BLANK: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
 
 fn path(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// URL Standard 4.4 resolves `.`, `..` and their encoded spellings; servers also find them behind `;`, `%2f` and `%5c`.
-/// The proxy refuses such targets, so nothing that can be opened is lost.
+/// True for a path with `.`, `..` or an encoded form (URL Standard 4.4), also behind `;`, `%2f` and `%5c` as servers
+/// read it. The proxy refuses such targets, so nothing that can be opened is lost.
 fn has_dot_segment(path: &[u8]) -> bool {
     decode_fully(path).split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
     use crate::public_origin::PublicOrigin;
 
-    /// Values that were tried against reverse proxies before us, and their relatives.
+    /// Open-redirect attempts published against other reverse proxies, and variations.
     const HOSTILE: &[&str] = &[
         "",
         " ",
@@ -262,7 +263,7 @@ mod tests {
         "https://app.example".parse().unwrap()
     }
 
-    /// The origin and the path that a browser on this site ends at when it is redirected there.
+    /// Origin and path where a browser on this site arrives when it is redirected to `location`.
     fn arrive(location: &str) -> (String, String) {
         let url = Url::parse("https://app.example/oauth/callback?code=x").unwrap().join(location).unwrap();
         (url.origin().ascii_serialization(), url[url::Position::BeforePath..].to_owned())
@@ -275,7 +276,7 @@ mod tests {
             let Ok(url) = value.parse::<ReturnUrl>() else { continue };
             let location = origin().location(url.as_str()).into_owned();
 
-            // As WHATWG parsers read the header, and as a reader that stops at the first control byte or decodes would.
+            // Parsed as WHATWG does, and as readers that stop at the first control byte or that decode.
             let (arrived, _) = arrive(&location);
             let decoded = String::from_utf8_lossy(&decode_fully(location.as_bytes())).into_owned();
 
@@ -321,7 +322,7 @@ mod tests {
         assert!(format!("/{}", "a".repeat(MAX_LENGTH - 1)).parse::<ReturnUrl>().is_ok());
     }
 
-    /// Every row is what `new URL(…).href` gives back unchanged, and so what a browser sends.
+    /// Every row is unchanged by `new URL(…).href`, so a browser sends it like this.
     #[test]
     fn what_a_browser_has_in_its_address_bar_is_kept_byte_for_byte() {
         let addresses = [

@@ -1,4 +1,4 @@
-//! What the endpoints work with: one per worker, over what all workers share.
+//! State of the endpoints: one [`AppState`] per worker over one [`SharedState`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,61 +27,61 @@ use crate::web::{
     PersonCookie, PublicHost, RoutePrefix, SessionCookie, SocketNotice, WebSocketWarning,
 };
 
-/// So many front-channel logouts a second may name a session that nobody has: each costs a read of the store, and anyone
-/// can make one up.
+/// Maximum front-channel logouts per second with an unknown `sid`. Each costs a read of the store, and anyone can
+/// invent one.
 const UNKNOWN_SIDS: u32 = 20;
 
-/// The time for which a probe's result stands.
+/// Cache lifetime of a readiness probe's result.
 const READINESS: Duration = Duration::from_secs(2);
 
-/// What all workers share.
+/// State shared by all workers.
 pub struct SharedState {
-    /// Where browsers find us.
+    /// Public origin of the site, as browsers see it.
     pub public_origin: PublicOrigin,
-    /// The same, as Upstreams are told of it.
+    /// The same origin, in the form that Upstreams get.
     pub public_side: PublicSide,
-    /// The public name, and the redirect of pages under another one.
+    /// Check of the request's host name, and the redirect of pages to the public one.
     pub public_host: PublicHost,
-    /// True if a page of ours keeps the fragment over a sign-in.
+    /// True if a page of ours preserves the URL's fragment across a sign-in.
     pub keep_fragment: bool,
     /// The prefix of our own URLs.
     pub auth_prefix: String,
-    /// Which path goes to which Upstream.
+    /// Route table: path to Upstream.
     pub routes: RouteTable,
-    /// Which headers speak for the person.
+    /// Preset of the headers about the person.
     pub header_preset: HeaderPreset,
-    /// The client's headers that no Upstream gets.
+    /// Client headers that are removed before a request is forwarded.
     pub header_rules: HeaderRules,
-    /// The cookies no Upstream may see or set.
+    /// Our own cookies, which are hidden from every Upstream.
     pub own_cookies: OwnCookies,
     /// The session's cookie.
     pub session_cookie: SessionCookie,
     /// The cookies of pending sign-ins.
     pub login_cookies: LoginCookies,
-    /// Data that browsers keep of a person.
+    /// Browser data that is cleared at sign-out or when another person signs in.
     pub browser_data: BrowserData,
-    /// Tells a person that sockets do not pass.
+    /// Page that tells a person that WebSockets do not pass.
     pub socket_notice: SocketNotice,
-    /// Forms that wait in a page for their person's sign-in.
+    /// Forms kept in a page until their person has signed in.
     pub kept_forms: KeptForms,
-    /// Reads forms that are not forwarded.
+    /// Reader of forms from the browser, which are not forwarded.
     pub forms: FormReader,
-    /// Reads the Provider's forms: those of strangers take none of their places.
+    /// Reader of the Provider's form posts, with a limit of its own so that strangers' forms cannot exhaust it.
     pub provider_forms: FormReader,
     /// The sessions.
     pub sessions: Sessions,
-    /// Cancelled when the process has drained: sockets end then.
+    /// Cancelled at the end of the drain: WebSockets close then.
     pub stopping: CancellationToken,
-    /// The last warning about a WebSocket that a hop in front did not pass.
+    /// Rate limit of the warning about a WebSocket that a hop in front did not pass.
     pub websocket_warning: WebSocketWarning,
-    /// Whether the Functions host sends the requests.
+    /// True if the Functions host sends the requests.
     pub is_under_functions_host: bool,
-    /// The path below which it calls us.
+    /// Route prefix of the Functions host.
     pub route_prefix: RoutePrefix,
     browser_cache: BrowserCache,
     /// Limits of clients in time and memory.
     pub limits: Limits,
-    /// Front-channel logouts that name a session nobody has.
+    /// Rate limit of front-channel logouts with an unknown `sid`.
     pub unknown_sids: Budget,
     store_readiness: tokio::sync::Mutex<Option<(Timestamp, bool)>>,
     keys: Arc<dyn KeySource>,
@@ -94,23 +94,23 @@ pub struct SharedState {
     egress: Egress,
 }
 
-/// What one worker has to itself: its connections.
+/// State of one worker: its connections.
 pub struct AppState {
-    /// What it shares with the others.
+    /// State shared with the other workers.
     pub shared: Arc<SharedState>,
-    /// Speaks to the Provider.
+    /// Client of the Provider.
     pub relying_party: RelyingParty,
-    /// Lets requests of the gateway in.
+    /// Verifier of the gateway's proof.
     pub gateway: GatewayDoor,
-    /// Speaks to the Upstreams.
+    /// Forwards requests to the Upstreams.
     pub forwarder: Forwarder,
 }
 
 impl SharedState {
-    /// Composes everything that the configuration asks for. Opens no connection.
+    /// Builds the state from the configuration. Opens no connection.
     ///
     /// # Errors
-    /// When this machine can't have the identity that the configuration asks for.
+    /// If this machine can't have the identity that the configuration names.
     pub fn new(configuration: Configuration) -> Result<Self, AccessError> {
         let is_under_functions_host = configuration.is_under_functions_host();
         let names = CookieNames::new(&configuration.cookie_prefix, &configuration.public_origin);
@@ -174,15 +174,15 @@ impl SharedState {
         })
     }
 
-    /// What must run beside the server: following the keys as they rotate.
+    /// Background work: follows the rotation of the keys.
     pub async fn follow(&self) {
         self.keys.follow().await;
     }
 
-    /// Waits for keys to be in hand, which they are but for the first moments and a vault that is down.
+    /// Waits until keys are loaded. They are, except in the first moments and while the vault is down.
     ///
     /// # Errors
-    /// When they are not: then nobody can be told from nobody.
+    /// If no keys are loaded: without keys no cookie opens, so no session is recognised.
     pub async fn keys_in_hand(&self) -> Result<(), KeysUnavailable> {
         match self.keys.is_ready() {
             Ok(()) => Ok(()),
@@ -190,7 +190,7 @@ impl SharedState {
         }
     }
 
-    /// True if the store responded a moment ago; asked anew at most once in [`READINESS`], whoever asks how often.
+    /// True if the store responded; checked at most once in [`READINESS`].
     pub async fn is_store_ready(&self, now: Timestamp) -> bool {
         let mut known = self.store_readiness.lock().await;
         if let Some((asked_at, is_ready)) = *known
@@ -204,7 +204,7 @@ impl SharedState {
         is_ready
     }
 
-    /// The present moment; an endpoint asks once.
+    /// The current time; an endpoint asks once.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -272,7 +272,7 @@ fn session_store(
 }
 
 impl AppState {
-    /// The state of one more worker.
+    /// State for one more worker.
     #[must_use]
     pub fn new(shared: Arc<SharedState>) -> Self {
         let (settings, provider) = (Arc::clone(&shared.relying_party), Arc::clone(&shared.provider));

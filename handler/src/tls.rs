@@ -1,4 +1,4 @@
-//! How we trust Providers and Upstreams: the machine's own roots (`SSL_CERT_FILE` included), and Mozilla's
+//! TLS trust for Providers and Upstreams: the machine's own roots (`SSL_CERT_FILE` included), or Mozilla's
 //! where the machine has none, as in an empty container.
 
 use std::io;

@@ -1,6 +1,6 @@
-//! Which URLs secrets may travel to: `https`, or plain `http` that never leaves the machine.
+//! Transport rule for URLs that carry secrets: `https`, or plain `http` that never leaves the machine.
 //!
-//! Knows nothing of what is sent there.
+//! Knows nothing of the requests sent there.
 
 use url::{Host, Url};
 

@@ -1,4 +1,4 @@
-//! Properties of the seals: what was sealed opens in its own place, and nowhere and no otherwise.
+//! Properties of sealing: a sealed value opens only in its own context.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
@@ -16,12 +16,12 @@ fn ring() -> KeyRing {
     ring_named("k1")
 }
 
-/// The key of [`ring`] alone, under another name: a seal that did not bind its `kid` would open under it.
+/// The key of [`ring`] under another name: a seal that did not bind its `kid` would open under it.
 fn ring_named(id: &str) -> KeyRing {
     KeyRing::new(vec![(KeyId::parse(id).unwrap(), Key::from_bytes(&KEY).unwrap())]).unwrap()
 }
 
-/// Everything that says where a part of a record belongs, and the secret that opens it.
+/// Full context of a sealed part, and the secret that opens it.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
     sid: [u8; 16],
@@ -76,7 +76,7 @@ impl Place {
         self.cipher().open(sealed, self.context(), &ring()).map(|plaintext| plaintext.to_vec())
     }
 
-    /// This place with one thing, the `number`th, as `other` has it.
+    /// This place with its `number`th field replaced by that of `other`.
     fn with_one_of(&self, other: &Self, number: usize) -> Self {
         let mut changed = self.clone();
         match number {
@@ -169,7 +169,7 @@ proptest! {
         let plaintext = &plaintext[..plaintext.len().min(1000)];
         let here = CookieContext { name: &name, origin: &origin };
         let sealed = seal_cookie(plaintext, here, &ring());
-        // The same letters with the boundary moved by one.
+        // The same characters with the boundary moved by one.
         let (moved_name, rest) = (format!("{name}{}", &origin[..1]), &origin[1..]);
 
         let elsewhere = [

@@ -1,4 +1,4 @@
-//! Project Wycheproof's vectors against the very primitives that seal cookies and records: AES-256-GCM with a 96-bit
+//! Project Wycheproof's vectors against the primitives that seal cookies and records: AES-256-GCM with a 96-bit
 //! nonce and a 128-bit tag, and HKDF-SHA256.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]

@@ -1,4 +1,4 @@
-//! Diagnosis of the Provider for `check`: one line for a mistake, with the setting that mends it.
+//! Diagnosis of the Provider for `check`: one line per problem, with the setting that fixes it.
 //!
 //! Sends nothing itself and changes nothing.
 
@@ -8,10 +8,10 @@ use crate::clock::Timestamp;
 use crate::oidc::{DiscoveryError, LogoutChannel, ProviderError};
 use crate::telemetry::Causes;
 
-/// The tolerance of every time in a token: beyond it ID tokens are refused.
+/// Clock tolerance of the token checks: beyond it ID tokens are refused.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// One line: the mistake, and what to set.
+/// One line: the problem, and the setting to change.
 pub(super) fn diagnosis(error: &ProviderError, issuer: &str) -> String {
     match error {
         ProviderError::Metadata(DiscoveryError::Issuer { found }) => other_issuer(found, issuer),
@@ -46,7 +46,7 @@ pub(super) fn diagnosis(error: &ProviderError, issuer: &str) -> String {
     }
 }
 
-/// OIDC Discovery 4.3: the issuers must be equal as text.
+/// Diagnosis of a differing issuer. OIDC Discovery 4.3: the issuers must be equal as text.
 fn other_issuer(found: &str, issuer: &str) -> String {
     if found.contains('{') {
         return format!(
@@ -60,7 +60,7 @@ fn other_issuer(found: &str, issuer: &str) -> String {
     format!("the metadata is for issuer {found}: if that is your provider, set OIDC_ISSUER_URL={found}")
 }
 
-/// The texts are those of rustls, of the resolver and of the operating system.
+/// Diagnosis of a failed connection. Matches texts of rustls, of the resolver and of the operating system.
 fn unreachable(text: &str) -> String {
     if let Some(rest) = text.strip_prefix("the proxy: ") {
         return format!("it cannot be reached: the proxy: {rest}");
@@ -102,7 +102,7 @@ pub(super) fn clock_difference(provider: Timestamp, ours: Timestamp) -> Option<S
     })
 }
 
-/// The URL below `base` by which the Provider ends sessions here, to be registered there.
+/// Logout URL below `base`, to be registered at the Provider.
 pub(super) fn logout_channel(channel: LogoutChannel, base: &str) -> String {
     match channel {
         LogoutChannel::Back => format!("register {base}/backchannel-logout as its back-channel logout URL"),

@@ -1,23 +1,23 @@
-//! Verdict on an Upstream for `check`: which name in `Host` it takes, and what to set if that is not the one in use.
+//! Verdict on an Upstream for `check`: the `Host` it accepts, and the setting to change if that is another one.
 //!
 //! Sends nothing itself. A status is a refusal of the name only where the other name gets a better one.
 
 use crate::proxy::{ProbeError, ProbeResponse, UpstreamHost};
 
-/// The responses of one Upstream to both names.
+/// Responses of one Upstream to both host names.
 pub(super) struct Probed<'a> {
-    /// Its authority.
+    /// The Upstream's authority.
     pub(super) name: &'a str,
-    /// The name that its routes send.
+    /// The `Host` that its routes send.
     pub(super) used: UpstreamHost,
-    /// The response to that name.
+    /// Response to that `Host`.
     pub(super) response: Result<ProbeResponse, ProbeError>,
-    /// The response to the other one.
+    /// Response to the other `Host`.
     pub(super) other: Result<ProbeResponse, ProbeError>,
 }
 
 impl Probed<'_> {
-    /// One line, and `false` if nothing works until something is changed.
+    /// One line, and `false` if the operator must change something.
     pub(super) fn verdict(&self) -> (bool, String) {
         let name = self.name;
         let (used, other) = match self.used {
@@ -50,7 +50,7 @@ impl Probed<'_> {
     }
 }
 
-/// The sign that a name is not taken: no such site (404, 421), none of the allowed hosts (400, 403), no service behind
+/// Sign that the `Host` is refused: no such site (404, 421), not an allowed host (400, 403), no service behind
 /// the name (5xx), or a redirect to the other name.
 fn refusal(response: &Result<ProbeResponse, ProbeError>) -> Option<String> {
     match response {
