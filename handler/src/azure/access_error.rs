@@ -1,75 +1,75 @@
-//! Why a service of Azure gives nothing, in the words of whoever must mend it: role, network, name.
+//! Errors of Azure services, worded for the operator who must fix them: role, network, name.
 
 use std::error::Error;
 
 use azure_core::error::ErrorKind;
 use azure_core::http::StatusCode;
 
-/// Names the vault, which Azure's own libraries are used for. The store has a library of its own.
+/// Setting named in errors of Azure's own libraries, which only the vault uses. The store has a library of its own.
 const VAULT_SETTING: &str = "KEY_VAULT_URL";
 
-/// What is missing between us and a service of Azure.
+/// Obstacle between us and a service of Azure.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// No token: the identity, or the endpoint that hands out its tokens.
     #[error("there is no token for it: the identity (AZURE_CREDENTIAL, AZURE_CLIENT_ID) gives none")]
     Identity(#[source] Source),
-    /// The service knows us and lets us do nothing.
+    /// The service recognises our identity but denies the operation.
     #[error("it refuses our identity: the role {role} is missing, or not yet in force")]
     Role {
-        /// The role that is needed.
+        /// The required role.
         role: &'static str,
-        /// What the service said.
+        /// Error of the service.
         #[source]
         source: Source,
     },
     /// The service's firewall refuses our address.
     #[error("its firewall refuses this network: a private endpoint or a network rule is missing")]
     Network(#[source] Source),
-    /// What was asked for is not there.
+    /// The requested item does not exist.
     #[error("there is no {what} of this name")]
     Name {
-        /// The kind of thing.
+        /// Kind of the missing item.
         what: &'static str,
-        /// What the service said.
+        /// Error of the service.
         #[source]
         source: Source,
     },
-    /// The service wants fewer requests.
+    /// Too many requests (429).
     #[error("it responds with status 429: too many requests")]
     Throttled(#[source] Source),
     /// No response: a name that does not resolve, a closed port, an untrusted certificate, a lost connection.
     #[error("it cannot be reached: {}", obstacle(.source, .setting))]
     Unreachable {
-        /// The setting with the service's address.
+        /// Setting that holds the service's address.
         setting: &'static str,
-        /// The library's report.
+        /// Error of the library.
         #[source]
         source: Source,
     },
-    /// A status that says nothing about us.
+    /// A status that has no meaning of its own here.
     #[error("it responds with status {status}: an outage, or another service at this address")]
     Status {
         /// The status.
         status: u16,
-        /// The service's report.
+        /// Error of the service.
         #[source]
         source: Source,
     },
-    /// A response that is of no use.
+    /// A malformed response.
     #[error("its response is of no use: {0}")]
     Answer(&'static str),
-    /// No response in the time that a request has.
+    /// No response within the request's time budget.
     #[error("no response in time: a firewall that drops packets, a route that is missing, or an outage")]
     Timeout,
 }
 
-/// What a library said.
+/// Error of a library, shortened for the log.
 #[derive(Debug)]
 pub struct Source(Box<dyn Error + Send + Sync>);
 
 impl std::fmt::Display for Source {
-    /// One line of at most 300 characters: some libraries print pages.
+    /// One line of at most 300 characters: some libraries print whole pages.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut text = self.0.to_string();
         let mut source = self.0.source();
@@ -93,7 +93,7 @@ impl Source {
 }
 
 impl AccessError {
-    /// Reads an error of Azure's own libraries. `what` was asked for, and `role` allows to ask for it.
+    /// Classifies an error of Azure's own libraries. `what` was requested, and `role` permits the request.
     pub(super) fn of(error: azure_core::Error, what: &'static str, role: &'static str) -> Self {
         let said = error.to_string();
         match error.kind() {
@@ -108,7 +108,7 @@ impl AccessError {
         let source = Source::new(error);
         match status {
             StatusCode::Unauthorized => Self::Role { role, source },
-            // ForbiddenByFirewall, ForbiddenByConnection: the vault's own words for its network rules.
+            // ForbiddenByFirewall, ForbiddenByConnection: the vault's error codes for its network rules.
             StatusCode::Forbidden if said.contains("ForbiddenBy") && !said.contains("ForbiddenByRbac") => {
                 Self::Network(source)
             }
@@ -128,7 +128,7 @@ impl AccessError {
     }
 }
 
-/// The cause and its remedy. The texts are those of rustls, of the resolver and of the operating system.
+/// Cause and remedy of a failed connection. Matches texts of rustls, of the resolver and of the operating system.
 fn obstacle(source: &Source, setting: &str) -> String {
     let text = source.to_string();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));

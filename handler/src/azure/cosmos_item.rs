@@ -1,6 +1,6 @@
 //! A session's record as a Cosmos DB item: one JSON object, its sealed parts in base64url.
 //!
-//! The item's `id` is its partition key. `ttl` lets Cosmos DB delete it; whether it has expired is said by `expires_at`.
+//! The item's `id` is its partition key. `ttl` lets Cosmos DB delete it; `expires_at` decides if it has expired.
 //! `v` is the version of its shape and is read first: an item of another version is not parsed.
 
 use serde::de::DeserializeOwned;
@@ -16,17 +16,17 @@ use crate::sessions::{
 
 /// An item of one kind, in the shape of this handler's version.
 pub(super) trait Item: Serialize + DeserializeOwned {
-    /// Version of the shape: one more with every change that an older or a newer handler would misread.
+    /// Version of the shape; incremented by every change that an older or a newer handler would misread.
     const VERSION: u8;
 
-    /// The item's end by our clock, whatever Cosmos DB's own says.
+    /// Expiry by our clock, independent of Cosmos DB's own deletion.
     fn expires_at(&self) -> Timestamp;
 }
 
-/// Reads an item. `None` if its version is another, whatever its shape.
+/// Parses an item. `None` if it has another version, whatever its shape.
 ///
 /// # Errors
-/// When it has not the shape that its version says, or says no version.
+/// If it names no version, or does not have the shape of its version.
 pub(super) fn parse<T: Item>(item: Value) -> serde_json::Result<Option<T>> {
     let is_of_another_version = item["v"].as_u64().is_some_and(|version| version != u64::from(T::VERSION));
     if is_of_another_version { Ok(None) } else { serde_json::from_value(item).map(Some) }
@@ -43,7 +43,7 @@ pub(super) struct SessionItem {
     expires_at: Timestamp,
     lease: Option<RefreshLease>,
     parts: Option<PartItems>,
-    /// Of a tombstone: the write that ended the session.
+    /// Only in a tombstone: the write that ended the session.
     ended_by: Option<WriteId>,
     /// Seconds from the write until Cosmos DB deletes the item.
     ttl: i64,
@@ -71,7 +71,7 @@ impl Item for SessionItem {
 }
 
 impl SessionItem {
-    /// The item of a record that is written at `now`.
+    /// The item of a record written at `now`.
     pub(super) fn of(record: &SessionRecord, now: Timestamp) -> Self {
         let parts = match &record.state {
             RecordState::Active { request, refresh } => {
@@ -97,7 +97,7 @@ impl SessionItem {
         }
     }
 
-    /// The record, if it is that of `key` and its parts can be read.
+    /// The record, if its key is `key` and its parts parse.
     pub(super) fn record(self, key: &SessionKey) -> Option<SessionRecord> {
         if self.id != key.as_str() {
             return None;
@@ -131,7 +131,7 @@ pub(super) struct IndexItem {
 }
 
 impl Item for IndexItem {
-    /// That of its key (`index/v2`): an item of another version has another name.
+    /// The same version as in its key (`index/v2`): an item of another version has another name.
     const VERSION: u8 = 2;
 
     fn expires_at(&self) -> Timestamp {
@@ -140,7 +140,7 @@ impl Item for IndexItem {
 }
 
 impl IndexItem {
-    /// The item of an index that is written at `now`.
+    /// The item of an index written at `now`.
     pub(super) fn of(index: &SessionIndex, now: Timestamp) -> Self {
         Self {
             id: index.key.as_str().to_owned(),
@@ -153,7 +153,7 @@ impl IndexItem {
         }
     }
 
-    /// The index, if it is that of `key`.
+    /// The index, if its key is `key`.
     pub(super) fn index(self, key: &IndexKey) -> Option<SessionIndex> {
         let Self { id, sessions, closed_at, closed_without_sid_at, expires_at, .. } = self;
         (id == key.as_str()).then(|| SessionIndex {
@@ -166,7 +166,7 @@ impl IndexItem {
     }
 }
 
-/// The item of an identifier that was used.
+/// The item of a used identifier.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UseItem {
     id: String,
@@ -177,7 +177,7 @@ pub(super) struct UseItem {
 }
 
 impl Item for UseItem {
-    /// That of its key (`used/v1`).
+    /// The same version as in its key (`used/v1`).
     const VERSION: u8 = 1;
 
     fn expires_at(&self) -> Timestamp {
@@ -186,7 +186,7 @@ impl Item for UseItem {
 }
 
 impl UseItem {
-    /// The item of a use that is noted at `now`.
+    /// The item of a use recorded at `now`.
     pub(super) fn of(used: &UsedOnce, now: Timestamp) -> Self {
         let ttl = time_to_live(used.expires_at, now);
         Self {
@@ -198,7 +198,7 @@ impl UseItem {
         }
     }
 
-    /// The use, if it is that of `key`.
+    /// The use, if its key is `key`.
     pub(super) fn used(self, key: &UseKey) -> Option<UsedOnce> {
         (self.id == key.as_str()).then(|| UsedOnce { key: key.clone(), by: self.by, expires_at: self.expires_at })
     }
@@ -215,7 +215,7 @@ impl PartItem {
     }
 }
 
-/// At least a second: Cosmos DB refuses zero, and takes -1 for never.
+/// TTL of at least one second: Cosmos DB refuses zero, and takes -1 for never.
 fn time_to_live(expires_at: Timestamp, now: Timestamp) -> i64 {
     i64::try_from(expires_at.since(now).as_secs()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX))
 }

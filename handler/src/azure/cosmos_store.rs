@@ -1,6 +1,6 @@
 //! Sessions in Cosmos DB: point reads, creates, and replacements under the version that was read. No query, no upsert.
 //!
-//! Every call has a time budget. The container is looked up with the first call, so that nothing waits for it at start.
+//! Every call has a time budget. The first call looks up the container, so the start does not wait for it.
 
 use std::fmt;
 use std::time::Duration;
@@ -32,16 +32,16 @@ use crate::telemetry::metrics;
 const ROLE: &str = "Cosmos DB Built-in Data Contributor";
 const CONTAINER: &str = "database or container";
 
-/// For one operation, its retries after 429 and lost connections included. A browser waits behind it.
+/// Time budget of one operation, retries after 429 and lost connections included. A browser waits behind it.
 const BUDGET: Duration = Duration::from_secs(3);
 
-/// For the first call, which looks up the account and the container.
+/// Time budget of the first call, which looks up the account and the container.
 const CONNECT_BUDGET: Duration = Duration::from_secs(5);
 
-/// Of the budget, how much may go to waiting as 429 asks (`x-ms-retry-after-ms`).
+/// Share of the budget for the waits that 429 asks for (`x-ms-retry-after-ms`).
 const THROTTLE_BUDGET: Duration = Duration::from_secs(2);
 
-/// Which container, and as whom.
+/// Container of the sessions and the region to read from.
 #[derive(Clone, Debug)]
 pub struct CosmosSettings {
     /// The account's endpoint (`COSMOS_ENDPOINT`).
@@ -54,15 +54,15 @@ pub struct CosmosSettings {
     pub region: Option<String>,
 }
 
-/// Our proof to the account.
+/// Authentication to the account.
 pub enum CosmosAuthorization {
-    /// By an identity that has the account's data role.
+    /// An identity that has the account's data role.
     Identity(AzureCredential),
-    /// By the account's key: for emulators.
+    /// The account's key: for emulators.
     Key(Zeroizing<String>),
 }
 
-/// Sessions in one container whose partition key is `/id`.
+/// Session store over one container whose partition key is `/id`.
 pub struct CosmosStore {
     settings: CosmosSettings,
     authorization: CosmosAuthorization,
@@ -70,7 +70,7 @@ pub struct CosmosStore {
     options: OperationOptions,
 }
 
-/// A kind of request, as metrics call it.
+/// Kind of request, as metrics call it.
 #[derive(Clone, Copy)]
 enum Operation {
     Create,
@@ -79,7 +79,7 @@ enum Operation {
 }
 
 impl CosmosStore {
-    /// The store in that container. Opens no connection yet.
+    /// A store over the given container. Opens no connection.
     #[must_use]
     pub fn new(settings: CosmosSettings, authorization: CosmosAuthorization) -> Self {
         let mut options = OperationOptions::default();
@@ -159,7 +159,7 @@ impl SessionStore for CosmosStore {
 }
 
 impl CosmosStore {
-    /// A point read: the item and its ETag, or nothing. The inner `None` is an item whose shape is of another version.
+    /// Point read: the item and its ETag, or nothing. The inner `None` is an item of another version.
     async fn read<T: Item>(&self, id: &str) -> Result<Option<(Option<T>, Etag)>, StoreError> {
         let container = self.container().await?;
         let options = ItemReadOptions::default().with_operation_options(self.options.clone());
@@ -175,8 +175,8 @@ impl CosmosStore {
         Ok(Some((item, etag)))
     }
 
-    /// A create, also over an item that has expired by our clock: Cosmos DB deletes by its own.
-    /// One of another version stays.
+    /// Create, also over an item that has expired by our clock but is not deleted yet. An item of another version
+    /// stays.
     async fn write_first<T: Item>(&self, id: &str, item: &T, now: Timestamp) -> Result<Etag, StoreError> {
         match self.write(id, item, None).await {
             Err(StoreError::Conflict) => match self.read::<T>(id).await? {
@@ -187,7 +187,7 @@ impl CosmosStore {
         }
     }
 
-    /// A create, or a replacement of the version that was read.
+    /// Create, or replace under the ETag that was read.
     async fn write<T: Item>(&self, id: &str, item: &T, read: Option<&Etag>) -> Result<Etag, StoreError> {
         let container = self.container().await?;
         let options = ItemWriteOptions::default().with_operation_options(self.options.clone());
@@ -209,7 +209,7 @@ fn unreadable() -> StoreError {
     unavailable(AccessError::Answer("an item that cannot be read"))
 }
 
-/// One call, with its span, its time and its charge.
+/// One call, with its span, duration and request charge.
 async fn call(
     operation: Operation,
     asked: impl Future<Output = Result<ItemResponse, CosmosError>>,
@@ -224,7 +224,7 @@ async fn call(
     answered
 }
 
-/// The label of a failure in metrics.
+/// Metric label of a failure.
 fn failure(error: &CosmosError) -> &'static str {
     let status = error.status();
     if status.is_timeout() {
@@ -256,7 +256,7 @@ fn etag(response: &ItemResponse) -> Result<Etag, StoreError> {
     etag.ok_or_else(|| unavailable(AccessError::Answer("an item without an ETag")))
 }
 
-/// A missing item. A missing container is another thing: nobody is signed out by it.
+/// True for a missing item. A missing container is an error instead, so nobody is signed out by it.
 fn is_absent(status: CosmosStatus) -> bool {
     status.is_not_found()
 }

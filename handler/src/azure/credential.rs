@@ -1,5 +1,5 @@
-//! Who we are to Azure's services: a managed identity there, a developer's own sign-in here. Chosen by configuration,
-//! never by trying one after the other.
+//! Our identity towards Azure services: a managed identity there, a developer's own sign-in here. Chosen by
+//! configuration, never by trial.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use super::AccessError;
 use super::access_error::Source;
 use super::renewing_credential::RenewingCredential;
 
-/// How long a call to Azure's services may be tried again before its caller is told.
+/// Retry budget of a call to Azure services.
 const RETRY_BUDGET: azure_core::time::Duration = azure_core::time::Duration::seconds(3);
 
-/// Which identity speaks for us (`AZURE_CREDENTIAL`, `AZURE_CLIENT_ID`).
+/// Identity for Azure services (`AZURE_CREDENTIAL`, `AZURE_CLIENT_ID`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// The identity of the Function App.
+    /// Managed identity of the Function App.
     Managed {
-        /// Which one, when it is user-assigned.
+        /// Client identifier of a user-assigned identity; `None` for the system-assigned one.
         client_id: Option<String>,
     },
-    /// Whoever is signed in to `az` or `azd` on this machine.
+    /// The account signed in to `az` or `azd` on this machine.
     DeveloperTools,
 }
 
-/// An identity that can be asked for tokens, and the connections it is asked over.
+/// Credential that issues tokens, and the connections it uses.
 #[derive(Clone)]
 pub struct AzureCredential {
     pub(super) token: Arc<dyn TokenCredential>,

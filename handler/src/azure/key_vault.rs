@@ -1,4 +1,4 @@
-//! One vault: lists the versions of a secret and reads one.
+//! Client of one vault: lists the versions of a secret and reads one.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::transport_security::is_loopback;
 const ROLE: &str = "Key Vault Secrets User";
 const SECRET: &str = "secret";
 
-/// For one list or one read, its retries included.
+/// Time budget of one list or read, retries included.
 const BUDGET: Duration = Duration::from_secs(10);
 
 /// The vault of `KEY_VAULT_URL`.
@@ -37,7 +37,7 @@ impl KeyVault {
     pub fn new(url: &Url, credential: &AzureCredential) -> Result<Self, AccessError> {
         let options = SecretClientOptions {
             client_options: (*credential.client_options).clone(),
-            // An emulator on this machine can't have the vault's own name.
+            // An emulator on this machine fails the check of the vault's domain name.
             verify_challenge_resource: Some(!is_loopback(url)),
             ..SecretClientOptions::default()
         };

@@ -1,4 +1,4 @@
-//! `private_key_jwt` with a key that never leaves its vault: the vault signs.
+//! `private_key_jwt` with a key that never leaves its vault: the vault makes the signature.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::transport_security::is_loopback;
 const ROLE: &str = "Key Vault Crypto User";
 const KEY: &str = "key";
 
-/// For one look at the key or one signature; the Provider is asked after this.
+/// Time budget of one key lookup or one signature; the token request comes after it.
 const BUDGET: Duration = Duration::from_secs(5);
 
-/// Signs with one key of a vault.
+/// Client assertion signed by a key in a vault.
 pub struct KeyVaultAssertion {
     keys: KeyClient,
     name: String,
@@ -35,7 +35,7 @@ pub struct KeyVaultAssertion {
     version: OnceCell<SigningVersion>,
 }
 
-/// The version of the key that was the newest at the first signature; it signs until the process ends, so that a
+/// Version of the key that was the newest at the first signature; it signs until the process ends, so that a
 /// newer one can be registered at the Provider first.
 struct SigningVersion {
     version: String,

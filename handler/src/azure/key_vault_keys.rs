@@ -1,7 +1,7 @@
-//! The keys of Key Vault: two versions of one secret for cookies, two of another for records, followed as they rotate.
+//! Keys from Key Vault: two versions of one secret for cookies, two of another for records, reloaded as they rotate.
 //!
-//! One task loads; requests that miss a key ask it and wait. A vault that is down takes no key away, a version that is
-//! disabled opens nothing after the next load.
+//! One task loads; requests that miss a key ask it and wait. A vault that is down removes no key; a disabled version
+//! opens nothing after the next load.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -18,30 +18,30 @@ use crate::clock::Clock;
 use crate::crypto::{KeyError, KeyRing, KeySource, KeysUnavailable};
 use crate::telemetry::metrics;
 
-/// How long a request waits for a load.
+/// Maximum wait of a request for a load.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A key that nobody has asks for a load at most so often: anyone can make up a name.
+/// Minimum interval between loads for an unknown key: anyone can invent a key's name.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// While there are no keys, the vault is asked again after a second, then after twice as long each time.
+/// First retry delay while no keys are loaded; each next delay is twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// What the keys are called in the vault, and how fast a rotation spreads.
+/// Names of the two secrets in the vault, and the timing of rotation.
 #[derive(Clone, Debug)]
 pub struct KeyVaultKeysSettings {
-    /// The secret whose versions seal cookies (`COOKIE_KEY_NAME`).
+    /// Name of the secret whose versions seal cookies (`COOKIE_KEY_NAME`).
     pub cookie_key_name: String,
-    /// The secret whose versions seal records (`TOKEN_KEY_NAME`).
+    /// Name of the secret whose versions seal records (`TOKEN_KEY_NAME`).
     pub token_key_name: String,
-    /// How often the versions are looked at (`KEY_RELOAD_INTERVAL`).
+    /// Interval between reloads (`KEY_RELOAD_INTERVAL`).
     pub reload_interval: Duration,
-    /// How old a version is before it seals (`KEY_ACTIVATION_DELAY`); longer than the interval.
+    /// Age at which a version begins to seal (`KEY_ACTIVATION_DELAY`); longer than the interval.
     pub activation_delay: Duration,
 }
 
-/// Keys that follow their vault. [`KeySource::follow`] must run for any of it to work.
+/// Key source that follows a vault. Loads nothing unless [`KeySource::follow`] runs.
 pub struct KeyVaultKeys {
     vault: KeyVault,
     settings: KeyVaultKeysSettings,
@@ -54,13 +54,13 @@ pub struct KeyVaultKeys {
     looked: Mutex<Looked>,
 }
 
-/// When the vault was last seen whole, and what is in its way since.
+/// Time of the last complete load, and the error since.
 struct Looked {
     at: Option<Instant>,
     failure: Option<KeysUnavailable>,
 }
 
-/// The keys in hand for one purpose.
+/// Key ring of one purpose, and its state.
 struct Held(RwLock<(Arc<KeyRing>, Result<(), KeysUnavailable>)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ struct Progress {
     finished: u64,
 }
 
-/// A load that failed, of one secret or of both.
+/// Failed load of one secret or of both.
 #[derive(Debug, thiserror::Error)]
 enum NoKeys {
     #[error("the vault was not asked yet")]
@@ -85,7 +85,7 @@ enum NoKeys {
 }
 
 impl KeyVaultKeys {
-    /// The keys of these names in `vault`. Asks for nothing yet.
+    /// Key source over `vault`. Sends no request yet.
     #[must_use]
     pub fn new(vault: KeyVault, settings: KeyVaultKeysSettings, clock: Arc<dyn Clock>) -> Self {
         let (progress, _) = watch::channel(Progress { is_loading: true, finished: 0 });
@@ -106,7 +106,7 @@ impl KeyVaultKeys {
         self.progress.send_modify(|progress| progress.is_loading = true);
         let begun = Instant::now();
         let KeyVaultKeysSettings { cookie_key_name, token_key_name, .. } = &self.settings;
-        // At once: one after the other, a vault out of reach takes longer to report than a request waits.
+        // Both at once: sequential loads from an unreachable vault would outlast a request's wait.
         let cookie_in_use = self.cookie.ring();
         let token_in_use = self.token.ring();
         let cookie = self.fetch("cookie", cookie_key_name, &cookie_in_use);
@@ -152,7 +152,7 @@ impl KeyVaultKeys {
         })
     }
 
-    /// The loaded rings, unless they share a key; a secret that wasn't loaded counts with the ring in use.
+    /// Refuses two rings that share a key; a secret that wasn't loaded counts with its current ring.
     fn refuse_shared_key(
         &self,
         cookie: Result<KeyRing, NoKeys>,
@@ -170,7 +170,7 @@ impl KeyVaultKeys {
         (cookie.and_then(shared), token.and_then(shared))
     }
 
-    /// Whether no key can be sealing that we don't know: one that came after our last look doesn't seal yet.
+    /// `Ok` while the last complete load is younger than the activation delay: a newer version cannot be sealing yet.
     fn know_every_key(&self) -> Result<(), KeysUnavailable> {
         let looked = self.looked();
         if looked.at.is_some_and(|at| at.elapsed() < self.settings.activation_delay) {
@@ -183,7 +183,7 @@ impl KeyVaultKeys {
         self.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True if a request may ask for a load now.
+    /// True if a request may start a load now.
     fn may_ask(&self) -> bool {
         let pause = if self.is_ready().is_ok() { PAUSE } else { FIRST_RETRY };
         let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,10 +248,10 @@ impl Held {
         self.0.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    /// What the vault said becomes what is in hand, unless it said nothing.
+    /// Installs the ring from the vault; a failed load leaves the current one.
     ///
     /// # Errors
-    /// When it said nothing, or that there is no key.
+    /// If the load failed, or the vault has no usable key.
     fn take(&self, fetched: Result<KeyRing, NoKeys>, name: &str) -> Result<(), KeysUnavailable> {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match fetched {
@@ -262,14 +262,14 @@ impl Held {
                 *held = (Arc::new(ring), Ok(()));
                 Ok(())
             }
-            // The operator pulled every version: what was sealed stays shut, as was meant.
+            // Every version is disabled or expired: nothing sealed before may open any more.
             Err(error @ NoKeys::NoActiveVersion(_)) => {
                 tracing::error!(key.name = name, %error, "there is no key any more");
                 let none = KeysUnavailable(Arc::new(error));
                 *held = (Arc::new(KeyRing::generate()), Err(none.clone()));
                 Err(none)
             }
-            // An operator must act on it, but what was sealed before is still as safe as it was.
+            // The operator must fix the new versions; values sealed before are as safe as they were.
             Err(error @ (NoKeys::SameBytes(_) | NoKeys::SharedKey { .. })) => {
                 tracing::error!(key.name = name, %error, are_kept = held.1.is_ok(), "keys were refused");
                 Err(keep(&mut held.1, error))
@@ -283,7 +283,7 @@ impl Held {
     }
 }
 
-/// Keys in use survive a failed load; without any, its error is the state.
+/// Keeps the current keys after a failed load; without keys, its error becomes the state.
 fn keep(state: &mut Result<(), KeysUnavailable>, error: NoKeys) -> KeysUnavailable {
     let unavailable = KeysUnavailable(Arc::new(error));
     if state.is_err() {

@@ -1,4 +1,4 @@
-//! Which versions of a secret are keys, and which of them seals: pure, so that every instance says the same.
+//! Choice of the key versions in use and of the sealing one: pure, so that every instance chooses the same.
 
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ impl KeyVersion {
         self.is_enabled && has_begun && self.expires.is_none_or(|expires| now < expires)
     }
 
-    /// From when on there is anything to do with it.
+    /// Time from which the version is active.
     fn begins(&self) -> Timestamp {
         self.created.max(self.not_before.unwrap_or(self.created))
     }
 
-    /// From when on it may seal: by then every instance has met it.
+    /// Time from which it may seal: every instance has loaded it by then.
     fn seals_from(&self, delay: Duration) -> Timestamp {
         self.begins().plus(delay)
     }
 }
 
-/// The newest active version, and the one that sealed when it came; the one that seals first. A version younger than
-/// `delay` opens but doesn't seal, unless it is alone. One that was overtaken before it ever sealed is no key.
+/// The newest active version and the one that sealed before it; the sealing one first. A version younger than `delay`
+/// opens but doesn't seal, unless it is alone. A version superseded before it ever sealed is no key.
 pub(super) fn choose(mut versions: Vec<KeyVersion>, delay: Duration, now: Timestamp) -> Vec<KeyVersion> {
     versions.retain(|version| version.is_active(now));
-    // Two versions of one second: their names decide, for every instance alike.
+    // Same second: ordered by name, so that every instance agrees.
     versions.sort_by(|a, b| (b.created, &b.kid).cmp(&(a.created, &a.kid)));
     if let [newest, rest @ ..] = versions.as_slice() {
         let sealed = |version: &KeyVersion| version.seals_from(delay) <= newest.begins();

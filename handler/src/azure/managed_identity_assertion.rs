@@ -14,17 +14,17 @@ use super::{AccessError, AzureCredential};
 use crate::clock::Timestamp;
 use crate::oidc::{ClientAssertion, ClientAssertionError};
 
-/// What the token is for: to be exchanged, by whoever trusts the identity.
+/// Scope of Entra ID's token exchange for federated identities.
 const SCOPE: &str = "api://AzureADTokenExchange/.default";
 
-/// The Provider is asked after this, and a browser waits behind both. The credential keeps a token until it expires.
+/// Time budget of the identity's token. The token request follows, and a browser waits for both.
 const BUDGET: Duration = Duration::from_secs(5);
 
-/// States who we are by the identity's own token.
+/// Client assertion that is a managed identity's own token.
 pub struct ManagedIdentityAssertion(AzureCredential);
 
 impl ManagedIdentityAssertion {
-    /// Assertions of this identity.
+    /// Client assertions of this identity.
     #[must_use]
     pub fn new(credential: AzureCredential) -> Self {
         Self(credential)

@@ -10,7 +10,7 @@ use crate::telemetry::Bearer;
 
 const SCOPE: &str = "https://monitor.azure.com/.default";
 
-/// Gives the token of this identity; the credential keeps it until it expires.
+/// Bearer tokens of this identity; the credential caches each until it expires.
 #[must_use]
 pub fn monitor_bearer(credential: AzureCredential) -> Bearer {
     Arc::new(move || {

@@ -1,4 +1,4 @@
-//! Keeps the tokens of an identity, and renews each in the background before it expires.
+//! Token cache of an identity that renews each token in the background before it expires.
 //!
 //! The library renews a token in its last five minutes while its callers wait behind a lock. An identity endpoint that
 //! hangs would stop every call to the store and the vault, although the cached token is still good.
@@ -16,19 +16,19 @@ use super::AccessError;
 use super::access_error::Source;
 use crate::telemetry::Causes;
 
-/// A token's last minutes, in which it is renewed. The library's own: before them it returns the token that it has.
+/// Time before a token's expiry at which its renewal starts. The library returns its cached token until then.
 const RENEW_BEFORE: Lifetime = Lifetime::minutes(5);
 
-/// A token with less left than this is not used: the service might read it after its end.
+/// Minimum remaining lifetime of a token in use: the service might read it after its expiry otherwise.
 const USABLE_BEFORE: Lifetime = Lifetime::seconds(10);
 
-/// For one renewal in the background, its retries included.
+/// Time budget of one renewal in the background, retries included.
 const RENEWAL_BUDGET: Duration = Duration::from_secs(10);
 
-/// From the beginning of one renewal to that of the next. Longer than a renewal, so that two never overlap.
+/// Minimum interval between the starts of two renewals. Longer than a renewal, so that two never overlap.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A credential whose callers wait for a token only while there is none that can be used.
+/// Credential whose callers wait only if no usable token is cached.
 pub(super) struct RenewingCredential {
     inner: Arc<dyn TokenCredential>,
     tokens: Arc<Mutex<Vec<KeptToken>>>,
@@ -44,7 +44,7 @@ struct KeptToken {
 enum Cached {
     None,
     Usable(AccessToken),
-    /// Usable, and the caller is to begin a renewal.
+    /// Usable; the caller must start a renewal.
     Due(AccessToken),
 }
 
@@ -53,7 +53,7 @@ impl RenewingCredential {
         Self { inner, tokens: Arc::default() }
     }
 
-    /// One caller in [`RENEWAL_INTERVAL`] is told that a renewal is due.
+    /// Looks up the cached token. At most one caller in [`RENEWAL_INTERVAL`] gets [`Cached::Due`].
     fn cached(&self, scope: &str, now: OffsetDateTime) -> Cached {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = tokens.iter_mut().find(|kept| kept.scope == scope) else { return Cached::None };
@@ -92,7 +92,7 @@ impl RenewingCredential {
 fn keep(tokens: &Mutex<Vec<KeptToken>>, scope: &str, token: &AccessToken) {
     let mut tokens = tokens.lock().unwrap_or_else(PoisonError::into_inner);
     match tokens.iter_mut().find(|kept| kept.scope == scope) {
-        // The interval goes on: an endpoint may give out the same token until its last minute.
+        // The interval stays: an endpoint may return the same token until its last minute.
         Some(kept) => kept.token = token.clone(),
         None => {
             let (scope, token) = (scope.to_owned(), token.clone());
@@ -108,7 +108,7 @@ impl TokenCredential for RenewingCredential {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        // Every client here asks for one scope.
+        // Every client here requests exactly one scope.
         let &[scope] = scopes else { return self.inner.get_token(scopes, options).await };
         match self.cached(scope, OffsetDateTime::now_utc()) {
             Cached::Usable(token) => Ok(token),
@@ -143,7 +143,7 @@ mod tests {
 
     const SCOPE: &str = "https://vault.example/.default";
 
-    /// Hands out numbered tokens; the calls after the first hang or fail until it is well.
+    /// Issues numbered tokens; calls after the first hang or fail until it recovers.
     #[derive(Debug)]
     struct Endpoint {
         lifetime: Lifetime,
