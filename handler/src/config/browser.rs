@@ -1,4 +1,4 @@
-//! The browser's cache: its use by signed-in people, and its end when another person comes.
+//! Settings of the browser's cache for signed-in people, and of its clearing when another person signs in.
 
 use super::reader::{Reader, Setting};
 use crate::proxy::BrowserCache;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::config::Environment;
 
-    /// The values read, and the variables with a mistake.
+    /// The parsed settings, and the variables with a mistake.
     fn read_from(environment: Environment) -> (Option<Browser>, Vec<&'static str>) {
         let mut reader = Reader::new(&environment);
         let browser = read(&mut reader);

@@ -1,4 +1,4 @@
-//! The proxies between us and the Provider, under the names that other tools read too.
+//! Proxies between us and the Provider, from the variables that other tools use too.
 
 use super::Environment;
 use super::reader::{Reader, Setting};
@@ -32,7 +32,7 @@ fn proxy<'a>(reader: &mut Reader<'_>, environment: &'a Environment, setting: Set
     Some(url)
 }
 
-/// The value, of the name in lower case where the other is not set; empty without both.
+/// The value, by its lower-case name if the other is not set; empty without both.
 fn value(environment: &Environment, setting: Setting) -> &str {
     let in_lower_case = || environment.value(&setting.name.to_ascii_lowercase());
     environment.value(setting.name).or_else(in_lower_case).unwrap_or_default()

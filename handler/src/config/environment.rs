@@ -1,13 +1,13 @@
-//! A snapshot of the environment variables, and what they tell of where we run.
+//! Snapshot of the environment variables, and the platform that they reveal.
 
 use std::collections::BTreeMap;
 
-/// Every variable as it was at the start; nothing reads the environment later.
+/// Snapshot of every variable at start-up; later changes are not seen.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The environment of this process. A variable that is no text is left out.
+    /// The environment of this process. A variable that is not valid UTF-8 is left out.
     #[must_use]
     pub fn of_this_process() -> Self {
         let is_text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -21,21 +21,21 @@ impl Environment {
         self.0.keys().map(String::as_str)
     }
 
-    /// A variable that is set and not empty, without the space around it.
+    /// Value of a variable, trimmed; `None` if it is unset or blank.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// A variable that isn't blank, with the blanks around it, which may belong to an identifier or a secret. Line ends
-    /// at its end go: a file or a pipe leaves them, and RFC 6749 A.1 and A.2 have none.
+    /// Value of a variable with its spaces, which may belong to an identifier or a secret. Trailing line ends are
+    /// removed: a file or a pipe leaves them, and RFC 6749 A.1 and A.2 have none.
     #[must_use]
     pub fn verbatim(&self, name: &str) -> Option<&str> {
         self.value(name)?;
         self.0.get(name).map(|value| value.trim_end_matches(['\r', '\n']))
     }
 
-    /// The port at which the Functions host expects us, if it started us.
+    /// Port of the Functions host's custom handler, if the host started us.
     #[must_use]
     pub fn functions_host_port(&self) -> Option<u16> {
         self.value("FUNCTIONS_CUSTOMHANDLER_PORT")?.parse().ok()

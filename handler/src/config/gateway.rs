@@ -1,4 +1,4 @@
-//! How the gateway in front of us proves itself.
+//! Settings of the gateway's proof.
 
 use url::Url;
 use zeroize::Zeroizing;
@@ -119,8 +119,8 @@ fn proof(reader: &mut Reader<'_>) -> Option<GatewayProof> {
     }
 }
 
-/// A list for calls of the gateway's own; empty when it is not set. Every request that the gateway forwards carries one of
-/// `forwarding`, so none of them may be in it: a browser would read its own access token from `check`.
+/// Parses a list for the gateway's own calls; empty when unset. It must not share an entry with `forwarding`, which
+/// every forwarded request carries: a browser would read its own access token from `check`.
 fn apart<T: PartialEq>(
     reader: &mut Reader<'_>,
     setting: Setting,
@@ -158,7 +158,7 @@ fn none(reader: &mut Reader<'_>) -> Option<GatewayProof> {
     Some(GatewayProof::None)
 }
 
-/// Whether a gateway that proves nothing may be lived with here; on Azure only if that is wanted.
+/// Accepts a gateway without proof; on Azure only with the `INSECURE_` setting.
 fn accept_none(
     reader: &mut Reader<'_>,
     environment: &Environment,
@@ -190,7 +190,7 @@ fn required<T>(reader: &mut Reader<'_>, setting: Setting, parse: impl FnOnce(&st
     value
 }
 
-/// Read once at the start, so its memory may stay for ever. Headers of this family never reach an Upstream.
+/// A header name with static lifetime: read once at start. Headers of this family never reach an Upstream.
 fn header_name(text: &str) -> Option<&'static str> {
     let name = text.to_ascii_lowercase();
     let rest = name.strip_prefix("x-gateway-")?;

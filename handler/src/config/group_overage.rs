@@ -1,4 +1,4 @@
-//! The groups that an ID token only refers to, and where they are asked for.
+//! Settings for group overage: groups that an ID token only refers to, and the API that lists them.
 
 use url::Url;
 
@@ -31,7 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, issuer: Option<&str>) -> Option<Grou
     match (kind?, graph?) {
         (Kind::Ignore, _) => Some(GroupOverage::Ignore),
         (Kind::Graph, Some(origin)) => Some(GroupOverage::Graph(origin)),
-        // An access token of another provider goes to nobody by default.
+        // By default no API gets an access token of another provider.
         (Kind::Graph, None) => {
             if issuer.is_some() {
                 reader.mistake(GRAPH_ORIGIN, "it is not set, and OIDC_ISSUER_URL is not Entra ID".to_owned());
@@ -55,7 +55,7 @@ mod tests {
 
     const ENTRA: &str = "https://login.microsoftonline.com/t/v2.0";
 
-    /// The setting and the number of mistakes; an empty text stands for a setting that isn't there.
+    /// The parsed setting and the number of mistakes; an empty text means unset.
     fn read_from(choice: &str, origin: &str, issuer: &str) -> (Option<GroupOverage>, usize) {
         let environment = Environment::from([("GROUP_OVERAGE", choice), ("GRAPH_ORIGIN", origin)]);
         let mut reader = Reader::new(&environment);

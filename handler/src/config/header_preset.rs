@@ -1,4 +1,4 @@
-//! The preset of the headers about the person, and the provider's name in App Service's headers.
+//! Setting of the header preset, and the provider's name in App Service's headers.
 
 use super::entra_cloud::EntraCloud;
 use super::reader::{Reader, Setting};
@@ -12,7 +12,7 @@ const EASYAUTH_PROVIDER: Setting = Setting {
     example: "aad",
 };
 
-/// The name of a provider that App Service has none for.
+/// Name for a provider that App Service does not name.
 const OTHER_PROVIDER: &str = "oidc";
 
 pub(super) fn read(reader: &mut Reader<'_>, issuer: Option<&str>) -> Option<HeaderPreset> {

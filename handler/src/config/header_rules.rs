@@ -1,4 +1,4 @@
-//! The operator's own lists of client headers: those that no Upstream gets, and those that pass all the same.
+//! Lists of client headers: those that are removed, and those that pass all the same.
 
 use super::reader::{Reader, Setting};
 use crate::proxy::{HeaderRuleError, HeaderRules};
@@ -22,7 +22,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<HeaderRules> {
         let rules = HeaderRules::parse(strip, keep);
         rules.map_err(|error: HeaderRuleError| reader.mistake(setting, error.to_string())).ok()
     };
-    // Each list by itself, so that the mistakes of both are reported.
+    // Each list on its own, so that mistakes in both are reported.
     let (stripped, kept) = (checked((strip.0, strip.1, "")), checked((keep.0, "", keep.1)));
     stripped.and(kept).and_then(|_| HeaderRules::parse(strip.1, keep.1).ok())
 }

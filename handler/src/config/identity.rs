@@ -1,4 +1,4 @@
-//! Who we are to Azure's services, where any of them is used.
+//! Setting of the identity for Azure services.
 
 use super::Environment;
 use super::reader::{Reader, Setting};

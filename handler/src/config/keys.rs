@@ -1,4 +1,4 @@
-//! What seals cookies and records: the versions of two secrets of a vault, or keys written down here.
+//! Settings of the sealing keys: versions of two secrets in a vault, or keys in the environment.
 
 use std::time::Duration;
 
@@ -41,21 +41,21 @@ const COOKIE_KEYS: Setting = Setting {
 };
 const TOKEN_KEYS: Setting = Setting { name: "TOKEN_KEYS", ..COOKIE_KEYS };
 
-/// Where the keys come from.
+/// Source of the keys.
 #[derive(Debug)]
 pub enum KeySettings {
-    /// From `COOKIE_KEYS` and `TOKEN_KEYS`, or generated.
+    /// Keys of `COOKIE_KEYS` and `TOKEN_KEYS`, or generated ones.
     Static {
-        /// What seals cookies.
+        /// Keys for cookies.
         cookie: KeyRing,
-        /// What seals records.
+        /// Keys for records.
         token: KeyRing,
     },
     /// From a vault.
     KeyVault {
         /// The vault.
         url: Url,
-        /// Its secrets, and how fast a rotation spreads.
+        /// Names of its secrets, and the timing of rotation.
         settings: KeyVaultKeysSettings,
     },
 }
@@ -96,7 +96,7 @@ fn vault(reader: &mut Reader<'_>, text: &str) -> Option<Url> {
     url
 }
 
-/// An https origin. Plain http is refused on loopback too: Azure's library sends no token over it.
+/// Parses an https origin. Plain http is refused on loopback too: Azure's library sends no token over it.
 pub(super) fn key_vault_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| {
         url.scheme() == "https" && url.path() == "/" && url.query().is_none() && url.username().is_empty()
@@ -127,7 +127,7 @@ fn vault_keys(reader: &mut Reader<'_>) -> Option<KeyVaultKeysSettings> {
     Some(KeyVaultKeysSettings { cookie_key_name, token_key_name, reload_interval, activation_delay })
 }
 
-/// Names of secrets and keys (Key Vault, object identifiers).
+/// Parses the name of a secret or key (Key Vault, object identifiers).
 pub(super) fn key_vault_name(text: &str) -> Option<String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     ((1..=127).contains(&text.len()) && text.bytes().all(is_allowed)).then(|| text.to_owned())

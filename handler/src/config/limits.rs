@@ -1,4 +1,4 @@
-//! Limits of clients: connections, headers, bodies and times.
+//! Limits on clients: connections, headers, bodies and timeouts.
 
 use std::time::Duration;
 
@@ -22,20 +22,20 @@ const CLIENT_IDLE_TIMEOUT: Setting =
     Setting { name: "CLIENT_IDLE_TIMEOUT", expected: "a duration from 1s to 10m", example: "3m" };
 const FORM_TIMEOUT: Setting = Setting { name: "FORM_TIMEOUT", expected: "a duration from 1s to 60s", example: "10s" };
 
-/// Limits of clients.
+/// Limits on clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections of clients, of all threads together.
+    /// Maximum client connections of all threads together.
     pub connections: usize,
-    /// The names and values of a request's headers, in bytes.
+    /// Maximum size of a request's header names and values, in bytes.
     pub header_bytes: usize,
-    /// For the head of a request, from its connection on.
+    /// Timeout of a request's head, counted from the connection.
     pub header_timeout: Duration,
-    /// For the next bytes of a body that an Upstream waits for.
+    /// Timeout of the next bytes of a body that an Upstream waits for.
     pub body_timeout: Duration,
-    /// For the next request on an open connection.
+    /// Keep-alive timeout: for the next request on an open connection.
     pub idle_timeout: Duration,
-    /// For the whole of a form that we read ourselves.
+    /// Timeout of a whole form that we read ourselves.
     pub form_timeout: Duration,
 }
 
@@ -66,7 +66,7 @@ fn number(
     reader.parse_or(setting, default, |text| text.parse().ok().filter(|number| range.contains(number)))
 }
 
-/// From a second to `most` seconds.
+/// Parses a duration from one second to `most` seconds.
 fn duration(reader: &mut Reader<'_>, setting: Setting, default: u64, most: u64) -> Option<Duration> {
     reader.parse_or(setting, Duration::from_secs(default), |text| {
         let range = Duration::from_secs(1)..=Duration::from_secs(most);

@@ -16,12 +16,12 @@ const ROUTE_PREFIX: Setting = Setting {
     example: "app",
 };
 
-/// Where requests come from.
+/// Listening address, and the sender of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// The Functions host, at this port of 127.0.0.1.
+    /// The Functions host's custom handler port, on 127.0.0.1.
     FunctionsHost(u16),
-    /// Anyone who reaches this address.
+    /// Any client that reaches this address.
     Address(SocketAddr),
 }
 
@@ -36,7 +36,7 @@ impl Listener {
     }
 }
 
-/// The prefix that this app setting gives the host in place of `host.json`'s. Without a host there is none.
+/// Route prefix that this app setting gives the host in place of `host.json`'s. Without a host there is none.
 pub(super) fn route_prefix(reader: &mut Reader<'_>, listener: Option<Listener>) -> Option<RoutePrefix> {
     match listener {
         Some(Listener::FunctionsHost(_)) => {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::config::Environment;
 
-    /// The prefix, and the variables with a mistake.
+    /// The parsed prefix, and the variables with a mistake.
     fn read_from(environment: Environment) -> (Option<RoutePrefix>, Vec<&'static str>) {
         let mut reader = Reader::new(&environment);
         let listener = read(&mut reader);

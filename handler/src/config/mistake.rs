@@ -1,17 +1,17 @@
-//! What is wrong with the configuration, all of it, in words an operator can act on.
+//! Mistakes in the configuration, all reported at once and worded for an operator.
 
 use std::fmt;
 
-/// One setting that can't be used. Repeats the value only where it cannot be a secret.
+/// A setting with an invalid value. Repeats the value only where it cannot be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The environment variable.
     pub variable: &'static str,
-    /// What it should be.
+    /// The expected value, in words.
     pub expected: &'static str,
-    /// A value that would do.
+    /// An example of a valid value.
     pub example: &'static str,
-    /// What is wrong with it.
+    /// The problem with the current value.
     pub problem: String,
     /// The value, shortened, unless it may be a secret.
     pub value: Option<String>,
@@ -28,7 +28,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Every mistake of one start.
+/// All mistakes of one start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
@@ -37,7 +37,7 @@ impl Mistakes {
         self.0.push(mistake);
     }
 
-    /// True when all is well.
+    /// True if there are no mistakes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -48,58 +48,58 @@ use reader::{Reader, Setting};
 pub use spelling::{UnknownSetting, nearest, unknown_settings};
 pub use store::{CosmosKey, StoreSettings};
 
-/// Everything the handler needs to know, checked.
+/// The complete configuration, validated.
 #[derive(Debug)]
 pub struct Configuration {
-    /// Where requests come from.
+    /// Address to listen on.
     pub listener: Listener,
-    /// The path below which the Functions host calls us.
+    /// Route prefix of the Functions host.
     pub route_prefix: RoutePrefix,
-    /// How many threads serve them.
+    /// Number of worker threads.
     pub workers: usize,
-    /// Limits of clients in time and memory.
+    /// Limits on clients: timeouts and sizes.
     pub limits: Limits,
-    /// Where browsers find us.
+    /// Public origin of the site, as browsers see it.
     pub public_origin: PublicOrigin,
     /// The prefix of our own URLs, such as `/oauth`.
     pub auth_prefix: String,
-    /// True if a page under another name than the public one is redirected.
+    /// True if a page under another host name is redirected to the public one.
     pub redirect_aliases: bool,
-    /// True if a page of ours keeps the fragment over a sign-in.
+    /// True if a page of ours preserves the URL's fragment across a sign-in.
     pub keep_fragment: bool,
-    /// What our cookies' names begin with.
+    /// Prefix of our cookies' names.
     pub cookie_prefix: String,
-    /// Which path goes to which Upstream.
+    /// Route table: path to Upstream.
     pub routes: RouteTable,
-    /// What the gateway in front of us must show.
+    /// The proof that the gateway must send.
     pub gateway: GatewaySettings,
-    /// Which headers speak for the person.
+    /// Preset of the headers about the person.
     pub header_preset: HeaderPreset,
-    /// The caching of responses to signed-in people in their browsers.
+    /// Browser caching of responses to signed-in people.
     pub browser_cache: BrowserCache,
-    /// Data that browsers clear at a sign-out, and when another person signs in.
+    /// Browser data to clear at a sign-out, and when another person signs in.
     pub clear_site_data: ClearSiteData,
-    /// The client's headers that no Upstream gets.
+    /// Client headers that are removed before a request is forwarded.
     pub header_rules: HeaderRules,
     /// The Provider and our registration there.
     pub provider: ProviderSettings,
-    /// How long sessions live.
+    /// Idle and absolute lifetime of sessions.
     pub lifetime: SessionLifetime,
-    /// How long a record read from the store is believed.
+    /// Cache lifetime of a record read from the store.
     pub session_cache_ttl: Duration,
-    /// How long before its expiry an access token is refreshed.
+    /// Time before an access token's expiry at which it is refreshed.
     pub refresh_before: RefreshBefore,
-    /// Where sessions are kept.
+    /// The session store.
     pub store: StoreSettings,
-    /// What seals cookies and records.
+    /// Keys that seal cookies and records.
     pub keys: KeySettings,
-    /// Who we are to Azure's services.
+    /// Identity for Azure services.
     pub identity: Identity,
     /// The proxies between us and the Provider.
     pub proxies: Proxies,
-    /// Where metrics and traces go.
+    /// Receivers of metrics and traces.
     pub exporters: ExportersSettings,
-    /// What an operator should know at every start.
+    /// Warnings to log at every start.
     pub warnings: Vec<&'static str>,
 }
 
@@ -226,7 +226,7 @@ fn public_origin(reader: &mut Reader<'_>) -> Option<PublicOrigin> {
     }
 }
 
-/// Its segments are plain, so that no spelling of it reaches an Upstream as another path.
+/// Parses the prefix of our URLs. Plain segments only, so that no spelling of it reaches an Upstream as another path.
 fn auth_prefix(reader: &mut Reader<'_>) -> Option<String> {
     reader.parse_or(AUTH_PREFIX, "/oauth".to_owned(), |text| {
         let inner = text.strip_prefix('/')?;
@@ -234,7 +234,7 @@ fn auth_prefix(reader: &mut Reader<'_>) -> Option<String> {
             let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             !segment.is_empty() && !segment.starts_with('.') && segment.bytes().all(is_allowed)
         };
-        // The platform answers below these itself, whatever their case.
+        // The platform itself responds below these paths, in any case.
         let first = inner.split('/').next().unwrap_or_default();
         let is_taken = ["admin", "runtime"].iter().any(|taken| first.eq_ignore_ascii_case(taken));
         (inner.split('/').all(is_plain) && !is_taken).then(|| text.to_owned())
@@ -248,7 +248,7 @@ fn cookie_prefix(text: &str) -> Option<String> {
     (is_short && !has_prefix && text.bytes().all(is_allowed)).then(|| text.to_owned())
 }
 
-/// A bare word that is no level would silently be a target of which everything is logged.
+/// Parses `LOG`. A word that is no level is refused: it would be a target of which everything is logged.
 fn log_filter(text: &str) -> Option<()> {
     let has_level = |part: &str| part.rsplit('=').next().is_some_and(|level| level.parse::<LevelFilter>().is_ok());
     (text.split(',').all(has_level) && text.parse::<Targets>().is_ok()).then_some(())

@@ -1,4 +1,4 @@
-//! The Provider and what it knows us by.
+//! Settings of the Provider and of our registration there.
 
 use std::sync::Arc;
 
@@ -72,10 +72,10 @@ enum Method {
     None,
 }
 
-/// The Provider, our registration there, and the client authentication.
+/// The Provider, our registration there, and our client authentication.
 #[derive(Debug)]
 pub struct ProviderSettings {
-    /// The issuer, exactly as it names itself (`OIDC_ISSUER_URL`).
+    /// Issuer identifier, byte for byte (`OIDC_ISSUER_URL`).
     pub issuer: String,
     /// Our registration at the Provider.
     pub registration: ClientRegistration,
@@ -85,20 +85,20 @@ pub struct ProviderSettings {
     pub userinfo: bool,
     /// Audiences that ID and logout tokens may name beside the client identifier (`TRUSTED_AUDIENCES`).
     pub trusted_audiences: Vec<String>,
-    /// The Provider's departures from the standards: its profile (`PROVIDER`), and the settings over it.
+    /// Deviations of the Provider from the standards: its profile (`PROVIDER`), overridden by settings.
     pub dialect: ProviderDialect,
-    /// The groups of a person whose ID token only refers to them.
+    /// Source of a person's groups when the ID token only refers to them.
     pub group_overage: GroupOverage,
 }
 
-/// The client authentication: complete, or signed by a service of Azure.
+/// Client authentication: ready to use, or signed by a service of Azure.
 #[derive(Debug)]
 pub enum ClientAuthenticationSettings {
     /// A secret or key of the settings, or none.
     Known(ClientAuthentication),
     /// The managed identity's token (`CLIENT_AUTH_METHOD=managed_identity`).
     ManagedIdentity,
-    /// A key of a vault signs (`CLIENT_KEY_NAME`).
+    /// A key in a vault (`CLIENT_KEY_NAME`).
     KeyVaultKey {
         /// The vault of `KEY_VAULT_URL`.
         vault: Url,
@@ -150,7 +150,7 @@ pub(super) fn read(
     })
 }
 
-/// OIDC Discovery 4.3 compares issuers as text, so it is kept as it was given.
+/// Parses the issuer. OIDC Discovery 4.3 compares issuers as text, so it is kept byte for byte.
 fn issuer(reader: &mut Reader<'_>) -> Option<String> {
     let text = reader.required(OIDC_ISSUER_URL)?;
     if let Some(issuer) = text.strip_suffix("/.well-known/openid-configuration") {
@@ -234,13 +234,13 @@ fn private_key_jwt(reader: &mut Reader<'_>) -> Option<ClientAuthenticationSettin
     }
 }
 
-/// Two commas in a row, or one at an end, are a slip that could hide a name.
+/// Parses audiences. Two commas in a row, or one at an end, are refused as a typo that could hide a name.
 fn audiences(text: &str) -> Option<Vec<String>> {
     let audiences: Vec<String> = text.split(',').map(|audience| audience.trim().to_owned()).collect();
     audiences.iter().all(|audience| !audience.is_empty()).then_some(audiences)
 }
 
-/// RFC 6749 3.3: scope tokens; OIDC Core 3.1.2.1: `openid` is one of them.
+/// Parses scopes. RFC 6749 3.3: scope tokens; OIDC Core 3.1.2.1: `openid` is one of them.
 fn scopes(text: &str) -> Option<Vec<String>> {
     let is_token = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
     let scopes: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! Settings for what a Provider wants beyond the standards, over the defaults of its profile.
+//! Settings for a Provider's deviations from the standards, over the defaults of its profile.
 
 use url::Url;
 
@@ -30,7 +30,7 @@ const ID_TOKEN_SIGNING_ALG: Setting = Setting {
 const PUSHED_AUTHORIZATION_REQUESTS: Setting =
     Setting { name: "PUSHED_AUTHORIZATION_REQUESTS", expected: "one of auto, always, never", example: "auto" };
 
-/// Everything but the metadata's URL, which is read beside the issuer. `offline` asks for offline access.
+/// Reads everything but the metadata's URL, which is read with the issuer. `offline` requests offline access.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     profile: ProviderProfile,
@@ -59,7 +59,8 @@ pub(super) fn read(
     })
 }
 
-/// B2C and External ID keep it under another name than the issuer's. The outer `None` is a mistake.
+/// URL of the metadata if it is not at the issuer: B2C and External ID use another host. The outer `None` is a
+/// mistake.
 #[allow(clippy::option_option, reason = "a setting that is optional, and None after a mistake as everywhere here")]
 pub(super) fn metadata_url(reader: &mut Reader<'_>, issuer: Option<&str>) -> Option<Option<String>> {
     let is_secure_issuer = issuer.is_some_and(|issuer| issuer.starts_with("https:"));
@@ -73,7 +74,7 @@ pub(super) fn metadata_url(reader: &mut Reader<'_>, issuer: Option<&str>) -> Opt
     })
 }
 
-/// The parameters of a setting over those of the profile.
+/// Request parameters of a setting, over those of the profile.
 fn parameters(reader: &mut Reader<'_>, setting: Setting, defaults: RequestParameters) -> Option<RequestParameters> {
     let Some(text) = reader.optional(setting) else { return Some(defaults) };
     let parameters = RequestParameters::parse(text, &defaults);

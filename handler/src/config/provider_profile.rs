@@ -1,5 +1,5 @@
-//! The known Providers (`PROVIDER`), a row of data for each: what its documentation says that it needs beyond the
-//! standards. `docs/providers.md` has a section for each row.
+//! Profiles of known Providers (`PROVIDER`), one row of data each: requirements beyond the standards, from the
+//! Provider's documentation. `docs/providers.md` has a section for each row.
 //!
 //! Defaults only: a setting wins over a row. No other file tells Providers apart.
 
@@ -12,14 +12,14 @@ const PROVIDER: Setting = Setting {
     example: "entra",
 };
 
-/// The way to ask for offline access, which `offline_access` in the scopes stands for (OIDC Core 11).
+/// Request for offline access, which `offline_access` in the scopes stands for (OIDC Core 11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OfflineAccess {
     /// By the scope.
     Scope,
     /// By parameters of the authorization request; the scope is refused.
     Parameters(&'static str),
-    /// It needs no asking; the scope is refused.
+    /// Always granted; the scope is refused.
     Implied,
 }
 
@@ -54,7 +54,7 @@ const GENERIC: ProviderProfile = ProviderProfile {
 const ENTRA: ProviderProfile = ProviderProfile {
     id: "entra",
     scope_is_of_access_token: true,
-    // An optional claim: with it nobody has to choose the account to sign out.
+    // Optional claim: it saves the person the choice of the account to sign out.
     logout_hint_claim: Some("login_hint"),
     claim_aliases: &[alias("preferred_username", &["upn"])],
     logout_channel: Some(LogoutChannel::Front),
@@ -122,8 +122,8 @@ const PROFILES: [ProviderProfile; 10] = [
 ];
 
 impl OfflineAccess {
-    /// Asks in the Provider's way if `offline_access` is among the scopes: the parameters to send, and the scopes without
-    /// what the Provider refuses.
+    /// Replaces `offline_access` in `scopes` by the Provider's own way, and returns the parameters to send. Scopes that
+    /// the Provider refuses are removed.
     pub(super) fn ask(self, scopes: &mut Vec<String>) -> RequestParameters {
         let none = RequestParameters::default();
         let parameters = match self {
@@ -212,7 +212,7 @@ mod tests {
         ]))
     }
 
-    /// A relying party that this record's Provider responds to.
+    /// Relying party of a recorded Provider.
     struct Recorded {
         party: RelyingParty,
         record: Value,
@@ -268,7 +268,7 @@ mod tests {
             *self.id_token.borrow_mut() = KEY.sign(&claims);
         }
 
-        /// The query of the authorization request, without what differs from one to the next.
+        /// Query of the authorization request, without the values that change every time.
         async fn query(&self) -> BTreeMap<String, String> {
             let (request, _) = self.party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
             let url = Url::parse(request.url()).unwrap();

@@ -1,4 +1,4 @@
-//! Requests under other names of the site, and the fragment of a page that needs a sign-in.
+//! Settings for other host names of the site, and for the URL's fragment across a sign-in.
 
 use super::reader::{Reader, Setting};
 

@@ -1,8 +1,8 @@
-//! Reads settings one by one and remembers every mistake instead of stopping at the first.
+//! Reader of settings that collects every mistake instead of stopping at the first.
 
 use super::{Environment, Mistake, Mistakes};
 
-/// What is known of a setting besides its value.
+/// Description of a setting: name, expectation, example.
 #[derive(Clone, Copy)]
 pub(super) struct Setting {
     pub(super) name: &'static str,
@@ -10,7 +10,7 @@ pub(super) struct Setting {
     pub(super) example: &'static str,
 }
 
-/// Collects values and mistakes.
+/// Reads values and collects mistakes.
 pub(super) struct Reader<'a> {
     environment: &'a Environment,
     mistakes: Mistakes,
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         self.environment.verbatim(setting.name)
     }
 
-    /// The value; a mistake when it isn't set.
+    /// The value; records a mistake if it isn't set.
     pub(super) fn required(&mut self, setting: Setting) -> Option<&'a str> {
         let value = self.optional(setting);
         if value.is_none() {
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// False where the value may be a secret, or hold one: keys, secrets, headers, parameters, a URL with a user.
+/// False for a value that may contain a secret: keys, secrets, headers, parameters, a URL with a user.
 fn is_shown(name: &str, value: &str) -> bool {
     let is_secret = ["SECRET", "KEY", "STRING", "HEADERS", "PARAMETERS"].iter().any(|part| name.contains(part));
     let is_plain = matches!(name, "KEY_VAULT_URL" | "KEY_RELOAD_INTERVAL" | "KEY_ACTIVATION_DELAY");

@@ -1,4 +1,4 @@
-//! `ROUTES`, or `UPSTREAM_URL` alone as its one-route form.
+//! Setting of the routes: `ROUTES`, or `UPSTREAM_URL` alone for a single route.
 
 use super::reader::{Reader, Setting};
 use crate::proxy::{RouteError, RouteTable, Upstream, UpstreamHost};
@@ -41,7 +41,7 @@ fn read_table(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Opti
     Some(table)
 }
 
-/// Read once at the start, so its memory may stay for ever.
+/// Warning about two routes in a risky order. Leaked once at start-up.
 fn risky_order((anonymous, session): (&str, &str)) -> &'static str {
     let warning = format!(
         "the route {session:?} needs a session below the anonymous route {anonymous:?}: a spelling of it that only the \

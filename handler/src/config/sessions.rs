@@ -1,4 +1,4 @@
-//! How long sessions live, and when their tokens are refreshed.
+//! Settings of session lifetimes, and of the refresh of their tokens.
 
 use std::time::Duration;
 

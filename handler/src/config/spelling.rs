@@ -1,4 +1,4 @@
-//! Variables and words that are almost ones of ours: misspelt, or what other proxies call them.
+//! Suggestions for unknown variables and words: misspelt, or the names that other proxies use.
 
 use std::fmt;
 
@@ -90,7 +90,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "WORKERS",
 ];
 
-/// Names that oauth2-proxy, mod_auth_openidc and others give to a setting of ours.
+/// Settings of oauth2-proxy, mod_auth_openidc and others that match one of ours.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("BASE_URL", "PUBLIC_BASE_URL"),
     ("COOKIE_NAME", "COOKIE_PREFIX"),
@@ -121,14 +121,14 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("UPSTREAMS", "UPSTREAM_URL"),
 ];
 
-/// Beginnings that nobody else uses.
+/// Name prefixes that only our settings have.
 const OWN_BEGINNINGS: &[&str] =
     &["GATEWAY_CERTIFICATE_", "GATEWAY_PROOF_", "INSECURE_", "OAUTH2_PROXY_", "OIDC_", "REFRESH_BEFORE_", "SESSION_"];
 
-/// Variables of others that look like ours.
+/// Foreign variables that resemble ours.
 const OF_OTHERS: &[&str] = &["SESSION_MANAGER"];
 
-/// A variable that somebody may have meant for us, and that is no setting.
+/// Unknown variable that was probably meant as a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownSetting {
     name: String,
@@ -144,7 +144,7 @@ impl fmt::Display for UnknownSetting {
     }
 }
 
-/// The variables that look like settings and are none, in the order of their names. Never their values.
+/// Unknown variables that resemble settings, sorted by name. Never their values.
 #[must_use]
 pub fn unknown_settings(environment: &Environment) -> Vec<UnknownSetting> {
     environment.names().filter_map(unknown).collect()
@@ -152,7 +152,7 @@ pub fn unknown_settings(environment: &Environment) -> Vec<UnknownSetting> {
 
 fn unknown(name: &str) -> Option<UnknownSetting> {
     let upper = name.to_ascii_uppercase();
-    // Those that are ours are read in both cases, as curl does; FTP_PROXY and the like are for others.
+    // Ours are read in both cases, as in curl; FTP_PROXY and the like are foreign.
     let is_proxy = upper.ends_with("_PROXY");
     if SETTINGS.contains(&name) || OF_OTHERS.contains(&name) || is_proxy || is_service_link(&upper) {
         return None;
@@ -163,14 +163,15 @@ fn unknown(name: &str) -> Option<UnknownSetting> {
     (meant.is_some() || is_ours).then(|| UnknownSetting { name: name.to_owned(), meant })
 }
 
-/// Kubernetes and container links name a service's address: `UPSTREAM_SERVICE_HOST`, `SESSION_PORT_80_TCP_ADDR`.
+/// True for the service addresses that Kubernetes and container links set: `UPSTREAM_SERVICE_HOST`,
+/// `SESSION_PORT_80_TCP_ADDR`.
 fn is_service_link(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || name.contains("_PORT_") && name.contains("_TCP")
 }
 
-/// The word that `text` was probably meant to be: the nearest, if it is near. Both are compared as they are.
+/// Nearest of `words` to `text`, if it is close enough. The comparison is case-sensitive.
 #[must_use]
 pub fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     let reach = (text.len() / 4).min(3);
@@ -178,7 +179,7 @@ pub fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     near.min().map(|(_, word)| word)
 }
 
-/// Edits between two words: a letter more, less or other, or two neighbours swapped (optimal string alignment).
+/// Edit distance: a letter more, less or other, or two neighbours swapped (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut before = vec![0; b.len() + 1];

@@ -1,4 +1,4 @@
-//! Where sessions are kept.
+//! Setting of the session store.
 
 use url::Url;
 use zeroize::Zeroizing;
@@ -39,16 +39,16 @@ const COSMOS_KEY: Setting = Setting {
     example: "<base64>",
 };
 
-/// Where sessions are kept (`SESSION_STORE`).
+/// Session store (`SESSION_STORE`).
 #[derive(Debug)]
 pub enum StoreSettings {
-    /// In this process.
+    /// Memory of this process.
     Memory,
-    /// In a container of Cosmos DB.
+    /// A container in Cosmos DB.
     Cosmos {
-        /// Which one.
+        /// Account, database and container.
         settings: CosmosSettings,
-        /// The emulator's key; the identity speaks for us without it.
+        /// Key of the emulator; without it the identity authenticates.
         key: Option<CosmosKey>,
     },
 }

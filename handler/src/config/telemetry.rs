@@ -1,4 +1,4 @@
-//! Where metrics and traces go. The names are OpenTelemetry's and Azure Monitor's own.
+//! Settings of the receivers of metrics and traces, under OpenTelemetry's and Azure Monitor's own names.
 
 use url::Url;
 
@@ -56,7 +56,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option
     })
 }
 
-/// An instrumentation key, and no endpoint to which it would go in the clear.
+/// True for a connection string with an instrumentation key and no endpoint in plain http.
 fn is_connection_string(text: &str) -> bool {
     let value = |name: &str| {
         let pairs = text.split(';').filter_map(|part| part.split_once('='));
