@@ -1,4 +1,4 @@
-//! A cipher of its own for everything sealed: key and IV both come out of HKDF, so neither is ever stored.
+//! Derivation of a fresh cipher for each sealed value: HKDF gives key and IV, so neither is ever stored.
 
 use aes_gcm::aead::KeyInit;
 use aes_gcm::aead::consts::U12;

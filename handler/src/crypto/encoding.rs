@@ -1,4 +1,4 @@
-//! Base64url without padding, and fields joined so that no two lists read the same.
+//! Base64url without padding, and an injective encoding of lists of fields.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ pub fn base64url_decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Each field behind its length (four bytes, big endian): injective, whatever the fields contain.
+/// Concatenates fields, each behind its length (four bytes, big endian): injective, whatever the fields contain.
 pub(super) fn length_prefixed(fields: &[&[u8]]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(fields.iter().map(|field| field.len() + 4).sum());
     for field in fields {

@@ -1,4 +1,4 @@
-//! The sealed value of a cookie, or of a form kept in a page: `1.<kid>.<base64url(salt || ciphertext || tag)>`.
+//! Sealed value of a cookie, or of a form kept in a page: `1.<kid>.<base64url(salt || ciphertext || tag)>`.
 //!
 //! A fresh 16-byte salt makes a fresh key for every value, so a ring may seal any number of them.
 //! The cookie's name and the public origin are authenticated: a value fits no other place.
@@ -12,7 +12,7 @@ use crate::random;
 const VERSION: &str = "1";
 const SALT: usize = 16;
 
-/// A kind of sealed values: each has keys of its own, and a length beyond which nothing is decoded.
+/// Purpose of a sealed value: it separates the derived keys, and limits the length before anything is decoded.
 struct Purpose {
     info: &'static [u8],
     max_length: usize,
@@ -23,7 +23,7 @@ const COOKIE: Purpose = Purpose { info: b"cookie/v1", max_length: 16 * 1024 };
 const FORM: Purpose = Purpose { info: b"form/v1", max_length: 160 * 1024 };
 const FORM_NAME: &str = "form";
 
-/// The place a sealed value belongs to.
+/// Context of a sealed cookie; all of it is authenticated.
 #[derive(Clone, Copy, Debug)]
 pub struct CookieContext<'a> {
     /// The cookie's name.
@@ -38,10 +38,10 @@ pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing)
     seal_with_salt(plaintext, context, ring, random::bytes(), &COOKIE)
 }
 
-/// Opens what [`seal_cookie`] made for the same place.
+/// Opens a value of [`seal_cookie`] with the same context.
 ///
 /// # Errors
-/// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
+/// [`OpenError::UnknownKey`] if its key is not in the ring, [`OpenError::Invalid`] for all else.
 pub fn open_cookie(value: &str, context: CookieContext<'_>, ring: &KeyRing) -> Result<Plaintext, OpenError> {
     open(value, context, ring, &COOKIE)
 }
@@ -52,7 +52,7 @@ pub fn seal_form(plaintext: &[u8], origin: &str, ring: &KeyRing) -> String {
     seal_with_salt(plaintext, CookieContext { name: FORM_NAME, origin }, ring, random::bytes(), &FORM)
 }
 
-/// Opens what [`seal_form`] made for the same origin.
+/// Opens a value of [`seal_form`] with the same origin.
 ///
 /// # Errors
 /// As [`open_cookie`].

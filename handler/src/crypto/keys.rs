@@ -13,12 +13,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use super::base64url;
 use crate::random;
 
-/// Names one key: 1 to 64 characters of `A-Z a-z 0-9 _ -`. Not secret; it travels in the clear.
+/// Identifier of a key: 1 to 64 characters of `A-Z a-z 0-9 _ -`. Not secret; it travels in the clear.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(Arc<str>);
 
 impl KeyId {
-    /// The identifier, if it is one.
+    /// Parses an identifier.
     ///
     /// # Errors
     /// [`KeyError::Id`] for anything but 1 to 64 characters of `A-Z a-z 0-9 _ -`.
@@ -48,7 +48,7 @@ impl Key {
         Self(random::bytes())
     }
 
-    /// Reads a key of exactly 32 bytes.
+    /// Copies a key of exactly 32 bytes.
     ///
     /// # Errors
     /// [`KeyError::Length`] for any other length.
@@ -72,7 +72,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Why something is not a key, or not a ring of them.
+/// Reason why a value is not a key, or a list of keys not a ring.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The identifier has another shape than [`KeyId::parse`] takes.
@@ -81,13 +81,13 @@ pub enum KeyError {
     /// The key is not 256 bits.
     #[error("a key is 32 bytes, this one has {found}")]
     Length {
-        /// How many bytes were given.
+        /// Actual length in bytes.
         found: usize,
     },
     /// The ring would hold none or more than two keys.
     #[error("one or two keys are kept, not {found}")]
     Count {
-        /// How many keys were given.
+        /// Actual number of keys.
         found: usize,
     },
     /// Two keys of the ring share an identifier.
@@ -103,7 +103,7 @@ pub enum KeyError {
 pub struct KeyRing(Vec<(KeyId, Key)>);
 
 impl KeyRing {
-    /// A ring of the given keys, the one that seals first.
+    /// A ring of the given keys, the sealing one first.
     ///
     /// # Errors
     /// When there are none or more than two, or two of the same identifier or of the same bytes.
@@ -117,7 +117,7 @@ impl KeyRing {
         }
     }
 
-    /// A ring of one new random key under a random identifier: it opens nothing that was sealed before.
+    /// A ring of one new random key under a random identifier. Values sealed before do not open.
     #[must_use]
     pub fn generate() -> Self {
         let id = KeyId(base64url(&random::bytes::<6>()).into());
@@ -137,51 +137,51 @@ impl KeyRing {
         self.0.iter().any(|(_, ours)| other.0.iter().any(|(_, theirs)| ours.has_bytes_of(theirs)))
     }
 
-    /// The key of this identifier, if it still opens anything.
+    /// The key of this identifier, if it is in the ring.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<(&KeyId, &Key)> {
         self.0.iter().find(|(known, _)| known.as_str() == id).map(|(id, key)| (id, key))
     }
 }
 
-/// Where the keys come from. One of the traits chosen at start-up.
+/// Source of the keys, chosen at start-up.
 #[async_trait]
 pub trait KeySource: Send + Sync {
-    /// The keys that seal cookies. While the source isn't ready, they open nothing.
+    /// Keys that seal cookies. They open nothing while the source isn't ready.
     fn cookie_keys(&self) -> Arc<KeyRing>;
 
-    /// The keys that seal records. While the source isn't ready, they open nothing.
+    /// Keys that seal records. They open nothing while the source isn't ready.
     fn token_keys(&self) -> Arc<KeyRing>;
 
-    /// Whether there are keys to open and seal with.
+    /// `Ok` if keys are loaded.
     ///
     /// # Errors
-    /// When there are none yet, or none any more: then nobody can be told from nobody, and no request is answered.
+    /// If none are loaded: without keys no cookie opens, so no session is recognised.
     fn is_ready(&self) -> Result<(), KeysUnavailable>;
 
-    /// Asks for the newest keys because one was met that is not here, or because there are none; the source limits
-    /// the rate.
+    /// Loads the newest keys, because a value names an unknown key or none are loaded. The source limits the
+    /// rate.
     ///
     /// # Errors
-    /// When the newest keys cannot be had now: a key that isn't in hand may be one of them.
+    /// If the newest keys cannot be loaded: an unknown key may be one of them.
     async fn reload(&self) -> Result<(), KeysUnavailable>;
 
     /// Follows the rotation of the keys for as long as the process lives. Returns at once if they never change.
     async fn follow(&self);
 }
 
-/// There are no keys to open or seal with.
+/// No keys are loaded.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the keys are not in hand")]
 pub struct KeysUnavailable(#[source] pub Arc<dyn std::error::Error + Send + Sync>);
 
-/// Why something sealed stays shut.
+/// Reason why a sealed value does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Sealed under a key that is not in hand; a reload may help.
+    /// Sealed under an unknown key; a reload may help.
     #[error("sealed under a key that is not in hand")]
     UnknownKey,
-    /// Anything else. Which thing it was is not told, here or in any answer.
+    /// Any other failure. Never more precise, neither here nor in a response.
     #[error("not sealed by these keys for this purpose")]
     Invalid,
 }

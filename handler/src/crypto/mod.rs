@@ -1,6 +1,6 @@
-//! How cookies and records are sealed (AES-256-GCM under keys derived by HKDF-SHA256).
+//! Sealing of cookies and records (AES-256-GCM under keys derived by HKDF-SHA256).
 //!
-//! Knows nothing of HTTP, of stores or of what it seals. Every failure to open looks the same.
+//! Knows no HTTP, no store and no plaintext format. Every failure to open looks the same.
 
 mod cipher;
 mod encoding;

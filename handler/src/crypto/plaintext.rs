@@ -1,4 +1,4 @@
-//! What was sealed, opened for as long as it is looked at.
+//! Opened content of a sealed value, wiped after use.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,7 +7,7 @@ use zeroize::Zeroize;
 
 /// Plaintext bytes. Prints nothing, and is wiped when dropped.
 ///
-/// Wiped as a slice: `Zeroizing<Vec<u8>>` goes byte by byte, which every request would wait for.
+/// Wiped as one slice: `Zeroizing<Vec<u8>>` wipes byte by byte, which would delay every request.
 pub struct Plaintext(pub(super) Vec<u8>);
 
 impl Deref for Plaintext {

@@ -15,7 +15,7 @@ use crate::random;
 
 const VERSION: &[u8] = b"2";
 
-/// Which part of a record: what every request needs, or what only a refresh and a sign-out need.
+/// Part of a record: for every request, or only for a refresh and a sign-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordPart {
     /// Access token and the claims that become headers.
@@ -33,10 +33,10 @@ impl RecordPart {
     }
 }
 
-/// A part as it is stored: no key, no IV, no secret of the session.
+/// A part in its stored form: no key, no IV, no secret of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedPart {
-    /// The key it was sealed under.
+    /// Identifier of the sealing key.
     pub kid: String,
     /// 32 random bytes, fresh for this write.
     pub salt: [u8; 32],
@@ -44,16 +44,16 @@ pub struct SealedPart {
     pub ciphertext: Vec<u8>,
 }
 
-/// Where a part belongs; all of it is authenticated.
+/// Context of a sealed part; all of it is authenticated.
 #[derive(Clone, Copy, Debug)]
 pub struct PartContext {
-    /// Which part.
+    /// The part.
     pub part: RecordPart,
     /// The record's generation: one more after every refresh.
     pub generation: u64,
-    /// The record's readable hint of the access token's expiry, in Unix seconds.
+    /// The record's readable expiry of the access token, in Unix seconds.
     pub access_token_expires_at: Option<i64>,
-    /// The record's readable hint of when a refresh is due, in Unix seconds.
+    /// The record's readable time of the next refresh, in Unix seconds.
     pub refresh_at: Option<i64>,
 }
 
@@ -76,10 +76,10 @@ impl RecordCipher<'_> {
         self.seal_with_salt(plaintext, context, ring, random::bytes())
     }
 
-    /// Opens what [`Self::seal`] made for the same session, part and generation.
+    /// Opens a value of [`Self::seal`] with the same session, part and generation.
     ///
     /// # Errors
-    /// [`OpenError::UnknownKey`] when its key is not in the ring, [`OpenError::Invalid`] for all else.
+    /// [`OpenError::UnknownKey`] if its key is not in the ring, [`OpenError::Invalid`] for all else.
     pub fn open(&self, sealed: &SealedPart, context: PartContext, ring: &KeyRing) -> Result<Plaintext, OpenError> {
         let (kid, key) = ring.find(&sealed.kid).ok_or(OpenError::UnknownKey)?;
         let aad = self.associated_data(kid, context);
@@ -124,7 +124,7 @@ impl RecordCipher<'_> {
     }
 }
 
-/// Eight bytes, or none for an absent hint.
+/// The hint as eight bytes; empty if it is absent.
 fn hint_bytes(hint: &Option<[u8; 8]>) -> &[u8] {
     hint.as_ref().map_or(&[], |bytes| bytes.as_slice())
 }

@@ -1,4 +1,4 @@
-//! From the random bytes of one sign-in to the identifier and the secret of its session.
+//! Derivation of a session's identifier and secret from the random bytes of one sign-in.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::encoding::length_prefixed;
 
-/// 48 bytes (16 of identifier, 32 of secret) that only someone with both `seed` and `code` can find.
+/// Derives 48 bytes (16 of identifier, 32 of secret) from `seed` and `code`; both are needed.
 #[must_use]
 pub fn derive_session(seed: &[u8; 32], code: &[u8]) -> Zeroizing<[u8; 48]> {
     let info = length_prefixed(&[b"session/v1", code]);

@@ -1,4 +1,4 @@
-//! Keys that were given at start and never change.
+//! Keys given at start-up that never change.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub struct StaticKeys {
 }
 
 impl StaticKeys {
-    /// Keys for as long as the process lives.
+    /// A source of these keys for the life of the process.
     #[must_use]
     pub fn new(cookie: KeyRing, token: KeyRing) -> Self {
         Self { cookie: Arc::new(cookie), token: Arc::new(token) }
