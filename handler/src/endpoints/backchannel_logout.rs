@@ -1,6 +1,6 @@
-//! `POST backchannel-logout`: the Provider itself ends sessions (OpenID Connect Back-Channel Logout 1.0).
+//! `POST backchannel-logout`: the Provider ends sessions (OpenID Connect Back-Channel Logout 1.0).
 //!
-//! Its logout token is all the proof there is; no browser and no cookie takes part.
+//! The logout token is the only proof; no browser and no cookie takes part.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -30,7 +30,7 @@ pub(super) async fn backchannel_logout(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish()) // 2.8
 }
 
-/// First the sessions, then the note that the token was used: what fails in between can be asked again.
+/// Ends the sessions, then marks the token as used: the Provider can retry after a failure in between.
 async fn end(token: &LogoutToken, request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
     let sessions = &state.sessions;
     let now = request.now;

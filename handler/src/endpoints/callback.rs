@@ -1,6 +1,7 @@
-//! `GET` or `POST callback`: the Provider sends the person back, and a session starts.
+//! `GET` or `POST callback`: receives the authorization response and starts a session.
 //!
-//! `POST` is OAuth 2.0 Form Post Response Mode: it comes from the Provider's page, so `state` guards it, not `Origin`.
+//! `POST` is OAuth 2.0 Form Post Response Mode: it comes from the Provider's page, so `state` protects it, not
+//! `Origin`.
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
@@ -15,7 +16,7 @@ use crate::state::AppState;
 use crate::telemetry::metrics;
 use crate::web::Error;
 
-/// Checks the response, exchanges the code, starts the session and goes where the person was going.
+/// Checks the response, exchanges the code, starts the session and redirects to the return URL.
 pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
     let response = AuthorizationResponse::parse(&parameters(request, payload, state).await?)?;
     let state_parameter = response.state().to_owned();
@@ -60,13 +61,13 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     Ok(response)
 }
 
-/// The person of a session that has just begun; `None` if the store fails, which is no reason to refuse the sign-in.
+/// Index key of the person who just signed in; `None` if the store fails, which must not fail the sign-in.
 async fn person(ticket: &SessionTicket, request: &Request<'_>, state: &AppState) -> Option<IndexKey> {
     let person = state.sessions.load_person(ticket, request.now).await.ok().flatten()?;
     Some(state.sessions.subject(person.claims.subject()))
 }
 
-/// Ends the session that the browser had before, by its cookie or by the sign-in that replaces it.
+/// Ends the browser's previous session, found by its cookie or by the sign-in that replaces it.
 async fn end_older_session(
     request: &Request<'_>,
     replaced: Option<SessionTicket>,
@@ -83,7 +84,7 @@ async fn end_older_session(
     }
 }
 
-/// Someone who is signed in went back to a callback that is over: there is nothing to report.
+/// Redirects a signed-in person who went back to a finished callback; everyone else gets the error.
 async fn login_unknown(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     if is_signed_in(request, state).await? {
         return Ok(see_other("/", []));
@@ -92,7 +93,7 @@ async fn login_unknown(request: &Request<'_>, state: &AppState) -> Result<HttpRe
     Err(Error::LoginUnknown)
 }
 
-/// True if the browser brings the cookie of a session that lives.
+/// True if the request's cookie belongs to a live session.
 async fn is_signed_in(request: &Request<'_>, state: &AppState) -> Result<bool, Error> {
     let Some(ticket) = state.session_cookie.read(request.http).await? else { return Ok(false) };
     Ok(state.sessions.load(&ticket, request.now).await?.is_some())

@@ -1,7 +1,7 @@
-//! `GET check?method=&url=`: the gateway asks what a request of its client would be forwarded with.
+//! `GET check?method=&url=`: tells the gateway with which headers a client's request would be forwarded.
 //!
-//! For what the Functions host cannot pass, such as WebSockets: the gateway asks here and connects to the Upstream
-//! itself. The response holds the access token, so only a proof of its own opens it (`Purpose::Check`), which no
+//! For requests that the Functions host cannot pass, such as WebSockets: the gateway asks here and connects to the
+//! Upstream itself. The response contains the access token, so it needs a proof of its own (`Purpose::Check`) that no
 //! forwarded request carries. The client's `Cookie`, `Origin` and Fetch Metadata come with the call.
 
 use actix_web::HttpResponse;
@@ -16,8 +16,8 @@ use crate::proxy::{Access, RequestTarget, Route};
 use crate::state::AppState;
 use crate::web::{Error, check_csrf, check_isolation, check_websocket_origin};
 
-/// Responds 200 with the headers that the Upstream of `url` would get, or as the request itself would be refused. Slides
-/// nothing. `upgrade=websocket` asks for a handshake.
+/// Responds 200 with the headers that the Upstream of `url` would get, or with the error that the request would get.
+/// Never slides the session. `upgrade=websocket` asks for a handshake.
 pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let asked = Asked::parse(request)?;
     let target = RequestTarget::parse(&asked.url)?;
@@ -46,16 +46,16 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     Ok(response.finish())
 }
 
-/// The request that the gateway asks about.
+/// Client request that the gateway asks about.
 struct Asked {
     method: Method,
     url: String,
     is_websocket: bool,
-    /// Those of [`CLIENT_HEADERS`] that the client sent. A policy of API Management sends an absent one as an empty value.
+    /// The [`CLIENT_HEADERS`] that the client sent. A policy of API Management sends an absent one as an empty value.
     headers: HeaderMap,
 }
 
-/// The client's headers that say where its request comes from.
+/// Client headers that name the origin of its request.
 const CLIENT_HEADERS: [&str; 4] = ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
 
 impl Asked {
@@ -85,8 +85,8 @@ fn client_headers(sent: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The identity headers, after the checks of a forwarded request in their order. Reads the store once at most; a refresh
-/// that is due begins, and a lapsed token is waited for, or sockets alone would never renew it.
+/// Identity headers, after the same checks as for a forwarded request. At most one read of the store. Waits for the
+/// refresh of a lapsed token, and starts one that is due: sockets alone would never renew it.
 async fn session_headers(
     asked: &Asked,
     request: &Request<'_>,
@@ -103,7 +103,7 @@ async fn session_headers(
     Ok(identity(&session.ok_or(Error::SessionRequired)?.part, route, state))
 }
 
-/// `Cookie` without our own, so that the gateway needs no rule for them.
+/// `Cookie` header without our own cookies, so that the gateway needs no rule for them.
 fn application_cookies(request: &Request<'_>, state: &AppState) -> Option<(up::HeaderName, up::HeaderValue)> {
     let kept: Vec<Vec<u8>> = request
         .http

@@ -1,6 +1,6 @@
-//! Our URL table, and the destination of a request's path: an endpoint, a route, or nothing.
+//! Routing of a request's path: to an endpoint of our URL table, to a route, or to nothing.
 //!
-//! Pure: reads no header and no state. The route is looked up here, once for a request.
+//! Pure: reads no header and no state. The route is looked up only here, once per request.
 
 use actix_web::http::Method;
 
@@ -12,7 +12,7 @@ use crate::proxy::{Route, RouteTable, TargetError};
 pub struct Endpoint {
     /// The folder of its `function.json`.
     pub folder: &'static str,
-    /// Its names below the prefix: the first is used in logs, the others are aliases.
+    /// Names below the prefix: the first is used in logs, the others are aliases.
     pub names: &'static [&'static str],
     /// The methods it allows.
     pub methods: &'static [Method],
@@ -36,7 +36,7 @@ pub(super) enum Kind {
 }
 
 impl Endpoint {
-    /// True if it works without our keys: it reads no cookie, or only one that may come along.
+    /// True if it works without our keys: it reads no cookie, or an optional one.
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
             Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
@@ -47,7 +47,7 @@ impl Endpoint {
     }
 }
 
-/// Every URL of ours. Everything else is the proxy's, whose folder is `proxy`.
+/// All our URLs. Every other path belongs to the proxy, whose folder is `proxy`.
 pub const ROUTES: &[Endpoint] = &[
     Endpoint {
         folder: "signin",
@@ -98,7 +98,7 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint { folder: "health", names: &["health/ready"], methods: &[Method::GET, Method::HEAD], kind: Kind::Ready },
 ];
 
-/// The handler of a request's path.
+/// Destination of a request's path.
 #[derive(Clone, Copy, Debug)]
 pub enum Destination<'a> {
     /// One of our own URLs.
@@ -107,11 +107,11 @@ pub enum Destination<'a> {
     Nothing,
     /// The Upstream of this route.
     Proxy(&'a Route),
-    /// A path on an anonymous route that has no one reading.
+    /// A path on an anonymous route with more than one reading.
     Refused(TargetError),
 }
 
-/// True for the path of the liveness probe in its one spelling: the URL that needs no proof of the gateway.
+/// True for the liveness probe's path in its canonical spelling, the only URL without the gateway's proof.
 #[must_use]
 pub fn is_live(path: &str, auth_prefix: &str) -> bool {
     path.strip_prefix(auth_prefix) == Some("/health/live")
@@ -133,7 +133,7 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// The route's name in logs: the endpoint's name, or the route's path prefix. Never the request's own path.
+    /// Route name for logs: the endpoint's name, or the route's path prefix. Never the request's own path.
     #[must_use]
     pub fn route_name(self) -> &'a str {
         match self {
@@ -143,25 +143,25 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// True for both probes, which may come under any name.
+    /// True for both probes, which are served under any host name.
     #[must_use]
     pub fn is_health(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Live | Kind::Ready, .. }))
     }
 
-    /// True for the URL that only the gateway itself may call.
+    /// True for the URL that only the gateway may call.
     #[must_use]
     pub fn is_check(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::Check, .. }))
     }
 
-    /// True for the URL that the Provider's page frames.
+    /// True for the URL that the Provider's page loads in a frame.
     #[must_use]
     pub fn is_framed(self) -> bool {
         matches!(self, Self::Endpoint(Endpoint { kind: Kind::FrontchannelLogout, .. }))
     }
 
-    /// True for URLs of scripts: their errors are problem documents whatever the headers say.
+    /// True for URLs called by scripts: their errors are always problem documents.
     #[must_use]
     pub fn is_api(self) -> bool {
         match self {

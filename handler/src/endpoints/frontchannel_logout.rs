@@ -1,8 +1,8 @@
 //! `GET frontchannel-logout?iss=&sid=`: the Provider's page ends a session from a frame (OpenID Connect Front-Channel
 //! Logout 1.0).
 //!
-//! Browsers send no cookie into a frame of another site, so the `sid` that only Provider and session know names the
-//! session. Without a `sid` it is the session of the cookie, which comes along if the Provider is on the same site.
+//! Browsers send no cookie into a frame of another site, so the session is found by its `sid`, which only the Provider
+//! and the session know. Without `sid` it is found by the cookie, which a Provider on the same site gets sent.
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
@@ -12,7 +12,7 @@ use super::request::Request;
 use crate::state::AppState;
 use crate::web::{Error, header_text};
 
-/// Ends the sessions of one sign-in at the Provider, or the one of the cookie.
+/// Ends the sessions of one sign-in at the Provider, or the session of the cookie.
 pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let issuer = &state.relying_party.settings().issuer;
     if request.query("iss").is_some_and(|iss| !iss.is_empty() && iss != *issuer) {
@@ -42,7 +42,8 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
     Ok(response)
 }
 
-/// Anyone may make a `sid` up: an unknown one costs a read, of which there is a budget, and nothing is written.
+/// Ends the sessions of these `sid`s. Anyone can invent a `sid`: an unknown one costs a read, which is rate-limited,
+/// and no write.
 async fn end_sessions_of(sids: &[String], request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
     if state.unknown_sids.is_used_up(request.now) {
         return Err(Error::FrontchannelBusy);
@@ -57,7 +58,7 @@ async fn end_sessions_of(sids: &[String], request: &Request<'_>, state: &AppStat
     Ok(ended)
 }
 
-/// Zero without a cookie that opens: a stranger's request never reaches the store.
+/// Ends the cookie's session. Without a valid cookie it returns zero and never reaches the store.
 async fn end_session_of_cookie(request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
     if !may_be_framed(request) {
         return Ok(0);
@@ -67,8 +68,8 @@ async fn end_session_of_cookie(request: &Request<'_>, state: &AppState) -> Resul
     Ok(usize::from(part.is_some()))
 }
 
-/// False for a link, a prefetch, an image or a script (Fetch Metadata 2.1). `SameSite=Lax` sends the cookie along with a
-/// link from anywhere, and no link may sign anyone out.
+/// True for a navigation in a frame (Fetch Metadata 2.1), or without such a header; false for a link, a prefetch, an
+/// image or a script. `SameSite=Lax` sends the cookie with a link from anywhere, and no link may sign anyone out.
 fn may_be_framed(request: &Request<'_>) -> bool {
     header_text(request.http, "sec-fetch-dest").is_none_or(|destination| matches!(destination, "iframe" | "frame"))
 }

@@ -1,4 +1,4 @@
-//! `GET health/live`, `health/ready`: for probes. Neither needs a session, and neither tells a secret.
+//! `GET health/live`, `health/ready`: probes. They need no session and reveal no secret.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -12,8 +12,8 @@ pub(super) fn live() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "live" }))
 }
 
-/// Ready when the keys are loaded, the store responds and the provider's metadata is cached; otherwise 503 names the part.
-/// A process that drains is not ready: another instance serves new requests.
+/// 200 if the keys are loaded, the store responds and the Provider's metadata is cached; otherwise 503 names the part.
+/// A draining process is not ready: another instance serves new requests.
 pub(super) async fn ready(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let provider = state.relying_party.is_ready(request.now).await;
     let store = state.is_store_ready(request.now).await;

@@ -1,4 +1,4 @@
-//! `GET me`: who is signed in, for how long, and where to sign out. Never a token.
+//! `GET me`: the signed-in person's claims, the remaining time and the sign-out URL. Never a token.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -9,7 +9,7 @@ use super::slide::slide;
 use crate::state::AppState;
 use crate::web::{Error, header_text};
 
-/// Claims that speak of one token's making, not of the person.
+/// Claims about a single token, not about the person.
 const TOKEN_ONLY_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 /// The claims, `session_expires_in` (seconds) and `logout_url`. `?slide=false` doesn't extend the session.
@@ -20,7 +20,7 @@ pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpRe
     let lifetime = state.sessions.lifetime();
     let slid = match request.query("slide").as_deref() {
         Some("false") => None,
-        // Another site's page cannot read the response, but it could keep a session of the person's alive.
+        // Another site cannot read the response, but its requests could keep the session alive.
         _ if !is_same_origin(request) => None,
         _ => slide(&ticket, request.now, state).await,
     };
@@ -35,7 +35,7 @@ pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpRe
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    // No page of another origin loads the claims into its process (Fetch 3.7), whatever it embeds them as.
+    // Fetch 3.7: no page of another origin gets the claims into its process, however it embeds this URL.
     response.insert_header(("Cross-Origin-Resource-Policy", "same-origin"));
     if let Some(slid) = slid {
         response.insert_header((header::SET_COOKIE, state.session_cookie.set(&slid)));
@@ -43,7 +43,7 @@ pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpRe
     Ok(response.json(body))
 }
 
-/// False for a request that a page of another origin makes (Fetch Metadata 2.3); a sibling subdomain is another.
+/// False for a request from a page of another origin (Fetch Metadata 2.3); a sibling subdomain is another origin.
 fn is_same_origin(request: &Request<'_>) -> bool {
     header_text(request.http, "sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
 }

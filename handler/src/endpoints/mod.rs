@@ -1,4 +1,4 @@
-//! A file per public URL: each parses its request, calls one or two verbs, and responds.
+//! Endpoints, one file per public URL: each parses its request, calls one or two verbs, and responds.
 
 mod backchannel_logout;
 mod callback;
@@ -29,10 +29,10 @@ pub use self::request::Request;
 use crate::state::AppState;
 use crate::web::{Error, GatewayProofError, Purpose, allow};
 
-/// Dispatches a request to its destination.
+/// Dispatches a request to its endpoint or to the proxy.
 ///
 /// # Errors
-/// The endpoint's own, 404 where nothing is, and 405 for a method that the endpoint doesn't allow.
+/// The endpoint's own errors, 404 for an unknown URL, and 405 for a method that the endpoint doesn't allow.
 pub async fn respond(
     destination: Destination<'_>,
     request: &Request<'_>,
@@ -76,7 +76,7 @@ pub async fn respond(
     }
 }
 
-/// The methods of one URL of ours. Without CORS headers: a script of another origin gets no permission by it.
+/// Lists the allowed methods of one of our URLs. Sends no CORS header, so scripts of another origin get no permission.
 fn options(methods: &[Method]) -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((header::ALLOW, allow(methods)))
@@ -84,7 +84,7 @@ fn options(methods: &[Method]) -> HttpResponse {
         .finish()
 }
 
-/// `check` is not there for a request that the gateway forwards, and its own proof forwards nothing.
+/// Separates the two proofs: `check` is not found for a forwarded request, and its own proof forwards nothing.
 fn check_purpose(destination: Destination<'_>, purpose: Purpose) -> Result<(), Error> {
     match (purpose, destination.is_check()) {
         (Purpose::Forward, false) | (Purpose::Check, true) => Ok(()),

@@ -1,9 +1,9 @@
-//! The log line and the metric of a logout by the Provider, for both of its channels.
+//! Log line and metric of a logout by the Provider, for both channels.
 
 use super::request::Request;
 use crate::telemetry::metrics;
 
-/// Reports how many sessions a logout by the Provider has ended; each of them has a line of its own.
+/// Reports the number of sessions ended by the Provider; each session also has a line of its own.
 pub(super) fn report_provider_logout(request: &Request<'_>, ended: usize) {
     tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
         "the provider ended sessions");

@@ -1,4 +1,4 @@
-//! Everything else: a request with a live session goes on to its Upstream, with the person's token.
+//! Proxy endpoint: forwards a request with a live session to its Upstream, with the person's token.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::web::{
     was_websocket_handshake,
 };
 
-/// Forwards to the Upstream of the route.
+/// Forwards the request to the Upstream of its route.
 pub(super) async fn proxy(
     request: &Request<'_>,
     payload: Payload,
@@ -40,7 +40,7 @@ pub(super) async fn proxy(
     }
 }
 
-/// The page for a person whose application waits for sockets that do not pass.
+/// Notice page for a person whose application waits for WebSockets that do not pass.
 fn socket_page(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let same_url = state.public_origin.url(request.target.as_str());
     let links = [Link::To { href: &same_url, label: "Open it anyway" }];
@@ -59,7 +59,7 @@ async fn proxy_session(
 ) -> Result<HttpResponse, Error> {
     let (ticket, part) = match admit(request, route, state).await {
         Ok(admitted) => admitted,
-        // Boxed, because it is large and rare: every request carries the room for this future.
+        // Boxed: this future is large and rare, and every request would reserve its size.
         Err(error) => return Box::pin(unsent::hold_up(error, request, payload, route, state)).await,
     };
     if state.socket_notice.is_due(request.http, || ticket.sid.key(), request.now) {
@@ -79,7 +79,7 @@ async fn proxy_session(
     Ok(response)
 }
 
-/// The live session of a request that may be forwarded.
+/// Admits a request to a session route: returns its live session and tokens.
 async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<(SessionTicket, RequestPart), Error> {
     state.keys_in_hand().await?;
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
@@ -94,13 +94,13 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
     Ok((ticket, session.ok_or(Error::SessionRequired)?.part))
 }
 
-/// The headers that speak for the person.
+/// Identity headers of the person.
 pub(super) fn identity(part: &RequestPart, route: &Route, state: &AppState) -> Vec<(HeaderName, HeaderValue)> {
     let id_token = part.id_token.as_deref().map(String::as_str);
     identity_headers(&state.header_preset, route.token(), part.claims.as_map(), id_token, part.access_token.expose())
 }
 
-/// The part of a forwarded request that comes from its session.
+/// Session data of a forwarded request.
 struct Authenticated {
     identity: Vec<(HeaderName, HeaderValue)>,
     cutoff: Option<LocalBoxFuture<'static, ()>>,
@@ -158,12 +158,12 @@ async fn forward(
     Ok(state.forwarder.forward(outgoing, payload).instrument(span).await?)
 }
 
-/// A hop that strips `Upgrade`, as the Functions host does, leaves a plain `GET`, and the page would wait for ever.
+/// True for a handshake that lost `Upgrade` on the way, as behind the Functions host. As a plain `GET` it would hang.
 fn is_refused_websocket(req: &HttpRequest, state: &AppState) -> bool {
     was_websocket_handshake(req) && (state.is_under_functions_host || !is_websocket_handshake(req))
 }
 
-/// Logs the refusal of a handshake and counts it for its person.
+/// Logs a refused handshake and counts it for its person.
 async fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState) -> Error {
     if check_websocket_origin(request.http, &state.public_origin).is_ok()
         && let Ok(Some(ticket)) = state.session_cookie.read(request.http).await

@@ -1,4 +1,4 @@
-//! The redirect that ends a sign-in, a sign-out and a callback.
+//! Redirect at the end of a sign-in, a sign-out and a callback.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};

@@ -1,4 +1,4 @@
-//! `POST refresh`: asks the Provider for a new access token now. Needs the header `X-CSRF: 1`.
+//! `POST refresh`: requests a new access token from the Provider now. Needs the header `X-CSRF: 1`.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -9,10 +9,10 @@ use crate::sessions::{NoFreshToken, RefreshOutcome};
 use crate::state::AppState;
 use crate::web::{CsrfRejection, Error, check_csrf, single_header};
 
-/// Refreshes, and tells how long the session and its new token last. Never a token.
+/// Refreshes, and responds with the lifetimes of the session and of its new token. Never a token.
 pub(super) async fn refresh(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     check_csrf(request.http.method(), request.http.headers(), &state.public_origin)?;
-    // A form of another site can't set a header, and a script of one would need our permission (CORS).
+    // CSRF: a form of another site can't set a header, and its script would need our permission (CORS).
     if single_header(request.http, "x-csrf") != Some("1") {
         return Err(CsrfRejection.into());
     }

@@ -1,4 +1,4 @@
-//! A request as the endpoints see it, and the parts of it that several of them parse.
+//! Request as the endpoints see it, and the parts that several of them parse.
 
 use actix_web::HttpRequest;
 use actix_web::web::Payload;
@@ -9,17 +9,17 @@ use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::state::AppState;
 use crate::web::{Error, Passed, RequestId};
 
-/// One request on its way to an endpoint.
+/// A request on its way to an endpoint.
 pub struct Request<'a> {
-    /// As the server read it.
+    /// The server's request.
     pub http: &'a HttpRequest,
-    /// Its checked target.
+    /// The validated target.
     pub target: RequestTarget<'a>,
-    /// When it came.
+    /// Time of arrival.
     pub now: Timestamp,
-    /// Its name in logs and pages.
+    /// Request identifier in logs and on pages.
     pub id: &'a RequestId,
-    /// The gateway's proof, verified, and the client address that it told.
+    /// The verified proof of the gateway, and the client address that the gateway sent.
     pub passed: Passed,
 }
 
@@ -36,8 +36,8 @@ impl Request<'_> {
         pairs(self.target.query().unwrap_or_default())
     }
 
-    /// The values that a query parameter may stand for: decoded as a form, and with each `+` for itself, as in a link
-    /// whose author encoded nothing. Empty if the parameter is missing or empty.
+    /// All readings of a query parameter: decoded as a form, and with each `+` kept literally, as in a link that nobody
+    /// encoded. Empty if the parameter is missing or empty.
     #[must_use]
     pub fn readings(&self, name: &str) -> Vec<String> {
         let unencoded = self.target.query().unwrap_or_default().replace('+', "%2B");
@@ -48,8 +48,8 @@ impl Request<'_> {
     }
 }
 
-/// The parameters of a query or a form (`application/x-www-form-urlencoded`), decoded. A page that escapes its links
-/// twice puts `&amp;` between them, which leaves `amp;` before a name.
+/// Decoded parameters of a query or a form (`application/x-www-form-urlencoded`). A page that escapes its links twice
+/// separates them by `&amp;`, so a leading `amp;` of a name is removed.
 pub(super) fn pairs(urlencoded: &str) -> Vec<(String, String)> {
     let pairs = url::form_urlencoded::parse(urlencoded.as_bytes());
     pairs.map(|(name, value)| (name.trim_start_matches("amp;").to_owned(), value.into_owned())).collect()
@@ -59,17 +59,17 @@ fn first(pairs: Vec<(String, String)>, name: &str) -> Option<String> {
     pairs.into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
 }
 
-/// A Provider's form (`application/x-www-form-urlencoded`), still encoded.
+/// Body of a Provider's form (`application/x-www-form-urlencoded`), still encoded.
 pub(super) async fn form(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, Error> {
     let form = state.provider_forms.read(request.http, payload, MAX_PROVIDER_FORM).await?;
     String::from_utf8(form.into()).map_err(|_| Error::Request("the form is not text"))
 }
 
-/// `value`, a path or a URL of the public origin, as a return URL that doesn't lead back to our own URLs, but for the
-/// page where a sign-in in another tab ends.
+/// Parses a path or URL of the public origin as return URL. `None` below our own prefix, except for the page where a
+/// sign-in in another tab ends.
 ///
 /// # Errors
-/// When it is too long.
+/// If it is too long.
 pub(super) fn return_url(value: Option<&str>, state: &AppState) -> Result<Option<ReturnUrl>, Error> {
     let Some(value) = value else { return Ok(None) };
     let path = state.public_origin.path_of(value);
@@ -84,7 +84,7 @@ fn may_return_to(url: &ReturnUrl, auth_prefix: &str) -> bool {
     url.as_str().strip_prefix(auth_prefix) == Some("/resend") || !url.is_under(auth_prefix)
 }
 
-/// The largest form that a Provider sends, with room to spare.
+/// Maximum size of a Provider's form, with a margin.
 const MAX_PROVIDER_FORM: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! `POST resend`: lets a form that met no session be sent again, once its person is signed in. `GET resend`: where the
-//! sign-in in another tab ends.
+//! `POST resend`: resubmits a form that arrived without a session, after its person has signed in. `GET resend`: end of
+//! the sign-in in another tab.
 //!
-//! The form arrives sealed and goes back to the browser, which sends it to the application. Nobody's session sends
-//! another person's form unasked.
+//! The form arrives sealed and goes back to the browser, which sends it to the application. A session never sends
+//! another person's form without asking.
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode};
@@ -14,7 +14,7 @@ use crate::oidc::Claims;
 use crate::state::AppState;
 use crate::web::{Error, FormError, FormFields, KeptForm, Link, MAX_POSTED_FORM, Page, Sender, Unsent, check_csrf};
 
-/// Opens the form and lets its person send it; every refusal keeps it in the page.
+/// Opens the form and lets its person send it; after every error the page still has it.
 pub(super) async fn resend(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
     if *request.http.method() != Method::POST {
         return signed_in(request, state).await;
@@ -38,18 +38,18 @@ pub(super) async fn resend(request: &Request<'_>, payload: Payload, state: &AppS
     }
 }
 
-/// Owner of a form, seen from the session that would send it.
+/// Owner of a form, compared with the session that would send it.
 enum Owner {
-    /// The person who is signed in.
+    /// The signed-in person.
     Same,
-    /// Nobody knows: no cookie came with the form, or the record of its session is gone.
+    /// Not known: no cookie came with the form, or the record of its session is gone.
     Unknown { signed_in: String },
 }
 
-/// Compares the person who is signed in with the one of the form's session.
+/// Compares the signed-in person with the person of the form's session.
 ///
 /// # Errors
-/// When nobody is signed in, somebody else is, or that cannot be found out now.
+/// If nobody is signed in, somebody else is, or the store cannot be read now.
 async fn owner(form: &KeptForm, request: &Request<'_>, state: &AppState) -> Result<Owner, Error> {
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     let person = state.sessions.load_person(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
@@ -63,7 +63,7 @@ async fn owner(form: &KeptForm, request: &Request<'_>, state: &AppState) -> Resu
     }
 }
 
-/// The name by which people know themselves.
+/// Display name of a person.
 fn name(claims: &Claims) -> String {
     let names = ["name", "preferred_username", "email", "sub"];
     let name = names.iter().find_map(|name| claims.text(name).filter(|name| !name.trim().is_empty()));
@@ -79,7 +79,7 @@ async fn sealed_form(request: &Request<'_>, payload: Payload, state: &AppState) 
     pairs.into_iter().find_map(|(name, value)| (name == "form").then_some(value)).ok_or(Error::KeptFormInvalid)
 }
 
-/// The end of a sign-in in another tab; the form waits in the one before.
+/// Final page of a sign-in in another tab; the form waits in the first tab.
 async fn signed_in(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     state.sessions.load(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;

@@ -1,7 +1,7 @@
-//! `GET signedout`: where a sign-out ends; the default `post_logout_redirect_uri`.
+//! `GET signedout`: final page of a sign-out; the default `post_logout_redirect_uri`.
 //!
-//! A page that a browser keeps for *Back* (the back/forward cache) is kept once the next page is shown, which is after the
-//! sign-out cleared the cache. So this page loads an image, of this URL too, whose response clears it once more.
+//! A browser stores a page for *Back* (the back/forward cache) after the next page is shown, so after the sign-out
+//! cleared the cache. This page therefore loads an image, from this URL too, whose response clears it again.
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
@@ -11,7 +11,7 @@ use super::request::{Request, return_url};
 use crate::state::AppState;
 use crate::web::{Link, Page, single_header};
 
-/// The page, or the path that the sign-out was asked to end at (it travels as `state`, and is checked again).
+/// The page, or a redirect to the requested return URL (it travels as `state`, and is checked again).
 pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse {
     if let Ok(Some(return_url)) = return_url(request.query("state").as_deref(), state) {
         return see_other(&state.public_origin.location(return_url.as_str()), []);
@@ -32,7 +32,7 @@ pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse
     }
 }
 
-/// True for the image of a page of this site; another site's must not clear anything.
+/// True for an image on a page of this site; another site must not clear anything.
 fn is_own_image(request: &Request<'_>) -> bool {
     single_header(request.http, "sec-fetch-dest") == Some("image")
         && single_header(request.http, "sec-fetch-site") == Some("same-origin")

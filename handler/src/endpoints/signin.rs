@@ -1,7 +1,7 @@
-//! `GET` or `POST signin?redirect=`: sends a person to the Provider.
+//! `GET` or `POST signin?redirect=`: redirects a person to the Provider.
 //!
-//! It is the `initiate_login_uri` of OpenID Connect Core 4, too: a portal of the Provider begins a sign-in with `iss`,
-//! `login_hint` and `target_link_uri`. Knows no token. What must be remembered until the callback travels in a sealed
+//! Also the `initiate_login_uri` of OpenID Connect Core 4: a portal of the Provider starts a sign-in with `iss`,
+//! `login_hint` and `target_link_uri`. Knows no token. The state until the callback travels in a sealed
 //! cookie.
 
 use actix_web::HttpResponse;
@@ -45,7 +45,7 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     }
 }
 
-/// The return URL with the fragment that the page of ours found; `None` while it has not been asked.
+/// The return URL with its fragment, as our page read it in the browser; `None` until that page has been shown.
 fn with_fragment(return_url: &ReturnUrl, pairs: &[(String, String)]) -> Result<Option<ReturnUrl>, Error> {
     if return_url.as_str().contains('#') {
         return Ok(Some(return_url.clone()));
@@ -63,8 +63,8 @@ fn with_fragment(return_url: &ReturnUrl, pairs: &[(String, String)]) -> Result<O
     }
 }
 
-/// Starts a sign-in where the request itself leads, if the URL that would begin it is longer than servers on the way
-/// take. `error` is the request's own.
+/// Starts a sign-in for a navigation whose `signin?redirect=` URL would be too long for servers on the way. `error` is
+/// the request's own.
 pub(super) async fn signin_at_once(
     error: Error,
     request: &Request<'_>,
@@ -82,7 +82,7 @@ pub(super) async fn signin_at_once(
     }
 }
 
-/// Leads to the Provider. A `HEAD` begins nothing that could be finished (RFC 9110 9.2.1: it is safe).
+/// Redirects to the Provider. A `HEAD` starts no sign-in (RFC 9110 9.2.1: it is safe).
 async fn begin(
     return_url: ReturnUrl,
     hints: &LoginHints,
@@ -104,17 +104,17 @@ async fn begin(
     Ok(response)
 }
 
-/// True if `signin?redirect=` has room for this target.
+/// True if the target fits into `signin?redirect=`.
 fn fits_a_query(target: &str) -> bool {
     let encoded = || byte_serialize(target.as_bytes()).map(str::len).sum::<usize>();
     "redirect=".len() + target.len() <= MAX_QUERY && "redirect=".len() + encoded() <= MAX_QUERY
 }
 
-/// Bytes of a query that every server on the way takes: API Management's smaller tiers allow 2048.
+/// Maximum query length that every server on the way accepts: API Management's smaller tiers allow 2048.
 const MAX_QUERY: usize = 2048;
 
-/// Redirects a form to the same URL by `GET`. A form of another site brings no `SameSite=Lax` cookie, and without ours
-/// the older session would not be replaced, nor would abandoned logins make room.
+/// Redirects a form to the same URL by `GET`. A form of another site brings no `SameSite=Lax` cookie, so the older
+/// session could not be replaced, and abandoned logins would not make room.
 fn repeat_as_get(pairs: &[(String, String)], state: &AppState) -> Result<HttpResponse, Error> {
     check_issuer(pairs, state)?;
     let is_known = |name: &str| OWN_NAMES.contains(&name) || LoginHints::NAMES.contains(&name);
@@ -123,14 +123,15 @@ fn repeat_as_get(pairs: &[(String, String)], state: &AppState) -> Result<HttpRes
     Ok(see_other(&format!("{}?{query}", state.path("signin")), []))
 }
 
-/// OIDC Core 4: `iss` is the issuer that the sign-in is meant for. Without a value it is as if omitted (RFC 6749 3.1).
+/// Refuses an `iss` of another issuer (OIDC Core 4). An empty value counts as omitted (RFC 6749 3.1).
 fn check_issuer(pairs: &[(String, String)], state: &AppState) -> Result<(), Error> {
     let issuer = &state.relying_party.settings().issuer;
     let is_another = |(name, value): &(String, String)| name == "iss" && !value.is_empty() && value != issuer;
     if pairs.iter().any(is_another) { Err(Error::OtherIssuer) } else { Ok(()) }
 }
 
-/// OIDC Core 4: `target_link_uri` must not make us an open redirector, so the rules of `redirect` hold.
+/// Return URL of the sign-in. OIDC Core 4: `target_link_uri` must not make us an open redirector, so the rules of
+/// `redirect` apply.
 fn destination(pairs: &[(String, String)], state: &AppState) -> Result<ReturnUrl, Error> {
     for name in ["redirect", "target_link_uri"] {
         let first = pairs.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
@@ -141,5 +142,5 @@ fn destination(pairs: &[(String, String)], state: &AppState) -> Result<ReturnUrl
     Ok(ReturnUrl::root())
 }
 
-/// Our own parameter, and those of OIDC Core 4 that are no hint to the Provider.
+/// Parameters that are never passed to the Provider: our own, and those of OIDC Core 4 that are no hints.
 const OWN_NAMES: [&str; 3] = ["redirect", "iss", "target_link_uri"];

@@ -15,7 +15,7 @@ use crate::state::AppState;
 use crate::telemetry::metrics;
 use crate::web::{Error, Link, Page, check_csrf, header_text, is_background, is_navigation};
 
-/// Writes the tombstone, clears the cookie, revokes in the background and leads to the Provider's own sign-out.
+/// Writes the tombstone, clears the cookie, revokes in the background and redirects to the Provider's logout.
 pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     check_csrf(request.http.method(), request.http.headers(), &state.public_origin)?;
     let Some(ticket) = state.session_cookie.read(request.http).await? else {
@@ -38,7 +38,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     let mut response = if is_navigation(request.http) || !request.http.headers().contains_key("sec-fetch-mode") {
         see_other(&location, [state.session_cookie.delete()])
     } else {
-        // A script can't follow a redirect to another origin: it navigates there itself.
+        // A script can't follow a redirect to another origin: it gets the URL and navigates itself.
         HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::SET_COOKIE, state.session_cookie.delete()))
@@ -48,8 +48,8 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     Ok(response)
 }
 
-/// Leads to the page where a sign-out ends. The browser's data is cleared for a page of ours only: another site's request
-/// comes without a `SameSite=Lax` cookie, and must not clear anything of a person who is signed in.
+/// Response to a sign-out without a session. Clears the browser's data only for a page of ours: another site's request
+/// comes without a `SameSite=Lax` cookie, and must not clear anything of a signed-in person.
 fn without_session(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let mut response = see_other(&state.path("signedout"), [state.session_cookie.delete()]);
     let is_ours = match *request.http.method() {
@@ -63,7 +63,7 @@ fn without_session(request: &Request<'_>, state: &AppState) -> HttpResponse {
     response
 }
 
-/// The Provider's logout where it offers one; our own page otherwise.
+/// Location after a sign-out: the Provider's logout if it has one; our own page otherwise.
 async fn after_sign_out(
     part: Option<&RefreshPart>,
     return_url: Option<&ReturnUrl>,
@@ -81,8 +81,8 @@ async fn after_sign_out(
     }
 }
 
-/// Longest return URL that travels through the Provider as `state`: a sign-out that ends on our own
-/// page is better than one that ends on the error page of a server that takes no longer URL.
+/// Maximum return URL that travels through the Provider as `state`; a longer one is dropped, because a sign-out that
+/// ends on our own page is better than one that ends on the error page of a server on the way.
 const MAX_STATE: usize = 2048;
 
 fn confirmation(request: &Request<'_>, state: &AppState) -> HttpResponse {

@@ -1,15 +1,15 @@
-//! The session's cookie issued anew, so that a session in use doesn't end by idle time.
+//! Slide of the session cookie: issues it anew, so that a session in use does not reach its idle limit.
 
 use crate::clock::Timestamp;
 use crate::sessions::SessionTicket;
 use crate::state::AppState;
 
-/// The ticket to re-issue with the response to a request of `requested_at`, if that is due and the session still lives.
+/// Ticket to send with the response to a request of `requested_at`, if a slide is due and the session still lives.
 ///
-/// The session may have ended, and the browser begun another, while the request was worked on: the old cookie must not
-/// overwrite the new one. So the session is looked up once more: in the store if the response took a second or longer, as
-/// another instance may have ended the session meanwhile. A store that is down is no proof of life, and a later response
-/// slides.
+/// The session may have ended during the request, and the browser may have a new one: the old cookie must not
+/// overwrite it. So the session is looked up again: in the store if the response took a second or longer, as
+/// another instance may have ended the session meanwhile. If the store is down nothing slides; a later response
+/// will.
 pub(super) async fn slide(ticket: &SessionTicket, requested_at: Timestamp, state: &AppState) -> Option<SessionTicket> {
     let slid = state.sessions.lifetime().slide(ticket, requested_at)?;
     let now = state.now();

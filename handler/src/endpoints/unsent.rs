@@ -1,6 +1,6 @@
-//! Navigations to a session route that cannot be forwarded yet: the person must not lose what they send.
+//! Navigations to a session route that cannot be forwarded yet: the person must not lose the form.
 //!
-//! A form of our own pages is sealed into the page of the error. One of another site, where the route allows it, is sent
+//! A form of our own origin is sealed into the error page. A form of another site, where the route allows it, is sent
 //! again from a page of this origin, so that the browser adds its `SameSite=Lax` cookies. Nothing is stored here.
 
 use actix_web::HttpResponse;
@@ -15,12 +15,12 @@ use crate::web::{
     allow_framing_by_self, check_csrf, form_type, is_framed, is_from_elsewhere, is_navigation,
 };
 
-/// True for a form that the route takes from other sites.
+/// True for a form from another site that the route accepts.
 pub(super) fn is_allowed_cross_site(request: &Request<'_>, route: &Route, state: &AppState) -> bool {
     is_form(request) && state.routes.allows_cross_site(request.target.path(), route)
 }
 
-/// The response to a request that `error` keeps from the Upstream.
+/// Response to a navigation that failed with `error`.
 pub(super) async fn hold_up(
     error: Error,
     request: &Request<'_>,
@@ -40,7 +40,7 @@ pub(super) async fn hold_up(
     Err(Box::new(Unsent { error, kept }).into())
 }
 
-/// A page that sends the form of another site once more. It arrives from this origin then, so that happens once.
+/// Page that resends another site's form. It arrives from this origin then, so there is no loop.
 async fn send_from_here(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
     let content_type = form_type(request.http).unwrap_or_default();
     let body = state.forms.read(request.http, payload, MAX_POSTED_FORM).await?;
@@ -54,7 +54,7 @@ async fn send_from_here(request: &Request<'_>, payload: Payload, state: &AppStat
     Ok(page.respond(&fields, request.target.as_str(), request, state))
 }
 
-/// The form of one of our own pages, sealed. A form that may come from elsewhere would turn into one of our own.
+/// Seals a form of our own origin. A form from elsewhere is refused: it would become one of our own.
 async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, NotKept> {
     check_csrf(request.http.method(), request.http.headers(), &state.public_origin).map_err(|_| NotKept::CrossSite)?;
     let content_type = form_type(request.http).filter(|_| is_form(request)).ok_or(NotKept::Other)?;
@@ -66,7 +66,7 @@ async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &Ap
     FormFields::parse(content_type, &body)?;
     let ticket = state.session_cookie.read(request.http).await.ok().flatten();
     let person = match &ticket {
-        // Another error leaves the session as it is: its key is enough.
+        // For other errors the session stays as it is: its key is enough.
         Some(ticket) if matches!(error, Error::SessionRequired) => {
             state.sessions.past_person(ticket, request.now).await.ok().flatten()
         }
@@ -83,7 +83,7 @@ async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &Ap
     state.kept_forms.seal(&form).ok_or(NotKept::Other)
 }
 
-/// The bytes of target and `Content-Type` that a page keeps beside the body.
+/// Maximum bytes of target and `Content-Type` in a kept form, beside the body.
 const MAX_KEPT_HEAD: usize = 16 * 1024;
 
 fn is_form(request: &Request<'_>) -> bool {
@@ -91,7 +91,7 @@ fn is_form(request: &Request<'_>) -> bool {
     is_post && is_navigation(request.http) && form_type(request.http).is_some()
 }
 
-/// A page that sends a form to the application.
+/// Page that sends a form to the application.
 pub(super) struct SendingPage<'a> {
     pub(super) title: &'a str,
     pub(super) text: &'a str,
@@ -100,8 +100,8 @@ pub(super) struct SendingPage<'a> {
 }
 
 impl SendingPage<'_> {
-    /// The page for these fields. `target` is put behind the public origin: a page that was reached by another name of
-    /// this site sends its form to the origin that has the cookies.
+    /// Renders the page for these fields. The form goes to the public origin: the page may have another host name of
+    /// this site, where the cookies are not.
     pub(super) fn respond(
         &self,
         fields: &FormFields,
