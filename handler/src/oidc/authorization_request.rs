@@ -1,18 +1,18 @@
-//! The authorization request: the URL that a browser is sent to (OIDC Core 3.1.2.1).
+//! Authorization request: the URL of the Provider for the browser (OIDC Core 3.1.2.1).
 
 use url::Url;
 
 use super::{LoginHints, PendingLogin, ProviderMetadata, RelyingPartySettings, ResponseMode, pkce};
 use crate::clock::Timestamp;
 
-/// A URL at the Provider. It holds state and nonce, so it prints nothing.
+/// URL of an authorization request. It contains state and nonce, so it prints nothing.
 pub struct AuthorizationRequest {
     url: Url,
     parameters: Vec<(String, String)>,
 }
 
 impl AuthorizationRequest {
-    /// Begins a sign-in: the request, and what must be remembered until its response.
+    /// Creates the request and the pending login to keep until its response.
     #[must_use]
     pub fn begin(
         return_url: &str,
@@ -44,7 +44,7 @@ impl AuthorizationRequest {
         (Self::of(ours.chain(further).collect(), provider), pending)
     }
 
-    /// The same request by reference (RFC 9126 4): the browser carries nothing else.
+    /// The same request by reference (RFC 9126 4): the browser carries only the reference.
     pub(super) fn by_reference(&self, request_uri: &str, client_id: &str, provider: &ProviderMetadata) -> Self {
         let parameters = [("client_id", client_id), ("request_uri", request_uri)];
         Self::of(parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), provider)

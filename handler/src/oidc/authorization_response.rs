@@ -1,11 +1,11 @@
-//! The authorization response: what the browser brings back (RFC 6749 4.1.2, RFC 9207).
+//! Authorization response: code or error that the browser brings back (RFC 6749 4.1.2, RFC 9207).
 
 use url::form_urlencoded;
 
 use super::{OAuthError, PendingLogin, ProviderMetadata};
 use crate::clock::Timestamp;
 
-/// A response as it was received; nothing in it is believed before [`Self::check`].
+/// A response as received; untrusted before [`Self::check`].
 pub struct AuthorizationResponse {
     state: String,
     iss: Option<String>,
@@ -17,37 +17,37 @@ enum Outcome {
     Error(OAuthError),
 }
 
-/// The rule that a response breaks.
+/// Reason why a response is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizationResponseError {
-    /// RFC 6749 3.1: parameters must not be repeated.
+    /// A repeated parameter (RFC 6749 3.1).
     #[error("the parameter {0} is repeated")]
     Repeated(&'static str),
-    /// There is no `state`.
+    /// No `state`.
     #[error("the response has no state")]
     StateMissing,
-    /// The `state` is not that of this sign-in.
+    /// A `state` of another sign-in.
     #[error("the response belongs to another sign-in")]
     State,
-    /// The person took too long.
+    /// The sign-in took longer than [`PendingLogin::LIFETIME`](super::PendingLogin::LIFETIME).
     #[error("the sign-in took longer than ten minutes")]
     Expired,
-    /// RFC 9207 2.4: the issuer is missing though promised, or another.
+    /// Another issuer, or none though the metadata promises it (RFC 9207 2.4).
     #[error("the response does not come from the configured issuer")]
     Issuer,
     /// Neither a code nor an error.
     #[error("the response has neither a code nor an error")]
     Empty,
-    /// The Provider refused (RFC 6749 4.1.2.1).
+    /// An error response of the Provider (RFC 6749 4.1.2.1).
     #[error("the provider refused the sign-in ({error})")]
     Refused {
-        /// The Provider's error response, whatever the browser brought.
+        /// The Provider's error response, sanitised.
         error: OAuthError,
     },
 }
 
 impl AuthorizationResponseError {
-    /// A stable name for pages and logs.
+    /// Stable code for pages and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl AuthorizationResponseError {
 }
 
 impl AuthorizationResponse {
-    /// Reads a query or a form, both `application/x-www-form-urlencoded`.
+    /// Parses a query or a form, both `application/x-www-form-urlencoded`.
     ///
     /// # Errors
     /// For a repeated parameter, no `state`, or neither `code` nor `error`.
@@ -87,13 +87,13 @@ impl AuthorizationResponse {
         Ok(Self { state, iss: once("iss")?, outcome })
     }
 
-    /// The `state`, which names the pending login.
+    /// The `state`, by which the pending login is found.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.state
     }
 
-    /// The code, not yet believed; `None` for a refusal.
+    /// The code, unchecked; `None` for an error response.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match &self.outcome {
@@ -102,10 +102,10 @@ impl AuthorizationResponse {
         }
     }
 
-    /// The code to exchange, if this belongs to `pending` and comes from our Provider.
+    /// The code to exchange, if the response belongs to `pending` and comes from our Provider.
     ///
     /// # Errors
-    /// When it belongs to another sign-in, came too late, names another issuer, or is a refusal.
+    /// If it belongs to another sign-in, is too late, names another issuer, or is an error response.
     pub fn check(
         self,
         pending: &PendingLogin,
@@ -133,7 +133,7 @@ impl AuthorizationResponse {
     }
 }
 
-/// Every value of a parameter.
+/// All values of a parameter.
 fn parameter(urlencoded: &str, name: &str) -> impl Iterator<Item = String> {
     let named = form_urlencoded::parse(urlencoded.as_bytes()).filter(move |(given, _)| given == name);
     named.map(|(_, value)| value.into_owned())

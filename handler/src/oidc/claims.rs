@@ -1,4 +1,4 @@
-//! A verified set of claims. Knows nothing of its source.
+//! Set of verified claims. Knows nothing of their source.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 #[serde(transparent)]
 pub struct Claims(Map<String, Value>);
 
-/// A standard claim and the Provider's own claim that has its value.
+/// Standard claim that is filled from the Provider's own claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimAlias {
-    /// The standard claim; one that is there stays.
+    /// The standard claim; an existing one is not overwritten.
     pub standard: &'static str,
-    /// The path to the Provider's own.
+    /// Path to the Provider's own claim.
     pub own: &'static [&'static str],
-    /// The value is the first of a list.
+    /// True if the own claim is a list whose first item counts.
     pub is_first_of_list: bool,
 }
 
@@ -30,13 +30,13 @@ impl Claims {
         self.text("sub").unwrap_or_default()
     }
 
-    /// A claim that is text.
+    /// Value of a text claim.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
     }
 
-    /// The claims, and under its standard name each that the Provider has under a name of its own.
+    /// Adds the standard claims that the Provider has under its own names.
     pub(crate) fn with_aliases(self, aliases: &[ClaimAlias]) -> Self {
         let mut claims = self.0;
         for alias in aliases {
@@ -49,7 +49,7 @@ impl Claims {
         Self(claims)
     }
 
-    /// Those of the given names.
+    /// The claims with the given names.
     #[must_use]
     pub fn only(&self, names: &[&str]) -> Self {
         let wanted = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
@@ -60,7 +60,7 @@ impl Claims {
         self.0
     }
 
-    /// All of them.
+    /// All claims.
     #[must_use]
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0

@@ -1,4 +1,4 @@
-//! Client assertions (RFC 7523 2.2, OIDC Core 9): a signed statement of who we are in place of a secret.
+//! Client assertions (RFC 7523 2.2, OIDC Core 9): a signed statement of our identity in place of a secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use super::pkce::base64url;
 use crate::clock::Timestamp;
 use crate::random;
 
-/// Seconds until an assertion expires; the request that carries it follows at once.
+/// Lifetime in seconds; the request with the assertion follows at once.
 const LIFETIME: i64 = 120;
 
-/// States who we are. One of the traits chosen at start-up.
+/// Issues client assertions; chosen at start-up.
 #[async_trait]
 pub trait ClientAssertion: Send + Sync {
-    /// An assertion for the Provider that has this token endpoint.
+    /// An assertion for the Provider with this token endpoint.
     async fn assertion(
         &self,
         client_id: &str,
@@ -28,12 +28,12 @@ pub trait ClientAssertion: Send + Sync {
     ) -> Result<Zeroizing<String>, ClientAssertionError>;
 }
 
-/// There is no assertion: nothing was sent to the Provider.
+/// Failure to create an assertion: nothing was sent to the Provider.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("there is no client assertion")]
 pub struct ClientAssertionError(#[source] pub Arc<dyn std::error::Error + Send + Sync>);
 
-/// The signing input of an assertion (RFC 7515 5.1): header and payload of RFC 7523 3.
+/// Signing input of an assertion (RFC 7515 5.1): header and payload of RFC 7523 3.
 #[must_use]
 pub fn assertion_to_sign(
     algorithm: Algorithm,
@@ -61,7 +61,7 @@ pub struct PrivateKeyJwt {
     key_id: Option<String>,
 }
 
-/// The key cannot sign.
+/// Unusable private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a private key in PEM: PKCS #8, RSA of at least 2048 bits or EC on P-256")]
 pub struct PrivateKeyError;

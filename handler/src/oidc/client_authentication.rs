@@ -1,6 +1,6 @@
 //! Client authentication at the Provider's endpoints (OIDC Core 9, RFC 6749 2.3.1).
 //!
-//! The only place of it: code exchanges, refreshes and revocations all use it.
+//! The only implementation: code exchanges, refreshes, revocations and pushed requests all use it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use zeroize::Zeroizing;
 use super::{ClientAssertion, ClientAssertionError};
 use crate::clock::Timestamp;
 
-/// RFC 7523 2.2.
+/// Type of a client assertion (RFC 7523 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The method with its secret.
+/// Authentication method, with its secret.
 #[derive(Clone)]
 pub enum ClientAuthentication {
-    /// HTTP Basic.
+    /// Secret in the `Authorization` header (HTTP Basic).
     ClientSecretBasic(Zeroizing<String>),
-    /// In the form.
+    /// Secret in the form.
     ClientSecretPost(Zeroizing<String>),
-    /// A signed statement in the form: `private_key_jwt`, or a token that stands for us.
+    /// Client assertion in the form: `private_key_jwt`, or a token of our managed identity.
     Assertion(Arc<dyn ClientAssertion>),
-    /// A public client.
+    /// No authentication: a public client.
     None,
 }
 
-/// A form of ours, authenticated: the body, and the `Authorization` header if the method has one.
+/// Authenticated form: the body, and the `Authorization` header if the method has one.
 pub(super) struct AuthenticatedForm {
     pub(super) body: String,
     pub(super) authorization: Option<Zeroizing<String>>,
@@ -42,7 +42,7 @@ impl ClientAuthentication {
         !matches!(self, Self::ClientSecretBasic(_))
     }
 
-    /// Encodes `form` with the method's parameters, for the Provider that has this token endpoint.
+    /// Encodes `form` with the method's parameters, for the Provider with this token endpoint.
     pub(super) async fn authenticate(
         &self,
         form: &[(&str, &str)],
@@ -71,7 +71,7 @@ impl ClientAuthentication {
     }
 }
 
-/// RFC 6749 2.3.1: both are form-urlencoded before they go into the header.
+/// Credentials of HTTP Basic. RFC 6749 2.3.1: both are form-urlencoded first.
 fn basic(client_id: &str, secret: &str) -> Zeroizing<String> {
     let encode = |text: &str| Zeroizing::new(byte_serialize(text.as_bytes()).collect::<String>());
     let pair = Zeroizing::new(format!("{}:{}", *encode(client_id), *encode(secret)));

@@ -1,4 +1,4 @@
-//! Tokens that the Provider signs for this client: the ID token and the logout token, under the client's algorithm.
+//! Tokens signed for this client: the ID token and the logout token, under the client's algorithm.
 
 use super::jwt::{JwtError, VerifiedJwt};
 use super::provider_cache::RefetchCause;
@@ -7,10 +7,10 @@ use super::{ProviderError, ProviderMetadata, RelyingParty, VerificationKeys};
 use crate::clock::Timestamp;
 
 impl RelyingParty {
-    /// Verifies the signature of a token that the Provider signed for this client, and its algorithm.
+    /// Verifies signature and algorithm of a token that the Provider signed for this client.
     ///
     /// # Errors
-    /// The outer one when the keys cannot be had: then nothing is known of the token.
+    /// The outer one if the keys cannot be fetched: the token is neither valid nor invalid then.
     pub(super) async fn verify_for_client(
         &self,
         token: &str,
@@ -25,7 +25,7 @@ impl RelyingParty {
         Ok(self.check_algorithm(&verified, &keys, metadata).map(|()| verified))
     }
 
-    /// Back-Channel Logout 1.0, 2.6, step 3: the algorithm of the client's ID tokens.
+    /// Checks the algorithm against that of ID tokens (Back-Channel Logout 1.0, 2.6, step 3).
     pub(super) fn check_algorithm(
         &self,
         token: &VerifiedJwt,

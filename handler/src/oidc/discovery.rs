@@ -8,34 +8,34 @@ use url::Url;
 use super::json;
 use crate::transport_security::is_https_or_loopback;
 
-/// The members of `/.well-known/openid-configuration` that we use; others are ignored.
+/// Members of `/.well-known/openid-configuration` that we use; others are ignored.
 #[derive(Clone, Debug)]
 pub struct ProviderMetadata {
     /// The issuer identifier, equal to the configured one.
     pub issuer: String,
-    /// The browser's way in.
+    /// URL of sign-ins in the browser.
     pub authorization_endpoint: Url,
-    /// Exchanges codes and refresh tokens.
+    /// URL of code exchanges and refreshes.
     pub token_endpoint: Url,
-    /// The JWK Set.
+    /// URL of the JWK Set.
     pub jwks_uri: Url,
-    /// UserInfo, if there is one.
+    /// URL of UserInfo, if supported.
     pub userinfo_endpoint: Option<Url>,
-    /// RFC 7009, if there is one.
+    /// URL of token revocation (RFC 7009), if supported.
     pub revocation_endpoint: Option<Url>,
-    /// RP-initiated logout, if there is one.
+    /// URL of RP-initiated logout, if supported.
     pub end_session_endpoint: Option<Url>,
-    /// RFC 9207 section 3: every authorization response carries `iss`.
+    /// True if every authorization response carries `iss` (RFC 9207 section 3).
     pub authorization_response_iss_parameter_supported: bool,
-    /// The algorithms of ID tokens; empty if the Provider lists none.
+    /// Algorithms of ID tokens; empty if the Provider lists none.
     pub id_token_signing_alg_values_supported: Vec<String>,
-    /// RFC 9126, if there is one.
+    /// URL of pushed authorization requests (RFC 9126), if supported.
     pub pushed_authorization_request_endpoint: Option<Url>,
-    /// RFC 9126 section 5: no other authorization request is accepted.
+    /// True if only pushed authorization requests are accepted (RFC 9126 section 5).
     pub require_pushed_authorization_requests: bool,
 }
 
-/// Why a document is not the metadata of our Provider.
+/// Reason why a document is not the metadata of our Provider.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DiscoveryError {
     /// Not a JSON object.
@@ -47,13 +47,13 @@ pub enum DiscoveryError {
         /// The metadata's member.
         member: &'static str,
     },
-    /// OIDC Discovery 4.3: the document speaks for another issuer.
+    /// Another issuer's document (OIDC Discovery 4.3).
     #[error("the provider's metadata is for issuer {found}, not the configured one")]
     Issuer {
-        /// The issuer that the document names, without control characters, at most 200 letters of it.
+        /// Issuer in the document, without control characters, shortened to 200 characters.
         found: String,
     },
-    /// A required endpoint is not https; of an issuer that is plain http, neither https nor on loopback.
+    /// An endpoint without https. For an issuer on plain http, an endpoint may also be on loopback.
     #[error("the provider's {endpoint} is not https")]
     Insecure {
         /// The metadata's member.
@@ -62,13 +62,13 @@ pub enum DiscoveryError {
 }
 
 impl ProviderMetadata {
-    /// The metadata's URL for an issuer (OIDC Discovery 4.1).
+    /// URL of the metadata for an issuer (OIDC Discovery 4.1).
     #[must_use]
     pub fn url_for(issuer: &str) -> String {
         format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
     }
 
-    /// Reads a metadata document that must speak for `issuer`.
+    /// Parses a metadata document of `issuer`.
     ///
     /// # Errors
     /// See [`DiscoveryError`].
@@ -93,15 +93,15 @@ impl ProviderMetadata {
     }
 }
 
-/// The document, member by member: a member that we do not use cannot spoil it.
+/// Document read member by member: a malformed member that we do not use does no harm.
 struct Members {
     members: Map<String, Value>,
-    /// True for an http issuer, which is on loopback: its endpoints may be, too.
+    /// True for an http issuer, which is on loopback: its endpoints may be too.
     may_be_plain: bool,
 }
 
 impl Members {
-    /// OIDC Discovery 4.3, compared as text.
+    /// Compares the issuers as text (OIDC Discovery 4.3).
     fn check_issuer(&self, issuer: &str) -> Result<(), DiscoveryError> {
         let found = self.text("issuer").ok_or(DiscoveryError::Member { member: "issuer" })?;
         if found == issuer {
@@ -111,24 +111,24 @@ impl Members {
         Err(DiscoveryError::Issuer { found: printable.take(MAX_ISSUER_LENGTH).collect() })
     }
 
-    /// An endpoint that every Provider has (OIDC Discovery 3).
+    /// Required endpoint (OIDC Discovery 3).
     fn required(&self, member: &'static str) -> Result<Url, DiscoveryError> {
         let url = self.url(member).ok_or(DiscoveryError::Member { member })?;
         if self.is_secure(&url) { Ok(url) } else { Err(DiscoveryError::Insecure { endpoint: member }) }
     }
 
-    /// An endpoint that may be missing. One that no request may be sent to is as if absent: nothing depends on it.
+    /// Optional endpoint. An unusable URL counts as absent.
     fn optional(&self, member: &str) -> Option<Url> {
         self.url(member).filter(|url| self.is_secure(url))
     }
 
-    /// A boolean, also as text; anything else is false.
+    /// Boolean member, also as text; false for anything else.
     fn flag(&self, member: &str) -> bool {
         let is_true = |text: &str| text.eq_ignore_ascii_case("true");
         self.members.get(member).is_some_and(|value| value.as_bool().unwrap_or(value.as_str().is_some_and(is_true)))
     }
 
-    /// The texts of a list; anything else is none.
+    /// List of strings; empty for anything else.
     fn texts(&self, member: &str) -> Vec<String> {
         let list = self.members.get(member).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -147,7 +147,7 @@ impl Members {
     }
 }
 
-/// So much of a stranger's text fits a log line.
+/// Maximum characters of a foreign issuer in a log line.
 const MAX_ISSUER_LENGTH: usize = 200;
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
         endpoint.as_ref().map(Url::to_string)
     }
 
-    /// Values of an endpoint's member that no request can be sent to, whatever the endpoint is for.
+    /// Endpoint values to which no request can be sent.
     fn unusable() -> Vec<(Value, &'static str)> {
         vec![
             (json!(null), "null"),
@@ -201,7 +201,7 @@ mod tests {
         ]
     }
 
-    /// URLs that a secret or a person may not be sent to.
+    /// URLs that must not receive a secret or a person.
     const INSECURE: [(&str, &str); 7] = [
         ("http://op.example/a", "plain http"),
         ("http://127.0.0.1.evil.example/a", "a name that only looks like loopback"),

@@ -1,20 +1,20 @@
-//! The Provider's `error` (RFC 6749 4.1.2.1 and 5.2), in a form that a log line and a page may hold.
+//! The Provider's `error` (RFC 6749 4.1.2.1 and 5.2), made safe for log lines and pages.
 //!
-//! Whoever sends a browser to the callback chooses this text; a token endpoint may send anything.
+//! Untrusted: anyone can send a browser to the callback with any text, and a token endpoint may send anything.
 
-/// No registered code is half as long.
+/// Maximum length; no registered code is half as long.
 const MAX_LENGTH: usize = 64;
 const UNRECOGNIZED: &str = "unrecognized_error";
 
-/// The code, if it looks like one, and otherwise [`UNRECOGNIZED`].
+/// The code if it is well-formed, otherwise [`UNRECOGNIZED`].
 ///
-/// RFC 6749 allows any printable character but `"` and `\`; every registered code is made of the few kept
-/// here, and with them no escaping is needed anywhere.
+/// RFC 6749 allows any printable character but `"` and `\`; every registered code consists of the few accepted
+/// here, which need no escaping anywhere.
 pub(super) fn error_code(text: &str) -> String {
     if is_error_code(text) { text.to_owned() } else { UNRECOGNIZED.to_owned() }
 }
 
-/// True if `text` looks like a code.
+/// True for a well-formed code.
 pub(super) fn is_error_code(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)

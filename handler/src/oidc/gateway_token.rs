@@ -1,4 +1,4 @@
-//! The token by which a gateway proves itself: a signed access token of its managed identity (RFC 9068), meant for us.
+//! Gateway's proof by token: a signed access token of its managed identity (RFC 9068) with us as audience.
 //!
 //! Knows no header and no gateway's name.
 
@@ -7,38 +7,38 @@ use super::provider_cache::RefetchCause;
 use super::{Claims, Issuer, ProviderError};
 use crate::clock::Timestamp;
 
-/// Verifies the tokens of the identities that may speak for a gateway.
+/// Verifies tokens of the identities that may act as gateway.
 #[derive(Clone, Debug)]
 pub struct GatewayTokenVerifier {
     /// The issuer.
     pub issuer: Issuer,
-    /// The audience that they must name (`aud`).
+    /// The required audience (`aud`).
     pub audience: String,
-    /// The identities that may speak (`oid`).
+    /// The accepted identities (`oid`).
     pub object_ids: Vec<String>,
 }
 
-/// Why a token proves nothing.
+/// Reason why a token is no proof.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayTokenError {
-    /// It breaks a rule.
+    /// Invalid token.
     #[error(transparent)]
     Invalid(#[from] JwtError),
-    /// It speaks for another identity.
+    /// Token of another identity.
     #[error("the token is of an identity that may not speak for the gateway")]
     Identity,
-    /// The keys to judge it cannot be had.
+    /// The keys to verify it cannot be fetched.
     #[error("the keys of the gateway's issuer cannot be had")]
     Unavailable(#[from] ProviderError),
 }
 
 impl GatewayTokenVerifier {
-    /// The expiry of a token that proves the gateway.
+    /// Verifies a token and returns its expiry.
     ///
     /// # Errors
     /// See [`GatewayTokenError`].
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Timestamp, GatewayTokenError> {
-        // A token that could never prove the gateway costs no signature, and no fetch of a key that it made up.
+        // Claims first: a token that fails them costs no signature check and no fetch of a key that it invented.
         self.check_claims(&jwt::unverified_claims(token)?, now)?;
         let metadata = self.issuer.metadata(now).await?;
         let explicit_type = Some("at+jwt"); // RFC 9068 2.1
@@ -51,7 +51,7 @@ impl GatewayTokenVerifier {
         Ok(numeric_date(&claims, "exp").unwrap_or(now))
     }
 
-    /// RFC 9068 4: issuer, audience and times; and the identity.
+    /// Checks issuer, audience and times (RFC 9068 4), and the identity.
     fn check_claims(&self, claims: &Claims, now: Timestamp) -> Result<(), GatewayTokenError> {
         jwt::check_issuer(claims, self.issuer.name())?;
         jwt::check_audience(claims, &self.audience)?;
@@ -128,7 +128,7 @@ mod tests {
             assert!(matches!(refused, Err(GatewayTokenError::Invalid(_) | GatewayTokenError::Identity)), "{reason}");
         }
         let other = SigningKey::es256("k1").sign(&claims(&provider, json!({})));
-        // Right in everything but the head.
+        // Valid claims; only the header is wrong.
         let payload = claims(&provider, json!({})).to_string();
         let logout_token = key.sign_raw(r#"{"alg":"ES256","kid":"k1","typ":"logout+jwt"}"#, &payload);
         let unsigned = key.sign_raw(r#"{"alg":"none","kid":"k1"}"#, &payload);

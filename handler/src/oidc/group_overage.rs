@@ -1,7 +1,8 @@
 //! Group overage: Entra ID leaves `groups` out of a token when there are more than 200, and refers to Microsoft Graph.
 //!
-//! Only the fact is read from the token. The endpoint of `_claim_sources` (OIDC Core 5.6.2) is never used: a token's
-//! content must not choose where an access token goes. Without a complete list there are no groups, also no old ones.
+//! The token only says that groups are missing. The endpoint in its `_claim_sources` (OIDC Core 5.6.2) is never used: a
+//! token must not choose where an access token goes. Without a complete list the person has no groups, not the old
+//! ones.
 
 use std::time::Duration;
 
@@ -13,22 +14,22 @@ use uuid::Uuid;
 use super::http::Http;
 use super::{AccessToken, ProviderError};
 
-/// Less than a refresh waits for claims, so that UserInfo has its part.
+/// Timeout of the request; shorter than a refresh's wait for claims, so that UserInfo has its share.
 const GRAPH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A longer list is not used. Windows lets a person be in at most 1,015 groups, and this one becomes a header of 38 KB.
+/// Maximum number of groups; a longer list is ignored. Windows allows 1,015 per person, a header of 38 KB.
 pub(super) const MAX_GROUPS: usize = 1024;
 
-/// The groups of a person whose token has too many of them.
+/// Source of the groups of a person who has too many for the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupOverage {
-    /// The person has no groups.
+    /// None: the person has no groups.
     Ignore,
-    /// Microsoft Graph at this origin is asked, with the person's access token.
+    /// Microsoft Graph at this origin, with the person's access token.
     Graph(Url),
 }
 
-/// Why there is no list of groups.
+/// Reason why no groups were received.
 #[derive(Debug, thiserror::Error)]
 enum GroupsError {
     /// 401: the access token is not for Graph. 403: it lacks a permission.
@@ -49,8 +50,8 @@ struct MemberObjects {
     next_link: Option<serde::de::IgnoredAny>,
 }
 
-/// The person's groups from Microsoft Graph, if `overage` allows the request and it succeeds by `deadline`. Reports in
-/// the log why there are none.
+/// Requests the person's groups from Microsoft Graph, if `overage` allows it, until `deadline`. Logs the reason of a
+/// failure.
 pub(super) async fn request_groups(
     http: &Http,
     overage: &GroupOverage,
@@ -90,7 +91,7 @@ fn parse(body: &[u8]) -> Result<Vec<String>, GroupsError> {
     if objects.value.len() > MAX_GROUPS {
         return Err(GroupsError::TooMany);
     }
-    // Ids only: no text of Graph's becomes a group of another name.
+    // GUIDs only: no other text of Graph can become a group.
     let id = |text: &String| Uuid::try_parse(text).map(|id| id.to_string()).map_err(|_| GroupsError::Malformed);
     objects.value.iter().map(id).collect()
 }

@@ -1,6 +1,6 @@
-//! The wire to the Provider: one request, one bounded response, no redirects, no retry.
+//! HTTP client for the Provider: one request, one bounded response, no redirect, no retry.
 //!
-//! Knows no endpoint and no message. Tells failures before the request was sent from those after.
+//! Knows no endpoint and no message. Distinguishes failures before the request was sent from those after.
 
 mod message;
 mod network;
@@ -26,27 +26,27 @@ use message::{Request, SEND_TIMEOUT};
 #[cfg(test)]
 pub(crate) use scripted::{ScriptedRequest, ScriptedWire};
 
-/// The longest request, with its wait for a connection.
+/// Maximum duration of a request, wait for a connection included.
 pub(super) const MAX_SEND_TIME: Duration = Duration::from_secs(CONNECTION_WAIT.as_secs() + SEND_TIMEOUT.as_secs());
 
-/// The longest time until a request is on the wire: the wait for a connection, and its establishment.
+/// Maximum time until a request is sent: the wait for a connection, and its establishment.
 pub const MAX_TIME_TO_SEND: Duration =
     Duration::from_secs(CONNECTION_WAIT.as_secs() + network::CONNECT_TIMEOUT.as_secs());
 
-/// Connections under way for one purpose of a worker. Each request has its own.
+/// Maximum connections of a worker for one purpose. Each request has its own connection.
 const MAX_CONNECTIONS: usize = 100;
 
-/// Requests that wait for one of them; the next is refused at once. A Provider that takes half a second serves so many
-/// within [`CONNECTION_WAIT`].
+/// Maximum requests that wait for a connection; the next fails at once. A Provider that takes half a second serves this
+/// many within [`CONNECTION_WAIT`].
 const MAX_WAITING: usize = 400;
 
-/// The wait for one of them, before [`SEND_TIMEOUT`] begins: a request that times out while it waits was not sent.
+/// Timeout of the wait for a connection, before [`SEND_TIMEOUT`] begins: a request that times out here was not sent.
 const CONNECTION_WAIT: Duration = Duration::from_secs(2);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// A worker's client for one purpose.
+/// HTTP client of a worker for one purpose.
 #[derive(Clone)]
 pub(super) struct Http {
     wire: Wire,
@@ -55,7 +55,7 @@ pub(super) struct Http {
 }
 
 struct ConnectionLimit {
-    /// Connections and those who wait for one.
+    /// Semaphore of connections and waiting requests.
     admitted: Semaphore,
     connections: Semaphore,
 }
@@ -78,7 +78,7 @@ impl Http {
         Self { wire: Wire::Scripted(wire), timeout: SEND_TIMEOUT, limit: Rc::default() }
     }
 
-    /// The same client with a shorter timeout, for tests of silence.
+    /// The same client with a shorter timeout, for tests of a silent Provider.
     #[cfg(test)]
     pub(super) fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
@@ -116,7 +116,7 @@ impl Http {
 }
 
 impl ConnectionLimit {
-    /// A place among the connections, until it is dropped.
+    /// Acquires a connection slot until it is dropped.
     async fn acquire(&self) -> Result<[SemaphorePermit<'_>; 2], ProviderError> {
         let busy = || ProviderError::Unreachable("too many requests wait for a connection".into());
         let Ok(admitted) = self.admitted.try_acquire() else { return Err(busy()) };
@@ -137,7 +137,7 @@ impl Default for ConnectionLimit {
 impl Wire {
     async fn send(&self, request: Request<'_>) -> Result<Response, ProviderError> {
         match self {
-            // Boxed, or every request's future has room for it.
+            // Boxed: otherwise every request's future reserves its size.
             Self::Network(egress) => Box::pin(network::send(egress, request)).await,
             #[cfg(test)]
             Self::Scripted(wire) => wire.send(request).await,
@@ -146,7 +146,7 @@ impl Wire {
 }
 
 impl Response {
-    /// The body of a 200.
+    /// Body of a 200; an error for any other status.
     pub(super) fn ok(self) -> Result<Bytes, ProviderError> {
         if self.status == 200 { Ok(self.body) } else { Err(ProviderError::Status(self.status)) }
     }

@@ -1,4 +1,4 @@
-//! The ID token and its validation (OIDC Core 3.1.3.7, and 12.2 for a refreshed one).
+//! ID token validation (OIDC Core 3.1.3.7, and 12.2 after a refresh).
 
 use std::time::Duration;
 
@@ -13,31 +13,31 @@ use crate::clock::Timestamp;
 
 const MAX_SUBJECT_LENGTH: usize = 255;
 
-/// The rule that an ID token breaks.
+/// Reason why an ID token is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum IdTokenError {
-    /// A rule that logout and gateway tokens share.
+    /// A rule shared with logout and gateway tokens.
     #[error(transparent)]
     Token(#[from] JwtError),
-    /// `sub` is missing or too long, or at a refresh another.
+    /// `sub` is missing or too long, or after a refresh another.
     #[error("the token is about another subject")]
     Subject,
     /// `azp` names another client, or several audiences come without one.
     #[error("the token is for another client")]
     AuthorizedParty,
-    /// `nonce` is not that of this sign-in, or at a refresh not the original's.
+    /// `nonce` of another sign-in, or after a refresh not the original's.
     #[error("the token belongs to another sign-in")]
     Nonce,
-    /// `at_hash` is not that of the access token.
+    /// `at_hash` does not match the access token.
     #[error("the token belongs to another access token")]
     AccessTokenHash,
-    /// `auth_time` is missing or older than the requested `max_age`, or at a refresh not the original's.
+    /// `auth_time` is missing or older than the requested `max_age`, or after a refresh not the original's.
     #[error("the time of authentication is not accepted")]
     AuthenticationTime,
 }
 
 impl IdTokenError {
-    /// A stable name for pages and logs.
+    /// Stable code for pages and logs.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -59,19 +59,19 @@ impl IdTokenError {
     }
 }
 
-/// The rules of one Provider's ID tokens for one client, behind the signature.
+/// Validates the claims of one Provider's ID tokens for one client, after the signature.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdTokenVerifier<'a> {
-    /// The issuer, exactly.
+    /// The issuer identifier, compared as text.
     pub(super) issuer: &'a str,
-    /// Us.
+    /// Our client identifier.
     pub(super) client_id: &'a str,
-    /// Those who may be recipients beside us.
+    /// Accepted audiences beside us.
     pub(super) trusted_audiences: &'a [String],
 }
 
 impl IdTokenVerifier<'_> {
-    /// The claims of the ID token of a sign-in, or the rule of OIDC Core 3.1.3.7 that it breaks.
+    /// Validates the ID token of a sign-in by OIDC Core 3.1.3.7.
     pub(super) fn verify(
         &self,
         id_token: VerifiedJwt, // 6-8
@@ -85,7 +85,7 @@ impl IdTokenVerifier<'_> {
         Ok(claims)
     }
 
-    /// The claims of the ID token of a refresh, or the rule of OIDC Core 12.2 that it breaks.
+    /// Validates the ID token of a refresh by OIDC Core 12.2.
     pub(super) fn verify_refreshed(
         &self,
         id_token: VerifiedJwt,
@@ -109,14 +109,14 @@ impl IdTokenVerifier<'_> {
         self.check_authorized_party(&claims)?; // 4-5
         jwt::check_times(&claims, now)?; // 9-10
         check_access_token_hash(&claims, access_token, algorithm)?; // 3.1.3.8
-        // OIDC Core 2: at most 255 characters; it becomes a header and a key of an index.
+        // OIDC Core 2: at most 255 characters; `sub` becomes a header and an index key.
         if claims.subject().is_empty() || claims.subject().len() > MAX_SUBJECT_LENGTH {
             return Err(IdTokenError::Subject);
         }
         Ok(claims)
     }
 
-    /// `azp`, if present, names us; with audiences beside us it must be present.
+    /// Checks `azp`: if present it is us; with audiences beside us it must be present.
     fn check_authorized_party(&self, claims: &Claims) -> Result<(), IdTokenError> {
         let is_authorized = match given(claims, "azp") {
             Some(azp) => azp.as_str() == Some(self.client_id),
@@ -131,7 +131,7 @@ fn check_nonce(claims: &Claims, expected: &str) -> Result<(), IdTokenError> {
     if bool::from(given.as_bytes().ct_eq(expected.as_bytes())) { Ok(()) } else { Err(IdTokenError::Nonce) }
 }
 
-/// OIDC Core 12.2: a refreshed ID token should have no `nonce`; if it has one, it is the original's.
+/// Checks `nonce` after a refresh (OIDC Core 12.2): it should be absent, and otherwise the original's.
 fn check_repeated_nonce(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
     if given(claims, "nonce").is_none() {
         return Ok(());
@@ -139,7 +139,7 @@ fn check_repeated_nonce(claims: &Claims, original: &Claims) -> Result<(), IdToke
     check_nonce(claims, original.text("nonce").ok_or(IdTokenError::Nonce)?)
 }
 
-/// OIDC Core 12.2: `auth_time`, if present, is the original's. One that appears newly contradicts nothing.
+/// Checks `auth_time` after a refresh (OIDC Core 12.2): the original's, if both tokens have one.
 fn check_repeated_authentication_time(claims: &Claims, original: &Claims) -> Result<(), IdTokenError> {
     let name = "auth_time";
     let (Some(repeated), Some(before)) = (given(claims, name), given(original, name)) else { return Ok(()) };
@@ -147,7 +147,7 @@ fn check_repeated_authentication_time(claims: &Claims, original: &Claims) -> Res
     if repeated == before || is_same_date() { Ok(()) } else { Err(IdTokenError::AuthenticationTime) }
 }
 
-/// `at_hash`: the left half of the access token's hash, by the hash of the token's own algorithm.
+/// Checks `at_hash`: the left half of the access token's hash, by the hash of the token's own algorithm.
 fn check_access_token_hash(claims: &Claims, access_token: &str, algorithm: Algorithm) -> Result<(), IdTokenError> {
     let Some(at_hash) = given(claims, "at_hash") else { return Ok(()) };
     let bytes = access_token.as_bytes();
@@ -168,7 +168,7 @@ fn check_authentication_time(claims: &Claims, max_age: Option<u64>, now: Timesta
     let Some(max_age) = max_age else { return Ok(()) };
     let auth_time = numeric_date(claims, "auth_time").ok_or(IdTokenError::AuthenticationTime)?;
     let is_too_old = now > auth_time.plus(Duration::from_secs(max_age)).plus(CLOCK_SKEW);
-    // A time ahead of ours would pass for recent until it comes.
+    // A future time would count as recent until it comes.
     if is_too_old || auth_time > now.plus(CLOCK_SKEW) {
         return Err(IdTokenError::AuthenticationTime);
     }

@@ -1,4 +1,4 @@
-//! One issuer as a worker sees it: metadata and keys, which all workers share, and the connections to ask over.
+//! Issuer as a worker sees it: metadata and keys, shared by all workers, and the connections to fetch them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::{ProviderCache, ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
 use crate::egress::Egress;
 
-/// An issuer with its cached documents. Needs an actix system to run in.
+/// Issuer with its cached documents. Needs an actix system to run in.
 #[derive(Clone)]
 pub struct Issuer {
     name: Arc<str>,
@@ -20,26 +20,26 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// The issuer of this name, exactly as it names itself, for one worker.
+    /// Issuer with this identifier, for one worker.
     #[must_use]
     pub fn new(name: &str, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
         Self { name: name.into(), metadata_url: ProviderMetadata::url_for(name).into(), cache, http: Http::new(egress) }
     }
 
-    /// The same issuer with its metadata at `url`, if there is one: the document must name the issuer all the same.
+    /// The same issuer with its metadata at `url`, if given: the document must still name the issuer.
     pub(super) fn with_metadata_url(self, url: Option<&str>) -> Self {
         let metadata_url = url.map_or(self.metadata_url, Into::into);
         Self { metadata_url, ..self }
     }
 
-    /// The issuer of this name over a scripted wire.
+    /// Issuer over a scripted wire.
     #[cfg(test)]
     pub(super) fn scripted(name: &str, cache: Arc<ProviderCache>, wire: super::ScriptedWire) -> Self {
         let metadata_url = ProviderMetadata::url_for(name).into();
         Self { name: name.into(), metadata_url, cache, http: Http::scripted(wire) }
     }
 
-    /// The same issuer with a shorter timeout, for tests of silence.
+    /// The same issuer with a shorter timeout, for tests of a silent Provider.
     #[cfg(test)]
     pub(super) fn with_timeout(self, exchange: std::time::Duration) -> Self {
         Self { http: self.http.with_timeout(exchange), ..self }
@@ -49,7 +49,7 @@ impl Issuer {
         &self.name
     }
 
-    /// Fetches metadata and keys, unless they are here. Keys of which none can verify anything are fetched again.
+    /// Fetches metadata and keys unless they are cached. Keys of which none is usable are fetched again.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -64,10 +64,10 @@ impl Issuer {
         Ok(newer.unwrap_or(keys).check_usable()?)
     }
 
-    /// Verifies a token's signature with the issuer's keys, and again with newer ones if it may have rotated them.
+    /// Verifies a token's signature with the issuer's keys, and once more with newer keys if it may have rotated them.
     ///
     /// # Errors
-    /// The outer one when the keys cannot be had: then nothing is known of the token.
+    /// The outer one if the keys cannot be fetched: the token is neither valid nor invalid then.
     pub(super) async fn verify_with_current_keys(
         &self,
         token: &str,
@@ -110,7 +110,7 @@ impl Issuer {
             .unwrap_or(Err(ProviderError::NoResponse))
     }
 
-    /// The Provider's keys, if there are others than `known`; asked at most once a minute.
+    /// The Provider's keys, if they differ from `known`; fetched at most once a minute.
     pub(super) async fn newer_keys(
         &self,
         known: &Arc<VerificationKeys>,
@@ -126,7 +126,7 @@ impl Issuer {
         .flatten()
     }
 
-    /// The Provider's clock, by the `Date` of its metadata's response (RFC 9110 6.6.1), if it sends one.
+    /// The Provider's clock: `Date` of its metadata's response (RFC 9110 6.6.1), if sent.
     pub(super) async fn provider_time(&self) -> Result<Option<Timestamp>, ProviderError> {
         Ok(self.request_metadata().await?.date)
     }
@@ -137,7 +137,7 @@ impl Issuer {
 
     async fn fetch_metadata(&self) -> Result<ProviderMetadata, ProviderError> {
         match self.request_metadata().await? {
-            // RFC 9110 15.5: of the client errors those that a repetition meets again.
+            // RFC 9110 15.5: client errors that a retry would get again.
             Response { status: status @ (400 | 401 | 403..=405 | 410), .. } => {
                 Err(ProviderError::MetadataMissing(status))
             }
@@ -150,11 +150,11 @@ impl Issuer {
     }
 }
 
-/// Runs a fetch for all workers in a task of its own: a browser that goes away ends the wait, not the fetch, and so
+/// Runs a fetch for all workers in its own task: a browser that disconnects ends its wait, not the fetch, and so
 /// cannot make us start one after the other. `None` if the task was ended with its worker.
 ///
-/// Not an `async fn`, and called with the fetch itself and no name for it: whoever awaits would carry the fetch along,
-/// and every request would be so much larger. It begins at the call.
+/// Not an `async fn`, and the caller must not name the fetch: otherwise every request's future would contain it. The
+/// task starts at the call.
 fn to_its_end<T: 'static>(fetch: impl Future<Output = T> + 'static) -> impl Future<Output = Option<T>> {
     let task = tokio::task::spawn_local(fetch);
     async move { task.await.ok() }

@@ -1,6 +1,6 @@
-//! The Provider's verification keys (RFC 7517): which may verify what, and under which algorithm.
+//! Verification keys of the Provider (RFC 7517): selection by key identifier, type and algorithm.
 //!
-//! Signatures themselves are the library's work.
+//! The library verifies the signatures.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -20,19 +20,20 @@ use serde_json::{Map, Value};
 use super::json;
 use super::pkce::base64url;
 
-/// The members of a key that decide anything; a certificate chain that cannot be read spoils no key.
+/// Members of a key that we read; a malformed certificate chain does no harm.
 const MEMBERS: [&str; 10] = ["kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y"];
 
-/// So many keys are tried for one token. A Provider has two or three; a set of hundreds must not cost a second.
+/// Maximum keys tried for one token. A Provider has two or three; a set of hundreds must not cost a second.
 const MAX_CANDIDATES: usize = 16;
 
-/// RFC 7518 3.3 and 3.5: RSA keys have 2048 bits at least; the library takes no more than 8192.
+/// Accepted RSA key sizes (RFC 7518 3.3 and 3.5: at least 2048 bits); the library takes no more than 8192.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// RFC 8017 3.1: 3 at least, for with 1 every text is its own signature; the library takes no more than 33 bits.
+/// Accepted RSA exponents (RFC 8017 3.1: at least 3, since with 1 every text is its own signature); the library takes
+/// no more than 33 bits.
 const RSA_EXPONENTS: Range<u64> = 3..1 << 33;
 
-/// RFC 7515 2 has no padding and no other alphabet; a reader that meets them loses nothing.
+/// Lenient base64url decoder. RFC 7515 2 has no padding and no other alphabet; accepting them does no harm.
 const FORGIVING_BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -40,20 +41,20 @@ const FORGIVING_BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The keys of one JWKS document that can verify an ID token.
+/// Usable keys of a JWKS document.
 #[derive(Clone, Debug, Default)]
 pub struct VerificationKeys(Vec<Jwk>);
 
-/// Why there is no key for a token.
+/// Reason why no key fits a token.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JwksError {
     /// Not a JWK Set.
     #[error("the provider's keys cannot be read")]
     Malformed(#[source] Arc<serde_json::Error>),
-    /// A JWK Set without a key that can verify a signature.
+    /// A JWK Set without a usable key.
     #[error("the provider's key set has no key that can verify a signature")]
     NoUsableKey,
-    /// No key of this identifier and algorithm: the Provider may have rotated, a reload may help.
+    /// No key of this identifier and algorithm: the Provider may have rotated, a refetch may help.
     #[error("the provider has no key for this token")]
     UnknownKey,
 }
@@ -64,27 +65,27 @@ struct JwkSet {
 }
 
 impl VerificationKeys {
-    /// Reads a JWK Set and keeps what we can use.
+    /// Parses a JWK Set and keeps the usable keys.
     ///
-    /// RFC 7517 section 5: keys of unknown types, or with members missing, are ignored. So is a key with which no
-    /// signature could ever be verified; it takes no place among the candidates.
+    /// RFC 7517 section 5: keys of unknown types, or with missing members, are ignored. Also ignored is a key with
+    /// which no signature could ever be verified; it must not count as a candidate.
     ///
     /// # Errors
-    /// When the document as a whole is no JWK Set.
+    /// If the document as a whole is no JWK Set.
     pub fn parse(document: &[u8]) -> Result<Self, JwksError> {
         let set: JwkSet = json::parse(document).map_err(|error| JwksError::Malformed(Arc::new(error)))?;
         Ok(Self(set.keys.into_iter().filter_map(key).filter(is_for_verification).collect()))
     }
 
-    /// Refuses a set with which nothing can be verified.
+    /// Refuses a set without a usable key.
     pub(super) fn check_usable(&self) -> Result<(), JwksError> {
         if self.0.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(()) }
     }
 
-    /// The keys that a token may be signed by: those of its `kid`, or all of its algorithm if it names none.
+    /// Candidate keys for a token: those with its `kid`, or all of its algorithm if it names none.
     ///
-    /// Two keys may share a `kid`, and a Provider that rotates may have two without one (OIDC Core 10.1 forbids that, and
-    /// it happens). All of them are the Provider's, so to try each is no weakness.
+    /// Two keys may share a `kid`, and a rotating Provider may have two without one (OIDC Core 10.1 forbids that, but
+    /// it happens). All of them are the Provider's, so trying each is safe.
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<DecodingKey>, JwksError> {
         let is_named = |key: &&Jwk| kid.is_none() || key.common.key_id.as_deref() == kid;
         let fitting = self.0.iter().filter(is_named).filter(|key| can_verify(key, algorithm));
@@ -102,7 +103,7 @@ fn key(key: Value) -> Option<Jwk> {
     serde_json::from_value(Value::Object(members)).ok()
 }
 
-/// Writes the numbers of a key as RFC 7518 6 asks for, if they can be read and a signature can be verified with them.
+/// Normalises a key's numbers to the form of RFC 7518 6; `None` for a key that can verify nothing.
 fn normalize(members: &mut Map<String, Value>) -> Option<()> {
     match (members.get("kty")?.as_str()?, members.get("crv").and_then(Value::as_str)) {
         ("RSA", _) => normalize_rsa(members),
@@ -113,7 +114,7 @@ fn normalize(members: &mut Map<String, Value>) -> Option<()> {
     }
 }
 
-/// RFC 7518 6.3.1: the shortest octets that hold the number; a leading zero octet is a common fault of other writers.
+/// Normalises an RSA key (RFC 7518 6.3.1): shortest octets; a leading zero octet is a common fault.
 fn normalize_rsa(members: &mut Map<String, Value>) -> Option<()> {
     let n = shortest(&octets(members, "n")?).to_vec();
     let e = shortest(&octets(members, "e")?).to_vec();
@@ -129,7 +130,8 @@ fn normalize_rsa(members: &mut Map<String, Value>) -> Option<()> {
     Some(())
 }
 
-/// RFC 7518 6.2.1.2: as many octets as the curve's field has; some writers leave leading zeros out, or add one.
+/// Normalises an EC key (RFC 7518 6.2.1.2): as many octets as the curve's field; some writers omit leading zeros, or
+/// add one.
 fn normalize_ec(members: &mut Map<String, Value>, size: usize) -> Option<()> {
     let x = padded(&octets(members, "x")?, size)?;
     let y = padded(&octets(members, "y")?, size)?;
@@ -141,7 +143,7 @@ fn normalize_ec(members: &mut Map<String, Value>, size: usize) -> Option<()> {
     Some(())
 }
 
-/// RFC 8037 2: octets and no number, so a zero at either end belongs to the key.
+/// Checks an Ed25519 key (RFC 8037 2): octets, not a number, so its zeros stay.
 fn normalize_ed25519(members: &mut Map<String, Value>) -> Option<()> {
     let x = octets(members, "x")?;
     ParsedPublicKey::new(&ED25519, &x).ok()?;
@@ -149,7 +151,7 @@ fn normalize_ed25519(members: &mut Map<String, Value>) -> Option<()> {
     Some(())
 }
 
-/// A member's octets, also with padding or in the alphabet of plain base64.
+/// Octets of a member, also with padding or in plain base64.
 fn octets(members: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
     let text = members.get(name)?.as_str()?.trim().replace('+', "-").replace('/', "_");
     FORGIVING_BASE64URL.decode(text).ok()
@@ -171,14 +173,14 @@ fn padded(number: &[u8], size: usize) -> Option<Vec<u8>> {
 /// SEC 1 2.3.3: the first octet of a point that is both its coordinates.
 const UNCOMPRESSED: u8 = 4;
 
-/// RFC 7517 4.2 and 4.3: both members are optional, and each is a promise of the Provider's if it is there.
+/// True if `use` and `key_ops`, both optional, allow verification (RFC 7517 4.2 and 4.3).
 fn is_for_verification(key: &Jwk) -> bool {
     let has_use = key.common.public_key_use.as_ref().is_none_or(|given| *given == PublicKeyUse::Signature);
     let operations = key.common.key_operations.as_ref();
     has_use && operations.is_none_or(|given| given.contains(&KeyOperations::Verify))
 }
 
-/// The key's type and its own `alg`, if it has one, must fit the token's algorithm (RFC 8725 3.1).
+/// True if the key's type and its `alg`, if present, fit the token's algorithm (RFC 8725 3.1).
 fn can_verify(key: &Jwk, algorithm: Algorithm) -> bool {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     let fits_type = match &key.algorithm {
@@ -222,7 +224,7 @@ mod tests {
         with(&RSA.jwk, change)
     }
 
-    /// True if a token of `key` is verified by a set that has `jwk` after a key that nobody can use.
+    /// True if a set with an unusable key before `jwk` verifies a token of `key`.
     fn verifies(key: &SigningKey, jwk: &Value) -> bool {
         let set = json!({ "keys": [rsa(json!({"n": "AQAB"})), jwk] });
         let keys = VerificationKeys::parse(set.to_string().as_bytes()).unwrap();
@@ -263,7 +265,7 @@ mod tests {
             (json!("text"), Algorithm::RS256, 0, "no object"),
         ];
         for (key, algorithm, expected, reason) in table {
-            // What cannot be used spoils nothing next to it.
+            // An unusable key must not affect the others.
             let keys = json!([key, rsa(json!({"kid": "other"}))]);
             assert_eq!(count(&keys, Some("k"), algorithm), expected, "{reason}");
             assert_eq!(count(&keys, Some("other"), Algorithm::RS256), 1, "{reason}");

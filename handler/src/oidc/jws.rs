@@ -1,6 +1,6 @@
-//! The signed token as a container (RFC 7515, compact form): header, payload, signature. Knows no claim.
+//! Signed token as a container (RFC 7515, compact form): header, payload, signature. Knows no claim.
 //!
-//! Read here and not by the library, because every member that decides something must be there once, and of its type.
+//! Parsed here instead of by the library: every member that decides something must occur once, with the right type.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// No ID token is longer; anything that is costs no decoding. A person in two hundred groups needs 16 KiB.
+/// Maximum token length; a longer one is refused undecoded. A person in two hundred groups needs 16 KiB.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// A token that was taken apart and not yet believed.
+/// A parsed token, not yet verified.
 pub(super) struct Jws<'a> {
     pub(super) header: Map<String, Value>,
     payload: &'a str,
-    /// Header and payload as they were signed.
+    /// Signing input: header and payload as they were signed.
     pub(super) signed: &'a str,
     pub(super) signature: &'a str,
 }
@@ -35,7 +35,7 @@ impl<'a> Jws<'a> {
         Some(Self { header: object(header)?, payload, signed, signature })
     }
 
-    /// The payload; to be read once the signature has been verified.
+    /// The payload; to be used only after the signature has been verified.
     pub(super) fn payload(&self) -> Option<Map<String, Value>> {
         object(self.payload)
     }
@@ -46,8 +46,8 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice::<UniqueMembers>(&json).ok().map(|members| members.0)
 }
 
-/// A JSON object that names no member twice. RFC 7515 4 and RFC 7519 4 let a reader take the last of two; two readers
-/// that choose differently are how a check is passed by a value that nobody uses.
+/// JSON object without duplicate members. RFC 7515 4 and RFC 7519 4 let a reader take the last one; two readers
+/// that choose differently let a value pass a check and another one be used.
 struct UniqueMembers(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueMembers {

@@ -1,6 +1,6 @@
-//! The signed token that ID, logout and gateway tokens share (RFC 7519): signature, `typ`, issuer, audience, times.
+//! Checks shared by ID, logout and gateway tokens (RFC 7519): signature, `typ`, issuer, audience, times.
 //!
-//! Knows no rule of one kind alone. A token's header chooses a key and an accepted algorithm, and nothing else.
+//! Knows no rule of a single kind. A token's header only selects a key and an accepted algorithm.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::jws::Jws;
 use super::{Claims, JwksError, VerificationKeys};
 use crate::clock::Timestamp;
 
-/// Asymmetric signatures only, whatever a token or its key asks for (RFC 8725 3.1).
+/// Accepted algorithms: asymmetric only, whatever a token or its key asks for (RFC 8725 3.1).
 pub(super) const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::PS256,
@@ -24,10 +24,10 @@ pub(super) const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
-/// The tolerated difference between the Provider's clock and ours.
+/// Tolerated difference between the Provider's clock and ours.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// The rule that a signed token of any kind breaks.
+/// Reason why a signed token is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum JwtError {
     /// Not a signed token of the expected `typ`, or its payload is no JSON object.
@@ -36,19 +36,19 @@ pub enum JwtError {
     /// Signed by an algorithm that we never accept, or by none.
     #[error("the token is not signed by an accepted algorithm")]
     Algorithm,
-    /// The signature's key is not the issuer's, as far as we know.
+    /// No known key of the issuer fits.
     #[error("the token's key is unknown")]
     Key(#[source] JwksError),
-    /// The signature is not the key's.
+    /// The signature is invalid.
     #[error("the token's signature is not valid")]
     Signature,
-    /// `iss` is another.
+    /// `iss` is another issuer.
     #[error("the token is from another issuer")]
     Issuer,
     /// `aud` does not name us.
     #[error("the token is for another audience")]
     Audience,
-    /// `aud` names another beside us that no setting trusts.
+    /// `aud` names, beside us, an audience that no setting trusts.
     #[error("the token has an audience beside us that TRUSTED_AUDIENCES does not name")]
     UntrustedAudience,
     /// `exp` is missing or past.
@@ -60,21 +60,21 @@ pub enum JwtError {
 }
 
 impl JwtError {
-    /// True if newer keys of the issuer may verify the token: it rotates, or has given an old name to a new key.
+    /// True if newer keys of the issuer may verify the token: after a rotation, or if an old `kid` has a new key.
     pub(super) const fn may_be_rotation(&self) -> bool {
         matches!(self, Self::Key(JwksError::UnknownKey) | Self::Signature)
     }
 }
 
-/// A token whose signature was verified. Its claims still have to be checked.
+/// A token with a verified signature. Its claims are still unchecked.
 pub struct VerifiedJwt {
-    /// The claims, as they were signed.
+    /// The signed claims.
     pub claims: Claims,
     /// The algorithm of the signature.
     pub(super) algorithm: Algorithm,
 }
 
-/// Verifies the signature with one of the issuer's keys. A `typ` that ends in `+jwt` must be `explicit_type`.
+/// Verifies the signature with the issuer's keys. A `typ` that ends in `+jwt` must be `explicit_type`.
 ///
 /// # Errors
 /// See [`JwtError`].
@@ -95,18 +95,18 @@ pub fn verify_signature(
     Ok(VerifiedJwt { claims, algorithm })
 }
 
-/// The claims of a token whose signature nobody has verified: good for refusing it, and for nothing else.
+/// Claims of a token with an unverified signature: only for refusing it early.
 pub(super) fn unverified_claims(token: &str) -> Result<Claims, JwtError> {
     let jws = Jws::parse(token).ok_or(JwtError::Malformed)?;
     jws.payload().map(Claims::new).ok_or(JwtError::Malformed)
 }
 
-/// The header decides only what we let it (RFC 8725 3.1): it never brings a key, or the address of one.
+/// Algorithm of an acceptable header (RFC 8725 3.1). A key, or the URL of one, in the header is ignored.
 fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) -> Result<Algorithm, JwtError> {
     if header.contains_key("crit") {
         return Err(JwtError::Malformed); // RFC 7515 4.1.11: we understand no extension
     }
-    // RFC 8725 3.11: a logout token or an access token of the same issuer is no ID token, however well signed.
+    // RFC 8725 3.11: a logout token or an access token of the same issuer is no ID token, even if well signed.
     let is_expected = |typ: &str| explicit_type.is_some_and(|expected| typ.eq_ignore_ascii_case(expected));
     let is_another = |typ: &str| typ.to_ascii_lowercase().ends_with("+jwt") && !is_expected(typ);
     let is_of_another_type = |typ: &Value| typ.as_str().is_none_or(is_another);
@@ -117,30 +117,30 @@ fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) 
     ALGORITHMS.into_iter().find(|accepted| format!("{accepted:?}") == name).ok_or(JwtError::Algorithm)
 }
 
-/// RFC 7515 4.1.4: `kid` is text. Of another type it must not pass for absent, which would try every key.
+/// The `kid` (RFC 7515 4.1.4). Of another type than text it is an error: as absent it would try every key.
 fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, JwtError> {
     header.get("kid").map(|kid| kid.as_str().ok_or(JwtError::Malformed)).transpose()
 }
 
-/// `iss`, compared exactly.
+/// Checks `iss`, compared exactly.
 pub(super) fn check_issuer(claims: &Claims, issuer: &str) -> Result<(), JwtError> {
     if claims.text("iss") == Some(issuer) { Ok(()) } else { Err(JwtError::Issuer) }
 }
 
-/// `aud` names us, alone or among others.
+/// Checks that `aud` names us, alone or among others.
 pub(super) fn check_audience(claims: &Claims, audience: &str) -> Result<(), JwtError> {
     if audiences(claims).contains(&audience) { Ok(()) } else { Err(JwtError::Audience) }
 }
 
-/// OIDC Core 3.1.3.7 step 3: `aud` names us, and beside us only `trusted` ones. Another recipient of the same token
-/// could present it here, so who that is must be known.
+/// Checks that `aud` names us, and beside us only `trusted` ones (OIDC Core 3.1.3.7 step 3). Another recipient of the
+/// same token could present it here.
 pub(super) fn check_trusted_audience(claims: &Claims, client_id: &str, trusted: &[String]) -> Result<(), JwtError> {
     check_audience(claims, client_id)?;
     let is_known = |audience: &&str| *audience == client_id || trusted.iter().any(|trusted| trusted == audience);
     if audiences(claims).iter().all(is_known) { Ok(()) } else { Err(JwtError::UntrustedAudience) }
 }
 
-/// RFC 7519 4.1.3: one, or a list.
+/// Values of `aud`, which is a text or a list (RFC 7519 4.1.3).
 pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
     match claims.as_map().get("aud") {
         Some(Value::String(one)) => vec![one],
@@ -149,7 +149,7 @@ pub(super) fn audiences(claims: &Claims) -> Vec<&str> {
     }
 }
 
-/// `exp`, `iat` and `nbf`, with [`CLOCK_SKEW`].
+/// Checks `exp`, `iat` and `nbf`, with [`CLOCK_SKEW`].
 pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), JwtError> {
     check_expiry(claims, now)?;
     let issued_at = numeric_date(claims, "iat").ok_or(JwtError::NotYetValid)?;
@@ -163,19 +163,19 @@ pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), JwtErro
     Ok(())
 }
 
-/// `exp`, with [`CLOCK_SKEW`].
+/// Checks `exp`, with [`CLOCK_SKEW`].
 pub(super) fn check_expiry(claims: &Claims, now: Timestamp) -> Result<(), JwtError> {
     let expires_at = numeric_date(claims, "exp").ok_or(JwtError::Expired)?;
     if now >= expires_at.plus(CLOCK_SKEW) { Err(JwtError::Expired) } else { Ok(()) }
 }
 
-/// A claim that is there; some Providers write null for one that is not.
+/// Value of a claim; null counts as absent, because some Providers write it.
 pub(super) fn given<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     claims.as_map().get(name).filter(|value| !value.is_null())
 }
 
-/// RFC 7519 section 2: a NumericDate may have a fraction; we count whole seconds. Some Providers write the number as
-/// text: its digits have one reading.
+/// Parses a NumericDate (RFC 7519 section 2), also with a fraction, which is dropped, or as text, which some Providers
+/// write.
 pub(super) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
     #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
     let seconds = match claims.as_map().get(name)? {

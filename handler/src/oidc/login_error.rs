@@ -1,4 +1,4 @@
-//! Why a sign-in did not finish.
+//! Error of a sign-in that the browser came back from.
 
 use super::token_request_error::TokenRequestError;
 use super::{
@@ -6,10 +6,10 @@ use super::{
     TokenResponseError, UserInfoError,
 };
 
-/// Why a sign-in did not finish.
+/// Error of a sign-in that the browser came back from.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// The authorization response breaks a rule, or is a refusal.
+    /// The authorization response breaks a rule, or is an error response.
     #[error(transparent)]
     Response(#[from] AuthorizationResponseError),
     /// The token endpoint refused the code: it was used before, or is too old. Another sign-in helps.
@@ -18,7 +18,8 @@ pub enum LoginError {
         /// The Provider's error response.
         error: OAuthError,
     },
-    /// The token endpoint refused us. No sign-in works until an operator has mended the registration or the secret.
+    /// The token endpoint refused our client. Every sign-in fails until an operator fixes the registration or the
+    /// secret.
     #[error("the provider refused this client ({error})")]
     ClientRefused {
         /// The Provider's error response.
@@ -30,22 +31,22 @@ pub enum LoginError {
         /// The Provider's error response.
         error: OAuthError,
     },
-    /// The token response cannot be used.
+    /// Unusable token response.
     #[error(transparent)]
     Tokens(#[from] TokenResponseError),
-    /// The ID token breaks a rule.
+    /// Invalid ID token.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
-    /// UserInfo was asked for by setting, and cannot be used.
+    /// UserInfo is enabled, and its response is unusable.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
-    /// The Provider is not there.
+    /// The Provider cannot be reached or its response is unusable.
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }
 
 impl LoginError {
-    /// A stable name for pages and logs.
+    /// Stable code for pages and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if let Some(reason) = self.reason() {
@@ -75,7 +76,7 @@ impl LoginError {
         }
     }
 
-    /// True if no sign-in works until an operator has mended something.
+    /// True if every sign-in fails until an operator fixes something.
     #[must_use]
     pub fn needs_operator(&self) -> bool {
         match (self, self.reason()) {
@@ -86,7 +87,7 @@ impl LoginError {
         }
     }
 
-    /// The Provider's error response, if there was one.
+    /// The Provider's error response, if any.
     #[must_use]
     pub fn oauth_error(&self) -> Option<&OAuthError> {
         match self {
@@ -113,7 +114,7 @@ impl From<TokenRequestError> for LoginError {
     }
 }
 
-/// OIDC Core 3.1.2.6: the codes that ask for the person, which some Providers send at their token endpoint.
+/// Reason of an interaction error (OIDC Core 3.1.2.6), which some Providers send at their token endpoint.
 fn interaction(error: &OAuthError) -> Option<RefusalReason> {
     let asks_for_person = matches!(error.error(), "interaction_required" | "login_required" | "consent_required");
     asks_for_person.then_some(RefusalReason::Interaction)

@@ -1,19 +1,19 @@
-//! Hints in a sign-in's URL, and their meeting with the configured parameters.
+//! Hints in a sign-in's URL, merged with the configured parameters.
 //!
-//! A link on another site can carry them, so none may weaken what the operator asks for.
+//! A link on another site can carry hints, so none may weaken the operator's parameters.
 
 use super::RequestParameters;
 
-/// Parameters that whoever starts a sign-in may pass through to the Provider.
+/// Parameters of a sign-in link that are passed through to the Provider.
 #[derive(Clone, Debug, Default)]
 pub struct LoginHints(Vec<(String, String)>);
 
-/// Values of `prompt` that the operator relies on: a fresh authentication, a consent without which there is no refresh
+/// Values of `prompt` that no hint removes: a fresh authentication, and a consent, without which there is no refresh
 /// token (OIDC Core 11).
 const LASTING_PROMPTS: [&str; 2] = ["login", "consent"];
 
 impl LoginHints {
-    /// The only names that pass.
+    /// Allowed names.
     pub const NAMES: [&str; 6] = ["prompt", "login_hint", "domain_hint", "acr_values", "max_age", "ui_locales"];
 
     /// Keeps the first value of each allowed name, drops everything else.
@@ -23,13 +23,13 @@ impl LoginHints {
         Self(Self::NAMES.iter().filter_map(first).collect())
     }
 
-    /// True for `prompt=none`: the Provider shows no page, so a frame may lead there (OIDC Core 3.1.2.1).
+    /// True for `prompt=none`: the Provider shows no page, so it may be loaded in a frame (OIDC Core 3.1.2.1).
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.0.iter().any(|(name, value)| name == "prompt" && value == "none")
     }
 
-    /// The configured parameters with the hints in their place. A hint wins unless it would weaken them.
+    /// Merges the hints into the configured parameters. A hint wins unless it would weaken them.
     pub(super) fn over(&self, configured: &RequestParameters) -> Vec<(String, String)> {
         let is_hinted = |name: &str| self.0.iter().any(|(given, _)| given == name);
         let unhinted = configured.pairs().filter(|(name, _)| !is_hinted(name));
@@ -42,7 +42,7 @@ impl LoginHints {
     }
 }
 
-/// The value of a parameter that is both configured and hinted.
+/// Value of a parameter that is both configured and hinted.
 fn stronger(name: &str, setting: &str, hint: &str) -> String {
     match name {
         "prompt" => prompt(setting, hint),
@@ -50,18 +50,18 @@ fn stronger(name: &str, setting: &str, hint: &str) -> String {
             (Ok(setting), Ok(hint)) => setting.min(hint).to_string(),
             _ => setting.to_owned(),
         },
-        // The order of a Provider's classes is unknown: a hint may choose among the configured ones.
+        // The strength of a Provider's classes is unknown: a hint may only choose among the configured ones.
         "acr_values" => {
             let is_configured = |class: &str| setting.split(' ').any(|configured| configured == class);
             let is_choice = !hint.is_empty() && hint.split(' ').all(is_configured);
             if is_choice { hint.to_owned() } else { setting.to_owned() }
         }
-        // `login_hint`, `domain_hint`, `ui_locales`: nothing is granted by them.
+        // `login_hint`, `domain_hint`, `ui_locales` grant nothing.
         _ => hint.to_owned(),
     }
 }
 
-/// A hint adds to `login` and `consent`. `none` replaces `consent` (a silent sign-in), never `login`.
+/// Merges `prompt`: a hint adds to `login` and `consent`. `none` replaces `consent` (a silent sign-in), never `login`.
 fn prompt(setting: &str, hint: &str) -> String {
     let is_set = |prompt: &str| setting.split(' ').any(|set| set == prompt);
     if hint.split(' ').any(|hinted| hinted == "none") {

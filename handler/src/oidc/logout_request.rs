@@ -1,4 +1,4 @@
-//! The logout request (OpenID Connect RP-Initiated Logout 1.0): a URL that ends the session at the Provider.
+//! Logout request (OpenID Connect RP-Initiated Logout 1.0): a URL that ends the session at the Provider.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use url::Url;
 use super::{Claims, LogoutDialect, RelyingParty};
 use crate::clock::Timestamp;
 
-/// An ID token with hundreds of groups makes a URL that no server on the way accepts. It is a hint; `client_id` and
-/// the redirect URI say enough without it, and the Provider then asks the person.
+/// Maximum length of `id_token_hint`; a longer one is omitted, since no server on the way accepts the URL. Then
+/// `client_id` and the redirect URI identify us, and the Provider asks the person.
 const MAX_HINT_LENGTH: usize = 6 * 1024;
 
-/// A URL at the Provider. It holds an ID token, so it prints nothing.
+/// URL of the Provider's logout. It contains an ID token, so it prints nothing.
 pub struct LogoutRequest(Url);
 
 impl LogoutRequest {
@@ -36,8 +36,8 @@ impl fmt::Debug for LogoutRequest {
 }
 
 impl RelyingParty {
-    /// The request that signs a browser out at the Provider too, in the Provider's dialect. `None` when the Provider has
-    /// no such endpoint, or its metadata cannot be had: a sign-out here never waits for one there.
+    /// Builds the URL that also signs the browser out at the Provider, in the Provider's dialect. `None` if the
+    /// Provider has no such endpoint, or its metadata cannot be fetched: a sign-out never waits for the Provider.
     pub async fn logout_request(
         &self,
         id_token_hint: Option<&str>,
@@ -85,7 +85,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
     const OWN: OwnLogout = OwnLogout { path: "/v2/logout", return_parameter: "returnTo" };
 
-    /// The URL of a sign-out with this ID token and state, where the metadata has an `end_session_endpoint` or not.
+    /// URL of a sign-out with this ID token and state; the metadata may lack an `end_session_endpoint`.
     async fn url(
         dialect: ProviderDialect,
         id_token_hint: &str,

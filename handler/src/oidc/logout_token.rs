@@ -1,4 +1,4 @@
-//! The logout token and its validation (OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6).
+//! Logout token validation (OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6).
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use super::provider_cache::RefetchCause;
 use super::{Claims, ProviderError, RelyingParty};
 use crate::clock::Timestamp;
 
-/// The event that a logout token tells of.
+/// Event type of a back-channel logout.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The age until which a logout token is accepted: a Provider sends it at once and retries for a while.
+/// Maximum age of a logout token: a Provider sends it at once and retries for a while.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// The rule that a logout token breaks.
+/// Reason why a logout token is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutTokenError {
-    /// A rule that ID and gateway tokens share.
+    /// A rule shared with ID and gateway tokens.
     #[error("the logout token breaks a rule of all tokens")]
     Token(#[from] JwtError),
-    /// `events` tells of no back-channel logout.
+    /// `events` names no back-channel logout.
     #[error("the token tells of no logout")]
     Event,
-    /// A `nonce`: it may be an ID token.
+    /// A `nonce` is present: it may be an ID token.
     #[error("the logout token has a nonce")]
     Nonce,
     /// Neither `sid` nor `sub`.
@@ -33,7 +33,7 @@ pub enum LogoutTokenError {
     /// No `jti`.
     #[error("the logout token has no identifier")]
     Identifier,
-    /// The keys to judge it can't be had.
+    /// The keys to verify it can't be fetched.
     #[error(transparent)]
     Unavailable(#[from] ProviderError),
 }
@@ -41,24 +41,23 @@ pub enum LogoutTokenError {
 /// A verified logout token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogoutToken {
-    /// The sign-in at the Provider.
+    /// Identifier of the session at the Provider.
     pub sid: Option<String>,
-    /// The person.
+    /// Identifier of the person.
     pub sub: Option<String>,
-    /// Names this token; it is good once.
+    /// Identifier of this token; it is accepted once.
     pub jti: String,
-    /// The end of the time in which a replay must be recognised.
+    /// End of replay protection for this token.
     pub expires_at: Timestamp,
 }
 
 impl RelyingParty {
-    /// Accepts a logout token of the Provider, or says which rule it breaks. Whether it was used before is not known
-    /// here.
+    /// Verifies a logout token of the Provider. Replay is not checked here.
     ///
     /// # Errors
     /// See [`LogoutTokenError`].
     pub async fn verify_logout_token(&self, token: &str, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
-        // A token that could end nothing costs no signature, and no fetch of a key that it made up.
+        // Claims first: a token that fails them costs no signature check and no fetch of a key that it invented.
         self.check_logout_claims(&jwt::unverified_claims(token)?, now)?;
         let metadata = self.issuer.metadata(now).await?;
         let explicit_type = Some("logout+jwt"); // 2.4

@@ -1,6 +1,6 @@
-//! The protocol with the Provider: OpenID Connect Core 1.0 over OAuth 2.0, a file per noun of theirs.
+//! OpenID Connect Core 1.0 over OAuth 2.0, as relying party: one file per noun of the specifications.
 //!
-//! Only `http` does I/O, and only `relying_party` and its verbs use it. Knows nothing of cookies, of stores or of a
+//! Only `http` does I/O, and only `relying_party` and its verbs use it. Knows no cookie, no store and no
 //! web framework.
 
 mod authorization_request;

@@ -1,7 +1,7 @@
-//! An OAuth error response (RFC 6749 4.1.2.1 and 5.2), reduced to what a log line and a page may hold.
+//! OAuth error response (RFC 6749 4.1.2.1 and 5.2), made safe for log lines and pages.
 //!
-//! Whoever sends a browser to the callback chooses the parameters, and a description may hold names and tokens: codes,
-//! numbers and GUIDs are kept, text is not.
+//! Anyone can send a browser to the callback with any parameters, and a description may contain names and tokens:
+//! codes, numbers and GUIDs are kept, text is not.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::RefusalReason;
 use super::error_code::{error_code, is_error_code};
 
-/// No response is known to have more than three.
+/// Maximum numeric codes kept; no known response has more than three.
 const MAX_CODES: usize = 8;
 
 /// The prefix of a numeric code in an `error_description`.
@@ -32,7 +32,7 @@ struct Fields {
     correlation_id: Option<Uuid>,
 }
 
-/// The fields of a log line; an absent one is not written.
+/// Fields of a log line; absent ones are not written.
 #[derive(Default)]
 pub struct OAuthErrorFields<'a> {
     /// `provider.error`.
@@ -47,7 +47,7 @@ pub struct OAuthErrorFields<'a> {
     pub correlation_id: Option<String>,
 }
 
-/// Members beside `error` are no standard's: one of another type is as if absent.
+/// Response body. Members beside `error` are in no standard: one of another type counts as absent.
 #[derive(Deserialize)]
 struct Body {
     error: String,
@@ -64,7 +64,7 @@ struct Body {
 }
 
 impl OAuthError {
-    /// Reads a body that may be an error response.
+    /// Parses a body that may be an error response.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
         let body: Body = serde_json::from_slice(body).ok()?;
         let listed = body.error_codes.as_array().map(Vec::as_slice).unwrap_or_default().iter();
@@ -79,7 +79,7 @@ impl OAuthError {
         ))
     }
 
-    /// Reads the parameters of an authorization error response.
+    /// Parses the parameters of an authorization error response.
     pub(super) fn from_parameters(error: &str, parameter: impl Fn(&str) -> Option<String>) -> Self {
         let description = parameter("error_description").unwrap_or_default();
         Self::new(
@@ -119,25 +119,25 @@ impl OAuthError {
         &self.0.error
     }
 
-    /// The reason of the first number that has one. It outweighs the `error`, which is less specific.
+    /// Reason by the first known number. It is more specific than `error`.
     #[must_use]
     pub fn numbered_reason(&self) -> Option<RefusalReason> {
         self.0.numbers.iter().find_map(|number| RefusalReason::of_number(*number))
     }
 
-    /// The reason of an authorization error response.
+    /// Reason of an authorization error response.
     #[must_use]
     pub fn authorization_reason(&self) -> RefusalReason {
         self.numbered_reason().unwrap_or_else(|| RefusalReason::of_authorization_error(self.error()))
     }
 
-    /// The reason that a token endpoint refuses this client.
+    /// Reason why a token endpoint refuses this client.
     #[must_use]
     pub fn client_reason(&self) -> RefusalReason {
         self.numbered_reason().unwrap_or(RefusalReason::Client)
     }
 
-    /// The fields of a log line about `error`.
+    /// Log fields about `error`.
     #[must_use]
     pub fn fields(error: Option<&Self>) -> OAuthErrorFields<'_> {
         let Some(Self(fields)) = error else { return OAuthErrorFields::default() };
@@ -151,7 +151,7 @@ impl OAuthError {
     }
 }
 
-/// The `error` and the numbers, such as `invalid_client 7000222`.
+/// Prints `error` and the numbers, such as `invalid_client 7000222`.
 impl fmt::Display for OAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.error())?;
@@ -169,7 +169,7 @@ fn separated(numbers: &[u32], separator: &str) -> String {
     numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(separator)
 }
 
-/// The numbers behind [`NUMBER_PREFIX`]; nothing else of a description is looked at.
+/// Numbers after [`NUMBER_PREFIX`]; the rest of a description is ignored.
 fn numbers_in(description: &str) -> impl Iterator<Item = u32> {
     description.split(NUMBER_PREFIX).skip(1).filter_map(|rest| {
         let digits = rest.find(|letter: char| !letter.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
@@ -177,7 +177,7 @@ fn numbers_in(description: &str) -> impl Iterator<Item = u32> {
     })
 }
 
-/// A GUID in its common form of 36 characters.
+/// Parses a GUID in its common form of 36 characters.
 fn guid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
@@ -191,7 +191,7 @@ mod tests {
     const TRACE: &str = "93eb6af6-43b5-4b16-ad6e-63cf2a050b00";
     const CORRELATION: &str = "8f043819-8577-46b9-b330-a72e2e114665";
 
-    /// Every field as it would be written, and nothing else.
+    /// All fields as a log line would have them.
     fn written(error: &OAuthError) -> String {
         let OAuthErrorFields { error, suberror, error_codes, trace_id, correlation_id } =
             OAuthError::fields(Some(error));

@@ -1,6 +1,6 @@
-//! The state of a sign-in between the authorization request and its response.
+//! State of a sign-in between the authorization request and its response.
 //!
-//! It travels sealed in the browser, so that strangers who never come back cost the store nothing.
+//! It travels sealed in the browser, so abandoned sign-ins cost the store nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::pkce;
 use crate::clock::Timestamp;
 use crate::random;
 
-/// One sign-in that has begun. Prints nothing secret.
+/// A sign-in in progress. Prints nothing secret.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 pub struct PendingLogin {
@@ -28,7 +28,7 @@ pub struct PendingLogin {
 }
 
 impl PendingLogin {
-    /// The time that a person may take at the Provider.
+    /// Time limit of a sign-in at the Provider.
     pub const LIFETIME: Duration = Duration::from_secs(600);
 
     pub(super) fn begin(return_url: &str, max_age: Option<u64>, now: Timestamp) -> Self {
@@ -43,10 +43,10 @@ impl PendingLogin {
         }
     }
 
-    /// The login's bytes, to be sealed.
+    /// Serialises the login, to be sealed.
     ///
     /// # Panics
-    /// When state, nonce or verifier are not this module's own.
+    /// If state, nonce or verifier were not made by this module.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(FIXED_LENGTH + self.return_url.len()));
@@ -61,7 +61,7 @@ impl PendingLogin {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] writes.
+    /// Parses the bytes of [`Self::to_bytes`].
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (state, rest) = bytes.split_first_chunk::<32>()?;
@@ -117,7 +117,7 @@ impl PendingLogin {
         &self.session_seed
     }
 
-    /// Eight hexadecimal digits that tell this login from others without telling its state.
+    /// Eight hexadecimal digits that identify this login without revealing its state.
     #[must_use]
     pub fn tag(&self) -> String {
         Self::tag_of(&self.state)
@@ -142,20 +142,20 @@ impl PendingLogin {
     }
 }
 
-/// Bytes of a nonce: 256 bits in 43 characters of base64url, the longest that every Provider takes without complaint.
+/// Bytes of a nonce: 256 bits in 43 characters of base64url, the longest that every Provider accepts.
 const NONCE_LENGTH: usize = 32;
 
-/// State, nonce, verifier and seed, and two numbers.
+/// Length of state, nonce, verifier and seed, and of two numbers.
 const FIXED_LENGTH: usize = 4 * 32 + 2 * 8;
 
-/// A `max_age` that was not sent; no one asks for an authentication of this age.
+/// Encoding of an absent `max_age`; no request uses this value.
 const NO_MAX_AGE: u64 = u64::MAX;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// 32 bytes of 64 hexadecimal digits.
+/// Decodes 64 hexadecimal digits into 32 bytes.
 fn unhex(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     let mut bytes = Zeroizing::new([0; 32]);
     let pairs = digits.as_bytes().chunks_exact(2);

@@ -1,7 +1,7 @@
-//! The claims of a person from both their sources, the ID token and UserInfo, and their view as one set.
+//! Claims of a person from two sources, the ID token and UserInfo, and their merged view.
 //!
-//! The sources stay apart because each is renewed alone: a claim lives as long as its own source repeats it. Only claims
-//! that grant nothing outlive a newer ID token that omits them.
+//! The sources stay separate because each is renewed on its own: a claim lives as long as its own source repeats it.
+//! Only claims that grant nothing outlive a newer ID token that omits them.
 
 use std::ops::Deref;
 
@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::Claims;
 
-/// Claims of the token or of the authentication; only a verified ID token sets them. `sid` above all: the Provider's
-/// logout ends our session by it.
+/// Claims of the token or of the authentication; only a verified ID token sets them. Most important is `sid`: a logout
+/// by the Provider finds our session by it.
 const PROTOCOL: [&str; 15] = [
     "iss",
     "sub",
@@ -30,7 +30,7 @@ const PROTOCOL: [&str; 15] = [
     "sid",
 ];
 
-/// Claims of the original authentication, which a refreshed ID token may omit (OIDC Core 12.2).
+/// Claims of the original authentication, which the ID token of a refresh may omit (OIDC Core 12.2).
 const AUTHENTICATION: [&str; 5] = ["nonce", "auth_time", "sid", "acr", "amr"];
 
 /// Claims that describe the person (OIDC Core 5.1) and grant nothing. Providers put them into the first ID token, often
@@ -56,11 +56,11 @@ const PROFILE: [&str; 17] = [
     "unique_name",
 ];
 
-/// Profile claims with the claim that vouches for them: a pair comes from one source at one time.
+/// Profile claims and the claims that verify them: a pair always comes from the same source.
 const VERIFIED_PAIRS: [[&str; 2]; 2] = [["email", "email_verified"], ["phone_number", "phone_number_verified"]];
 
-/// The claims of a person, source by source. Derefs to all of them as one set, in which UserInfo overrides the ID token
-/// in everything but the protocol's claims.
+/// Claims of a person by source. Derefs to the merged set, in which UserInfo overrides the ID token in everything but
+/// the protocol's claims.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Sources", into = "Sources")]
 pub struct PersonClaims {
@@ -76,8 +76,8 @@ struct Sources {
 }
 
 impl PersonClaims {
-    /// Replaces the ID token's claims by those of a newer one. A claim that it omits is gone, unless it describes the
-    /// person's profile or the original authentication.
+    /// Replaces the ID token's claims by those of a newer one. A claim that it omits is removed, unless it describes
+    /// the person's profile or the original authentication.
     pub(super) fn renew_id_token(&mut self, newer: Claims) {
         let mut id_token = self.sources.id_token.as_map().clone();
         id_token.retain(|name, _| is_kept(name, newer.as_map()));
@@ -99,13 +99,13 @@ impl PersonClaims {
         *self = Sources { id_token: Claims::new(id_token), userinfo: self.sources.userinfo.clone() }.into();
     }
 
-    /// Replaces the claims of UserInfo. A claim that it omits is gone, unless the ID token has it.
+    /// Replaces the claims of UserInfo. A claim that it omits is removed, unless the ID token has it.
     pub(super) fn replace_userinfo(&mut self, userinfo: Claims) {
         *self = Sources { id_token: self.sources.id_token.clone(), userinfo }.into();
     }
 }
 
-/// True if an old claim survives a newer ID token that doesn't name it.
+/// True if an old claim survives a newer ID token that omits it.
 fn is_kept(name: &str, newer: &Map<String, Value>) -> bool {
     match VERIFIED_PAIRS.iter().find(|pair| pair.contains(&name)) {
         Some(pair) => !pair.iter().any(|name| newer.contains_key(*name)),
@@ -118,12 +118,12 @@ impl Sources {
         let mut merged = self.id_token.as_map().clone();
         let userinfo = self.userinfo.as_map();
         for [value, verified] in VERIFIED_PAIRS {
-            // The ID token vouches for its own address, not for another of UserInfo.
+            // The ID token verifies its own address, not another one from UserInfo.
             if userinfo.get(value).is_some_and(|given| merged.get(value) != Some(given)) {
                 merged.remove(verified);
             }
         }
-        // And UserInfo vouches for no address but its own.
+        // And UserInfo verifies no address but its own.
         let vouches_for_nothing = |name: &str| {
             VERIFIED_PAIRS.iter().any(|[value, verified]| *verified == name && !userinfo.contains_key(*value))
         };
@@ -135,7 +135,7 @@ impl Sources {
 }
 
 impl From<Claims> for PersonClaims {
-    /// The claims of a sign-in's ID token, before UserInfo.
+    /// Claims of a sign-in's ID token, before UserInfo.
     fn from(id_token: Claims) -> Self {
         Sources { id_token, userinfo: Claims::default() }.into()
     }

@@ -9,7 +9,7 @@ pub(super) fn code_verifier() -> String {
     random::guid_pair()
 }
 
-/// `BASE64URL(SHA256(ASCII(code_verifier)))`, RFC 7636 section 4.2.
+/// The challenge `BASE64URL(SHA256(ASCII(code_verifier)))`, RFC 7636 section 4.2.
 pub(super) fn code_challenge(code_verifier: &str) -> String {
     base64url(&Sha256::digest(code_verifier.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! The Provider's metadata and keys, fetched once per process however many workers ask at once.
+//! Cache of the Provider's metadata and keys, fetched once per process however many workers need them.
 //!
 //! Knows no HTTP: the fetch is an argument, and so is the time.
 
@@ -8,42 +8,42 @@ use std::time::Duration;
 use super::{ProviderError, ProviderMetadata, VerificationKeys};
 use crate::clock::Timestamp;
 
-/// The age at which a document is fetched anew: Providers announce a change longer before.
+/// Age at which a document is fetched again: Providers announce changes longer before.
 const FRESH: Duration = Duration::from_secs(3600);
 
-/// The age until which the last good document serves while the Provider is down, also for a withdrawn key.
+/// Age until which the last good document is used while the Provider is down, even with a withdrawn key.
 const USABLE: Duration = Duration::from_secs(24 * 3600);
 
-/// The pause after a failed fetch while no document can be used.
+/// Backoff after a failed fetch without a usable document.
 const FETCH_BACKOFF: Duration = Duration::from_secs(5);
 
-/// The same while the last good document serves, and between two fetches for an unknown key.
+/// Backoff while the last good document is usable, and between two fetches for an unknown key.
 const REFETCH_BACKOFF: Duration = Duration::from_secs(60);
 
-/// The pause between two fetches for an unknown key that a request of anyone names. So long an honest token of a new key
-/// may have to wait for one that was made up, and so often the Provider is asked at most.
+/// Minimum interval between fetches for an unknown key in an unauthenticated request. A valid token of a new key may
+/// have to wait this long behind invented ones, and the Provider gets no more requests than this.
 const STRANGERS_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Metadata and keys, shared by all workers.
+/// Metadata and keys of the Provider, shared by all workers.
 #[derive(Debug, Default)]
 pub struct ProviderCache {
     pub(super) metadata: Cached<ProviderMetadata>,
     pub(super) keys: Cached<VerificationKeys>,
 }
 
-/// One document, and the lock of the single fetch of it.
+/// One cached document, with the lock of its single fetch.
 #[derive(Debug)]
 pub(super) struct Cached<T> {
     state: Mutex<State<T>>,
     fetching: tokio::sync::Mutex<()>,
 }
 
-/// The origin of a token whose key is unknown. Each has a budget of its own: strangers can use up theirs alone.
+/// Source of a token with an unknown key. Each has a budget of its own, so strangers exhaust only theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RefetchCause {
-    /// The Provider's response to a request of ours.
+    /// The Provider's response to our request.
     Response,
-    /// A request of anyone.
+    /// A request by anyone.
     Request,
 }
 
@@ -72,7 +72,7 @@ impl<T> Default for Cached<T> {
 }
 
 impl<T> Cached<T> {
-    /// The document, or the failure of a moment ago, while no fetch is due.
+    /// The cached document, or the last failure, while no fetch is due.
     pub(super) fn cached(&self, now: Timestamp) -> Option<Result<Arc<T>, ProviderError>> {
         let state = self.state();
         let backoff = if state.usable(now).is_some() { REFETCH_BACKOFF } else { FETCH_BACKOFF };
@@ -81,7 +81,7 @@ impl<T> Cached<T> {
         (is_fresh || has_just_failed).then(|| state.outcome(now))
     }
 
-    /// Fetches the document, or waits for the fetch under way. While the last good one serves, nobody waits for
+    /// Fetches the document, or waits for the fetch in progress. While the last good one is usable, nobody waits for
     /// another's fetch.
     pub(super) async fn load(
         &self,
@@ -106,8 +106,8 @@ impl<T> Cached<T> {
         self.keep(fetch.await, now)
     }
 
-    /// Fetches the document because `known` lacks a key, not more often than its cause allows. `None` if it could
-    /// not be fetched, or was not due.
+    /// Fetches the document because `known` lacks a key, no more often than its cause allows. `None` if the fetch
+    /// failed or was not due.
     pub(super) async fn refetch(
         &self,
         known: &Arc<T>,
@@ -144,7 +144,7 @@ impl<T> Cached<T> {
         state.outcome(now)
     }
 
-    /// Every change under this lock is a plain assignment, so a panic leaves nothing half done.
+    /// Locks the state. Every change under the lock is a plain assignment, so a panic leaves it consistent.
     fn state(&self) -> std::sync::MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,7 +163,7 @@ impl<T> State<T> {
     }
 }
 
-/// True from `since` for `span`. A `since` that lies ahead by more is a clock that was set back, and counts as past.
+/// True from `since` for `span`. A `since` further ahead means that the clock was set back, and counts as past.
 fn is_within(span: Duration, since: Timestamp, now: Timestamp) -> bool {
     now < since.plus(span) && since <= now.plus(span)
 }

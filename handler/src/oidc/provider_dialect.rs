@@ -1,49 +1,48 @@
-//! The ways in which one Provider departs from the standards, or adds to them. Data: it names no Provider.
+//! Deviations of one Provider from the standards, and its additions. Data: it names no Provider.
 
 use super::{ClaimAlias, ProviderMetadata, RequestParameters, SigningAlgorithm};
 
-/// Everything known of a Provider besides its metadata. The default is a Provider that keeps to the standards.
+/// Known facts about a Provider beside its metadata. The default follows the standards.
 #[derive(Clone, Debug, Default)]
 pub struct ProviderDialect {
-    /// The metadata's URL, where it is not below the issuer (`METADATA_URL`). The document must name the issuer all the
-    /// same.
+    /// URL of the metadata, if not below the issuer (`METADATA_URL`). The document must still name the issuer.
     pub metadata_url: Option<String>,
-    /// Further parameters of authorization requests.
+    /// Additional parameters of authorization requests.
     pub authorize_parameters: RequestParameters,
-    /// Further parameters of code exchanges and refreshes.
+    /// Additional parameters of code exchanges and refreshes.
     pub token_parameters: RequestParameters,
-    /// The only algorithm of ID and logout tokens; `None` derives one family from metadata and keys.
+    /// Algorithm of ID and logout tokens; `None` derives one family from metadata and keys.
     pub id_token_signing_algorithm: Option<SigningAlgorithm>,
     /// The choice between a URL and a pushed request (RFC 9126).
     pub pushed_authorization_requests: PushedAuthorizationRequests,
-    /// True if `scope` in a token response names the access token's scopes and not the grant's: a refresh then asks for
-    /// what the sign-in asked for.
+    /// True if `scope` in a token response lists the access token's scopes instead of the grant's: a refresh then
+    /// requests the scopes of the sign-in.
     pub scope_is_of_access_token: bool,
-    /// The Provider's logout.
+    /// Form of the Provider's logout.
     pub logout: LogoutDialect,
     /// The claim whose value is the `logout_hint`.
     pub logout_hint_claim: Option<&'static str>,
-    /// The Provider's own names of standard claims.
+    /// The Provider's own names for standard claims.
     pub claim_aliases: &'static [ClaimAlias],
-    /// The way in which the Provider tells of a logout, if that is known.
+    /// Channel by which the Provider reports a logout, if known.
     pub logout_channel: Option<LogoutChannel>,
 }
 
-/// The way in which a Provider tells clients of a logout.
+/// Channel by which a Provider reports a logout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogoutChannel {
-    /// It calls us (OpenID Connect Back-Channel Logout 1.0).
+    /// A request to us (OpenID Connect Back-Channel Logout 1.0).
     Back,
-    /// Its page frames ours (OpenID Connect Front-Channel Logout 1.0).
+    /// A frame in its page (OpenID Connect Front-Channel Logout 1.0).
     Front,
-    /// It tells nobody.
+    /// No report.
     None,
 }
 
-/// The Provider's logout.
+/// Form of the Provider's logout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogoutDialect {
-    /// RP-Initiated Logout 1.0, where the metadata has an `end_session_endpoint`.
+    /// RP-Initiated Logout 1.0, if the metadata has an `end_session_endpoint`.
     #[default]
     RpInitiated,
     /// The same; without an `end_session_endpoint` the Provider's own.

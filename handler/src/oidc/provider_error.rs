@@ -1,56 +1,56 @@
-//! Why the Provider gave no usable response.
+//! Error of a request to the Provider.
 
 use std::sync::Arc;
 
 use super::{ClientAssertionError, DiscoveryError, JwksError, OAuthError, TokenError, TokenResponseError};
 
-/// A failed request to the Provider. Holds nothing of a body, and can be kept and reported again.
+/// Failed request to the Provider. Contains nothing of a body, and can be cloned and reported again.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// No connection: the request was not sent.
+    /// No connection: nothing was sent.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(Arc<str>),
-    /// The request was sent, but no response came in time.
+    /// The request was sent, but no response came before the timeout.
     #[error("the provider does not respond")]
     NoResponse,
-    /// A response came that HTTP does not let us read: cut, too large, encoded.
+    /// Unreadable response: cut, too large, or in an unknown encoding.
     #[error("the provider's response cannot be read: {0}")]
     Unreadable(&'static str),
-    /// A status that means no success here.
+    /// Unexpected status.
     #[error("the provider responded with status {0}")]
     Status(u16),
-    /// An error of OAuth's own.
+    /// OAuth error response.
     #[error(transparent)]
     Refused(#[from] TokenError),
-    /// A success of the token endpoint that cannot be used.
+    /// Unusable token response.
     #[error(transparent)]
     TokenResponse(#[from] TokenResponseError),
     /// A response to a pushed authorization request without a usable reference.
     #[error("the provider's response to a pushed authorization request cannot be used")]
     PushedResponse,
-    /// Not its metadata.
+    /// Invalid metadata.
     #[error(transparent)]
     Metadata(#[from] DiscoveryError),
-    /// A status that means that the metadata is elsewhere, such as that of an unknown tenant.
+    /// Status of a wrong metadata URL, such as that of an unknown tenant.
     #[error("the provider has no metadata there: it responded with status {0}")]
     MetadataMissing(u16),
-    /// Not its keys.
+    /// Invalid keys.
     #[error(transparent)]
     Keys(#[from] JwksError),
-    /// We can't say who we are; nothing was sent.
+    /// No client assertion; nothing was sent.
     #[error(transparent)]
     Assertion(#[from] ClientAssertionError),
-    /// The caller withdrew the request at the last moment; nothing was sent.
+    /// Cancelled by the caller before anything was sent.
     #[error("the request was withheld")]
     Withheld,
-    /// The configuration asks for an endpoint that the Provider does not have.
+    /// The configuration needs an endpoint that the Provider does not have.
     #[error("the provider has no {0}")]
     EndpointMissing(&'static str),
 }
 
 impl ProviderError {
-    /// True if the Provider may have acted on the request: spent a code, rotated a refresh token. A 500 may follow the
-    /// rotation's commit, 502 and 504 are a gateway's, and a success of another kind is one. RFC 9110 15.6.4: a 503 was
+    /// True if the Provider may have acted on the request: used a code, rotated a refresh token. A 500 may follow the
+    /// rotation's commit, 502 and 504 are a gateway's, and another 2xx is a success. RFC 9110 15.6.4: a 503 was
     /// not handled.
     #[must_use]
     pub const fn may_have_acted(&self) -> bool {
@@ -72,7 +72,7 @@ impl ProviderError {
         }
     }
 
-    /// True if a retry cannot succeed before an operator has mended the settings, the registration or the Provider.
+    /// True if retries fail until an operator fixes the settings, the registration or the Provider.
     #[must_use]
     pub const fn needs_operator(&self) -> bool {
         match self {
@@ -93,7 +93,7 @@ impl ProviderError {
         }
     }
 
-    /// A stable name for pages and logs.
+    /// Stable code for pages and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl ProviderError {
         }
     }
 
-    /// The Provider's error response, if there was one.
+    /// The Provider's error response, if any.
     #[must_use]
     pub fn oauth_error(&self) -> Option<&OAuthError> {
         if let Self::Refused(error) = self { Some(error.error()) } else { None }

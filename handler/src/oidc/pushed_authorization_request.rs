@@ -1,4 +1,4 @@
-//! The pushed authorization request (RFC 9126): its parameters go to the Provider directly, a reference to them through
+//! Pushed authorization request (RFC 9126): its parameters go to the Provider directly, a reference to them through
 //! the browser.
 
 use serde::Deserialize;
@@ -6,17 +6,17 @@ use serde::Deserialize;
 use super::{AuthorizationRequest, ProviderError, ProviderMetadata, RelyingParty, TokenError};
 use crate::clock::Timestamp;
 
-/// RFC 9126 2.2. `expires_in` decides nothing: the browser follows at once.
+/// Response body (RFC 9126 2.2). `expires_in` is ignored: the browser follows at once.
 #[derive(Deserialize)]
 struct Body {
     request_uri: String,
 }
 
-/// A longer reference makes a URL that intermediaries refuse.
+/// Maximum length of a reference; intermediaries refuse longer URLs.
 const MAX_REQUEST_URI_LENGTH: usize = 2 * 1024;
 
 impl RelyingParty {
-    /// Pushes a request; the browser then takes its reference along.
+    /// Pushes a request, and returns the request by reference for the browser.
     pub(super) async fn push(
         &self,
         request: AuthorizationRequest,

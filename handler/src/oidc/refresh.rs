@@ -1,6 +1,6 @@
-//! The refresh (RFC 6749 6, OIDC Core 12): a refresh token for the next access token.
+//! Refresh (RFC 6749 6, OIDC Core 12): exchanges a refresh token for the next access token.
 //!
-//! Every failure tells if the session is over, lives until its access token lapses, or may have lost its refresh token.
+//! Every error says if the session is over, lives until its access token lapses, or may have lost its refresh token.
 
 use std::time::Duration;
 
@@ -17,41 +17,41 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// The longest refresh, without the client assertion: metadata, the token endpoint, and its claims.
+/// Maximum duration of a refresh, without the client assertion: metadata, the token endpoint, and its claims.
 pub const MAX_REFRESH_TIME: Duration =
     Duration::from_secs(MAX_SEND_TIME.as_secs() + MAX_SEND_TIME.as_secs() + CLAIMS_TIMEOUT.as_secs());
 
-/// The wait for keys and UserInfo once the token endpoint has responded. The rotated token is not stored yet, and the
-/// known claims do for now.
+/// Timeout for keys and UserInfo after the token endpoint has responded. The rotated token is not stored yet, and the
+/// known claims are good enough.
 const CLAIMS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The result of a refresh.
+/// Result of a refresh.
 #[derive(Debug)]
 pub struct CompletedRefresh {
-    /// The tokens; only the access token is sure to be among them. An ID token here has been verified.
+    /// The tokens; only the access token is always present. An ID token here has been verified.
     pub tokens: TokenResponse,
     /// The known claims, each source renewed if the Provider renewed it.
     pub claims: PersonClaims,
 }
 
-/// Why a refresh yields nothing.
+/// Error of a refresh.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The Provider refuses the grant (`invalid_grant`, or one of OIDC Core 3.1.2.6 that asks for the person): the
+    /// The Provider refused the grant (`invalid_grant`, or an interaction error of OIDC Core 3.1.2.6): the
     /// session is over.
     #[error("the provider refuses the refresh token ({error})")]
     Refused {
         /// The Provider's error response.
         error: OAuthError,
     },
-    /// The Provider refuses this client (`invalid_client`, `unauthorized_client`): every refresh fails until an operator
-    /// has mended the registration or the secret. The access token is good until it lapses.
+    /// The Provider refused our client (`invalid_client`, `unauthorized_client`): every refresh fails until an operator
+    /// fixes the registration or the secret. The access token is good until it lapses.
     #[error("the provider refuses this client ({error})")]
     ClientRefused {
         /// The Provider's error response.
         error: OAuthError,
     },
-    /// The Provider refuses the refresh with another OAuth error: a retry would meet it again. The access token is good
+    /// The Provider refused the refresh with another OAuth error, and would refuse a retry. The access token is good
     /// until it lapses.
     #[error("the provider refuses the refresh ({error})")]
     RequestRefused {
@@ -69,9 +69,9 @@ pub enum RefreshError {
     /// No usable response: the session lives on.
     #[error("the provider does not refresh now")]
     Unavailable {
-        /// True if the Provider may have spent the refresh token all the same.
+        /// True if the Provider may have rotated the refresh token.
         is_ambiguous: bool,
-        /// `Retry-After`, at most an hour.
+        /// Value of `Retry-After`, at most an hour.
         retry_after: Option<Duration>,
         /// The cause.
         #[source]
@@ -80,7 +80,7 @@ pub enum RefreshError {
 }
 
 impl RefreshError {
-    /// A stable name for pages and logs.
+    /// Stable code for pages and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl RefreshError {
         }
     }
 
-    /// The Provider's error response, if there was one.
+    /// The Provider's error response, if any.
     #[must_use]
     pub fn oauth_error(&self) -> Option<&OAuthError> {
         match self {
@@ -106,9 +106,9 @@ impl RefreshError {
 }
 
 impl RelyingParty {
-    /// Exchanges a refresh token of the person that `known` describes, for all of `scope`: that of the grant, or the
-    /// configured one for a session that was stored without it. `may_send` is asked just before the token is sent, after
-    /// everything that may have taken time.
+    /// Exchanges a refresh token of the person with the claims `known`, for all of `scope`: that of the grant, or the
+    /// configured one for a session that was stored without it. `may_send` is called just before the token is sent,
+    /// after every step that may have taken time.
     ///
     /// # Errors
     /// See [`RefreshError`].
@@ -143,7 +143,7 @@ impl RelyingParty {
         }
     }
 
-    /// The known claims with those of the newer ID token and of UserInfo, or the code of the rule that one of them
+    /// Updates the known claims from the newer ID token and UserInfo, or returns the code of the rule that one of them
     /// breaks. Removes an ID token that cannot be verified now.
     async fn renew_claims(
         &self,
@@ -176,14 +176,14 @@ impl RelyingParty {
         match timeout_at(deadline, userinfo).await.unwrap_or_else(late) {
             Ok(userinfo) => claims.replace_userinfo(userinfo.with_aliases(aliases)),
             Err(error @ UserInfoError::Subject) => return Err(error.code()),
-            // Until UserInfo responds again its earlier claims stand, and the access token is good.
+            // UserInfo failed: its earlier claims stay, and the access token is good.
             Err(UserInfoError::Malformed | UserInfoError::Token(_) | UserInfoError::Unavailable(_)) => {}
         }
         Ok(claims)
     }
 
-    /// The claims of the newer ID token. `None` if there is none, which OIDC Core 12.2 allows, or if the keys to verify
-    /// it cannot be had: the refresh token is spent by now, so the session goes on as if none had come.
+    /// Claims of the newer ID token. `None` if there is none, which OIDC Core 12.2 allows, or if the keys to verify
+    /// it cannot be fetched: the refresh token is used by now, so the session continues as if none had come.
     async fn verify_refreshed(
         &self,
         tokens: &TokenResponse,

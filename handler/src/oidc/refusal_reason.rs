@@ -1,42 +1,42 @@
-//! Reasons of a Provider's refusal: rows of data that map `error` codes and numbers to them.
+//! Reasons of a Provider's refusal, mapped from `error` codes and numbers by rows of data.
 //!
-//! Knows no status code and no page. A number that no row has changes nothing: the `error` decides.
+//! Knows no status code and no page. An unknown number changes nothing: the `error` decides.
 
-/// The reason of a refusal.
+/// Reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalReason {
     /// The person cancelled, or declined to consent.
     Cancelled,
-    /// The Provider does not let this person in.
+    /// The Provider denies access to this person.
     NotAllowed,
-    /// The Provider asks for more of the person, such as a second factor.
+    /// The Provider requires an action of the person, such as a second factor.
     Interaction,
     /// An administrator must consent first.
     AdminConsent,
-    /// Our authorization request: a parameter or a scope.
+    /// Our authorization request has an invalid parameter or scope.
     Request,
-    /// Our registration or our authentication, without a more specific reason.
+    /// Our registration or our authentication is wrong, without a more specific reason.
     Client,
     /// The client secret has expired.
     SecretExpired,
-    /// The client secret is another.
+    /// The client secret is wrong.
     SecretWrong,
     /// No federated credential matches our assertion.
     FederatedCredential,
     /// Our redirect URI is not registered.
     RedirectUri,
-    /// Nothing for good: the Provider is busy or broken.
+    /// Temporary: the Provider is busy or broken.
     Temporary,
 }
 
-/// The party that can mend a refusal.
+/// Party that can fix a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// The person, by signing in again.
     Person,
-    /// An operator or an administrator: a retry meets the same refusal.
+    /// An operator or an administrator: a retry gets the same refusal.
     Operator,
-    /// Time.
+    /// Nobody: it passes with time.
     Time,
 }
 
@@ -45,8 +45,8 @@ use RefusalReason::{
     SecretWrong, Temporary,
 };
 
-/// The numbers of Microsoft's reference of AADSTS error codes; those of 70021… as its token endpoint reports them
-/// (Azure/azure-workload-identity#616 and #1200, Azure/login#482, #517 and #619, GitLab's and the Azure SDK's
+/// Reasons by number, from Microsoft's reference of AADSTS error codes; those of 70021… as its token endpoint reports
+/// them (Azure/azure-workload-identity#616 and #1200, Azure/login#482, #517 and #619, GitLab's and the Azure SDK's
 /// troubleshooting guides).
 const NUMBERS: &[(u32, RefusalReason)] = &[
     (65_004, Cancelled),
@@ -91,7 +91,7 @@ const NUMBERS: &[(u32, RefusalReason)] = &[
     (900_971, RedirectUri), // none registered
 ];
 
-/// The `error` codes of authorization error responses: RFC 6749 4.1.2.1, OIDC Core 3.1.2.6, RFC 8707 2.
+/// Reasons by `error` of authorization error responses: RFC 6749 4.1.2.1, OIDC Core 3.1.2.6, RFC 8707 2.
 const AUTHORIZATION_ERRORS: &[(&str, RefusalReason)] = &[
     ("access_denied", Cancelled),
     ("interaction_required", Interaction),
@@ -114,17 +114,17 @@ const AUTHORIZATION_ERRORS: &[(&str, RefusalReason)] = &[
 ];
 
 impl RefusalReason {
-    /// The reason of a numeric code.
+    /// Reason of a numeric code.
     pub(super) fn of_number(number: u32) -> Option<Self> {
         NUMBERS.iter().find(|(known, _)| *known == number).map(|(_, reason)| *reason)
     }
 
-    /// The reason of an authorization error response's `error`.
+    /// Reason of an authorization error response's `error`.
     pub(super) fn of_authorization_error(error: &str) -> Self {
         AUTHORIZATION_ERRORS.iter().find(|(known, _)| *known == error).map_or(NotAllowed, |(_, reason)| *reason)
     }
 
-    /// A stable name for pages, logs and metrics.
+    /// Stable code for pages, logs and metrics.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -142,7 +142,7 @@ impl RefusalReason {
         }
     }
 
-    /// The party that can mend it.
+    /// Party that can fix it.
     #[must_use]
     pub const fn remedy(self) -> Remedy {
         match self {
@@ -154,7 +154,7 @@ impl RefusalReason {
         }
     }
 
-    /// True if it is our registration or our authentication, and not the grant, that is refused.
+    /// True if our registration or authentication was refused, not the grant.
     pub(super) const fn is_about_client(self) -> bool {
         matches!(self, Client | SecretExpired | SecretWrong | FederatedCredential)
     }

@@ -1,6 +1,6 @@
-//! The relying party: one worker's conversation with the Provider.
+//! Relying party: one worker's client of the Provider.
 //!
-//! Signing in is here; refresh, revocation and logout are verbs of it in the files of their nouns.
+//! Signing in is here; refresh, revocation and logout are in the files of their nouns.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::{
 use crate::clock::Timestamp;
 use crate::egress::Egress;
 
-/// Time limit of the revocation that a failed sign-in waits for.
+/// Timeout of the revocation after a failed sign-in, which the person waits for.
 const UNUSED_REVOCATION: Duration = Duration::from_secs(2);
 
-/// A worker's view of the Provider; metadata and keys are shared by all workers. Needs an actix system to run in.
+/// Client of the Provider for one worker; metadata and keys are shared by all workers. Needs an actix system to run in.
 #[derive(Clone)]
 pub struct RelyingParty {
     settings: Arc<RelyingPartySettings>,
@@ -30,8 +30,8 @@ pub struct RelyingParty {
     pub(super) connections: Connections,
 }
 
-/// The connections of each purpose, so that none waits for another: made-up codes cost a browser nothing, and their
-/// exchanges must delay nobody's refresh.
+/// Connections by purpose, so that none waits for another: anyone can invent a code, and its exchange must not delay a
+/// refresh.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) sign_in: Http,
@@ -39,7 +39,7 @@ pub(super) struct Connections {
     pub(super) revocation: Http,
 }
 
-/// The result of a sign-in.
+/// Result of a sign-in.
 #[derive(Debug)]
 pub struct CompletedLogin {
     /// The tokens.
@@ -57,7 +57,7 @@ impl RelyingParty {
         Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 
-    /// A relying party over a scripted wire, for simulations in virtual time.
+    /// A relying party over scripted HTTP, for simulations in virtual time.
     #[cfg(test)]
     pub(crate) fn scripted(
         settings: Arc<RelyingPartySettings>,
@@ -69,21 +69,21 @@ impl RelyingParty {
         Self { settings, connections: Connections::over(&issuer.http), issuer }
     }
 
-    /// The same relying party with a shorter timeout, for tests of silence.
+    /// The same relying party with a shorter timeout, for tests of a silent Provider.
     #[cfg(test)]
     pub(super) fn with_timeout(self, timeout: Duration) -> Self {
         let issuer = self.issuer.with_timeout(timeout);
         Self { settings: self.settings, connections: Connections::over(&issuer.http), issuer }
     }
 
-    /// The same relying party with audiences that it trusts beside itself.
+    /// The same relying party with trusted audiences beside itself.
     #[cfg(test)]
     pub(super) fn trusting(self, audiences: &[&str]) -> Self {
         let trusted_audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect();
         Self { settings: Arc::new(RelyingPartySettings { trusted_audiences, ..(*self.settings).clone() }), ..self }
     }
 
-    /// The settings it was made with.
+    /// The settings of this relying party.
     #[must_use]
     pub fn settings(&self) -> &RelyingPartySettings {
         &self.settings
@@ -92,7 +92,7 @@ impl RelyingParty {
     /// Begins a sign-in that returns to `return_url`.
     ///
     /// # Errors
-    /// When the Provider's metadata cannot be had, or a pushed request gets no reference.
+    /// If the Provider's metadata cannot be fetched, or a pushed request gets no reference.
     pub async fn begin_login(
         &self,
         return_url: &str,
@@ -107,7 +107,7 @@ impl RelyingParty {
         Ok((self.push(request, &metadata, now).await?, pending))
     }
 
-    /// Finishes a sign-in: check the response, exchange the code, verify the ID token, ask UserInfo.
+    /// Completes a sign-in: checks the response, exchanges the code, verifies the ID token, requests UserInfo.
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -119,7 +119,7 @@ impl RelyingParty {
     ) -> Result<CompletedLogin, LoginError> {
         let metadata = self.issuer.metadata(now).await?;
         let code = response.check(pending, &metadata, now)?;
-        // Before the code is spent: without keys its ID token could not be verified.
+        // Before the code is used: without keys its ID token could not be verified.
         self.issuer.keys(&metadata, now).await?;
         let tokens = match self.exchange(&code, pending, &metadata, now).await {
             Ok(tokens) => tokens,
@@ -139,7 +139,7 @@ impl RelyingParty {
         }
     }
 
-    /// The person whom verified tokens name.
+    /// Claims of the person, from the verified ID token and UserInfo.
     async fn identify(
         &self,
         tokens: &TokenResponse,
@@ -163,7 +163,8 @@ impl RelyingParty {
         Ok(claims)
     }
 
-    /// Revokes the refresh token of a sign-in that failed after its exchange. The person waits for it, so not for long.
+    /// Revokes the refresh token of a sign-in that failed after its code exchange. The person waits, so the timeout is
+    /// short.
     async fn revoke_unused(&self, refresh_token: Option<&RefreshToken>, now: Timestamp) {
         let Some(refresh_token) = refresh_token else { return };
         let revoked = tokio::time::timeout(UNUSED_REVOCATION, self.revoke(refresh_token, now)).await;
@@ -172,10 +173,10 @@ impl RelyingParty {
         }
     }
 
-    /// Fetches the metadata and the keys, unless they are here: nothing else is needed for a sign-in.
+    /// Fetches metadata and keys unless they are cached: a sign-in needs nothing else.
     ///
     /// # Errors
-    /// When they cannot be had, no key can verify a signature, or the Provider lacks an endpoint that the settings need.
+    /// If they cannot be fetched, no key is usable, or the Provider lacks an endpoint that the settings need.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.issuer.metadata(now).await?;
         if self.settings.userinfo && metadata.userinfo_endpoint.is_none() {
@@ -188,15 +189,15 @@ impl RelyingParty {
         self.issuer.is_ready(now).await
     }
 
-    /// The Provider's clock, by the `Date` of a response, if it sends one. Sends a request.
+    /// The Provider's clock, from `Date` of a response, if sent. Sends a request.
     ///
     /// # Errors
-    /// When the Provider gives no response.
+    /// If the Provider does not respond.
     pub async fn provider_time(&self) -> Result<Option<Timestamp>, ProviderError> {
         self.issuer.provider_time().await
     }
 
-    /// RFC 6749 4.1.3 with the verifier of RFC 7636 4.5.
+    /// Exchanges the code (RFC 6749 4.1.3) with its verifier (RFC 7636 4.5).
     async fn exchange(
         &self,
         code: &str,

@@ -1,9 +1,9 @@
-//! Parameters that a Provider wants beyond the standards' (`AUTHORIZE_PARAMETERS`, `TOKEN_PARAMETERS`): `audience`,
-//! `resource`, `access_type`. Knows none of them, only those that are ours.
+//! Additional parameters that a Provider needs (`AUTHORIZE_PARAMETERS`, `TOKEN_PARAMETERS`): `audience`,
+//! `resource`, `access_type`. Knows none of them, only the reserved ones.
 
 use std::fmt;
 
-/// Parameters that we send or that would change what we send. Nobody else may set them.
+/// Reserved parameters: those that we send, or that would change their meaning.
 const RESERVED: [&str; 21] = [
     "client_id",
     "client_secret",
@@ -28,36 +28,36 @@ const RESERVED: [&str; 21] = [
     "token_type_hint",
 ];
 
-/// RFC 8707 2: the only parameter that may be there more than once (RFC 6749 3.1).
+/// The only parameter that may be repeated (RFC 8707 2; RFC 6749 3.1 forbids it for all others).
 const REPEATABLE: &str = "resource";
 
-/// With these in every authorization URL, no intermediary on the way refuses it.
+/// Maximum length: intermediaries accept every authorization URL of this size.
 const MAX_LENGTH: usize = 4 * 1024;
 
-/// Parameters for one kind of request, in their order. Prints no value.
+/// Additional parameters for one kind of request, in order. Prints no value.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RequestParameters(Vec<(String, String)>);
 
-/// Why parameters cannot be used. Names only what we know ourselves.
+/// Reason why parameters are refused. Names only reserved parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestParametersError {
-    /// No `name=value`, a control character, bytes that are no UTF-8, or too long.
+    /// No `name=value`, a control character, invalid UTF-8, or too long.
     #[error("it is not of the form name=value&name=value, percent-encoded, at most 4096 bytes")]
     Malformed,
-    /// One of ours.
+    /// A reserved parameter.
     #[error("{0} is sent by the proxy itself and cannot be set")]
     Reserved(&'static str),
-    /// RFC 6749 3.1.
+    /// A repeated parameter (RFC 6749 3.1).
     #[error("a parameter other than resource is there more than once")]
     Repeated,
-    /// An empty value takes a default of the profile away, and there is none.
+    /// An empty value, which removes a default, without such a default.
     #[error("a parameter has no value")]
     Empty,
 }
 
 impl RequestParameters {
-    /// Reads `application/x-www-form-urlencoded` parameters and puts them over `defaults`: one of the same name replaces
-    /// the default, one with an empty value removes it.
+    /// Parses `application/x-www-form-urlencoded` parameters and merges them over `defaults`: one of the same name
+    /// replaces the default, one with an empty value removes it.
     ///
     /// # Errors
     /// See [`RequestParametersError`].
@@ -85,7 +85,7 @@ impl RequestParameters {
         Ok(Self(kept.chain(pairs.iter().filter(|(_, value)| !value.is_empty()).cloned()).collect()))
     }
 
-    /// The first value of this name.
+    /// First value of this name.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A longer scope is none: it travels with every refresh.
+/// Maximum length; a longer scope is ignored, because it travels with every refresh.
 const MAX_LENGTH: usize = 4 * 1024;
 
 /// Scope tokens, separated by single spaces.
@@ -11,7 +11,7 @@ const MAX_LENGTH: usize = 4 * 1024;
 pub struct Scope(String);
 
 impl Scope {
-    /// Reads scope tokens separated by spaces; `None` for none of them, or for text that is no scope.
+    /// Parses scope tokens separated by spaces; `None` if there are none or a token is invalid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_token = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
@@ -20,10 +20,10 @@ impl Scope {
         is_usable.then(|| Self(tokens.join(" ")))
     }
 
-    /// The scope that a sign-in was granted: that of its token response, otherwise what was asked (RFC 6749 5.1).
+    /// Scope that a sign-in was granted: that of its token response, otherwise the requested one (RFC 6749 5.1).
     ///
-    /// A scope without `openid`, in the response to a sign-in, is not the whole grant: Entra names only the scopes of the
-    /// access token. What was asked is sent then.
+    /// A scope without `openid` in the response to a sign-in is not the whole grant: Entra names only the scopes of the
+    /// access token. The requested scope is used then.
     pub(super) fn granted(in_response: Option<Self>, asked: &[String]) -> Option<Self> {
         in_response.filter(|scope| scope.names("openid")).or_else(|| Self::parse(&asked.join(" ")))
     }

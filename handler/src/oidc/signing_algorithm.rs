@@ -1,6 +1,6 @@
-//! The algorithm of ID tokens and logout tokens (OIDC Core 3.1.3.7, 7; Back-Channel Logout 1.0, 2.6, step 3).
+//! Algorithm of ID tokens and logout tokens (OIDC Core 3.1.3.7, 7; Back-Channel Logout 1.0, 2.6, step 3).
 //!
-//! Configured, or derived: what metadata and keys leave, never more than one family.
+//! Configured, or derived from metadata and keys, never more than one family.
 
 use std::str::FromStr;
 
@@ -9,11 +9,11 @@ use jsonwebtoken::Algorithm;
 use super::jwt::{ALGORITHMS, JwtError};
 use super::{ProviderMetadata, VerificationKeys};
 
-/// An algorithm that we accept.
+/// An accepted algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningAlgorithm(Algorithm);
 
-/// The name is none of an algorithm that we accept.
+/// Error for a name that is no accepted algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the name of an asymmetric signature algorithm")]
 pub struct UnknownAlgorithm;
@@ -36,8 +36,7 @@ enum Family {
     NotAccepted,
 }
 
-/// Accepts a token's algorithm or refuses it: the configured one, otherwise any of the family that metadata and keys
-/// leave.
+/// Checks a token's algorithm: the configured one, otherwise any of the family derived from metadata and keys.
 pub(super) fn check_algorithm(
     algorithm: Algorithm,
     configured: Option<SigningAlgorithm>,
@@ -51,7 +50,7 @@ pub(super) fn check_algorithm(
     if is_accepted { Ok(()) } else { Err(JwtError::Algorithm) }
 }
 
-/// The algorithms that metadata and keys leave, of one family: that of RS256 if it is left, which is the default of a
+/// Algorithms common to metadata and keys, of one family: that of RS256 if possible, which is the default of a
 /// client's registration (`id_token_signed_response_alg`), otherwise that of the first in our order.
 fn derived(keys: &VerificationKeys, metadata: &ProviderMetadata) -> Vec<Algorithm> {
     let advertised = &metadata.id_token_signing_alg_values_supported;

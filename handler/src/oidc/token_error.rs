@@ -2,28 +2,28 @@
 
 use super::{OAuthError, RefusalReason};
 
-/// An OAuth error, by who can mend it.
+/// OAuth error, classified by the party that can fix it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The code or the refresh token: it is spent, revoked, or only the person can renew it.
+    /// The code or the refresh token is used, revoked, or only the person can renew it.
     #[error("the provider refuses the grant ({error})")]
     Grant {
         /// The Provider's error response.
         error: OAuthError,
     },
-    /// Us: the secret, or what we are allowed. Only an operator can mend it.
+    /// Our client is refused: its secret or its permissions. Only an operator can fix it.
     #[error("the provider refuses this client ({error})")]
     Client {
         /// The Provider's error response.
         error: OAuthError,
     },
-    /// Nothing for good: the same request may succeed later.
+    /// Temporary: the same request may succeed later.
     #[error("the provider defers the request ({error})")]
     Later {
         /// The Provider's error response.
         error: OAuthError,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("the provider refuses the request ({error})")]
     Other {
         /// The Provider's error response.
@@ -32,10 +32,10 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Reads a body that may be an error response.
+    /// Parses a body that may be an error response.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         let error = OAuthError::from_json(body)?;
-        // Some Providers report a refused client as `invalid_request`; their number is the more specific.
+        // Some Providers report a refused client as `invalid_request`; their number is more specific.
         if error.numbered_reason().is_some_and(RefusalReason::is_about_client) {
             return Some(Self::Client { error });
         }

@@ -1,4 +1,4 @@
-//! The token request (RFC 6749 4.1.3 and 6): a form to the token endpoint, and the meaning of its response.
+//! Token request (RFC 6749 4.1.3 and 6): a form to the token endpoint, and the classification of its response.
 
 use super::client_authentication::AuthenticatedForm;
 use super::http::{Http, Response};
@@ -7,7 +7,7 @@ use super::{ProviderError, ProviderMetadata, RelyingParty, RelyingPartySettings,
 use crate::clock::Timestamp;
 
 impl RelyingParty {
-    /// Posts a token request, unless `may_send` says no at the last moment: an assertion may have taken seconds.
+    /// Posts a token request, unless `may_send` returns false at the last moment: an assertion may have taken seconds.
     pub(super) async fn request_tokens(
         &self,
         http: &Http,
@@ -24,7 +24,7 @@ impl RelyingParty {
         tokens(&response, now)
     }
 
-    /// A form with our client authentication.
+    /// Adds our client authentication to a form.
     pub(super) async fn authenticate(
         &self,
         form: &[(&str, &str)],
@@ -48,7 +48,7 @@ fn tokens(response: &Response, now: Timestamp) -> Result<TokenResponse, TokenReq
     }
 }
 
-/// The OAuth error in a body, if there is one.
+/// The OAuth error in a body, if any.
 fn refusal(response: &Response) -> Option<TokenRequestError> {
     Some(match TokenError::parse(&response.body)? {
         later @ TokenError::Later { .. } => unavailable(response, ProviderError::Refused(later)),

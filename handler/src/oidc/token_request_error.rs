@@ -1,15 +1,15 @@
-//! Why a token request yields no tokens. Apart from the request, so that errors name no relying party.
+//! Error of a token request, in a file of its own so that errors depend on no relying party.
 
 use std::time::Duration;
 
 use super::{ProviderError, TokenError, TokenResponseError};
 
-/// Why a token request yields no tokens.
+/// Error of a token request.
 #[derive(Debug)]
 pub(super) enum TokenRequestError {
     /// An OAuth error.
     Refused(TokenError),
-    /// A success that cannot be used.
+    /// Unusable success.
     Response(TokenResponseError),
     /// No usable response.
     Provider { error: ProviderError, retry_after: Option<Duration> },

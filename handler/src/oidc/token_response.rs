@@ -21,13 +21,13 @@ macro_rules! secret_token {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Takes a token as it was received.
+            /// Wraps a received token.
             #[must_use]
             pub fn new(token: String) -> Self {
                 Self(token.into_boxed_str())
             }
 
-            /// The token itself, for the one who must send it.
+            /// The token's text, for the request that must send it.
             #[must_use]
             pub fn expose(&self) -> &str {
                 &self.0
@@ -43,22 +43,22 @@ macro_rules! secret_token {
 }
 
 secret_token! {
-    /// The token of the Upstream's `Authorization` header. Prints nothing, wiped when dropped.
+    /// Access token for the Upstream's `Authorization` header. Prints nothing, wiped when dropped.
     AccessToken
 }
 secret_token! {
-    /// The token that buys the next access token. Prints nothing, wiped when dropped.
+    /// Refresh token. Prints nothing, wiped when dropped.
     RefreshToken
 }
 
-/// A successful response of the token endpoint. At a refresh only the access token is sure to be there.
+/// Successful response of the token endpoint. At a refresh only the access token is always present.
 #[derive(Clone)]
 pub struct TokenResponse {
     /// The access token, sent to the Upstream.
     pub access_token: AccessToken,
-    /// Its expiry, by `expires_in` or else by its own `exp`; a second to ten years ahead.
+    /// Expiry of the access token, from `expires_in` or else from its own `exp`; a second to ten years ahead.
     pub expires_at: Option<Timestamp>,
-    /// The next refresh token, if there is a new one.
+    /// The new refresh token, if one was issued.
     pub refresh_token: Option<RefreshToken>,
     /// The ID token, unverified.
     pub id_token: Option<String>,
@@ -72,13 +72,13 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
-/// Why a token endpoint's body is no success.
+/// Reason why a 200 of the token endpoint is no success.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TokenResponseError {
-    /// Not JSON, or no access token that a header could hold: an intermediary's page, say.
+    /// Not JSON, or no access token that a header could contain: an intermediary's page, say.
     #[error("the token endpoint's response cannot be read")]
     Malformed, // without its cause: serde quotes what it did not expect, and that may be a token
-    /// RFC 6749 7.1: a client must not use a token of a type it doesn't understand.
+    /// Unknown token type, which a client must not use (RFC 6749 7.1).
     #[error("the access token is of a type other than bearer")]
     TokenType {
         /// The refresh token that came with it, to be revoked.
@@ -101,17 +101,17 @@ struct Body {
     scope: Value,
 }
 
-/// The access token travels in a header of every proxied request, next to those of the browser.
+/// Maximum length of an access token: it travels in a header of every proxied request, next to the browser's.
 const MAX_LENGTH: usize = 16 * 1024;
 
-/// A lifetime of less than a second counts as this one: after an `expires_in: 0` every request would wait for a refresh of
+/// Replacement of a lifetime below one second: after an `expires_in: 0` every request would wait for a refresh of
 /// its own.
 const NOMINAL_LIFETIME: Duration = Duration::from_secs(10);
 
-/// A longer lifetime is cut to ten years: stores keep the expiry as a JSON number, and no arithmetic on it overflows.
+/// Maximum lifetime: stores keep the expiry as a JSON number, and no arithmetic on it overflows.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// RFC 6750 2.1: the characters that can follow `Bearer`; others could start a header of their own.
+/// Deserialises an access token. RFC 6750 2.1 limits its characters; others could start another header.
 fn bearer_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccessToken, D::Error> {
     let token = AccessToken::deserialize(deserializer)?;
     let is_printable = token.expose().bytes().all(|byte| byte.is_ascii_graphic());
@@ -121,7 +121,7 @@ fn bearer_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccessToke
     Err(de::Error::custom("the access token cannot be sent in a header"))
 }
 
-/// A member that may be missing. One that is empty or no text cannot be a token, and is as if absent.
+/// Deserialises an optional text. An empty one, or another type, counts as absent.
 fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => Some(text).filter(|text| !text.is_empty()),
@@ -129,7 +129,7 @@ fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
     })
 }
 
-/// RFC 6749 5.1 has a whole number of seconds; some Providers send text, or a fraction. `None` if it cannot be read.
+/// Parses `expires_in`: whole seconds (RFC 6749 5.1), or text, or a fraction, as some Providers send it.
 fn lifetime(expires_in: &Value) -> Option<Duration> {
     let seconds = match expires_in {
         Value::Number(number) => number.as_f64(),
@@ -142,19 +142,19 @@ fn lifetime(expires_in: &Value) -> Option<Duration> {
     Some(Duration::from_secs(whole))
 }
 
-/// A lifetime to work with, whatever the Provider says.
+/// Limits a lifetime to usable values.
 fn usable(lifetime: Duration) -> Duration {
     if lifetime.is_zero() { NOMINAL_LIFETIME } else { lifetime.min(MAX_LIFETIME) }
 }
 
-/// The time until `exp` of an access token that is a JWT (RFC 9068). Unverified: a hint of when to refresh, no more.
+/// Time until `exp` of an access token that is a JWT (RFC 9068). Unverified: only a hint of when to refresh.
 fn lifetime_of_jwt(access_token: &AccessToken, now: Timestamp) -> Option<Duration> {
     let claims = Claims::new(Jws::parse(access_token.expose())?.payload()?);
     Some(numeric_date(&claims, "exp")?.since(now))
 }
 
 impl TokenResponse {
-    /// Reads the body of a 200 that was received at `now`.
+    /// Parses the body of a 200 received at `now`.
     ///
     /// # Errors
     /// See [`TokenResponseError`].

@@ -29,8 +29,8 @@ impl RelyingParty {
         Ok(claims)
     }
 
-    /// OIDC Core 5.3.2: signed by the Provider. It should name issuer and audience; the connection vouches for both in a
-    /// response that does not, as it does for plain JSON.
+    /// Verifies a signed response (OIDC Core 5.3.2). Issuer and audience are checked if present: the connection
+    /// authenticates a response without them, as it does for plain JSON.
     async fn verify_userinfo(
         &self,
         token: &str,
@@ -54,13 +54,13 @@ impl RelyingParty {
     }
 }
 
-/// The body as a token, which begins with no brace. Providers that sign send it under more than one content type.
+/// The body, if it is a token: it begins with no brace. Providers that sign use more than one content type.
 fn signed(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?.trim();
     (text.split('.').count() == SIGNED_PARTS && !text.starts_with('{')).then_some(text)
 }
 
-/// RFC 7515 7.1: header, payload and signature. An encrypted token has five parts.
+/// Parts of a signed token (RFC 7515 7.1): header, payload and signature. An encrypted token has five.
 const SIGNED_PARTS: usize = 3;
 
 fn refused(error: JwtError) -> UserInfoError {
@@ -70,7 +70,7 @@ fn refused(error: JwtError) -> UserInfoError {
     }
 }
 
-/// OIDC Core 5.3.2: `sub` is always there, and exactly that of the ID token.
+/// Checks `sub`, which is required and equal to that of the ID token (OIDC Core 5.3.2).
 fn check_subject(claims: &Claims, subject: &str) -> Result<(), UserInfoError> {
     let sub = claims.text("sub").ok_or(UserInfoError::Malformed)?;
     if sub == subject { Ok(()) } else { Err(UserInfoError::Subject) }

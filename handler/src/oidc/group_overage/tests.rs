@@ -1,4 +1,4 @@
-//! Sign-in and refresh of a person with too many groups, against a scripted Provider that plays Graph too.
+//! Sign-in and refresh of a person with too many groups; the scripted Provider also plays Graph.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn fixture(is_asked: bool) -> Fixture {
 }
 
 impl Fixture {
-    /// Claims that refer to their groups as Entra ID does, at an endpoint that must stay unused.
+    /// Claims with a reference to groups, as Entra ID writes them; the endpoint in them must stay unused.
     fn overage(&self) -> Value {
         json!({
             "_claim_names": {"groups": "src1"},
@@ -62,7 +62,7 @@ impl Fixture {
         self.party.complete_login(response, &pending, NOW).await.unwrap()
     }
 
-    /// The claims after a refresh of a person who was in `FIRST`.
+    /// Claims after a refresh of a person who was in `FIRST`.
     async fn refresh(&self, reply: Reply) -> PersonClaims {
         let mut known = self.overage();
         known["iss"] = self.provider.origin.clone().into();
@@ -135,7 +135,7 @@ async fn by_default_nobody_is_asked() {
     assert_eq!((groups(&login.claims), groups(&refreshed), fixture.asked()), (None, None, 0));
 }
 
-/// Replies of Graph that yield no groups.
+/// Graph responses that yield no groups.
 fn failures() -> Vec<(Reply, &'static str)> {
     let list = |value: Value| Reply::Json(json!({ "value": value }));
     let many: Vec<String> = (0..=MAX_GROUPS as u128).map(|id| Uuid::from_u128(id).to_string()).collect();

@@ -1,4 +1,4 @@
-//! A request to the Provider and its response, and the limits that both wires keep.
+//! Request to the Provider and its response, and the limits shared by the real and the scripted wire.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use hyper::Method;
 
 use crate::clock::Timestamp;
 
-/// No document of a Provider is larger: a JWK Set of a hundred keys with certificates stays below.
+/// Maximum body size: a JWK Set of a hundred keys with certificates stays below.
 pub(in crate::oidc) const MAX_BODY_LENGTH: usize = 256 * 1024;
 
-/// From the first byte of the lookup to the last of the response. Below the ten seconds after which people reload.
+/// Timeout of a request, from the DNS lookup to the last byte. People reload after ten seconds.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A longer `Retry-After` is cut.
+/// Maximum `Retry-After`; a longer one is shortened.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// A response of any status.
+/// Response with any status.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// `Date`.
+    /// Value of `Date`.
     pub(crate) date: Option<Timestamp>,
     pub(crate) body: Bytes,
 }
@@ -29,8 +29,8 @@ pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) url: &'a str,
     pub(super) authorization: Option<&'a str>,
-    /// Of a POST.
+    /// Content type of a POST body.
     pub(super) content_type: &'static str,
-    /// Empty for a GET.
+    /// Request body; empty for a GET.
     pub(super) body: String,
 }

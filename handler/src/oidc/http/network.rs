@@ -1,6 +1,6 @@
-//! HTTP/1.1 over sockets: one connection for each request, direct or through a proxy, closed after the response.
+//! HTTP/1.1 over sockets: one connection per request, direct or through a proxy, closed after the response.
 //!
-//! Has no pool and no retry. A request is written only to a connection that is complete, so a connect error means that
+//! Has no pool and no retry. A request is written only to an established connection, so a connect error means that
 //! it was not sent.
 
 use std::io::{self, Read as _};
@@ -34,7 +34,7 @@ use crate::egress::Egress;
 use crate::oidc::ProviderError;
 use crate::tls;
 
-/// For lookup, TCP, a proxy's tunnel and TLS together. Time for one lost SYN; a browser waits behind it.
+/// Timeout of lookup, TCP, a proxy's tunnel and TLS together. Allows for one lost SYN; a browser waits behind it.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 const _: () = assert!(
@@ -42,17 +42,17 @@ const _: () = assert!(
     "or a timeout of the whole could not tell if the request was sent"
 );
 
-/// The longest header section of a response, and what is read at once.
+/// Maximum size of a response's header section, and size of a read.
 const MAX_HEAD_LENGTH: usize = 64 * 1024;
 
-/// RFC 9110 10.1.5; firewalls refuse requests without one.
+/// Value of `User-Agent` (RFC 9110 10.1.5); firewalls refuse requests without one.
 const OUR_USER_AGENT: &str = concat!("apim-oauth-proxy/", env!("CARGO_PKG_VERSION"));
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// Sends one request over a connection of its own.
+/// Sends one request over its own connection.
 pub(super) async fn send(egress: &Egress, request: Request<'_>) -> Result<Response, ProviderError> {
     let url: Uri = request.url.parse().map_err(unreachable)?;
     let proxy = egress.proxy(&url);
@@ -73,7 +73,7 @@ fn message(
     url: &Uri,
     proxy: Option<&Intercept>,
 ) -> Result<hyper::Request<Full<Bytes>>, hyper::http::Error> {
-    // RFC 9112 3.2.2: a forwarding proxy takes the whole URL. In a tunnel a proxy sees nothing of the request.
+    // RFC 9112 3.2.2: a forwarding proxy needs the whole URL. Inside a tunnel a proxy sees nothing of the request.
     let forwarding_proxy = proxy.filter(|_| !is_https(url));
     let target = match (forwarding_proxy, url.path_and_query()) {
         (None, Some(path)) => Uri::from(path.clone()),
@@ -94,7 +94,7 @@ fn message(
     message.body(Full::from(request.body))
 }
 
-/// A request with what both we and a proxy's `CONNECT` need.
+/// Request head that is common to our requests and a proxy's `CONNECT`.
 fn addressed(method: Method, target: Uri, host: &str, proxy: Option<&Intercept>) -> Builder {
     let message = hyper::Request::builder().method(method).uri(target).header(HOST, host);
     let message = message.header(USER_AGENT, OUR_USER_AGENT);
@@ -110,7 +110,7 @@ fn sensitive(text: &str) -> Result<HeaderValue, hyper::http::Error> {
     Ok(value)
 }
 
-/// A connection over which `url`'s own server, or a forwarding proxy, takes the request.
+/// Connects to `url`'s own server or to a forwarding proxy.
 async fn connect(url: &Uri, proxy: Option<&Intercept>, tls: &TlsConnector) -> io::Result<Box<dyn Io>> {
     let Some(proxy) = proxy else { return open(url, tls).await };
     let connection = open(proxy.uri(), tls).await.map_err(|error| named("the proxy", &error))?;
@@ -132,7 +132,7 @@ async fn secure(connection: impl Io + 'static, url: &Uri, connector: &TlsConnect
     Ok(Box::new(connector.connect(name, connection).await.map_err(tls::with_hint)?))
 }
 
-/// RFC 9110 9.3.6.
+/// Opens a tunnel with `CONNECT` (RFC 9110 9.3.6).
 async fn tunnel(connection: Box<dyn Io>, url: &Uri, proxy: &Intercept) -> io::Result<impl Io + use<>> {
     let authority = format!("{}:{}", url.host().unwrap_or_default(), port(url));
     let target = Uri::try_from(authority.as_str()).map_err(io::Error::other)?;
@@ -156,7 +156,7 @@ fn http1() -> http1::Builder {
     http1
 }
 
-/// Runs a connection until `sending` ends, and then closes its socket.
+/// Drives a connection until `sending` completes, then closes its socket.
 async fn drive<T>(connection: impl Future, sending: impl Future<Output = T>) -> T {
     match select(pin!(sending), pin!(connection)).await {
         Either::Left((outcome, _)) => outcome,
@@ -173,14 +173,14 @@ async fn read(response: hyper::Response<Incoming>) -> Result<Response, ProviderE
 }
 
 async fn read_body(head: &Parts, mut body: Incoming) -> Result<Bytes, ProviderError> {
-    // RFC 9112 6.3: then the body ends with its connection.
+    // RFC 9112 6.3: without either the body ends with its connection.
     let has_length = head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = match frame {
             Ok(frame) => frame,
-            // Without TLS's own end (RFC 9112 9.8) it may be cut. But half a JSON object is no JSON object, and old
-            // servers end this way.
+            // Without TLS's close_notify (RFC 9112 9.8) the body may be cut. But half a JSON object is no JSON object,
+            // and old servers end this way.
             Err(error) if !has_length && is_unexpected_end(&error) => break,
             Err(error) if error.is_incomplete_message() || is_unexpected_end(&error) => {
                 return Err(ProviderError::Unreadable("it ends early"));
@@ -196,7 +196,7 @@ async fn read_body(head: &Parts, mut body: Incoming) -> Result<Bytes, ProviderEr
     Ok(whole.into())
 }
 
-/// RFC 9110 8.4: some servers encode although `identity` was asked for, and a rotated token must not be lost by that.
+/// Decompresses a body (RFC 9110 8.4). Some servers ignore `identity`, and a rotated token must not be lost by that.
 fn decode(body: Bytes, headers: &HeaderMap) -> Result<Bytes, ProviderError> {
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();
     let coding = codings.next().map_or("", |coding| coding.to_str().unwrap_or("unknown")).trim().to_ascii_lowercase();
@@ -204,7 +204,7 @@ fn decode(body: Bytes, headers: &HeaderMap) -> Result<Bytes, ProviderError> {
         _ if codings.next().is_some() => Err(ProviderError::Unreadable("its content coding is unknown")),
         "" | "identity" => Ok(body),
         "gzip" | "x-gzip" => expand(MultiGzDecoder::new(&*body)),
-        // RFC 9110 8.4.1.2: it is zlib's, but some send it bare.
+        // RFC 9110 8.4.1.2: `deflate` is zlib's format, but some servers send raw deflate.
         "deflate" => expand(ZlibDecoder::new(&*body)).or_else(|_| expand(DeflateDecoder::new(&*body))),
         _ => Err(ProviderError::Unreadable("its content coding is unknown")),
     }
@@ -219,14 +219,14 @@ fn expand(decoder: impl io::Read) -> Result<Bytes, ProviderError> {
     }
 }
 
-/// RFC 9110 10.2.3. A number beyond every limit is the limit; the other form, a date, is ignored.
+/// Value of `Retry-After` (RFC 9110 10.2.3), capped. The date form is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER))
 }
 
-/// RFC 9110 5.6.7.
+/// Parses an HTTP date (RFC 9110 5.6.7).
 fn http_date(text: &str) -> Option<Timestamp> {
     let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(Timestamp::from_unix(i64::try_from(since_epoch.as_secs()).ok()?))
@@ -237,7 +237,7 @@ fn is_unexpected_end(error: &hyper::Error) -> bool {
     source.is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof)
 }
 
-/// A failure after the connection: the Provider may have the request.
+/// Failure after the connection was established: the Provider may have the request.
 fn failure(error: &hyper::Error) -> ProviderError {
     match error.is_parse() {
         true => ProviderError::Unreadable("it is no HTTP/1.1, or its header section has more than 64 KiB"),
@@ -257,7 +257,7 @@ fn is_https(url: &Uri) -> bool {
     url.scheme_str() == Some("https")
 }
 
-/// The host as a lookup and TLS want it: no brackets around IPv6.
+/// Host for DNS and TLS: no brackets around IPv6.
 fn host(url: &Uri) -> &str {
     let host = url.host().unwrap_or_default();
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
@@ -267,7 +267,7 @@ fn port(url: &Uri) -> u16 {
     url.port_u16().unwrap_or(if is_https(url) { 443 } else { 80 })
 }
 
-/// Without a user, which is no part of it (RFC 9110 7.2).
+/// Value of `Host`, without user information (RFC 9110 7.2).
 fn host_header(url: &Uri) -> String {
     let host = url.host().unwrap_or_default();
     url.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

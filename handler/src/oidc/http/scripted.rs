@@ -1,6 +1,6 @@
-//! A wire in memory: a function responds to every request, in virtual time if the test has paused it.
+//! HTTP client in memory: a function responds to every request, in virtual time if the test has paused it.
 //!
-//! Knows no Provider; the script is the test's.
+//! Knows no Provider; the test supplies the script.
 
 use std::rc::Rc;
 
@@ -9,20 +9,20 @@ use futures_core::future::LocalBoxFuture;
 use super::message::{Request, Response};
 use crate::oidc::ProviderError;
 
-/// A request as the script sees it.
+/// Request as the script sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct ScriptedRequest {
     /// `GET` or `POST`.
     pub(crate) method: String,
     /// The whole URL.
     pub(crate) url: String,
-    /// The header, of Basic authentication or of UserInfo.
+    /// The `Authorization` header, of Basic authentication or of UserInfo.
     pub(crate) authorization: Option<String>,
     /// The form of a `POST`, empty for a `GET`.
     pub(crate) body: String,
 }
 
-/// The script. Its futures may use `tokio::time`; the timeout of a real request ends them too.
+/// Script that responds. Its futures may use `tokio::time`; the timeout of a real request applies too.
 #[derive(Clone)]
 pub(crate) struct ScriptedWire(Rc<dyn Fn(ScriptedRequest) -> LocalBoxFuture<'static, Result<Response, ProviderError>>>);
 
@@ -46,7 +46,7 @@ impl ScriptedWire {
 }
 
 impl ScriptedRequest {
-    /// The form's value of this name.
+    /// Value of a form field.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.body.as_bytes());
         pairs.find(|(given, _)| given == name).map(|(_, value)| value.into_owned())

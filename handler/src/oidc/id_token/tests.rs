@@ -1,4 +1,4 @@
-//! Tokens that keep every rule and tokens that break one, signed by real keys.
+//! ID tokens that keep every rule and tokens that break one, signed by real keys.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn keys(keys: &[&SigningKey]) -> VerificationKeys {
     VerificationKeys::parse(json!({ "keys": set }).to_string().as_bytes()).unwrap()
 }
 
-/// Signature and claims together, as a relying party verifies them.
+/// Signature check and claim checks together, as a relying party runs them.
 struct TokenVerifier<'a>(&'a VerificationKeys);
 
 impl TokenVerifier<'_> {
@@ -57,7 +57,7 @@ fn verdict(change: &Value, max_age: Option<u64>) -> Result<(), &'static str> {
     verifier(&keys(&[&key])).verify(&token, "access", &pending, NOW).map(drop).map_err(|error| error.code())
 }
 
-/// The verdict over a token with this header, signed by the key named `k`.
+/// Result for a token with this header, signed by the key named `k`.
 fn header_verdict(header: &str) -> Result<(), &'static str> {
     let (key, pending) = (SigningKey::es256("k"), PendingLogin::begin("/", None, NOW));
     let token = key.sign_raw(header, &claims(&pending, &json!({})).to_string());

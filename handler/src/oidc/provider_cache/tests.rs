@@ -1,4 +1,4 @@
-//! Tests of the cache alone; `relying_party/tests.rs` has them on the wire.
+//! Cache on its own; `relying_party/tests.rs` tests it over HTTP.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ fn after(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-/// The outcome of a load at `now`, and true if it fetched; a fetch yields `fetched`.
+/// Result of a load at `now`, and true if it fetched; a fetch yields `fetched`.
 async fn load(
     cached: &Cached<u32>,
     fetched: Result<u32, ProviderError>,
@@ -87,7 +87,7 @@ async fn every_waiter_takes_the_outcome_of_the_fetch() {
         down()
     };
 
-    // The second asks so late that the first one's failure would not bind it, had it not waited for it.
+    // At 8 s the first failure's backoff would be over, had the second load not waited for it.
     let (one, two) = tokio::join!(cached.load(NOW, fetch()), cached.load(after(8), fetch()));
 
     assert!(one.is_err() && two.is_err());
@@ -116,7 +116,7 @@ async fn an_unknown_key_is_sought_once_a_minute() {
     assert_eq!(cached.refetch(&known, RefetchCause::Response, NOW, async { down() }).await, None);
     assert_eq!(cached.refetch(&known, RefetchCause::Response, after(59), async { Ok(2) }).await, None);
     assert_eq!(cached.refetch(&known, RefetchCause::Response, after(60), async { Ok(3) }).await, Some(Arc::new(3)));
-    // A caller that still holds the older one gets the newer at once.
+    // A caller that still holds the older document gets the newer one at once.
     assert_eq!(cached.refetch(&known, RefetchCause::Response, after(61), async { Ok(4) }).await, Some(Arc::new(3)));
 }
 

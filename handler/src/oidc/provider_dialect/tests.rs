@@ -43,7 +43,7 @@ fn claims(provider: &ScriptedProvider, changes: &Value) -> Value {
     claims
 }
 
-/// Ends the sign-in with an ID token of `key` with these claims besides its own.
+/// Completes the sign-in with an ID token of `key` with additional claims.
 async fn complete(
     party: &RelyingParty,
     provider: &ScriptedProvider,
@@ -164,7 +164,7 @@ async fn a_providers_own_claims_have_standard_names_too() {
     assert_eq!((&given["groups"], &given["roles"]), (&json!(["a"]), &json!(["r"])));
     assert_eq!((&given["email"], &given["name"]), (&json!("a@b"), &json!("Ada")));
     assert!(!given.contains_key("sid"));
-    // A refreshed ID token that omits the Provider's own claim takes the standard one away.
+    // The refreshed ID token omits the Provider's own claim, so the standard one is gone.
     let tokens =
         json!({"access_token": "a", "token_type": "Bearer", "id_token": key.sign(&claims(&provider, &json!({})))});
     provider.reply("/token_endpoint", Reply::Json(tokens));
@@ -173,7 +173,7 @@ async fn a_providers_own_claims_have_standard_names_too() {
     assert!(!refreshed.claims.as_map().contains_key("groups"));
 }
 
-/// A Provider that demands pushed requests and responds to them like this.
+/// Provider that requires pushed requests and sends this response to them.
 fn demanding(reply: Reply) -> (ScriptedProvider, SigningKey) {
     let (provider, key) = ScriptedProvider::start();
     let mut metadata = provider.metadata();

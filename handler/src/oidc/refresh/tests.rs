@@ -1,4 +1,4 @@
-//! Refreshing against a scripted Provider over real HTTP: what ends a session, what doesn't, what is ambiguous.
+//! Refresh against a scripted Provider over real HTTP: results that end a session, keep it, or are ambiguous.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Scene {
     }
 }
 
-/// Code and token to revoke of a response that ends the session.
+/// Code and token to revoke of a refresh that ends the session.
 fn invalid(outcome: Result<CompletedRefresh, RefreshError>) -> (&'static str, String) {
     match outcome.unwrap_err() {
         RefreshError::Invalid { code, refresh_token } => (code, refresh_token.unwrap().expose().to_owned()),

@@ -21,7 +21,7 @@ fn after(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-/// A relying party at `issuer`; it waits half a second at most.
+/// A relying party at `issuer`, with a timeout of half a second.
 pub(in crate::oidc) fn party(
     issuer: &str,
     authentication: ClientAuthentication,
@@ -78,7 +78,7 @@ pub(in crate::oidc) fn token_response(
     })
 }
 
-/// A sign-in from its begin to its end, in which the token endpoint issues an ID token of `key`.
+/// A complete sign-in whose token endpoint issues an ID token of `key`.
 async fn sign_in(
     party: &RelyingParty,
     provider: &ScriptedProvider,
@@ -91,7 +91,7 @@ async fn sign_in(
     complete(party, &pending, now).await
 }
 
-/// A sign-in in which the token endpoint sends `reply`.
+/// A sign-in whose token endpoint sends `reply`.
 async fn sign_in_to(party: &RelyingParty, provider: &ScriptedProvider, reply: Reply) -> &'static str {
     let (_, pending) = party.begin_login("/", &LoginHints::default(), NOW).await.unwrap();
     provider.reply("/token_endpoint", reply);

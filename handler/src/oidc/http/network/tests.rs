@@ -1,4 +1,4 @@
-//! Every form that HTTP/1.1 gives a response, on real sockets: what is read, what is refused, and what was sent.
+//! HTTP/1.1 response forms on real sockets: accepted ones, refused ones, and the bytes of our requests.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -24,14 +24,14 @@ const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const DOCUMENTS: [&str; 4] =
     ["/.well-known/openid-configuration", "/jwks_uri", "/token_endpoint", "/userinfo_endpoint"];
 
-/// The encoding of a JSON document on the wire.
+/// Encoder of a JSON document as an HTTP response.
 type Form = fn(&str) -> Reply;
 
 fn party(provider: &ScriptedProvider, egress: &Egress) -> RelyingParty {
     RelyingParty::new(Arc::new(settings(&provider.origin, ClientAuthentication::None, true)), Arc::default(), egress)
 }
 
-/// A sign-in in which the Provider sends each of `documents` in this form.
+/// Sign-in whose Provider sends each of `documents` in this form.
 async fn sign_in(
     party: &RelyingParty,
     provider: &ScriptedProvider,
@@ -51,7 +51,7 @@ async fn sign_in(
     Ok(format!("{} {}", login.tokens.access_token.expose(), login.claims.text("email").unwrap_or("-")))
 }
 
-/// A refresh that rotates, in which the token endpoint responds in this form.
+/// Refresh with rotation whose token endpoint responds in this form.
 async fn refresh(
     party: &RelyingParty,
     provider: &ScriptedProvider,
@@ -105,7 +105,7 @@ fn bare_deflate(body: &str) -> Vec<u8> {
 
 const EARLY_HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
 
-/// Every form in which a whole document comes.
+/// Accepted forms of a document.
 const READABLE: &[(&str, Form)] = &[
     ("100", |body| after("HTTP/1.1 100 Continue\r\n\r\n", body)),
     ("102", |body| after("HTTP/1.1 102 Processing\r\n\r\n", body)),
@@ -166,8 +166,7 @@ async fn a_sign_in_and_a_rotation_work_in_every_form_of_http() {
     }
 }
 
-/// Every form in which no document comes: its name, the code of a sign-in, the cause at a refresh, and if the Provider
-/// may have rotated.
+/// Refused forms: name, error code of a sign-in, cause at a refresh, and true if the Provider may have rotated.
 const UNREADABLE: &[(&str, Form, &str, &str, bool)] = &[
     (
         "a length that is too long",
