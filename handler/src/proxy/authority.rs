@@ -1,16 +1,16 @@
-//! The authority of a URI reference: host and port, compared as browsers read them.
+//! Authority of a URI reference: host and port, compared as browsers read them.
 //!
-//! Knows names only, not which of them is whose.
+//! Knows names only, not their owners.
 
 use std::net::IpAddr;
 
 use url::Host;
 
-/// The start of a reference that names a server, and what follows its authority.
+/// Reference with an authority, split behind it.
 pub(super) struct NetworkReference<'v> {
     /// The server.
     pub(super) authority: Authority,
-    /// Path, query and fragment, in the bytes that were sent.
+    /// Path, query and fragment, byte for byte.
     pub(super) rest: &'v [u8],
 }
 
@@ -21,12 +21,12 @@ pub(super) struct Authority {
     pub(super) host: Host<String>,
     /// True for `https`, false for `http`, absent in a reference that begins with `//`.
     pub(super) is_https: Option<bool>,
-    /// The port; absent if it is not spelt, or is the scheme's default.
+    /// The port; `None` if absent or the scheme's default.
     pub(super) port: Option<u16>,
 }
 
 impl<'v> NetworkReference<'v> {
-    /// Reads `http://…`, `https://…` and `//…` (RFC 3986 4.2). User information makes it none of ours.
+    /// Parses `http://…`, `https://…` and `//…` (RFC 3986 4.2). `None` if it has user information.
     pub(super) fn parse(reference: &'v [u8]) -> Option<Self> {
         let (is_https, after) = [(Some(true), "https://"), (Some(false), "http://"), (None, "//")]
             .into_iter()
@@ -40,7 +40,7 @@ impl<'v> NetworkReference<'v> {
 }
 
 impl Authority {
-    /// Reads `host` or `host:port`.
+    /// Parses `host` or `host:port`.
     pub(super) fn parse(text: &str, is_https: Option<bool>) -> Option<Self> {
         let host_end = text.rfind(']').map_or(0, |bracket| bracket + 1);
         let (host, port) = match text[host_end..].split_once(':') {
@@ -69,7 +69,7 @@ pub(super) fn default_port(is_https: bool) -> u16 {
     if is_https { 443 } else { 80 }
 }
 
-/// A host in lower case, decoded, an address in its shortest form, without the dot of the root.
+/// Normalised host: lower case, decoded, an address in its shortest form, without the dot of the root.
 pub(super) fn normal_host(text: &str) -> Option<Host<String>> {
     match Host::parse(text).ok()? {
         Host::Domain(mut name) => {
@@ -80,7 +80,7 @@ pub(super) fn normal_host(text: &str) -> Option<Host<String>> {
     }
 }
 
-/// True for one host, and for two names of this machine.
+/// True for equal hosts, and for two loopback names.
 pub(super) fn is_same_host(one: &Host<String>, other: &Host<String>) -> bool {
     one == other || (is_loopback(one) && is_loopback(other))
 }

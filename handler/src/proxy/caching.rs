@@ -1,27 +1,26 @@
-//! Cache directives of responses to signed-in people: the browser keeps what the application lets it keep, shared caches
-//! keep nothing.
+//! Cache directives of responses to signed-in people: the browser caches what the application allows, shared caches
+//! nothing.
 //!
-//! Reads `Cache-Control` as RFC 9111 5.2 has it. Knows nothing of who is signed in; responses of anonymous routes never
-//! come here.
+//! Parses `Cache-Control` by RFC 9111 5.2. Knows no session; responses of anonymous routes never come here.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::field_value::{is_token, parts, unquoted};
 
-/// The browser's own cache, for responses to signed-in people.
+/// Browser caching of responses to signed-in people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BrowserCache {
-    /// It keeps what the application lets it keep.
+    /// The browser caches what the application allows.
     #[default]
     Allow,
-    /// It keeps nothing.
+    /// The browser caches nothing.
     NoStore,
 }
 
 impl BrowserCache {
-    /// Takes a response to a signed-in person out of every shared cache. A response that says nothing of caches is
-    /// stored by the browser and reused after a revalidation only.
+    /// Forbids shared caches to store a response to a signed-in person. A response without directives is
+    /// stored by the browser and revalidated before each reuse.
     pub(super) fn restrict(self, status: StatusCode, headers: &mut HeaderMap) {
         remove_shared_fields(headers);
         match self {
@@ -34,8 +33,8 @@ impl BrowserCache {
     }
 }
 
-/// Fields that speak to one kind of shared cache and win over `Cache-Control` there. The others end in `-cache-control`
-/// (RFC 9213: `CDN-Cache-Control` and those named after a product).
+/// Header fields for one kind of shared cache, which override `Cache-Control` there. Others end in `-cache-control`
+/// (RFC 9213: `CDN-Cache-Control` and product names).
 const SHARED_FIELDS: [&str; 6] =
     ["surrogate-control", "x-surrogate-control", "edge-control", "x-accel-expires", "x-cache-ttl", "x-vc-ttl"];
 
@@ -63,22 +62,22 @@ fn make_private(status: StatusCode, headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, value);
 }
 
-/// `Expires` and `Last-Modified` let a browser reuse a response (RFC 9111 4.2.1, 4.2.2), but for one that is not to be
-/// cached in the words of HTTP/1.0: once there is a `Cache-Control`, browsers read no `Pragma` any more.
+/// Default directives. `Expires` and `Last-Modified` let a browser reuse a response (RFC 9111 4.2.1, 4.2.2), unless
+/// `Pragma` forbids it: browsers ignore `Pragma` as soon as there is a `Cache-Control`.
 fn default_directives(headers: &HeaderMap) -> &'static str {
     let has_freshness = headers.contains_key(header::EXPIRES) || headers.contains_key(header::LAST_MODIFIED);
     if has_freshness && !headers.contains_key(header::PRAGMA) { "private" } else { "private, no-cache" }
 }
 
-/// The directives of a response, over all its `Cache-Control` lines.
+/// Directives of a response, from all its `Cache-Control` lines.
 enum Directives {
     /// There are none.
     Absent,
-    /// No shared cache stores the response, and none of them speaks to one: they pass as they are.
+    /// No shared cache may store the response, and no directive is for one: they pass unchanged.
     Private,
-    /// The same directives with `private`, and without those that speak to shared caches.
+    /// The same directives with `private`, and without those for shared caches.
     Shared(HeaderValue),
-    /// Not all of them are directives, so caches may disagree on what is said.
+    /// Some are malformed, so caches may disagree on the meaning.
     Malformed { forbids_storing: bool },
 }
 
@@ -106,7 +105,7 @@ fn directives(headers: &HeaderMap) -> Directives {
     Directives::Shared(HeaderValue::from_bytes(&kept).expect("parts of header values make a header value"))
 }
 
-/// The directives that decide whether a shared cache may store a response.
+/// Directives that decide if a shared cache may store a response.
 #[derive(Default)]
 struct Found {
     any: bool,
@@ -150,8 +149,8 @@ impl<'a> Directive<'a> {
         is_well_formed.then_some(Self { text, name, has_argument: argument.is_some() })
     }
 
-    /// True for what `private` replaces, and for `private` itself. With an argument it binds those fields only, and a
-    /// shared cache stores the rest (RFC 9111 5.2.2.7).
+    /// True for directives that `private` replaces, and for `private` itself. With an argument it covers only those
+    /// fields, and a shared cache stores the rest (RFC 9111 5.2.2.7).
     fn is_for_shared_caches(&self) -> bool {
         ["private", "public", "s-maxage", "proxy-revalidate"].iter().any(|name| self.is(name))
     }
@@ -169,7 +168,7 @@ fn contains_no_store(line: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The `Cache-Control` that leaves, of a response with these header lines.
+    /// Resulting `Cache-Control` of a response with these header lines.
     fn restricted(status: StatusCode, lines: &[(&'static str, &'static str)]) -> (Option<String>, HeaderMap) {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {

@@ -1,7 +1,7 @@
 //! A second handle to a client's connection, which the HTTP server owns.
 //!
-//! The server closes a connection only after it has written everything, and lingers for a second when the client may
-//! still send. A WebSocket ends at once, and also when its client does not read. Knows no HTTP.
+//! The server closes a connection only after it has written everything, and lingers for a second if the client may
+//! still send. A WebSocket must end at once, even if its client does not read. Knows no HTTP.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -15,30 +15,30 @@ use socket2::{SockRef, TcpKeepalive};
 pub struct ClientSocket(Rc<TcpStream>);
 
 impl ClientSocket {
-    /// A handle to the connection of `stream`. `None` when the process has no file descriptor left.
+    /// A handle to the connection of `stream`. `None` if the process has no file descriptor left.
     #[must_use]
     pub fn of(stream: &impl AsFd) -> Option<Self> {
         let duplicate = stream.as_fd().try_clone_to_owned().ok()?;
         Some(Self(Rc::new(TcpStream::from(duplicate))))
     }
 
-    /// Lets the server read the end of the client's stream, so that it closes once everything is written.
+    /// Shuts down the reading side, so that the server closes once everything is written.
     pub(super) fn stop_reading(&self) {
         let _ = self.0.shutdown(Shutdown::Read); // fails only if the client was faster
     }
 
-    /// Ends both directions, whatever is still to be written.
+    /// Closes both directions; unwritten bytes are lost.
     pub(super) fn close(&self) {
         let _ = self.0.shutdown(Shutdown::Both);
     }
 
-    /// See [`keep_alive`].
+    /// Enables TCP keep-alive; see [`keep_alive`].
     pub(super) fn keep_alive(&self) {
         keep_alive(&*self.0);
     }
 }
 
-/// Probes the other end after a minute of silence: one that vanished is noticed within two minutes.
+/// Enables TCP keep-alive after a minute of silence: a vanished peer is noticed within two minutes.
 pub(super) fn keep_alive(socket: &impl AsFd) {
     let probes = TcpKeepalive::new().with_time(KEEP_ALIVE_IDLE).with_interval(KEEP_ALIVE_INTERVAL);
     let probes = probes.with_retries(KEEP_ALIVE_RETRIES);

@@ -1,4 +1,4 @@
-//! Our own cookies: taken out of what goes to the Upstream, refused from what comes back.
+//! Our own cookies: removed from requests to the Upstream, refused in its responses.
 //!
 //! Knows only their names. Everything else in a `Cookie` header passes byte for byte.
 
@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::percent::decode_fully;
 
-/// The names of our cookies: exact ones, and families that share a prefix ending in `-`.
+/// Names of our cookies: exact ones, and families that share a prefix ending in `-`.
 #[derive(Debug, Clone)]
 pub struct OwnCookies {
     names: Vec<String>,
@@ -14,14 +14,14 @@ pub struct OwnCookies {
 }
 
 impl OwnCookies {
-    /// A name that ends in `-` stands for every cookie that starts with it.
+    /// Cookie names; one that ends in `-` stands for every cookie with this prefix.
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
         let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
         Self { shortest: names.iter().map(String::len).min().unwrap_or(0), names }
     }
 
-    /// The header value without our cookies; `None` when nothing is left.
+    /// The header value without our cookies; `None` if nothing is left.
     ///
     /// Cookies are split at `;` only, as browsers write them (RFC 6265 4.2.1); a quote hides nothing.
     #[must_use]
@@ -48,7 +48,7 @@ impl OwnCookies {
     #[must_use]
     pub fn owns(&self, pair: &[u8]) -> bool {
         let pair = pair.split(|byte| *byte == b';').next().unwrap_or_default();
-        // `=name=value` is how some browsers send a cookie without a name: readers take the second for one.
+        // `=name=value`: some browsers send a nameless cookie like this, and readers take the second part for the name.
         let first = pair.iter().position(|byte| !is_padding(*byte)).unwrap_or(pair.len());
         let name = pair[first..].split(|byte| *byte == b'=').next().unwrap_or_default();
         let name = name.trim_ascii_end();

@@ -1,6 +1,6 @@
-//! Ends a forwarded request early: a future that cuts it when it completes.
+//! Early end of a forwarded request: a future that cuts it on completion.
 //!
-//! Polled only where the request would wait, because a short one must not pay for it. Knows nothing of what ends.
+//! Polled only while the request waits, so that short requests do not pay for it. Knows no session.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_core::future::LocalBoxFuture;
 
-/// The future, or its absence: then nothing cuts the request.
+/// Future that cuts a request, or none.
 pub(super) struct Cutoff(State);
 
 enum State {
@@ -22,7 +22,7 @@ impl Cutoff {
         Self(future.map_or(State::Never, State::Running))
     }
 
-    /// True if there is a future at all.
+    /// True if there is a future.
     pub(super) fn is_given(&self) -> bool {
         !matches!(self.0, State::Never)
     }

@@ -1,8 +1,8 @@
-//! A socket that goes on listening after the other end stopped reading.
+//! Socket wrapper that keeps reading after the other end has stopped reading.
 //!
-//! An Upstream may refuse a body it hasn't read, by 413 say, and close (RFC 9112 9.6). Writing on then fails, while its
-//! answer lies in our receive buffer. Such a failure isn't told: what is written goes nowhere, and reading finds the
-//! answer, or the end of the stream, which is told.
+//! An Upstream may refuse a body without reading it, by 413 say, and close (RFC 9112 9.6). Further writes fail, while
+//! its response waits in our receive buffer. A failed write (`EPIPE`, `ECONNRESET`) is swallowed; the next read returns
+//! the response or the end of the stream.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The socket, and whether its other end stopped reading.
+/// A socket, with a flag for a failed write.
 pub(super) struct EarlyAnswer<T> {
     io: T,
     is_refused: bool,
@@ -21,7 +21,7 @@ impl<T> EarlyAnswer<T> {
         Self { io, is_refused: false }
     }
 
-    /// What writing `length` bytes came to.
+    /// Turns a failed write (`EPIPE`, `ECONNRESET`) into success, and later writes too.
     fn told(&mut self, written: io::Result<usize>, length: usize) -> io::Result<usize> {
         match written {
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// Its writes fail; an answer lies ready.
+    /// Writes fail; a response is ready to read.
     struct Closed(ErrorKind, &'static [u8]);
 
     impl AsyncRead for Closed {

@@ -1,4 +1,4 @@
-//! A request without a response from its Upstream.
+//! Error of a request that got no response from its Upstream.
 
 use std::error::Error as StdError;
 use std::io;
@@ -6,19 +6,19 @@ use std::io;
 /// A request that could not be forwarded; no byte of a response has reached the client yet.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
-    /// The Upstream could not be connected to, in time or at all.
+    /// The connection to the Upstream failed or timed out.
     #[error("the upstream could not be reached")]
     Connect(#[source] io::Error),
-    /// The Upstream sent no response head in time.
+    /// No response head from the Upstream before the timeout.
     #[error("the upstream did not answer in time")]
     Timeout,
-    /// The Upstream hung up, or answered something that is not HTTP, before a whole response head.
+    /// The Upstream closed the connection, or sent no valid HTTP, before a whole response head.
     #[error("the upstream broke the connection before its answer")]
     Broken(#[source] Box<dyn StdError + Send + Sync>),
-    /// The client sent nothing more of a body that the Upstream waited for.
+    /// The client stopped sending a body that the Upstream waits for.
     #[error("the client stopped sending the request body")]
     ClientStalled,
-    /// The request can't be forwarded as it is, or its client stopped sending it.
+    /// The request is malformed, or its client aborted it.
     #[error("the request cannot be forwarded: {0}")]
     BadRequest(&'static str),
     /// `ForwardRequest::cutoff` completed; the Upstream may have received the request, whole or in part.

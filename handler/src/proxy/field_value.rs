@@ -1,7 +1,6 @@
-//! Parts of field values: lists, tokens and quoted strings (RFC 9110 5.6). Reads bytes, because values may be no text.
+//! Parsers for field values: lists, tokens and quoted strings (RFC 9110 5.6). They read bytes: a value may be no text.
 
-/// The parts between separators, without blanks around them, and without empty ones. A separator within a quoted string
-/// separates nothing.
+/// Trimmed, non-empty parts between separators. A separator within a quoted string is ignored.
 pub(super) fn parts(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut is_quoted = false;
     let mut is_escaped = false;
@@ -17,7 +16,7 @@ pub(super) fn parts(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> 
     parts.map(<[u8]>::trim_ascii).filter(|part| !part.is_empty())
 }
 
-/// RFC 9110 5.6.2.
+/// True for a token (RFC 9110 5.6.2).
 pub(super) fn is_token(text: &[u8]) -> bool {
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(is_allowed)

@@ -1,22 +1,22 @@
-//! Headers that a client could forge: those by which a proxy, a gateway or a platform speaks of the person or of itself.
+//! Headers that a client could forge: those in which a proxy, a gateway or a platform names the person or itself.
 //!
-//! Applications behind a proxy believe such headers without proof. There is no registry of them, so they are stripped by
-//! families: the names of products, and words that mean a person. Headers that browsers and their libraries really send
-//! under such names are exempt one by one. `STRIP_HEADERS` and `KEEP_HEADERS` say the rest.
+//! Applications behind a proxy trust such headers without proof. No registry lists them, so they are removed by
+//! family: product names, and words for a person. Headers that browsers and their libraries really send
+//! under such names are exempt one by one. `STRIP_HEADERS` and `KEEP_HEADERS` adjust the rest.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use hyper::header::HeaderName;
 
-/// The operator's own lists of client headers, besides the families.
+/// The operator's own lists of client headers, in addition to the families.
 #[derive(Debug, Clone, Default)]
 pub struct HeaderRules {
     strip: Vec<NamePattern>,
     keep: Vec<NamePattern>,
 }
 
-/// A header's name in lower case, or the start of names behind which a `*` stood.
+/// Header name in lower case, or a prefix that was written with `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct NamePattern {
     start: String,
@@ -29,16 +29,16 @@ pub enum HeaderRuleError {
     /// Not a name of letters, digits and `-`, or its start and a `*`.
     #[error("{0:?} is no name of letters, digits and -, nor the start of one and a *")]
     Name(String),
-    /// It would let in a header by which we, the gateway or the platform speak.
+    /// The list would admit a header that only we, the gateway or the platform may send.
     #[error("{0:?} covers {1}, which is never a client's")]
     Reserved(String, &'static str),
-    /// It is the name of a header that no list decides about.
+    /// No list may decide about this header.
     #[error("{0:?} is decided by the proxy itself")]
     Decided(String),
 }
 
 impl HeaderRules {
-    /// Rules of two lists of names and families (`x-acme-*`), separated by commas. What both name is stripped.
+    /// Parses two lists of names and families (`x-acme-*`), separated by commas. A name in both lists is removed.
     ///
     /// # Errors
     /// The first mistake of the first list with one.
@@ -56,7 +56,7 @@ impl HeaderRules {
         Ok(rules)
     }
 
-    /// The same rules that strip these headers as well, whatever `KEEP_HEADERS` says.
+    /// The same rules, which also remove these headers, whatever `KEEP_HEADERS` says.
     #[must_use]
     pub fn and_strip<'n>(mut self, names: impl Iterator<Item = &'n HeaderName>) -> Self {
         let pattern = |name: &HeaderName| NamePattern { start: name.as_str().to_owned(), is_family: false };
@@ -64,7 +64,7 @@ impl HeaderRules {
         self
     }
 
-    /// True if a client's header of this name, in lower case, never reaches an Upstream.
+    /// True if a client header of this name, in lower case, never reaches an Upstream.
     #[must_use]
     pub fn strips(&self, name: &str) -> bool {
         let is_listed = |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.covers(name));
@@ -77,7 +77,7 @@ impl NamePattern {
         if self.is_family { name.starts_with(&self.start) } else { name == self.start }
     }
 
-    /// True if it covers a name of the family that begins with `start`.
+    /// True if it covers a name of the family with this prefix.
     fn meets(&self, start: &str) -> bool {
         self.start.starts_with(start) || self.is_family && start.starts_with(&self.start)
     }
@@ -106,9 +106,10 @@ fn patterns(list: &str) -> Result<Vec<NamePattern>, HeaderRuleError> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse).collect()
 }
 
-/// True if only we, the platform, the gateway or another proxy may send a header of this name, in lower case.
+/// True if only we, the platform, the gateway or another proxy may send this header. The name is in lower case.
 fn is_forgeable(name: &str) -> bool {
-    // CGI, WSGI and PHP fold every other character to `_`: `X_Forwarded_User` and `X.Forwarded.User` would arrive as ours.
+    // CGI, WSGI and PHP turn every other character into `_`: `X_Forwarded_User` and `X.Forwarded.User` would read as
+    // ours.
     if !is_plain(name) {
         return true;
     }
@@ -120,7 +121,7 @@ fn is_forgeable(name: &str) -> bool {
 
 static FAMILIES: LazyLock<Families> = LazyLock::new(|| Families::of([RESERVED, PROXIES].concat()));
 
-/// Families by the letter that tells most of them apart: the third of `x-…`, the first of others.
+/// Families, bucketed by their most distinctive letter: the third of `x-…`, the first of others.
 struct Families([Vec<&'static str>; 256]);
 
 impl Families {
@@ -136,7 +137,7 @@ impl Families {
         self.0[Self::place(name)].iter().any(|family| name.starts_with(family))
     }
 
-    /// ASCII letters below 128 for names of `x-…`, and above for others.
+    /// Bucket of a name: ASCII letters below 128 for `x-…`, above for others.
     fn place(name: &str) -> usize {
         match name.as_bytes() {
             [b'x', b'-', letter, ..] => usize::from(letter & 127),
@@ -150,7 +151,7 @@ fn is_plain(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// The headers of nearly every request, decided first.
+/// True for the headers of nearly every request: a fast path.
 fn is_ordinary(name: &str) -> bool {
     const FAMILIES: [&str; 4] = ["accept", "sec-", "if-", "content-"];
     matches!(
@@ -159,8 +160,8 @@ fn is_ordinary(name: &str) -> bool {
     ) || FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
-/// Headers that browsers, their libraries and the front ends of known applications send: the application verifies them
-/// itself (a token against forgery, its own credential), or they say nothing of a person.
+/// True for headers of browsers, their libraries and the front ends of known applications: the application verifies
+/// them itself (an anti-forgery token, its own credential), or they say nothing about a person.
 fn is_sent_by_browsers(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "x-usertoken",                  // ServiceNow, against forgery
@@ -201,7 +202,7 @@ fn is_sent_by_browsers(name: &str) -> bool {
         || MARKS.iter().any(|mark| name.contains(mark))
 }
 
-/// True if a word of the name means a person, a right or proof of either.
+/// True if a word of the name means a person, a right, or proof of either.
 fn names_a_person(name: &str) -> bool {
     const PHRASES: [&str; 8] = [
         "display-name",
@@ -217,7 +218,7 @@ fn names_a_person(name: &str) -> bool {
         || name.starts_with("x-") && PHRASES.iter().any(|phrase| name.contains(phrase))
 }
 
-/// True if one of these is anywhere in the word: `x-remoteuser`, `x-useremail`. One pass looks at four letters at a time.
+/// True if the word contains one of these: `x-remoteuser`, `x-useremail`. One pass compares four letters at a time.
 fn has_part(word: &str) -> bool {
     let letters = word.as_bytes();
     let is_part = |(at, four): (usize, &[u8])| match four {
@@ -234,7 +235,7 @@ fn has_part(word: &str) -> bool {
     letters.windows(4).enumerate().any(is_part)
 }
 
-/// True for a whole word. A `match` is decided by length and first bytes: a name of many words costs little.
+/// True for one of these whole words. The `match` compares length and first bytes, so long names cost little.
 fn is_word(word: &str) -> bool {
     matches!(
         word,
@@ -309,7 +310,7 @@ fn is_word(word: &str) -> bool {
     )
 }
 
-/// Ours, the gateway's and the platform's: `KEEP_HEADERS` cannot let them in.
+/// Headers of ours, the gateway and the platform: `KEEP_HEADERS` cannot admit them.
 const RESERVED: &[&str] = &[
     "forwarded",
     "x-forwarded",
@@ -332,9 +333,9 @@ const RESERVED: &[&str] = &[
     "ocp-apim-",
 ];
 
-/// Families of other proxies, gateways and servers, by product or by what they say of the request.
+/// Header families of other proxies, gateways and servers, by product or by meaning.
 const PROXIES: &[&str] = &[
-    // The request itself: its target, method, scheme and client.
+    // About the request: target, method, scheme, client.
     "x-original-",
     "x-rewrite-url",
     "x-override-url",
@@ -364,7 +365,7 @@ const PROXIES: &[&str] = &[
     "ssl-",
     "x-tls-",
     "tls-",
-    // Headers that servers act upon as if they were their own: files that are sent, and checks that are skipped.
+    // Commands to a web server: send a file, skip a check.
     "x-accel-",
     "x-sendfile",
     "x-middleware-subrequest",
@@ -372,7 +373,7 @@ const PROXIES: &[&str] = &[
     "x-matched-path",
     "x-now-route-matches",
     "x-react-router-",
-    // Authentication in front of applications.
+    // Authentication proxies.
     "x-auth-",
     "x-authenti",
     "x-authori",
@@ -399,7 +400,7 @@ const PROXIES: &[&str] = &[
     "x-jwt-",
     "x-sso",
     "x-saml",
-    // Clouds and meshes.
+    // Clouds and service meshes.
     "x-amzn-oidc-",
     "x-amzn-mtls-",
     "x-amzn-tls-",
@@ -421,7 +422,7 @@ const PROXIES: &[&str] = &[
     "impersonate-",
 ];
 
-/// Headers that are decided elsewhere: those of one connection (RFC 9110 7.6.1), and those that we write ourselves.
+/// Headers that no list decides about: hop-by-hop ones (RFC 9110 7.6.1), and those that we write.
 const DECIDED: &[&str] = &[
     "authorization",
     "cookie",

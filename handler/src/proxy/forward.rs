@@ -1,6 +1,6 @@
-//! One exchange with an Upstream: the request out, the response back, both streamed and at the same time.
+//! Forwarding of one request to an Upstream: request out, response back, both streamed and concurrent.
 //!
-//! Knows nothing of who may ask; it forwards what it is handed and strips what no client may say.
+//! Knows no session; it forwards the request that it is given and removes the headers that no client may send.
 
 use std::future::Future;
 use std::io;
@@ -40,29 +40,29 @@ use super::upstream::Upstream;
 use super::watch::Watches;
 use super::webdav::map_destination;
 
-/// A request to forward without its body, and what is said about it besides what the client said.
+/// Request to forward, without its body, and the context that the client did not send.
 pub struct ForwardRequest<'a> {
-    /// The route of the target, which names the Upstream.
+    /// Route of the target, which determines the Upstream.
     pub route: &'a Route,
-    /// The table it is from.
+    /// Route table that contains the route.
     pub routes: &'a RouteTable,
-    /// The origin that browsers see.
+    /// Public origin, as browsers see it.
     pub public: &'a PublicSide,
-    /// The method, passed as it is.
+    /// The method, unchanged.
     pub method: &'a Method,
-    /// The target, forwarded in the bytes that were checked.
+    /// The target, forwarded in the bytes that were validated.
     pub target: RequestTarget<'a>,
-    /// The client's headers.
+    /// Headers of the client.
     pub headers: &'a HeaderMap,
-    /// The client's headers that an Upstream never gets.
+    /// Client headers that are removed.
     pub header_rules: &'a HeaderRules,
-    /// Our own headers: set last, each replaces what the client said.
+    /// Our own headers: each replaces the client's header of the same name.
     pub injected: Vec<(up::HeaderName, up::HeaderValue)>,
-    /// The cookies no Upstream may see or set.
+    /// Our own cookies, hidden from every Upstream.
     pub own_cookies: &'a OwnCookies,
     /// True if the response belongs to a signed-in person and must stay out of shared caches.
     pub authenticated: bool,
-    /// Cuts the request when it completes, wherever it is: no response head then, or an incomplete message.
+    /// Cuts the request on completion, at any time: without a response head, or with an incomplete message.
     /// Polled only once the request has lasted for [`ForwarderSettings::unchecked`].
     pub cutoff: Option<LocalBoxFuture<'static, ()>>,
 }
@@ -73,23 +73,23 @@ impl<'a> ForwardRequest<'a> {
     }
 }
 
-/// Time limits of a forwarder, and its treatment of response headers.
+/// Timeouts of a forwarder, and its treatment of response headers.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwarderSettings {
-    /// For a connection, TLS included.
+    /// Timeout of a connection, TLS included.
     pub connect_timeout: Duration,
-    /// For the response head, from the last byte of the request on.
+    /// Timeout of the response head, from the last byte of the request on.
     pub response_timeout: Duration,
-    /// For the next bytes of a client's body that the Upstream has room for.
+    /// Timeout of the next bytes of a client's body that the Upstream has room for.
     pub body_timeout: Duration,
-    /// For the next request on an idle connection.
+    /// Keep-alive timeout: for the next request on an idle connection.
     pub idle_timeout: Duration,
-    /// For the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is polled: most are
-    /// there by then.
+    /// Grace period for the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is
+    /// polled: most requests are over by then.
     pub unchecked: Duration,
-    /// The caching of responses to signed-in people in their browsers.
+    /// Browser caching of responses to signed-in people.
     pub browser_cache: BrowserCache,
-    /// True if response headers go through the Functions host, which can't write every byte.
+    /// True if response headers pass through the Functions host, which can't write every byte.
     pub is_under_functions_host: bool,
 }
 
@@ -97,7 +97,7 @@ impl Default for ForwarderSettings {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            // The Functions host gives up after 240 s; we want to be the one who explains.
+            // Below the host's own 240 s, so that the response is ours and explains the error.
             response_timeout: Duration::from_secs(230),
             body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(60),
@@ -117,7 +117,7 @@ pub struct Forwarder {
     settings: ForwarderSettings,
 }
 
-/// An exchange that ended without a response head.
+/// Error of a forwarded request without a response head.
 pub(super) enum ExchangeError {
     Unsent(Box<hyper::Request<RequestBody>>),
     Sent(hyper::Error),
@@ -137,10 +137,10 @@ impl Forwarder {
         Self { pool, watches, tls: Arc::new(tls).into(), settings }
     }
 
-    /// Sends the request and returns once the response head is there; its body streams on.
+    /// Sends the request and returns with the response head; the body is streamed afterwards.
     ///
     /// # Errors
-    /// When there is no response head to pass on.
+    /// If there is no response head to pass on.
     pub async fn forward(
         &self,
         mut request: ForwardRequest<'_>,
@@ -151,7 +151,7 @@ impl Forwarder {
         let request = &request;
         let (mut body, upload) = request_body(request.headers, payload)?;
         let mut message = head(upstream, request, &mut body)?;
-        // RFC 9110 9.2.2: only what is safe to repeat, and only when there is no body to repeat.
+        // RFC 9110 9.2.2: resend only a safe request without a body.
         let mut may_resend = upload.is_none() && is_safe(request.method);
         let mut pooled = self.pool.take(upstream);
 
@@ -183,7 +183,7 @@ impl Forwarder {
     }
 
     pub(super) async fn connect(&self, upstream: &Upstream) -> Result<Connection, ForwardError> {
-        // Boxed, because it is large and rare: every request would carry the room for a TLS handshake.
+        // Boxed: a TLS handshake is large and rare, and every request would reserve its size.
         timeout(self.settings.connect_timeout, Box::pin(pool::connect(upstream, &self.tls)))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -207,8 +207,8 @@ impl Forwarder {
         }
     }
 
-    /// The output of `work`, if it is there within the response timeout from the upload's last progress on and before
-    /// `cutoff` completes.
+    /// Output of `work`, unless the response timeout (from the upload's last progress on) expires or
+    /// `cutoff` completes first.
     async fn within_limits<F: Future>(
         &self,
         upload: Option<&Upload>,
@@ -223,7 +223,7 @@ impl Forwarder {
         {
             return Ok(done);
         }
-        // While a body is on its way, a look now and then tells a client that stalls.
+        // During an upload, check periodically for a stalled client.
         let step = if upload.is_some() { limit.min(self.settings.body_timeout) } else { limit };
         let mut deadline = start + step;
         loop {
@@ -235,7 +235,7 @@ impl Forwarder {
         }
     }
 
-    /// The next look at an upload that has not ended in time yet: 230 s for the Upstream, less for a client.
+    /// Next check of an unfinished upload: 230 s for the Upstream, less for a client.
     fn next_deadline(&self, upload: &Upload, now: Instant) -> Result<Instant, ExchangeError> {
         let ForwarderSettings { response_timeout, body_timeout, .. } = self.settings;
         if let Some(since) = upload.waiting_since.get()
@@ -261,10 +261,10 @@ impl Forwarder {
     ) -> Result<HttpResponse, ForwardError> {
         let (head, incoming) = response.into_parts();
         let status = StatusCode::from_u16(head.status.as_u16());
-        // Handshakes never come here with 101, and nothing else asks for an upgrade (RFC 9110 15.2.2).
+        // Handshakes never get here with 101, and nothing else asks for an upgrade (RFC 9110 15.2.2).
         let status = status.ok().filter(|status| !status.is_informational());
         let status = status.ok_or_else(|| ForwardError::Broken("an unusable status".into()))?;
-        // RFC 9112 6.3: chunks win over a length.
+        // RFC 9112 6.3: chunked encoding overrides a length.
         let is_chunked = head.headers.contains_key(up::TRANSFER_ENCODING);
         let length = head.headers.get(up::CONTENT_LENGTH).filter(|_| !is_chunked);
         let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -314,7 +314,7 @@ pub(super) fn failure(error: ExchangeError, upload: Option<&Upload>) -> ForwardE
     }
 }
 
-/// The client's body, framed as it was: by its length, in chunks, or not there at all (RFC 9112 6.3).
+/// Body of the client's request, with its framing: by length, in chunks, or absent (RFC 9112 6.3).
 fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, Option<Rc<Upload>>), ForwardError> {
     use actix_web::http::header::TRANSFER_ENCODING;
     let remaining = content_length(headers)?;
@@ -327,7 +327,7 @@ fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, O
     Ok((RequestBody::Streamed { payload, remaining, upload: Rc::clone(&upload) }, Some(upload)))
 }
 
-/// The length of the client's body: digits and nothing else (RFC 9110 8.6).
+/// Length of the client's body: digits and nothing else (RFC 9110 8.6).
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ForwardError> {
     let Some(value) = headers.get(actix_web::http::header::CONTENT_LENGTH) else { return Ok(None) };
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -335,7 +335,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ForwardError> {
     length.map(Some).ok_or(ForwardError::BadRequest("the content length is no number"))
 }
 
-/// The request as the Upstream will read it. Takes the body out of `body`.
+/// Request head for the Upstream. Takes the body out of `body`.
 pub(super) fn head(
     upstream: &Upstream,
     request: &ForwardRequest<'_>,
@@ -367,8 +367,8 @@ fn request_headers(request: &ForwardRequest<'_>) -> Result<up::HeaderMap, Forwar
     };
     copy_client_headers(request.headers, rules, &mut headers)?;
 
-    // RFC 9112 6.3: a length and chunks together were refused long before. `010` goes out as 10: some readers of RFC 9110
-    // 8.6's digits take a leading zero for octal.
+    // RFC 9112 6.3: a length together with chunks was refused long before. `010` goes out as 10: some readers of RFC
+    // 9110 8.6's digits take a leading zero for octal.
     if let Some(length) = content_length(request.headers)? {
         headers.insert(up::CONTENT_LENGTH, length.into());
     }
@@ -381,18 +381,18 @@ fn request_headers(request: &ForwardRequest<'_>) -> Result<up::HeaderMap, Forwar
     Ok(headers)
 }
 
-/// The rules for the headers of a route's clients.
+/// Rules for the client headers of a route.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHeaderRules<'a> {
-    /// Names that never pass.
+    /// Names to remove.
     pub strip: &'a HeaderRules,
-    /// The place of the access token, and so the fate of `Authorization`.
+    /// Placement of the access token, which also decides about `Authorization`.
     pub token: &'a TokenPlacement,
-    /// The cookies that never pass.
+    /// Cookies to remove.
     pub own_cookies: &'a OwnCookies,
 }
 
-/// Copies what a client may say: no header of its connection, of ours, of another proxy, and no cookie of ours.
+/// Copies the allowed client headers: none of its connection, of ours, of another proxy, and no cookie of ours.
 ///
 /// # Errors
 /// [`ForwardError::BadRequest`] where its `Connection` header names too many, or a value cannot be forwarded.

@@ -1,6 +1,6 @@
-//! Which headers pass, in each direction.
+//! Header rules that apply to every request and response: hop-by-hop fields, `Connection`, our cookies.
 //!
-//! Knows names only; who is signed in is the caller's business.
+//! Knows names only, no session.
 
 use actix_web::http::header as down;
 use hyper::header as up;
@@ -9,7 +9,8 @@ use super::cookies::OwnCookies;
 use super::error::ForwardError;
 use super::origin_mapping::OriginMapping;
 
-/// Whether a header belongs to one connection (RFC 9110 7.6.1), or to the framing each leg makes anew.
+/// True for a header of a single connection (RFC 9110 7.6.1), or of the message framing, which each connection has
+/// anew.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
     match name.len() {
         2 => name == "te",
@@ -27,14 +28,14 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
     }
 }
 
-/// More names in `Connection` than any client sends (RFC 9110 7.6.1 sets no limit). Each is compared with each header.
+/// Maximum names in `Connection` (RFC 9110 7.6.1 sets none); no client sends more. Each is compared with each header.
 const MAX_CONNECTION_OPTIONS: usize = 32;
 
-/// A `Connection` header with more than [`MAX_CONNECTION_OPTIONS`].
+/// Error for a `Connection` header with more than [`MAX_CONNECTION_OPTIONS`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooManyOptions;
 
-/// The headers that a `Connection` header names, besides `close` and `keep-alive`. Usually none, and then nothing is
+/// Headers named by `Connection`, without `close` and `keep-alive`. Usually none, and then nothing is
 /// allocated.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionOptions<'v>(Vec<&'v [u8]>);
@@ -56,17 +57,17 @@ impl<'v> ConnectionOptions<'v> {
         Ok(Self(named))
     }
 
-    /// True if this header, in lower case, belongs to the connection.
+    /// True if `Connection` names this header, given in lower case.
     pub(super) fn contains(&self, header: &str) -> bool {
         self.0.iter().any(|named| named.eq_ignore_ascii_case(header.as_bytes()))
     }
 }
 
-/// Copies an Upstream's headers to the response in public names, without those of its connection and without cookies
+/// Copies an Upstream's headers to the response in public names, without hop-by-hop headers and without cookies
 /// named like ours.
 ///
 /// # Errors
-/// When its `Connection` header names more than any server does.
+/// If its `Connection` header names more than any server does.
 pub(super) fn copy_response(
     from: &up::HeaderMap,
     own: &OwnCookies,

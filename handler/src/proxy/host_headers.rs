@@ -1,7 +1,7 @@
-//! Response headers that the Functions host can write: visible ASCII, blanks and tabs.
+//! Response headers for the Functions host, which can write only visible ASCII, blanks and tabs.
 //!
-//! For one with any other byte it responds 500 without a word. A header whose meaning survives is encoded, another is
-//! dropped. Elsewhere the bytes pass as they are.
+//! For any other byte it responds 500 without a reason. A header is encoded if it keeps its meaning, otherwise
+//! dropped. Without the host the bytes pass unchanged.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 
 use super::field_value::{parts, unquoted};
 
-/// Encodes or drops what the host can't write, and warns of it.
+/// Encodes or drops headers that the host can't write, and logs a warning.
 pub(super) fn restrict(headers: &mut HeaderMap, upstream_name: &str) {
     if headers.iter().all(|(_, value)| is_writable(value.as_bytes())) {
         return;
@@ -32,7 +32,7 @@ pub(super) fn restrict(headers: &mut HeaderMap, upstream_name: &str) {
     }
 }
 
-/// Seen with Kestrel and YARP 2.3: any other byte in a response header ends in a 500.
+/// True for bytes that the host can write. With Kestrel and YARP 2.3 any other byte ends in a 500.
 fn is_writable(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
 }
@@ -42,7 +42,7 @@ fn writable(name: &HeaderName, value: HeaderValue) -> Option<HeaderValue> {
         return Some(value);
     }
     let encoded = match name.as_str() {
-        // RFC 3986 2.5, and what browsers do with such bytes in a URL.
+        // RFC 3986 2.5, and as browsers encode such bytes in a URL.
         "location" | "content-location" | "link" | "refresh" | "sourcemap" | "x-sourcemap" => {
             percent_encode(value.as_bytes(), CONTROLS).to_string()
         }
@@ -53,7 +53,7 @@ fn writable(name: &HeaderName, value: HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_str(&encoded).ok()
 }
 
-/// With `filename*` for a file name beyond ASCII, and a name for readers that don't know it (RFC 6266 4.3, appendix D).
+/// Encodes a file name beyond ASCII as `filename*`, with a fallback for older readers (RFC 6266 4.3, appendix D).
 fn content_disposition(value: &[u8]) -> String {
     let mut written: Vec<String> = Vec::new();
     let mut file_name = None;
@@ -78,7 +78,7 @@ fn content_disposition(value: &[u8]) -> String {
     written.join("; ")
 }
 
-/// RFC 8187 3.2.1: everything but `attr-char`.
+/// Bytes to encode: everything but `attr-char` (RFC 8187 3.2.1).
 const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -93,7 +93,7 @@ const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// UTF-8, or else Latin-1: the two that applications send.
+/// Decodes UTF-8, or else Latin-1: the two encodings that applications send.
 fn text(bytes: &[u8]) -> String {
     let latin_1 = || bytes.iter().map(|byte| char::from(*byte)).collect();
     std::str::from_utf8(bytes).map_or_else(|_| latin_1(), str::to_owned)
@@ -106,7 +106,7 @@ fn ascii(bytes: &[u8]) -> String {
 
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// Once a minute: an application that does it does it with every response.
+/// Logs at most once a minute: an application that sends such a header sends it with every response.
 fn warn(name: &HeaderName, upstream_name: &str) {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     let Ok(mut last) = LAST.lock() else { return };

@@ -1,7 +1,7 @@
 //! Identity headers: the access token, and the preset's headers about the signed-in person, in a dialect that
 //! applications already read.
 //!
-//! Knows claims as JSON only; their source is the caller's business. A value that nobody verified becomes no header.
+//! Knows claims as JSON only, not their source. An unverified value becomes no header.
 
 mod easyauth;
 
@@ -15,7 +15,7 @@ pub use easyauth::EasyAuthProvider;
 
 use super::token_placement::TokenPlacement;
 
-/// The headers about the person, besides `Authorization`.
+/// Headers about the person, besides `Authorization`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum HeaderPreset {
     /// None.
@@ -30,7 +30,7 @@ pub enum HeaderPreset {
 }
 
 impl HeaderPreset {
-    /// The claims that the preset's headers are made of; `None` stands for all.
+    /// Claims that the preset's headers need; `None` means all.
     #[must_use]
     pub fn claims(&self) -> Option<&'static [&'static str]> {
         match self {
@@ -48,7 +48,7 @@ impl HeaderPreset {
     }
 }
 
-/// The access token where `token` places it, then the headers of a preset; an absent or empty claim has no header.
+/// Access token at its `token` placement, then the preset's headers; an absent or empty claim has no header.
 #[must_use]
 pub fn identity_headers(
     preset: &HeaderPreset,
@@ -101,7 +101,7 @@ pub fn identity_headers(
     headers
 }
 
-/// `email`, unless `email_verified` (OIDC Core 5.1) is there and not true. Some providers write it as text.
+/// `email`, unless `email_verified` (OIDC Core 5.1) is present and not true. Some providers write it as text.
 fn usable_email(claims: &Map<String, Value>) -> Option<&str> {
     let is_usable = match claims.get("email_verified") {
         None => true,
@@ -111,7 +111,7 @@ fn usable_email(claims: &Map<String, Value>) -> Option<&str> {
     claims.get("email")?.as_str().filter(|email| is_usable && !email.is_empty())
 }
 
-/// `groups` as a list separated by commas: text and numbers, one or many. Other elements have no form in a header.
+/// `groups` as a comma-separated list: text and numbers, one or many. Other elements are skipped.
 fn groups(claims: &Map<String, Value>) -> Option<String> {
     let groups = claims.get("groups")?;
     let groups = groups.as_array().map_or(std::slice::from_ref(groups), Vec::as_slice);
@@ -127,8 +127,8 @@ fn group_name(group: &Value) -> Option<String> {
     }
 }
 
-/// A name that no separator can be forged from: a comma, a percent sign, a control character and a blank at an end are
-/// percent-encoded (RFC 3986 2.1), so that splitting at commas, trimming and decoding give the name back.
+/// Escaped group name, which cannot forge a separator: comma, percent sign, control characters, leading and trailing
+/// blanks are percent-encoded (RFC 3986 2.1), so that splitting, trimming and decoding restore it.
 fn escaped_group(name: &str) -> String {
     let inner = name.trim();
     let start = name.len() - name.trim_start().len();
@@ -146,7 +146,7 @@ fn escaped_group(name: &str) -> String {
     escaped
 }
 
-/// UTF-8 as it is; control characters percent-encoded, so that no value starts another header.
+/// Header value with UTF-8 unchanged and control characters percent-encoded, so that no value starts another header.
 fn header_text(text: &str) -> Option<HeaderValue> {
     if !text.bytes().any(|byte| byte.is_ascii_control()) {
         return HeaderValue::from_bytes(text.as_bytes()).ok();

@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 
-/// True for a method that changes nothing (RFC 9110 9.2.1; the registry's column *Safe*).
+/// True for a safe method (RFC 9110 9.2.1; the registry's column *Safe*).
 #[must_use]
 pub fn is_safe(method: &Method) -> bool {
     matches!(

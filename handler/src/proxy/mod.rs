@@ -1,7 +1,7 @@
-//! How a request reaches the Upstream and its answer comes back: which Upstream, with which headers, streamed.
+//! Reverse proxy: forwards a request to its Upstream and streams the response back, with the right headers both ways.
 //!
-//! Knows nothing of sign-in, sessions or tokens: whoever calls `Forwarder::forward` has already decided
-//! that the request may pass, and says which headers speak for it.
+//! Knows nothing of sign-in, sessions or tokens: the caller of `Forwarder::forward` has already decided
+//! that the request may pass, and supplies the identity headers.
 
 mod authority;
 mod caching;

@@ -1,7 +1,7 @@
-//! The names of one application on its two sides: in responses the upstream's become public, in a `Destination` the
+//! Rewriting of the application's origin: in responses the upstream's becomes the public one, in a `Destination` the
 //! public one becomes the upstream's.
 //!
-//! Reads the authority of a reference and the base path, never a query or a body. `None` is a value that stays byte for
+//! Reads the authority of a reference and the base path, never a query or a body. `None` means unchanged, byte for
 //! byte. `Origin`, `Referer`, `Link` and `Access-Control-Allow-Origin` always stay (decision 18).
 
 use std::ops::Range;
@@ -15,7 +15,7 @@ use super::upstream::Upstream;
 use super::upstream_host::UpstreamHost;
 use crate::public_origin::is_plain_start;
 
-/// The names of a route's upstream and the public ones.
+/// Names of a route's upstream, and the public ones.
 #[derive(Clone, Copy)]
 pub(super) struct OriginMapping<'a> {
     pub(super) public: &'a PublicSide,
@@ -24,7 +24,7 @@ pub(super) struct OriginMapping<'a> {
 }
 
 impl OriginMapping<'_> {
-    /// The value of `Host` for the upstream.
+    /// Value of `Host` for the upstream.
     pub(super) fn host_header(&self, host: UpstreamHost) -> HeaderValue {
         match host {
             UpstreamHost::Public => self.public.host_header(),
@@ -32,7 +32,7 @@ impl OriginMapping<'_> {
         }
     }
 
-    /// A response header's value in public names.
+    /// Response header value in public names.
     pub(super) fn public_value(&self, name: &HeaderName, value: &[u8]) -> Option<Vec<u8>> {
         if *name == LOCATION || *name == CONTENT_LOCATION {
             self.public_reference(value)
@@ -47,7 +47,7 @@ impl OriginMapping<'_> {
         }
     }
 
-    /// The value of a WebDAV `Destination` (RFC 4918 10.3) in the names that the upstream knows by its `Host`.
+    /// Value of a WebDAV `Destination` (RFC 4918 10.3) in the names that the upstream knows by its `Host`.
     pub(super) fn upstream_destination(&self, destination: &[u8]) -> Option<Vec<u8>> {
         let base = self.upstream().base_path();
         let Some(NetworkReference { authority, rest }) = NetworkReference::parse(destination) else {
@@ -71,7 +71,8 @@ impl OriginMapping<'_> {
         let origin = self.public.origin().as_str().as_bytes();
         let Some(NetworkReference { authority, rest }) = NetworkReference::parse(reference) else {
             let path = without_base(reference, self.upstream().base_path())?;
-            // RFC 3986 4.2: what begins with two slashes, or with what a browser reads as two, would name a server.
+            // RFC 3986 4.2: a path that starts with two slashes, or with anything a browser reads as two, would name a
+            // server.
             return Some(if is_plain_start(&path) { path } else { [origin, &path].concat() });
         };
         let path = if self.upstream().is_named_by(&authority) || self.public.is_named_by(&authority) {
@@ -85,7 +86,7 @@ impl OriginMapping<'_> {
         }
     }
 
-    /// The public path of a reference to the upstream of another route, if the table leads that path there.
+    /// Public path of a reference to another route's upstream, if the table routes that path there.
     fn path_of_another_route(&self, named: &Authority, rest: &[u8]) -> Option<Vec<u8>> {
         self.routes.upstreams().filter(|upstream| upstream.is_named_by(named)).find_map(|upstream| {
             let path = match upstream.base_path() {
@@ -119,7 +120,8 @@ impl OriginMapping<'_> {
         (!replaced.is_empty()).then(|| splice(cookie, replaced))
     }
 
-    /// The public host for a `Domain` that names the upstream's, or the public one with a port, which no browser takes.
+    /// Public host in place of a `Domain` that names the upstream's, or the public one with a port, which browsers
+    /// refuse.
     fn public_domain(&self, domain: &[u8]) -> Option<Vec<u8>> {
         let domain = std::str::from_utf8(domain).ok()?;
         let named = Authority::parse(domain.strip_prefix('.').unwrap_or(domain), None)?;
@@ -129,7 +131,7 @@ impl OriginMapping<'_> {
     }
 }
 
-/// The rest of a path below `base`, with a slash at its start; `None` if the path is not below it.
+/// Path below `base`, with a leading slash; `None` if the path is not below it.
 fn without_base(path: &[u8], base: &str) -> Option<Vec<u8>> {
     let rest = path.strip_prefix(base.as_bytes()).filter(|_| !base.is_empty())?;
     match rest.first() {
@@ -139,8 +141,8 @@ fn without_base(path: &[u8], base: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// The URL in a `Refresh` (HTML, *shared declarative refresh steps*): `5`, then `;`, `,` or a blank, perhaps `url=`,
-/// perhaps a quote.
+/// Range of the URL in a `Refresh` (HTML, *shared declarative refresh steps*): `5`, then `;`, `,` or a blank, optional
+/// `url=`, optional quote.
 fn refresh_url(value: &[u8]) -> Option<Range<usize>> {
     let is_time = |byte: u8| byte.is_ascii_digit() || byte == b'.';
     let skip = |from: usize, skipped: &dyn Fn(u8) -> bool| {
@@ -167,14 +169,14 @@ fn refresh_url(value: &[u8]) -> Option<Range<usize>> {
     Some(start..end.map_or(value.len(), |end| start + end))
 }
 
-/// The range of `value` from `start` on without the blanks around it.
+/// Range of `value` from `start` on, trimmed.
 fn trimmed(value: &[u8], start: usize) -> Range<usize> {
     let rest = &value[start..];
     let start = start + rest.len() - rest.trim_ascii_start().len();
     start..start + value[start..].trim_ascii_end().len()
 }
 
-/// `value` with other bytes in some of its ranges, which are in order.
+/// `value` with some ranges, which are in order, replaced.
 fn splice(value: &[u8], replaced: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
     let mut spliced = Vec::with_capacity(value.len());
     let mut kept = 0;

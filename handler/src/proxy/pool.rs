@@ -1,4 +1,4 @@
-//! The connections of one worker to its Upstreams.
+//! Connection pool of one worker to its Upstreams.
 //!
 //! One thread uses a pool, so it needs no lock. A connection out of the pool is owned by one exchange, and dropping it
 //! closes its socket.
@@ -22,12 +22,12 @@ use super::early_answer::EarlyAnswer;
 use super::request_body::RequestBody;
 use super::upstream::Upstream;
 
-/// How many idle connections to one Upstream a worker keeps.
+/// Maximum idle connections that a worker keeps to one Upstream.
 const MAX_IDLE: usize = 64;
 
-/// How much of a response is read at once, at most, and so the longest response head; and how much of a request waits for
-/// an Upstream that doesn't read. hyper's own bound for each is 400 KiB. (Its `read_buf_exact_size` would be a little
-/// faster, and leaves the second without ours: a hundred stuck uploads then hold 110 MB.)
+/// Size of a response read, and so the maximum response head; also the most of a request that waits for an Upstream
+/// that doesn't read. hyper's own bound for each is 400 KiB. (Its `read_buf_exact_size` would be a little faster, and
+/// leaves the second without ours: a hundred stuck uploads then hold 110 MB.)
 pub const READ_AHEAD: usize = 16 * 1024;
 
 /// One HTTP/1.1 connection to an Upstream.
@@ -44,7 +44,7 @@ impl Connection {
         &self.name
     }
 
-    /// Closes the socket, whoever holds the connection.
+    /// Handle that closes the socket, whoever holds the connection.
     pub(super) fn abort_handle(&self) -> AbortHandle {
         self.driver.abort_handle()
     }
@@ -56,7 +56,7 @@ impl Drop for Connection {
     }
 }
 
-/// Idle connections, the longest idle first, per Upstream.
+/// Idle connections per Upstream, the longest idle first.
 pub(super) struct Pool {
     idle: RefCell<Vec<(usize, Vec<Connection>)>>,
     idle_timeout: Duration,
@@ -67,7 +67,7 @@ impl Pool {
         Rc::new(Self { idle: RefCell::default(), idle_timeout })
     }
 
-    /// The connection that was used last and is still open.
+    /// Takes the most recently used connection that is still open.
     pub(super) fn take(&self, upstream: &Upstream) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         let (_, connections) = idle.iter_mut().find(|(key, _)| *key == upstream.key())?;
@@ -80,7 +80,7 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection whose exchange is over.
+    /// Returns a connection after a complete response.
     pub(super) fn put(&self, mut connection: Connection) {
         if connection.sender.is_closed() {
             return;
@@ -105,7 +105,7 @@ impl Pool {
     }
 }
 
-/// Opens a connection: TCP without delay, TLS when the Upstream is `https`.
+/// Opens a connection: TCP with `TCP_NODELAY`, and TLS if the Upstream is `https`.
 pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Result<Connection> {
     let tcp = TcpStream::connect(upstream.address()).await?;
     tcp.set_nodelay(true)?;
@@ -125,7 +125,7 @@ where
     let (sender, driver) =
         client.max_buf_size(READ_AHEAD).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
-        // Whoever uses the connection sees the same error and reports it.
+        // The error is reported by the connection's user, who gets it too.
         let _ = driver.with_upgrades().await;
     });
     Ok(Connection {

@@ -1,6 +1,6 @@
-//! One request to an Upstream, for `oauth-proxy check`: does it resolve, connect, speak TLS and respond to a name?
+//! Probe of an Upstream for `oauth-proxy check`: DNS, connection, TLS, and a response to a `Host`.
 //!
-//! Carries no session and judges no status; the proxy itself uses `pool`.
+//! Has no session and accepts every status; the proxy itself uses `pool`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,36 +17,36 @@ use crate::tls::with_hint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// From the lookup to the head of the response.
+/// Timeout from the DNS lookup to the response head.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Why an Upstream did not respond.
+/// Reason why an Upstream did not respond.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// Its name has no address.
+    /// The name has no address.
     #[error("its name cannot be resolved: {0}")]
     Name(String),
-    /// No connection.
+    /// The connection failed.
     #[error("it cannot be connected to: {0}")]
     Connection(String),
-    /// No TLS, or a certificate that nothing here trusts.
+    /// The TLS handshake failed, or the certificate is not trusted.
     #[error("TLS fails: {0}")]
     Tls(String),
-    /// No response in time, or none that is HTTP.
+    /// No HTTP response before the timeout.
     #[error("it does not respond: {0}")]
     Response(String),
 }
 
-/// The head of a response.
+/// Response head of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeResponse {
-    /// Its status.
+    /// Status code.
     pub status: u16,
-    /// True if it leads a browser to the URL that was asked for.
+    /// True for a redirect to the requested URL itself.
     pub redirects_to_itself: bool,
 }
 
-/// Gets the base URL of a route's Upstream under a name, without following a redirect. The connection and its
+/// Requests the base URL of a route's Upstream with a given `Host`, without following a redirect. Connection and
 /// certificate are those of the Upstream's own name.
 ///
 /// # Errors
@@ -83,13 +83,13 @@ pub async fn probe(
 
 fn failure(error: SendRequestError) -> ProbeError {
     match error {
-        // awc's word for a connection that was made and closed before the response.
+        // awc's error for a connection that closed before the response.
         SendRequestError::Connect(ConnectError::Disconnected) => {
             ProbeError::Response("it closes the connection".into())
         }
         SendRequestError::Connect(ConnectError::Resolver(error)) => ProbeError::Name(error.to_string()),
         SendRequestError::Connect(ConnectError::NoRecords) => ProbeError::Name("it has no address".into()),
-        // An error of the system has a number, one of TLS has none.
+        // An error of the operating system has a number, one of TLS has none.
         SendRequestError::Connect(ConnectError::Io(error)) if error.raw_os_error().is_none() => {
             ProbeError::Tls(with_hint(error).to_string())
         }

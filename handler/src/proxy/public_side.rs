@@ -1,6 +1,6 @@
-//! The public side of forwarded requests: the origin that browsers see, in the headers that tell an upstream of it.
+//! Public origin in the headers that tell it to an upstream.
 //!
-//! Made once at the start from `PUBLIC_BASE_URL`; no request changes it.
+//! Built once at start-up from `PUBLIC_BASE_URL`; no request changes it.
 
 use hyper::header::{HeaderName, HeaderValue};
 use url::Host;
@@ -8,7 +8,7 @@ use url::Host;
 use super::authority::{Authority, is_loopback, is_same_host, normal_host};
 use crate::public_origin::PublicOrigin;
 
-/// The public origin, ready for headers.
+/// Public origin, prepared for headers.
 #[derive(Debug)]
 pub struct PublicSide {
     origin: PublicOrigin,
@@ -19,13 +19,13 @@ pub struct PublicSide {
 }
 
 impl PublicSide {
-    /// The public side of this origin.
+    /// Prepares this origin.
     ///
     /// # Panics
     /// Never: an origin is visible ASCII.
     #[must_use]
     pub fn new(origin: PublicOrigin) -> Self {
-        // RFC 6454 6.2: an origin is written in ASCII, an international name as punycode.
+        // RFC 6454 6.2: an origin is ASCII, an international name is punycode.
         let value = |text: &str| HeaderValue::from_str(text).expect("an origin is visible ASCII");
         let name = HeaderName::from_static;
         let port = origin.port();
@@ -34,7 +34,7 @@ impl PublicSide {
         Self {
             host: normal_host(&host_text).expect("the host of an origin is a host"),
             host_header: value(origin.authority()),
-            // No `X-Forwarded-Prefix`: nothing is taken off a path, so links need no prefix.
+            // No `X-Forwarded-Prefix`: no path prefix is removed, so links need none.
             forwarded_headers: [
                 (name("x-forwarded-proto"), value(origin.scheme())),
                 (name("x-forwarded-host"), value(origin.authority())),
@@ -45,7 +45,7 @@ impl PublicSide {
         }
     }
 
-    /// `X-Forwarded-Proto`, `-Host` and `-Port`.
+    /// The headers `X-Forwarded-Proto`, `-Host` and `-Port`.
     #[must_use]
     pub fn forwarded_headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.forwarded_headers
@@ -64,7 +64,7 @@ impl PublicSide {
         self.host_header.clone()
     }
 
-    /// True if this names the public origin as it is.
+    /// True if this is exactly the public origin.
     pub(super) fn is(&self, named: &Authority) -> bool {
         let is_secure = self.origin.is_secure();
         self.host == named.host
@@ -72,9 +72,9 @@ impl PublicSide {
             && named.effective_port(is_secure) == self.origin.port()
     }
 
-    /// True if this names the public host, whatever the scheme and the port: a server builds them from its own.
+    /// True if this has the public host, whatever its scheme and port: a server builds them from its own.
     ///
-    /// Other ports of this machine are other programs, so on loopback the port must be missing or the public one.
+    /// Other ports on loopback are other programs, so there the port must be absent or the public one.
     pub(super) fn is_named_by(&self, named: &Authority) -> bool {
         let is_any_port = !is_loopback(&self.host);
         is_same_host(&self.host, &named.host)

@@ -1,7 +1,7 @@
-//! The bytes of an upgraded connection, both ways at once, until either side or the session ends it.
+//! Relay of an upgraded connection: bytes in both directions, until either side or the session ends it.
 //!
-//! Parses no frame: extensions, fragments and close codes are the business of the two ends. One task per socket does
-//! the work, since the server polls no response body while its client does not read.
+//! Parses no frame: extensions, fragments and close codes belong to the two ends. Each socket has a task of its
+//! own, because the server polls no response body while its client does not read.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -25,20 +25,20 @@ use super::client_socket::ClientSocket;
 use super::cutoff::Cutoff;
 use super::pool::READ_AHEAD;
 
-/// The time that an Upstream has for its last bytes once its client has ended its own direction.
+/// Timeout for an Upstream's last bytes after the client has ended its own direction.
 const HALF_CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// The client's side of a socket, and the ends besides its own two.
+/// Client's side of a socket, and the events that end it from outside.
 pub struct WebSocketClient {
-    /// The client's connection; without one a cut waits until the client reads on.
+    /// The client's connection; without it a cut takes effect when the client reads again.
     pub socket: Option<ClientSocket>,
-    /// The process ends: sockets do not hold it up.
+    /// Cancelled when the process ends: sockets do not delay it.
     pub stopping: CancellationToken,
-    /// The handshake's name in the log.
+    /// Request identifier of the handshake in the log.
     pub request_id: String,
 }
 
-/// A socket whose handshake is over.
+/// A socket after its handshake.
 pub(super) struct Relay {
     pub(super) client: WebSocketClient,
     pub(super) payload: Payload,
@@ -46,14 +46,14 @@ pub(super) struct Relay {
     pub(super) upstream_name: Arc<str>,
 }
 
-/// The bytes to the client: the body of the response 101.
+/// Bytes to the client: the body of the response 101.
 pub(super) struct RelayBody(mpsc::Receiver<Bytes>);
 
-/// The end of a socket: the side that ended it first.
+/// End of a socket, by the side that ended it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Client,
-    /// The client, and the Upstream did not end its own direction in time.
+    /// The client ended its direction, and the Upstream did not follow before the timeout.
     HalfClosed,
     Upstream,
     Session,
@@ -61,7 +61,7 @@ enum End {
 }
 
 impl Relay {
-    /// Starts the task; it ends when the body is dropped.
+    /// Starts the task; it ends if the body is dropped.
     pub(super) fn start(self, upstream: impl AsyncRead + AsyncWrite + 'static) -> RelayBody {
         let (to_client, body) = mpsc::channel(1);
         rt::spawn(self.run(upstream, to_client));
@@ -107,7 +107,8 @@ impl Relay {
     }
 }
 
-/// Both directions. The Upstream's end ends the socket; the client's is passed on, and the Upstream may finish.
+/// Relays both directions. The Upstream's end ends the socket; the client's end is passed on, and the Upstream may
+/// finish.
 async fn relay(upload: impl Future<Output = ()>, download: impl Future<Output = ()>) -> End {
     let mut download = pin!(download);
     tokio::select! {
@@ -121,7 +122,7 @@ async fn relay(upload: impl Future<Output = ()>, download: impl Future<Output = 
     }
 }
 
-/// Completes when the client has sent its last byte. What an Upstream takes no more is discarded: it may still send.
+/// Completes at the client's last byte. Bytes that the Upstream no longer reads are discarded: it may still send.
 async fn upload(payload: &mut Payload, writer: &mut (impl AsyncWrite + Unpin), count: &Cell<u64>) {
     let mut is_refused = false;
     // The server reports the end of a client's stream as an error: an upgraded message has no other end.
@@ -138,14 +139,14 @@ async fn upload(payload: &mut Payload, writer: &mut (impl AsyncWrite + Unpin), c
 async fn download(reader: &mut (impl AsyncRead + Unpin), to_client: &mpsc::Sender<Bytes>, count: &Cell<u64>) {
     while let Some(bytes) = read(reader).await {
         count.set(count.get() + bytes.len() as u64);
-        // At most one read waits here and one in the channel; then the Upstream has to wait.
+        // Bounded to one read here and one in the channel; then the Upstream has to wait.
         if to_client.send(bytes).await.is_err() {
             return;
         }
     }
 }
 
-/// The next bytes; `None` at the end, however it came. Holds no buffer while it waits: most sockets are silent.
+/// Reads the next bytes; `None` at the end or on an error. Holds no buffer while it waits: most sockets are silent.
 async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
     poll_fn(|cx| {
         let mut scratch = [MaybeUninit::uninit(); READ_AHEAD];
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(relay(ready(()), async { tokio::task::yield_now().await }).await, End::Client);
     }
 
-    /// It reads nothing: every write fails.
+    /// Stream that reads nothing: every write fails.
     struct Refusing;
 
     impl AsyncWrite for Refusing {

@@ -1,6 +1,6 @@
-//! The client's body on its way to the Upstream, and the progress of its upload.
+//! Request body on its way to the Upstream, and the progress of the upload.
 //!
-//! Never buffered whole: the next chunk is read when the connection has room for it.
+//! Never buffered whole: the next chunk is read once the connection has room for it.
 
 use std::cell::Cell;
 use std::io;
@@ -14,13 +14,13 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// Progress of one request's upload.
+/// Progress of an upload.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) last_progress: Cell<Instant>,
     pub(super) is_complete: Cell<bool>,
     pub(super) is_broken: Cell<bool>,
-    /// Since when the Upstream has room and the client sends nothing.
+    /// Time since which the Upstream has room but the client sends nothing.
     pub(super) waiting_since: Cell<Option<Instant>>,
 }
 
@@ -35,11 +35,11 @@ impl Upload {
     }
 }
 
-/// The body of a request to the Upstream.
+/// Body of a request to the Upstream.
 pub(super) enum RequestBody {
-    /// Nothing.
+    /// No body.
     Empty,
-    /// The client's body, `remaining` bytes of it when its length is known.
+    /// The client's body; `remaining` bytes of it if its length is known.
     Streamed { payload: Payload, remaining: Option<u64>, upload: Rc<Upload> },
 }
 
@@ -59,7 +59,7 @@ impl Body for RequestBody {
         };
         upload.waiting_since.set(None);
         upload.last_progress.set(Instant::now());
-        // A body cut short must never look complete: an error makes hyper drop the connection.
+        // An incomplete body must never look complete: the error makes hyper drop the connection.
         let broken = |cause: &str| {
             upload.is_broken.set(true);
             Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause.to_owned()))))

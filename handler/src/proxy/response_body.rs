@@ -1,6 +1,6 @@
-//! An Upstream's body on its way to the client.
+//! Response body on its way to the client.
 //!
-//! Never buffered whole: the next frame is read when the client has taken the last one.
+//! Never buffered whole: the next frame is read once the client has taken the last one.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use super::pool::{Connection, Pool};
 use super::request_body::Upload;
 use super::watch::Watch;
 
-/// An Upstream's body. Holds its connection until the end, and drops it when either side gives up or it is cut.
+/// Body of an Upstream's response. Holds its connection until the end, and drops it if either side aborts or it is cut.
 pub(super) struct ResponseBody {
     pub(super) incoming: Incoming,
     pub(super) size: BodySize,
@@ -24,7 +24,7 @@ pub(super) struct ResponseBody {
     pub(super) watch: Option<Watch>,
 }
 
-/// A body that ends before its time; its client must see an incomplete message.
+/// A body that ended early; its client must see an incomplete message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResponseBodyError {
     #[error("the upstream broke its response body")]
@@ -34,7 +34,7 @@ pub(super) enum ResponseBodyError {
 }
 
 impl ResponseBody {
-    /// Gives the connection back, unless the client is still sending.
+    /// Returns the connection to the pool, unless the client is still sending.
     pub(super) fn release(&mut self) {
         self.watch = None; // before the connection is another's
         let is_uploaded = self.upload.as_ref().is_none_or(|upload| upload.is_complete.get());
@@ -83,7 +83,7 @@ impl MessageBody for ResponseBody {
     }
 }
 
-/// No body and no length: what 204 and 304 need (RFC 9110 6.4.1).
+/// Absent body without a length, as 204 and 304 need it (RFC 9110 6.4.1).
 pub(super) struct NoBody;
 
 impl MessageBody for NoBody {

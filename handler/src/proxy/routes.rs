@@ -1,4 +1,4 @@
-//! The route table: which path prefix goes to which Upstream, and whether it needs a session.
+//! Route table: maps a path prefix to an Upstream, and says if it needs a session.
 //!
 //! Knows what access a route asks for, never how that is decided.
 
@@ -15,13 +15,13 @@ use super::token_placement::{TokenPlacement, TokenPlacementError};
 use super::upstream::{Upstream, UpstreamError};
 use super::upstream_host::UpstreamHost;
 
-/// Every route, the longest path first.
+/// All routes, the longest path first.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    /// For each route its session routes if it is anonymous: those at or below its path, in any case, by their places.
+    /// Per anonymous route the session routes at or below its path, in any case, by index.
     protected: Vec<Vec<Protected>>,
-    /// The segments of the longest of them.
+    /// Segment count of the longest of them.
     depth: usize,
 }
 
@@ -32,7 +32,7 @@ struct Protected {
     segments: Vec<String>,
 }
 
-/// One path prefix and where it leads.
+/// Path prefix and its Upstream.
 #[derive(Debug)]
 pub struct Route {
     path: String,
@@ -45,7 +45,7 @@ pub struct Route {
     cross_site: CrossSite,
 }
 
-/// Who may use a route.
+/// Access rule of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
     /// Only requests with a live session.
@@ -55,39 +55,39 @@ pub enum Access {
     Anonymous,
 }
 
-/// The end of requests and responses that still stream when their session ends; anonymous routes have none.
+/// Fate of streaming requests and responses when their session ends; anonymous routes have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Streams {
-    /// They are cut.
+    /// Cut.
     #[default]
     End,
-    /// They go on to their own end.
+    /// Continued to their own end.
     Outlive,
 }
 
-/// Forms that pages of other origins post to a session route; anonymous routes take every request.
+/// Form posts from other origins to a session route; anonymous routes accept every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum CrossSite {
-    /// They are refused.
+    /// Refused.
     #[default]
     Refuse,
-    /// They are forwarded. The application protects itself against forged ones.
+    /// Forwarded. The application must protect itself against forged ones.
     Allow,
 }
 
-/// A mistake in a route table.
+/// Mistake in a route table.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
-    /// It isn't a JSON list of objects with the members we know.
+    /// Not a JSON list of objects with known members.
     #[error("the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate, cross_site}}")]
     Json(#[source] serde_json::Error),
-    /// The list is empty: nothing could be reached.
+    /// Empty list: nothing could be reached.
     #[error("there is no route")]
     Empty,
-    /// A path isn't plain, decoded segments.
+    /// A path with other than plain, decoded segments.
     #[error("the route path {0:?} must start with / and hold no escape, query, dot segment or empty segment")]
     Path(String),
-    /// A path occurs twice.
+    /// A repeated path.
     #[error("the route path {0:?} occurs twice")]
     Duplicate(String),
     /// `access` is neither `session` nor `anonymous`.
@@ -104,7 +104,7 @@ pub enum RouteError {
     Token {
         /// The route's path.
         path: String,
-        /// The mistake in it.
+        /// The mistake.
         #[source]
         source: TokenPlacementError,
     },
@@ -124,7 +124,7 @@ pub enum RouteError {
     Upstream {
         /// The route's path.
         path: String,
-        /// What is wrong with its Upstream.
+        /// The mistake.
         #[source]
         source: UpstreamError,
     },
@@ -145,9 +145,9 @@ struct RouteRow {
 }
 
 impl RouteTable {
-    /// Reads a JSON list of `{"path", "upstream", "access", "streams", "host", "token", "isolate", "cross_site"}`. The
-    /// defaults: access `session`, streams `end`, token `bearer`, isolate `false`, cross_site `refuse`, and the host that
-    /// [`RouteTable::with_host`] or the upstream's name says.
+    /// Parses a JSON list of `{"path", "upstream", "access", "streams", "host", "token", "isolate", "cross_site"}`. The
+    /// defaults: access `session`, streams `end`, token `bearer`, isolate `false`, cross_site `refuse`, and the host
+    /// that [`RouteTable::with_host`] or the upstream's name says.
     ///
     /// # Errors
     /// The first mistake found.
@@ -178,7 +178,7 @@ impl RouteTable {
             if let Some(members) = contradiction {
                 return Err(RouteError::Contradiction { path: row.path, members });
             }
-            // Routes to one URL share its connections.
+            // One connection pool for routes with the same URL.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
                 None => upstream(&row.path, &row.upstream)?,
@@ -193,10 +193,10 @@ impl RouteTable {
         Ok(Self::new(routes))
     }
 
-    /// Everything to one Upstream, with a session.
+    /// A single session route for everything.
     ///
     /// # Errors
-    /// When the URL is no Upstream.
+    /// If the URL is no valid Upstream.
     pub fn single(url: &str) -> Result<Self, RouteError> {
         let upstream = upstream("/", url)?;
         let route = Route {
@@ -212,7 +212,7 @@ impl RouteTable {
         Ok(Self::new(vec![route]))
     }
 
-    /// The table with this `Host` for every route that names none.
+    /// Sets this `Host` for every route that names none.
     #[must_use]
     pub fn with_host(mut self, host: Option<UpstreamHost>) -> Self {
         for route in self.routes.iter_mut().filter(|route| route.host.is_none()) {
@@ -228,7 +228,7 @@ impl RouteTable {
         Self { routes, protected, depth }
     }
 
-    /// The route with the longest prefix of `path` (without its query) that ends on a segment boundary.
+    /// Route with the longest prefix of `path` (without its query) that ends on a segment boundary.
     ///
     /// An Upstream may decode, fold case or squeeze slashes before it looks at the path (see `spelling`). So a path on an
     /// anonymous route that could be read as a session route below it leads there.
@@ -250,14 +250,14 @@ impl RouteTable {
         Ok(Some(&self.routes[at]))
     }
 
-    /// Anonymous routes with the session routes below them: each spelling of those is a guess at what the Upstream reads.
+    /// Anonymous routes with the session routes below them: the Upstream may read a path differently than we do.
     pub fn risky(&self) -> impl Iterator<Item = (&str, &str)> {
         self.routes.iter().zip(&self.protected).flat_map(|(anonymous, protected)| {
             protected.iter().map(|route| (anonymous.path.as_str(), self.routes[route.at].path.as_str()))
         })
     }
 
-    /// True if a form of another origin may be forwarded to `path`, which leads to `found`.
+    /// True if a form of another origin may be forwarded to `path`, which matches `found`.
     ///
     /// As in [`Self::find`], an Upstream may read the path as one of another route: none at `found` or below that refuses
     /// such forms may be meant.
@@ -276,7 +276,7 @@ impl RouteTable {
         found.allows_cross_site() && below.iter().all(|route| reading.may_start_with(route) == Ok(false))
     }
 
-    /// Every Upstream once, whatever the number of its routes.
+    /// All Upstreams, each once.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let is_first = |(at, route): &(usize, &Route)| {
             !self.routes[..*at].iter().any(|earlier| earlier.upstream.key() == route.upstream.key())
@@ -284,7 +284,7 @@ impl RouteTable {
         self.routes.iter().enumerate().filter(is_first).map(|(_, route)| &*route.upstream)
     }
 
-    /// The first route to each Upstream with each `Host`.
+    /// First route to each Upstream with each `Host`.
     pub fn first_by_upstream_and_host(&self) -> impl Iterator<Item = &Route> {
         let pair = |route: &Route| (route.upstream.key(), route.host());
         let is_first =
@@ -292,55 +292,55 @@ impl RouteTable {
         self.routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
     }
 
-    /// The headers in which routes send the access token: no client may.
+    /// Headers in which routes send the access token; clients may not send them.
     pub fn token_headers(&self) -> impl Iterator<Item = &HeaderName> {
         self.routes.iter().filter_map(|route| route.token.header())
     }
 }
 
 impl Route {
-    /// The path prefix it covers, without a slash at the end unless it is `/`.
+    /// Path prefix, without a trailing slash unless it is `/`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Where it leads.
+    /// The Upstream of this route.
     #[must_use]
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 
-    /// Who may use it.
+    /// Access rule of this route.
     #[must_use]
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// True if pages of other sites may link to it and nothing else.
+    /// True if pages of other sites may only link to it.
     #[must_use]
     pub fn is_isolated(&self) -> bool {
         self.is_isolated
     }
 
-    /// True if it takes forms of other sites, however its path is read.
+    /// True if it accepts forms of other sites.
     fn allows_cross_site(&self) -> bool {
         self.cross_site == CrossSite::Allow
     }
 
-    /// The end of its streams.
+    /// Fate of its streams when the session ends.
     #[must_use]
     pub fn streams(&self) -> Streams {
         self.streams
     }
 
-    /// The authority that its Upstream reads in `Host`.
+    /// Authority in the `Host` for its Upstream.
     #[must_use]
     pub fn host(&self) -> UpstreamHost {
         self.host.unwrap_or(self.upstream.default_host())
     }
 
-    /// The place of the access token.
+    /// Placement of the access token.
     #[must_use]
     pub fn token(&self) -> &TokenPlacement {
         &self.token
@@ -387,7 +387,7 @@ fn upstream(path: &str, url: &str) -> Result<Arc<Upstream>, RouteError> {
     Upstream::parse(url).map(Arc::new).map_err(|source| RouteError::Upstream { path: path.to_owned(), source })
 }
 
-/// A route's path without its final slash; `/` stays.
+/// Normalises a route's path: no trailing slash, except `/`.
 fn prefix(path: &str) -> Result<String, RouteError> {
     let refused = || RouteError::Path(path.to_owned());
     let inner = path.strip_prefix('/').ok_or_else(refused)?;
@@ -412,12 +412,12 @@ fn covers(prefix: &str, path: &str) -> bool {
     }
 }
 
-/// The session routes at or below an anonymous route, the longest first.
+/// Session routes at or below an anonymous route, the longest first.
 fn protected_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
     if route.access == Access::Session {
         return Vec::new();
     }
-    // A reader that drops a segment of the anonymous route finds what lies below the rest.
+    // A reader that drops a segment of the anonymous route matches the routes below the rest.
     let above: Vec<&str> = segments(&route.path).filter(|segment| !is_droppable(segment)).collect();
     let is_below = |path: &str| {
         let mut below = segments(path);

@@ -1,25 +1,26 @@
-//! The paths that a forgiving Upstream could read as one of a protected route: other spellings of the same name.
+//! Alternative spellings of a path that a lenient Upstream could read as a protected route.
 //!
-//! Asked only below an anonymous route that has a session route under it. It errs on the side of the session: a false
-//! match costs a sign-in, a miss would be a way around it.
+//! Used only below an anonymous route that has a session route under it. In doubt a session is required: a false
+//! match costs a sign-in, a miss would bypass it.
 
 use super::target::TargetError;
 use crate::percent::decode_fully;
 
-/// Segments of a path that a reader may drop (see [`is_droppable`]); a path with more of them is refused.
+/// Maximum segments of a path that a reader may drop (see [`is_droppable`]); a path with more of them is refused.
 const MAX_DROPPED: usize = 4;
 
-/// The names of a path's first segments, decoded to the end: without parameters, blanks around them and dots at their
-/// end. Empty ones are left out.
+/// Names of a path's first segments, fully decoded, without parameters, surrounding blanks, trailing dots and empty
+/// segments.
 pub(super) struct LooseReading {
     names: Vec<String>,
 }
 
 impl LooseReading {
-    /// Reads a path for the comparison with routes of at most `depth` segments.
+    /// Parses a path for the comparison with routes of at most `depth` segments.
     ///
     /// # Errors
-    /// When the path has no one reading: octets that are not UTF-8 (RFC 3629 3: overlong forms among them), or `%uXXXX`.
+    /// If the path has no single reading: octets that are not UTF-8 (RFC 3629 3: overlong forms among them), or
+    /// `%uXXXX`.
     pub(super) fn of(path: &str, depth: usize) -> Result<Self, TargetError> {
         let decoded = decode_fully(path.as_bytes());
         let decoded = std::str::from_utf8(&decoded).map_err(|_| TargetError::Ambiguous)?;
@@ -37,10 +38,10 @@ impl LooseReading {
         Ok(Self { names: names.take(depth + MAX_DROPPED + 1).collect() })
     }
 
-    /// True if a reader could find the route of these segments at the start of the path.
+    /// True if a reader could match the route with these segments at the start of the path.
     ///
     /// # Errors
-    /// When more segments are droppable than any link has.
+    /// If more segments are droppable than any link has.
     pub(super) fn may_start_with(&self, route: &[String]) -> Result<bool, TargetError> {
         let mut matched = vec![false; route.len() + 1]; // by how many of the route's segments can be matched so far
         matched[0] = true;
@@ -66,7 +67,7 @@ impl LooseReading {
     }
 }
 
-/// True for a segment that frameworks take out of the path, or run with the rest as its argument: a cookieless session
+/// True for a segment that frameworks remove from the path, or run with the rest as its argument: a cookieless session
 /// (`(S(x))`, ASP.NET) and a script (`index.php/admin`, RFC 3875 4.1.5).
 pub(super) fn is_droppable(name: &str) -> bool {
     let is_cookieless = name.starts_with('(') && name.ends_with(')');
@@ -79,12 +80,12 @@ const SCRIPTS: [&str; 24] = [
     "ashx", "asmx", "axd", "svc", "jsp", "jspx", "do", "cfm", "dll",
 ];
 
-/// True if a server could serve `protected` (plain ASCII) for a segment of this name.
+/// True if a server could serve `protected` (plain ASCII) for a segment with this name.
 fn may_be_read_as(name: &str, protected: &str) -> bool {
     is_followed_by_tail(name, protected) || is_short_name(name, protected) || may_fold_to(name, protected)
 }
 
-/// The name itself, in any case, and what follows it where servers stop reading: an extension (`.json`), a stream
+/// True for the name itself, in any case, followed by bytes that servers cut off: an extension (`.json`), a stream
 /// (`::$DATA`), parameters (`,v=1`), or bytes that file systems drop.
 fn is_followed_by_tail(name: &str, protected: &str) -> bool {
     match name.as_bytes().split_at_checked(protected.len()) {
@@ -99,7 +100,7 @@ fn is_tail(byte: u8) -> bool {
     byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_')
 }
 
-/// A DOS name that NTFS keeps for a long one: `ADMINI~1`, or `AD1F2C~1` where several begin alike.
+/// True for a DOS name that NTFS generates for a long one: `ADMINI~1`, or `AD1F2C~1` if several begin alike.
 fn is_short_name(name: &str, protected: &str) -> bool {
     let Some((stem, number)) = name.split_once('~') else { return false };
     if stem.is_empty() || stem.len() > 6 || !number.starts_with(|digit: char| digit.is_ascii_digit()) {
@@ -158,15 +159,16 @@ fn mask(length: usize) -> u128 {
     u128::MAX >> (127 - length)
 }
 
-/// The ASCII letters that a character may become.
+/// ASCII letters that a character may become.
 enum Letters {
     Itself(u8),
     Upto(u32),
     None,
 }
 
-/// By blocks, so that no table of one Unicode version decides: Latin, Greek and their relatives, punctuation, letterlike
-/// and enclosed forms, ligatures, full width, mathematical letters. Other scripts never become ASCII letters.
+/// Letters by Unicode block, independent of a Unicode version: Latin, Greek and their relatives, punctuation,
+/// letterlike and enclosed forms, ligatures, full width, mathematical letters. Other scripts never become ASCII
+/// letters.
 fn letters(character: char) -> Letters {
     match character {
         '\0'..='\u{7f}' => Letters::Itself(character as u8),
@@ -191,7 +193,7 @@ fn letters(character: char) -> Letters {
     }
 }
 
-/// `%u` and four hexadecimal digits: no escape of RFC 3986, but one of IIS.
+/// True for `%u` and four hexadecimal digits: no escape of RFC 3986, but one of IIS.
 fn is_unicode_escape(text: &[u8]) -> bool {
     match text {
         [b'%', b'u' | b'U', digits @ ..] => {

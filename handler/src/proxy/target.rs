@@ -1,7 +1,7 @@
-//! The request target: checked, and then forwarded in the very bytes that were checked.
+//! Request target: validated, and then forwarded in exactly the validated bytes.
 //!
-//! Nothing is normalised here. A path two readers could understand differently is refused; a query is the
-//! application's own business, so there only what no request line may hold is.
+//! Nothing is normalised here. A path that two readers could understand differently is refused; in a query, which
+//! belongs to the application, only bytes that no request line may contain.
 
 use crate::percent::decode_fully;
 
@@ -12,37 +12,37 @@ pub struct RequestTarget<'a> {
     path_end: usize,
 }
 
-/// Which rule a request target breaks.
+/// Reason why a request target is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// It doesn't start with `/`: absolute, authority or asterisk form, or empty.
+    /// Not in origin form: absolute, authority or asterisk form, or empty.
     #[error("the request target is not in origin form")]
     NotOriginForm,
-    /// It holds a raw `#`: some readers stop there, some don't.
+    /// A raw `#`: some readers stop there, some don't.
     #[error("the request target holds a fragment")]
     Fragment,
-    /// Its path holds a raw backslash: some readers take it for a slash.
+    /// A raw backslash in the path: some readers take it for a slash.
     #[error("the request target's path holds a backslash")]
     Backslash,
-    /// It holds a space, a control byte or a byte beyond ASCII.
+    /// A space, a control byte or a byte beyond ASCII.
     #[error("the request target holds a byte that must be percent-encoded")]
     ForbiddenByte,
-    /// A `%` of its path isn't followed by two hexadecimal digits.
+    /// A `%` in the path without two hexadecimal digits.
     #[error("the request target holds a malformed percent-encoding")]
     BadEscape,
-    /// Its path holds an encoded control byte: some readers stop there, others drop it.
+    /// An encoded control byte in the path: some readers stop there, others drop it.
     #[error("the request target holds an encoded control byte")]
     EncodedControl,
-    /// A path segment is `.` or `..`, however it is spelt.
+    /// A path segment `.` or `..`, in any encoding.
     #[error("the request target holds a dot segment")]
     DotSegment,
-    /// Its path has no one reading, below an anonymous route where one of them could need a session.
+    /// A path with more than one reading, below an anonymous route, where one of them could need a session.
     #[error("the request target's path can be read in several ways")]
     Ambiguous,
 }
 
 impl TargetError {
-    /// A stable code for logs and problem documents.
+    /// Stable code for logs and problem documents.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -59,10 +59,10 @@ impl TargetError {
 }
 
 impl<'a> RequestTarget<'a> {
-    /// Accepts an unambiguous origin-form target, or says which rule it breaks.
+    /// Parses an unambiguous target in origin form.
     ///
     /// # Errors
-    /// The first rule that is broken, reading from the left; dot segments last.
+    /// The first broken rule, from the left; dot segments last.
     pub fn parse(raw: &'a str) -> Result<Self, TargetError> {
         let bytes = raw.as_bytes();
         if bytes.first() != Some(&b'/') {
@@ -90,26 +90,26 @@ impl<'a> RequestTarget<'a> {
         Ok(Self { raw, path_end })
     }
 
-    /// The path, as it was sent.
+    /// The path, byte for byte.
     #[must_use]
     pub fn path(&self) -> &'a str {
         &self.raw[..self.path_end]
     }
 
-    /// The query without its `?`, as it was sent.
+    /// The query without its `?`, byte for byte.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.raw.get(self.path_end + 1..)
     }
 
-    /// Path and query, as they were sent.
+    /// Path and query, byte for byte.
     #[must_use]
     pub fn as_str(&self) -> &'a str {
         self.raw
     }
 }
 
-/// RFC 3986 2.1: `%` and two hexadecimal digits.
+/// Checks an escape: `%` and two hexadecimal digits (RFC 3986 2.1).
 fn check_escape(rest: &[u8]) -> Result<(), TargetError> {
     let [high, low, ..] = rest else {
         return Err(TargetError::BadEscape);
@@ -120,8 +120,8 @@ fn check_escape(rest: &[u8]) -> Result<(), TargetError> {
     }
 }
 
-/// Refuses what any reader could find a dot segment in: one that decodes first, however often, takes `\` for `/`, or
-/// cuts `;parameters` off. And control bytes, which some readers drop, so that dots move together.
+/// Refuses dot segments in any reading: decoded first, however often, with `\` as `/`, or with `;parameters` cut
+/// off. Also refuses control bytes: some readers drop them, which moves dots together.
 fn check_segments(path: &[u8], has_escape: bool) -> Result<(), TargetError> {
     if splits_to_dots(path) {
         return Err(TargetError::DotSegment);
@@ -129,7 +129,7 @@ fn check_segments(path: &[u8], has_escape: bool) -> Result<(), TargetError> {
     if !has_escape {
         return Ok(());
     }
-    // An early decoding of `.`, `/`, `;` or a control byte is still there after the last one.
+    // A `.`, `/`, `;` or control byte that is decoded early is still there after the last round.
     let decoded = decode_fully(path);
     if decoded.iter().any(u8::is_ascii_control) {
         return Err(TargetError::EncodedControl);

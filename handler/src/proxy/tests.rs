@@ -1,4 +1,4 @@
-//! How forwarding behaves on the wire: a real server, raw Upstreams, all on loopback.
+//! Forwarding on the wire: a real server and raw Upstreams, all on loopback.
 
 mod tls;
 
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::*;
 use futures_core::future::LocalBoxFuture;
 
-/// Cuts the next exchange when its sender sends; none cuts nothing.
+/// Trigger that cuts the next request.
 type Cut = Arc<Mutex<Option<oneshot::Receiver<()>>>>;
 
 async fn relay(
@@ -51,7 +51,7 @@ async fn relay(
     }
 }
 
-/// A proxy before an Upstream that gives each connection's requests the next of `answers`, then hangs up.
+/// Proxy in front of an Upstream that responds to each connection's requests with the next of `answers`, then closes.
 async fn proxy(connections: Vec<Vec<&'static str>>) -> TcpStream {
     patient_proxy(connections, ForwarderSettings::default()).await
 }
@@ -76,7 +76,7 @@ async fn patient_proxy(connections: Vec<Vec<&'static str>>, settings: ForwarderS
     TcpStream::connect(serve(url, settings, None)).await.unwrap()
 }
 
-/// A proxy before the Upstream at `url`; the address of the proxy.
+/// Starts a proxy in front of the Upstream at `url`; returns the proxy's address.
 fn serve(url: String, settings: ForwarderSettings, cut: Option<oneshot::Receiver<()>>) -> SocketAddr {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -165,7 +165,7 @@ async fn an_early_413_reaches_the_client() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
-/// An answer whose head is so many bytes long.
+/// Response with a head of this many bytes.
 fn long_head(length: usize) -> &'static str {
     let frame = |name: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: {name}\r\n\r\n");
     let padding = "a".repeat(length - frame("").len());
@@ -200,7 +200,7 @@ async fn an_upstream_that_says_nothing_is_given_up() {
     assert!(answer.ends_with("upstream_timeout"), "{answer}");
 }
 
-/// An exchange that the test can cut: the client's socket, and the Upstream's after it has read `request`.
+/// Forwarded request that the test can cut: the client's socket, and the Upstream's after it has read `request`.
 struct CuttableExchange {
     client: TcpStream,
     upstream: TcpStream,

@@ -1,14 +1,14 @@
-//! The place of the access token in forwarded requests, and so the fate of the client's own `Authorization`.
+//! Placement of the access token in forwarded requests, which also decides about the client's own `Authorization`.
 //!
-//! Knows names of headers; the token itself is the caller's.
+//! Knows header names only, no token.
 
 use hyper::header::HeaderName;
 use serde_json::Value;
 
-/// The header that carries the access token to an upstream.
+/// Header that carries the access token to an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TokenPlacement {
-    /// `Authorization: Bearer`. The client's `Authorization` never passes.
+    /// `Authorization: Bearer`. The client's `Authorization` is removed.
     #[default]
     Bearer,
     /// No header. The client's `Authorization` passes.
@@ -17,25 +17,25 @@ pub enum TokenPlacement {
     Header(HeaderName),
 }
 
-/// A mistake in a route's `token`.
+/// Mistake in a route's `token`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenPlacementError {
-    /// It is none of the three forms.
+    /// None of the three forms.
     #[error("the token {0} is neither \"bearer\" nor \"none\" nor {{\"header\": \"X-Access-Token\"}}")]
     Form(String),
-    /// The header's name is no token of letters, digits and hyphens, or is longer than 64 characters.
+    /// A header name with other characters than letters, digits and hyphens, or longer than 64.
     #[error("the token's header {0:?} is not 1 to 64 letters, digits and hyphens")]
     Name(String),
-    /// The header has a meaning of its own.
+    /// A header with a meaning of its own.
     #[error("the token's header {0:?} already has another meaning")]
     Reserved(String),
 }
 
 impl TokenPlacement {
-    /// Reads `"bearer"`, `"none"` or `{"header": NAME}`.
+    /// Parses `"bearer"`, `"none"` or `{"header": NAME}`.
     ///
     /// # Errors
-    /// When it is none of them, or the header can't be used.
+    /// If it is none of them, or the header can't be used.
     pub(super) fn parse(json: &Value) -> Result<Self, TokenPlacementError> {
         match json {
             Value::String(text) if text == "bearer" => return Ok(Self::Bearer),
@@ -58,7 +58,7 @@ impl TokenPlacement {
         }
     }
 
-    /// The header of one's own, if that is the place.
+    /// The configured header, for [`Self::Header`].
     pub(super) fn header(&self) -> Option<&HeaderName> {
         match self {
             Self::Bearer | Self::None => None,
@@ -68,7 +68,8 @@ impl TokenPlacement {
 }
 
 fn header(text: &str) -> Result<HeaderName, TokenPlacementError> {
-    // An underscore would be stripped from clients, but CGI and WSGI fold `-` to it: two names for one variable.
+    // No underscore: it would be removed from clients' requests, and CGI and WSGI fold `-` to it: two names for one
+    // variable.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let is_name = (1..=64).contains(&text.len()) && text.bytes().all(is_plain);
     let name = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| is_name);
@@ -79,7 +80,7 @@ fn header(text: &str) -> Result<HeaderName, TokenPlacementError> {
     Ok(name)
 }
 
-/// True for headers of HTTP, of browsers, and of ours with another content. `name` is in lower case.
+/// True for headers of HTTP, of browsers, and of ours. `name` is in lower case.
 fn is_reserved(name: &str) -> bool {
     let is_in_a_family = RESERVED_FAMILIES.iter().any(|family| name.starts_with(family));
     RESERVED.contains(&name) || (is_in_a_family && name != "x-forwarded-access-token")

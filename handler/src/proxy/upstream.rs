@@ -1,4 +1,4 @@
-//! An Upstream: the scheme, authority and base path every request to it starts with.
+//! Upstream: scheme, authority and base path of every request to it.
 //!
 //! Knows no connection; `pool` keeps those.
 
@@ -13,7 +13,7 @@ use url::{Host, Url};
 use super::authority::{Authority, default_port, is_same_host, normal_host};
 use super::upstream_host::UpstreamHost;
 
-/// Where requests are forwarded to.
+/// Protected application that requests are forwarded to.
 #[derive(Debug)]
 pub struct Upstream {
     key: usize,
@@ -27,22 +27,22 @@ pub struct Upstream {
     base_path: String,
 }
 
-/// Why a URL can't be an Upstream.
+/// Reason why a URL can't be an Upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
-    /// It isn't an absolute `http` or `https` URL with a host.
+    /// Not an absolute `http` or `https` URL with a host.
     #[error("an upstream must be an absolute http or https URL")]
     NotHttp,
-    /// It has a user, a password, a query or a fragment.
+    /// A user, a password, a query or a fragment in the URL.
     #[error("an upstream URL must have no user, password, query or fragment")]
     Excess,
 }
 
 impl Upstream {
-    /// Reads `https://host[:port][/base]`.
+    /// Parses `https://host[:port][/base]`.
     ///
     /// # Errors
-    /// When the URL isn't one requests could be forwarded to.
+    /// If requests can't be forwarded to the URL.
     pub fn parse(text: &str) -> Result<Self, UpstreamError> {
         let url = Url::parse(text).map_err(|_| UpstreamError::NotHttp)?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -76,7 +76,7 @@ impl Upstream {
         &self.name
     }
 
-    /// The URL that every request to it starts with, with a slash at its end.
+    /// Base URL of every request, with a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}{}/", self.origin(), self.base_path)
@@ -88,7 +88,7 @@ impl Upstream {
         format!("{scheme}://{}", self.name)
     }
 
-    /// True if this names the upstream, whatever the scheme: an application takes that from `X-Forwarded-Proto`.
+    /// True if this names the upstream, whatever the scheme: an application takes the scheme from `X-Forwarded-Proto`.
     /// Another port of the same host is another server.
     pub(super) fn is_named_by(&self, named: &Authority) -> bool {
         let is_default = self.port == default_port(self.tls.is_some());
@@ -104,12 +104,12 @@ impl Upstream {
         is_same_host(&self.named_host, host)
     }
 
-    /// The `Host` for this upstream where nothing else is configured.
+    /// Default `Host` for this upstream.
     pub(super) fn default_host(&self) -> UpstreamHost {
         self.default_host
     }
 
-    /// True if what is sent to it passes a network in plain text: `http`, and not to this machine.
+    /// True if requests to it cross a network in plain text: `http`, and not on loopback.
     #[must_use]
     pub fn is_open_to_the_network(&self) -> bool {
         let is_loopback = match self.host.parse::<IpAddr>() {
@@ -123,12 +123,12 @@ impl Upstream {
         Arc::clone(&self.name)
     }
 
-    /// Distinguishes Upstreams of one process; equal for nothing but itself.
+    /// Identity of an Upstream within the process.
     pub(super) fn key(&self) -> usize {
         self.key
     }
 
-    /// True for itself.
+    /// True for the same Upstream.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.key == other.key
     }
@@ -145,7 +145,7 @@ impl Upstream {
         self.host_header.clone()
     }
 
-    /// Without a slash at its end; empty when there is none.
+    /// Base path without a trailing slash; empty if there is none.
     pub(super) fn base_path(&self) -> &str {
         &self.base_path
     }
@@ -161,7 +161,7 @@ fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, UpstreamError> 
     }
 }
 
-/// The host as a socket address lookup wants it: no brackets around IPv6.
+/// Host for DNS: no brackets around IPv6.
 fn connectable(host: &Host<&str>) -> String {
     match host {
         Host::Domain(name) => (*name).to_owned(),

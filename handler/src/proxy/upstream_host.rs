@@ -1,18 +1,18 @@
-//! The authority in the `Host` of forwarded requests: the public one, or the upstream's own.
+//! Authority in the `Host` of forwarded requests: the public one, or the upstream's own.
 //!
-//! Decides the header alone. Connections and certificates always belong to the upstream's own name.
+//! Decides only the header. Connections and certificates always use the upstream's own name.
 
-/// The authority that an upstream reads in `Host`.
+/// Authority in the `Host` for an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamHost {
-    /// That of `PUBLIC_BASE_URL`: links, redirects and comparisons with `Origin` come out right by themselves.
+    /// The authority of `PUBLIC_BASE_URL`: the application's links, redirects and comparisons with `Origin` are right.
     Public,
-    /// That of the upstream's URL.
+    /// The authority of the upstream's URL.
     Own,
 }
 
 impl UpstreamHost {
-    /// Reads `public` or `upstream`.
+    /// Parses `public` or `upstream`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -22,7 +22,7 @@ impl UpstreamHost {
         }
     }
 
-    /// The value that [`UpstreamHost::parse`] reads.
+    /// The text that [`UpstreamHost::parse`] reads.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl UpstreamHost {
         }
     }
 
-    /// The other one.
+    /// The other variant.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -40,7 +40,7 @@ impl UpstreamHost {
         }
     }
 
-    /// The default for an upstream of this name, in lower case.
+    /// Default for an upstream with this name, in lower case.
     pub(super) fn default_for(name: &str) -> Self {
         let name = name.strip_suffix('.').unwrap_or(name);
         let is_below = |domain: &&str| name.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
@@ -48,7 +48,7 @@ impl UpstreamHost {
     }
 }
 
-/// Domains whose front end finds the application by `Host`, and responds 404 to a name that it does not know.
+/// Domains whose front end selects the application by `Host`, with 404 for an unknown name.
 const ROUTED_BY_HOST: &[&str] = &[
     "azurewebsites.net", // App Service and Functions
     "azurewebsites.us",

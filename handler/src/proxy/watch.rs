@@ -1,8 +1,8 @@
-//! Closes the Upstream's connection when [`Cutoff`] completes after the response head, whatever the client does.
+//! Watcher that closes the Upstream's connection when [`Cutoff`] completes after the response head.
 //!
 //! actix polls no response body while its client does not read, and hyper's task forwards the upload meanwhile. So a
-//! task of its own waits for the end, but only for an exchange that stays open: a short one takes a slot in a list and
-//! gives it back. Knows nothing of what ends.
+//! separate task waits for the cutoff, but only for requests that stay open: a short one takes a slot in a list and
+//! gives it back.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::cutoff::Cutoff;
 
-/// The watches of one worker.
+/// Watches of one worker.
 pub(super) struct Watches {
     list: RefCell<List>,
     period: Duration,
@@ -31,7 +31,7 @@ struct List {
 
 enum Slot {
     Free,
-    /// Without a task: most exchanges end here.
+    /// No task yet: most requests end in this state.
     Young {
         since: Instant,
         cutoff: Cutoff,
@@ -41,14 +41,14 @@ enum Slot {
     Cut,
 }
 
-/// The watch over one exchange; dropping it ends its task.
+/// Watch over one request; dropping it ends its task.
 pub(super) struct Watch {
     watches: Rc<Watches>,
     at: usize,
 }
 
 impl Watches {
-    /// An exchange gets its task when it is older than `period`, and one more period later at most.
+    /// Watches that start a task for a request between one and two `period`s old.
     pub(super) fn new(period: Duration) -> Rc<Self> {
         Rc::new(Self { list: RefCell::default(), period })
     }
@@ -71,7 +71,7 @@ impl Watches {
         Some(Watch { watches: Rc::clone(self), at })
     }
 
-    /// Starts the tasks; ends when no exchange waits for one.
+    /// Starts due tasks periodically; ends when no request waits for one.
     async fn sweep(watches: Weak<Self>, period: Duration) {
         loop {
             sleep(period).await;
@@ -82,7 +82,7 @@ impl Watches {
         }
     }
 
-    /// Starts a task for each exchange that is a period old. False if no younger one is left.
+    /// Starts a task for each request that is a period old. False if no younger one is left.
     fn start_tasks(self: &Rc<Self>, now: Instant) -> bool {
         let mut list = self.list.borrow_mut();
         let mut is_any_left = false;
@@ -103,7 +103,7 @@ impl Watches {
 
     async fn cut(watches: Weak<Self>, at: usize, mut cutoff: Cutoff, driver: AbortHandle) {
         cutoff.or(pending::<()>()).await;
-        // First of all: to a reader, an aborted driver looks like the clean end of the body.
+        // First: an aborted driver looks like the clean end of the body to its reader.
         if let Some(watches) = watches.upgrade() {
             watches.list.borrow_mut().slots[at] = Slot::Cut;
         }
@@ -112,7 +112,7 @@ impl Watches {
 }
 
 impl Watch {
-    /// True once the connection was closed: what was read of the body is not the whole.
+    /// True once the connection was closed: the body is incomplete then.
     pub(super) fn is_cut(&self) -> bool {
         matches!(self.watches.list.borrow().slots[self.at], Slot::Cut)
     }
@@ -144,7 +144,7 @@ mod tests {
         rt::spawn(pending())
     }
 
-    /// Completes when the sender sends; the sender sees when it is dropped.
+    /// Completes when the sender sends; the sender sees if it is dropped.
     fn cutoff(end: oneshot::Receiver<()>) -> Cutoff {
         Cutoff::new(Some(Box::pin(async { end.await.unwrap() })))
     }

@@ -1,4 +1,4 @@
-//! The second resource of a WebDAV `COPY` or `MOVE`: its `Destination`.
+//! WebDAV `COPY` and `MOVE`: their second resource, the `Destination`.
 //!
 //! Checks its path as strictly as the request's own target, because the upstream acts on both.
 
@@ -14,7 +14,7 @@ use super::target::RequestTarget;
 
 const DESTINATION: &str = "destination";
 
-/// Names the `Destination` as the upstream knows it; refuses one that this route does not lead to.
+/// Rewrites the `Destination` to the upstream's names; refuses one outside this route.
 pub(super) fn map_destination(
     method: &Method,
     headers: &mut up::HeaderMap,
@@ -36,8 +36,8 @@ pub(super) fn map_destination(
     Ok(())
 }
 
-/// RFC 4918 9.8.5: no other server. And no session route from an anonymous one, whatever host the `Destination` names:
-/// some servers read its path alone.
+/// Refuses another server (RFC 4918 9.8.5), and a session route from an anonymous one, whatever host is named:
+/// some servers read only the path.
 fn check_route(destination: &[u8], mapping: OriginMapping<'_>) -> Result<(), ForwardError> {
     let OriginMapping { route, routes, .. } = mapping;
     let path = match NetworkReference::parse(destination) {

@@ -1,6 +1,6 @@
-//! The WebSocket handshake (RFC 6455 4): forwarded as any request, and answered 101 only if the Upstream switches.
+//! WebSocket handshake (RFC 6455 4): forwarded like any request; the response is 101 only if the Upstream switches.
 //!
-//! The key and its digest are between the two ends; nothing here computes them. Knows nothing of who may open a socket.
+//! Computes neither key nor digest: they belong to the two ends. Knows no session.
 
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
@@ -17,15 +17,15 @@ use super::headers;
 use super::relay::{Relay, WebSocketClient};
 use super::request_body::RequestBody;
 
-/// The one protocol that a connection is upgraded to.
+/// The only protocol that a connection is upgraded to.
 const WEBSOCKET: &str = "websocket";
 
 impl Forwarder {
-    /// Forwards a handshake. If the Upstream switches protocols, the response is 101 and its body the socket; any other
-    /// response passes as it is.
+    /// Forwards a handshake. If the Upstream switches protocols, the response is 101 and its body is the socket; any
+    /// other response passes unchanged.
     ///
     /// # Errors
-    /// When the handshake has a body, and when there is no response head to pass on.
+    /// If the handshake has a body, or there is no response head to pass on.
     pub async fn open_websocket(
         &self,
         mut request: ForwardRequest<'_>,
@@ -39,7 +39,7 @@ impl Forwarder {
         message.headers_mut().insert(up::CONNECTION, HeaderValue::from_static("Upgrade"));
         message.headers_mut().insert(up::UPGRADE, HeaderValue::from_static(WEBSOCKET));
 
-        // A connection of its own: it never returns to the pool, so none is taken from there, and nothing is resent.
+        // A new connection: it never returns to the pool, so none is taken from there, and nothing is resent.
         let mut connection = self.connect(upstream).await?;
         let sent = self.send(&mut connection, message, None, &mut cutoff).await;
         let response = sent.map_err(|error| failure(error, None))?;
@@ -65,7 +65,7 @@ impl Forwarder {
     }
 }
 
-/// The server reads everything after a handshake as the socket's bytes, so its body would become frames.
+/// Refuses a handshake with a body: the server reads everything after the head as the socket's bytes.
 fn check_no_body(headers: &down::HeaderMap) -> Result<(), ForwardError> {
     let is_empty = headers.get(down::CONTENT_LENGTH).is_none_or(|length| length == "0");
     if is_empty && !headers.contains_key(down::TRANSFER_ENCODING) {
@@ -74,7 +74,7 @@ fn check_no_body(headers: &down::HeaderMap) -> Result<(), ForwardError> {
     Err(ForwardError::BadRequest("a WebSocket handshake has no body"))
 }
 
-/// RFC 6455 4.1: a 101 for another protocol opens no WebSocket.
+/// Refuses a 101 for another protocol (RFC 6455 4.1).
 fn check_protocol(headers: &up::HeaderMap) -> Result<(), ForwardError> {
     let is_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes());
     if headers.get(up::UPGRADE).is_some_and(is_websocket) {

@@ -1,8 +1,8 @@
-//! The table of what a client may say, and may not.
+//! Table of allowed and forgeable client headers.
 
 use super::*;
 
-/// Headers by which proxies and servers speak of a person, of themselves or of the request, by product.
+/// Forgeable headers of proxies and servers, by product.
 const FORGEABLE: &[(&str, &str)] = &[
     ("ours", "x-proxy-id-token x-proxy-id-token-name x-gateway x-gateway-token x-gateway-client-address"),
     ("any proxy", "forwarded x-forwarded x-forwarded-for x-forwarded-user x-forwarded-client-cert x-forwarded-proto"),
@@ -76,7 +76,7 @@ const FORGEABLE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Headers that browsers, their libraries and the front ends of applications send.
+/// Allowed headers of browsers, their libraries and the front ends of applications.
 const SENT: &[(&str, &str)] = &[
     (
         "browsers",

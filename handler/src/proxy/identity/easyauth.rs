@@ -1,4 +1,4 @@
-//! App Service's view of the person: the provider's name, and the client principal with claims, id and name.
+//! Headers of App Service authentication: the provider's name, and the client principal with claims, id and name.
 //!
 //! Follows published dumps of App Service, named in `docs/migrating.md`. The caller decides which address is usable.
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 const NAME_TYPE: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress";
 const ROLE_TYPE: &str = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role";
 
-/// The claims that App Service renames, with the same names for Entra ID and Google. All others, `name`, `roles`,
+/// Claims that App Service renames, in the same way for Entra ID and Google. All others, `name`, `roles`,
 /// `groups` and `preferred_username` among them, keep theirs.
 const CLAIM_TYPES: [(&str, &str); 12] = [
     ("acr", "http://schemas.microsoft.com/claims/authnclassreference"),
@@ -27,10 +27,10 @@ const CLAIM_TYPES: [(&str, &str); 12] = [
     ("upn", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"),
 ];
 
-/// References of distributed claims (OIDC Core 5.6.2): no claims about the person.
+/// References of distributed claims (OIDC Core 5.6.2), which are no claims about the person.
 const REFERENCES: [&str; 2] = ["_claim_names", "_claim_sources"];
 
-/// The provider as App Service names it: `X-MS-CLIENT-PRINCIPAL-IDP`, and a part of the token headers' names.
+/// Provider name in App Service's headers: `X-MS-CLIENT-PRINCIPAL-IDP`, and part of the token headers' names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EasyAuthProvider {
     name: String,
@@ -39,10 +39,10 @@ pub struct EasyAuthProvider {
 }
 
 impl EasyAuthProvider {
-    /// App Service's name of Entra ID.
+    /// App Service's name for Entra ID.
     pub const AAD: &'static str = "aad";
 
-    /// A provider of this name: 1 to 32 of `a-z 0-9 -`.
+    /// Parses a provider name: 1 to 32 of `a-z 0-9 -`.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -73,23 +73,23 @@ impl EasyAuthProvider {
 pub(super) struct ClientPrincipal<'a> {
     pub(super) provider: &'a EasyAuthProvider,
     pub(super) claims: &'a Map<String, Value>,
-    /// `email`, unless it must not be used.
+    /// `email`, if it may be used.
     pub(super) email: Option<&'a str>,
 }
 
 impl<'a> ClientPrincipal<'a> {
-    /// `oid` from Entra ID, `sub` from any other provider. An `oid` of another provider identifies nobody.
+    /// Identifier of the person: `oid` from Entra ID, `sub` from any other provider, whose `oid` identifies nobody.
     pub(super) fn id(&self) -> Option<&'a str> {
         self.text(if self.provider.is_aad() { "oid" } else { "sub" })
     }
 
-    /// The address or account name; never `name`, which people choose.
+    /// Name of the person: address or account name; never `name`, which people choose.
     pub(super) fn name(&self) -> Option<&'a str> {
         let account = if self.provider.is_aad() { self.text("upn") } else { None };
         self.email.or(account).or_else(|| self.text("preferred_username"))
     }
 
-    /// Base64 of the JSON that holds every claim, an element of a list each.
+    /// Base64 of the JSON with every claim, one entry for each element of a list.
     pub(super) fn encode(&self) -> String {
         let mut list = Vec::with_capacity(self.claims.len());
         let claims = self.claims.iter().filter(|(name, _)| !REFERENCES.contains(&name.as_str()));

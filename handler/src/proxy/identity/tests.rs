@@ -27,7 +27,7 @@ fn principal(headers: &[(HeaderName, HeaderValue)]) -> Value {
     serde_json::from_slice(&json).unwrap()
 }
 
-/// The claims of `X-MS-CLIENT-PRINCIPAL` as `(typ, val)`, sorted.
+/// Claims of `X-MS-CLIENT-PRINCIPAL` as `(typ, val)`, sorted.
 fn listed(headers: &[(HeaderName, HeaderValue)]) -> Vec<(String, String)> {
     let principal = principal(headers);
     let text = |claim: &Value, member: &str| claim[member].as_str().unwrap().to_owned();
@@ -145,7 +145,7 @@ fn the_claims_of_oauth2_proxys_headers_are_kept_for_them() {
     assert_eq!(names, ["sub", "email", "email_verified", "groups", "preferred_username"]);
 }
 
-/// Shaped after the dumps that docs/migrating.md names; every value is made up.
+/// Modelled on the dumps that docs/migrating.md names; every value is invented.
 #[test]
 fn the_client_principal_is_the_one_of_app_service() {
     const SOAP: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims";

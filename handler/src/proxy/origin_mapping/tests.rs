@@ -7,7 +7,7 @@ const SEVERAL: &str = r#"[{"path":"/","upstream":"http://inside:8080"},
     {"path":"/api","upstream":"https://api.inside"},
     {"path":"/wiki","upstream":"http://wiki.inside/w"}]"#;
 
-/// The public form of a header's value in a response on the route of `/`.
+/// Public form of a header value in a response on the route `/`.
 fn mapped(public: &str, routes: &str, name: HeaderName, value: &str) -> Option<String> {
     let public = PublicSide::new(public.parse().unwrap());
     let routes = RouteTable::parse(routes).unwrap();
@@ -170,7 +170,7 @@ fn a_base_path_is_taken_off_where_a_request_gets_it() {
         ("/base/base/x", "/base/x"),
         ("/base//evil.example/x", "https://app.example//evil.example/x"),
         ("/base/\\evil.example/x", "https://app.example/\\evil.example/x"),
-        // URL Standard 4.4: browsers drop a tab, and what is left would name a server.
+        // URL Standard 4.4: browsers drop a tab, and the rest would name a server.
         ("/base/\t/evil.example/x", "https://app.example/\t/evil.example/x"),
         ("/base/%2Fevil.example/x", "https://app.example/%2Fevil.example/x"),
         ("/base/ü", "https://app.example/ü"),

@@ -1,4 +1,4 @@
-//! The members `host` and `token` of a route.
+//! Route members `host` and `token`.
 
 use super::*;
 

@@ -4,7 +4,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// What an upstream with a certificate for `certified` saw of a request whose route sends `host`: SNI and `Host`; and
+/// SNI and `Host` that an upstream with a certificate for `certified` received for a route with `host`, and
 /// the response to the client.
 async fn request_over_tls(certified: &str, host: &str) -> (Option<(String, String)>, String) {
     let certificate = rcgen::generate_simple_self_signed([certified.to_owned()]).unwrap();
