@@ -1,7 +1,7 @@
-//! Tasks that outlive their request; a drain waits for them.
+//! Background tasks that outlive their request; a drain waits for them.
 //!
-//! A closed browser connection drops its request's future; a code or a refresh token that is being spent must not be
-//! lost with it, and neither with the process if that can wait.
+//! A closed browser connection drops its request's future. A code or refresh token in use must not be lost with it, nor
+//! with the process if that can wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-/// The tasks under way. A clone shares them.
+/// Running background tasks. A clone shares them.
 #[derive(Clone, Default)]
 pub(super) struct Background {
     tasks: TaskTracker,
@@ -26,7 +26,7 @@ impl Background {
         self.tasks.spawn_local(work)
     }
 
-    /// True once [`Self::drain`] was called: what can wait must not begin any more.
+    /// True once [`Self::drain`] was called: optional work must not start any more.
     pub(super) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
     }

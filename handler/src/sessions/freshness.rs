@@ -1,4 +1,4 @@
-//! When an access token is to be refreshed: before it lapses, and not on every instance at once.
+//! Refresh time of an access token: before its expiry, and not on every instance at once.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::record::SessionRecord;
 use crate::clock::Timestamp;
 use crate::random;
 
-/// Time before its expiry at which an access token is refreshed (`REFRESH_BEFORE_EXPIRY`).
+/// Time before expiry at which an access token is refreshed (`REFRESH_BEFORE_EXPIRY`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshBefore {
-    /// This many per cent of the token's lifetime, 1 to 50.
+    /// Percentage of the token's lifetime, 1 to 50.
     Share(u8),
-    /// This long; never more than half of the lifetime, or every request would refresh.
+    /// Duration; never more than half of the lifetime, or every request would refresh.
     Duration(Duration),
 }
 
@@ -29,7 +29,7 @@ pub enum Freshness {
 }
 
 impl RefreshBefore {
-    /// The moment to refresh a token that lives from `now` to `expires_at`, up to a quarter earlier by chance.
+    /// Refresh time of a token that lives from `now` to `expires_at`, up to a quarter earlier at random.
     #[must_use]
     pub fn refresh_at(self, expires_at: Timestamp, now: Timestamp) -> Timestamp {
         let lifetime = expires_at.since(now);
@@ -44,7 +44,7 @@ impl RefreshBefore {
 }
 
 impl Freshness {
-    /// Judges the record's hints at `now`. Without an expiry a token is used until the session ends.
+    /// State of the record's token at `now`. Without an expiry a token is used until the session ends.
     #[must_use]
     pub fn of(record: &SessionRecord, now: Timestamp) -> Self {
         let has_lapsed = record.access_token_expires_at.is_some_and(|expires_at| now >= expires_at);

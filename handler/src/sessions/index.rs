@@ -1,6 +1,6 @@
 //! Indexes of sessions that end together: those of one sign-in at the Provider (`sid`), those of one person (`sub`).
 //!
-//! Small records beside the sessions'. They hold no token and no claim. Their keys are unkeyed hashes: whoever guesses a
+//! Small items beside the records, without token or claim. Their keys are unkeyed hashes: whoever guesses a
 //! `sub` or `sid` can check the guess.
 
 use std::time::Duration;
@@ -12,56 +12,56 @@ use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, base64url_decode};
 
-/// The claim that an index is by.
+/// Claim that the index groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKind {
-    /// A sign-in at the Provider: the claim `sid`.
+    /// The claim `sid`: a session at the Provider.
     ProviderSession,
-    /// A person: the claim `sub`.
+    /// The claim `sub`: a person.
     Subject,
 }
 
-/// The store's name for an index: an unkeyed hash, the same at every instance and after every rotation of keys.
+/// Index key in the store: an unkeyed hash, the same at every instance and after every rotation of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexKey(String);
 
-/// The sessions that end together.
+/// Index of sessions that end together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionIndex {
-    /// The store's name for it.
+    /// Key in the store.
     pub key: IndexKey,
     /// The sessions, oldest first.
     pub sessions: Vec<IndexedSession>,
-    /// When it was last ended: no session joins whose sign-in began by then.
+    /// Time of its last end: no session is admitted whose sign-in began by then.
     pub closed_at: Option<Timestamp>,
-    /// When the sessions without a `sid` were last ended; the others don't notice.
+    /// Time when only the sessions without a `sid` were last ended.
     pub closed_without_sid_at: Option<Timestamp>,
-    /// When it may be forgotten.
+    /// Expiry of the index.
     pub expires_at: Timestamp,
 }
 
-/// A session in an index.
+/// Session in an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexedSession {
-    /// The store's name for the session.
+    /// Key of the session in the store.
     pub key: SessionKey,
-    /// Its absolute end.
+    /// Absolute end of the session.
     pub expires_at: Timestamp,
-    /// True if the Provider named its sign-in by a `sid`, so that a logout of another `sid` leaves it alone.
+    /// True if the session has a `sid`, so that a logout of another `sid` does not end it.
     pub has_sid: bool,
 }
 
-/// The sessions of an index that an end concerns.
+/// Sessions of an index that a logout ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndScope {
-    /// Every one.
+    /// All sessions.
     All,
-    /// Those that no `sid` finds.
+    /// Sessions without a `sid`.
     WithoutSid,
 }
 
 impl IndexKey {
-    /// The index of `value` among what `issuer` named to `client_id`: applications that share a container share none.
+    /// Index key of `value` for this issuer and client: applications that share a container share none.
     #[must_use]
     pub fn of(kind: IndexKind, issuer: &str, client_id: &str, value: &str) -> Self {
         let name = match kind {
@@ -76,7 +76,7 @@ impl IndexKey {
         Self(base64url(&hash.finalize()))
     }
 
-    /// The key of a person, as a log line names it; `None` for anything else.
+    /// Parses `person.key` of a log line; `None` for anything else.
     #[must_use]
     pub fn of_person(text: &str) -> Option<Self> {
         let is_key = base64url_decode(text).is_some_and(|hash| hash.len() == 32);
@@ -95,7 +95,7 @@ impl SessionIndex {
         Self { key, sessions: Vec::new(), closed_at: None, closed_without_sid_at: None, expires_at }
     }
 
-    /// The same index without the sessions that have ended by themselves, and with one more.
+    /// Copy without expired sessions, and with one more.
     pub(crate) fn with(&self, session: IndexedSession, now: Timestamp) -> Self {
         let is_other = |known: &&IndexedSession| known.key != session.key && now < known.expires_at;
         let mut sessions: Vec<_> = self.sessions.iter().filter(is_other).cloned().collect();
@@ -104,19 +104,19 @@ impl SessionIndex {
         Self { sessions, expires_at, ..self.clone() }
     }
 
-    /// True if the session of a sign-in that began at `began_at` may join. Time is in whole seconds: of two events of
-    /// one second the end wins.
+    /// True if a session whose sign-in began at `began_at` may join. Time is in whole seconds: in a tie the logout
+    /// wins.
     pub(super) fn admits(&self, began_at: Timestamp, has_sid: bool) -> bool {
         let closed_at = if has_sid { self.closed_at } else { self.closed_at.max(self.closed_without_sid_at) };
         closed_at.is_none_or(|closed_at| closed_at < began_at)
     }
 
-    /// True if an end at `now` of these sessions is noted already.
+    /// True if the end of these sessions at `now` is already recorded.
     pub(super) fn is_closed(&self, scope: EndScope, now: Timestamp) -> bool {
         !self.admits(now, scope == EndScope::All)
     }
 
-    /// The same index with the note that these sessions ended at `now`, kept for so long at least.
+    /// Copy that records the end of these sessions at `now`, kept for at least `keep`.
     pub(super) fn closed(&self, scope: EndScope, now: Timestamp, keep: Duration) -> Self {
         let expires_at = self.expires_at.max(now.plus(keep));
         match scope {
@@ -125,7 +125,7 @@ impl SessionIndex {
         }
     }
 
-    /// The sessions that an end concerns.
+    /// Sessions within the scope of a logout.
     pub(super) fn within(self, scope: EndScope) -> Vec<IndexedSession> {
         let mut sessions = self.sessions;
         sessions.retain(|session| scope == EndScope::All || !session.has_sid);

@@ -1,7 +1,7 @@
-//! One writer of an index at a time in this process: the others wait here instead of overtaking each other in the store.
+//! Queue of writers per index within this process: they wait here instead of conflicting in the store.
 //!
-//! A writer enters the sessions of those who wait behind it together with its own, so that many sign-ins of one person
-//! cost few writes. An index that nobody writes takes no memory.
+//! A writer also enters the sessions of those who wait behind it, so that many sign-ins of one person cost few writes.
+//! An index without a writer takes no memory.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::index::{IndexKey, IndexedSession};
 use crate::clock::Timestamp;
 
-/// The indexes that are being written. A clone shares them.
+/// Indexes being written. A clone shares them.
 #[derive(Clone, Default)]
 pub(super) struct IndexWriters(Arc<Mutex<HashMap<IndexKey, Queue>>>);
 
@@ -23,23 +23,23 @@ struct Queue {
     entries: Vec<Arc<PendingEntry>>,
 }
 
-/// A session that is to be entered.
+/// Session waiting to be entered.
 pub(super) struct PendingEntry {
     /// The session.
     pub(super) session: IndexedSession,
-    /// The beginning of its sign-in.
+    /// Begin of its sign-in.
     pub(super) began_at: Timestamp,
     is_entered: AtomicBool,
 }
 
-/// An entry that whoever has the turn may write. Taken back when dropped.
+/// Entry that the current writer may write. Withdrawn when dropped.
 pub(super) struct Announcement {
     writers: IndexWriters,
     key: IndexKey,
     entry: Arc<PendingEntry>,
 }
 
-/// The only writer of an index in this process, until it is dropped.
+/// Exclusive right to write an index in this process, until it is dropped.
 pub(super) struct IndexWriter {
     writers: IndexWriters,
     key: IndexKey,
@@ -47,7 +47,7 @@ pub(super) struct IndexWriter {
 }
 
 impl PendingEntry {
-    /// Notes that the entry is in the store.
+    /// Marks the entry as stored.
     pub(super) fn mark_entered(&self) {
         self.is_entered.store(true, Ordering::Relaxed);
     }
@@ -61,19 +61,19 @@ impl Announcement {
 }
 
 impl IndexWriters {
-    /// Lets every writer of the index enter this session.
+    /// Offers this session to every writer of the index.
     pub(super) fn announce(&self, key: &IndexKey, session: IndexedSession, began_at: Timestamp) -> Announcement {
         let entry = Arc::new(PendingEntry { session, began_at, is_entered: AtomicBool::new(false) });
         self.locked().entry(key.clone()).or_default().entries.push(Arc::clone(&entry));
         Announcement { writers: self.clone(), key: key.clone(), entry }
     }
 
-    /// The sessions that wait to be entered.
+    /// Sessions waiting to be entered.
     pub(super) fn pending(&self, key: &IndexKey) -> Vec<Arc<PendingEntry>> {
         self.locked().get(key).map(|queue| queue.entries.clone()).unwrap_or_default()
     }
 
-    /// Waits for the writers that came before; `None` when they took until `deadline`.
+    /// Waits for earlier writers; `None` if they took until `deadline`.
     pub(super) async fn acquire(&self, key: &IndexKey, deadline: Instant) -> Option<IndexWriter> {
         let turn = Arc::clone(&self.locked().entry(key.clone()).or_default().turn);
         let mut writer = IndexWriter { writers: self.clone(), key: key.clone(), turn: None };
@@ -82,13 +82,13 @@ impl IndexWriters {
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<IndexKey, Queue>> {
-        // No code panics while the map is locked, so a poisoned one is still whole.
+        // No code panics while the map is locked, so a poisoned map is still consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Removes a queue that nobody needs. Clones of its turn are made under the map's lock only, so the last one in the map
-/// belongs to nobody.
+/// Removes an unused queue. Its turn is cloned only under the map's lock, so the last clone in the map has no other
+/// user.
 fn forget_if_unused(queues: &mut HashMap<IndexKey, Queue>, key: &IndexKey) {
     if queues.get(key).is_some_and(|queue| queue.entries.is_empty() && Arc::strong_count(&queue.turn) == 1) {
         queues.remove(key);

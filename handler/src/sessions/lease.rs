@@ -1,7 +1,7 @@
-//! The lease of a record: its holder is the one who asks the Provider for this generation's next token.
+//! Lease of a record: its holder alone may refresh this generation's token.
 //!
-//! Acquired, renewed and released by conditional writes, so that of many instances one holds it. A holder that died is
-//! recognised by a record that stays unchanged, not by the time in it. Asks the Provider nothing.
+//! Acquired, renewed and released by conditional writes, so only one of many instances holds it. A dead holder is
+//! recognised by a record that stays unchanged, not by the time in it. Sends the Provider nothing.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -31,12 +31,12 @@ pub(super) struct Leases {
     pub(super) background: Background,
 }
 
-/// When a refresh is made.
+/// Condition for a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trigger {
-    /// Once the access token is due or has lapsed.
+    /// If the access token is due or has lapsed.
     WhenDue,
-    /// Now, due or not.
+    /// Unconditionally, now.
     Now,
 }
 
@@ -48,33 +48,33 @@ pub(super) enum LeaseAttempt {
     Ended,
     /// The token was refreshed meanwhile.
     Refreshed,
-    /// A backoff is in force, or another instance is at work for longer than we wait.
+    /// A backoff is in force, or another instance has held the lease for longer than we wait.
     Unavailable {
-        /// When to try again.
+        /// Time until the next attempt.
         retry_after: Duration,
     },
-    /// The Provider has refused the last request, and a backoff is in force.
+    /// The Provider has refused the last refresh, and a backoff is in force.
     Refused,
     /// The session has no refresh token.
     NoRefreshToken,
 }
 
-/// A lease that this instance holds.
+/// Lease held by this instance.
 pub(super) struct HeldLease {
     /// The refresh part, opened.
     pub(super) part: RefreshPart,
     /// The token to send.
     pub(super) refresh_token: RefreshToken,
-    /// The leased record, as it was written last.
+    /// The leased record, as last written.
     pub(super) record: StoredRecord,
-    /// When the last write that certainly succeeded was begun.
+    /// Start of the last write that certainly succeeded.
     renewed_at: Cell<Instant>,
 }
 
-/// Why a refresh call gave no tokens.
+/// Failure of a refresh call, by its effect at the Provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailedCall {
-    /// The Provider has not acted on the call.
+    /// The Provider has certainly not acted on the call.
     NotActedOn,
     /// The Provider may have acted on it.
     Unknown,
@@ -82,7 +82,7 @@ pub(super) enum FailedCall {
     Refused,
 }
 
-/// Measures the time spent waiting for another's lease, and reports it when dropped.
+/// Measures the wait for another's lease, and records it when dropped.
 struct LeaseWait(Option<Instant>);
 
 impl Drop for LeaseWait {
@@ -93,12 +93,12 @@ impl Drop for LeaseWait {
     }
 }
 
-/// The version of a record that another instance has leased, and when it was first seen here.
+/// Version of a record that another instance has leased, and the time when it was first seen here.
 #[derive(Default)]
 struct Observation(Option<(Etag, Instant)>);
 
 impl Observation {
-    /// True once `etag` has been the record's version for the life of a lease.
+    /// True once `etag` has been the record's version for the duration of a lease.
     fn is_dead(&mut self, etag: &Etag) -> bool {
         match &self.0 {
             Some((seen, since)) if seen == etag => since.elapsed() >= LEASE,
@@ -111,7 +111,7 @@ impl Observation {
 }
 
 impl HeldLease {
-    /// True while no other instance can have taken the lease for dead.
+    /// True while no other instance can have declared the lease dead.
     pub(super) fn may_send(&self) -> bool {
         self.renewed_at.get().elapsed() < SEND_WITHIN
     }
@@ -149,7 +149,7 @@ impl Leases {
         }
     }
 
-    /// Takes a lease that is free; `None` when another write came first.
+    /// Takes a free lease; `None` if another write came first.
     async fn take(
         &self,
         stored: StoredRecord,
@@ -159,7 +159,7 @@ impl Leases {
         let freshness = Freshness::of(&stored.record, now);
         let has_lapse_ahead = freshness != Freshness::Lapsed && stored.record.access_token_expires_at.is_some();
         if stored.record.unanswered_calls() >= MAX_UNANSWERED && has_lapse_ahead {
-            // The last holder died, or the person asks for a refresh while the token lives.
+            // The last holder died, or the person asked for a refresh before the token lapsed.
             let retry_after = self.back_off(stored, FailedCall::Unknown, None).await?;
             return Ok(Some(LeaseAttempt::Unavailable { retry_after }));
         }
@@ -175,7 +175,7 @@ impl Leases {
         Ok(Some(LeaseAttempt::Acquired(Box::new(held))))
     }
 
-    /// Writes a lease of ours over the version that was read; `None` when another write came first.
+    /// Writes our lease over the version that was read; `None` if another write came first.
     async fn write_lease(
         &self,
         stored: StoredRecord,
@@ -195,7 +195,7 @@ impl Leases {
             Ok(record) => return Ok(Some(record)),
             Err(failure) => failure,
         };
-        // Another write came first, or this one happened and its reply was lost: only another read can tell.
+        // Another write came first, or ours succeeded and its reply was lost: only another read can tell.
         match (self.find_ours(ticket, &holder, now).await?, failure) {
             (Some(found), _) => Ok(Some(found)),
             (None, StoreError::Conflict | StoreError::Missing) => Ok(None),
@@ -203,8 +203,8 @@ impl Leases {
         }
     }
 
-    /// Runs `call` to its end and renews the lease meanwhile. A renewal that fails interrupts nothing: the write of the
-    /// call's result is conditional and finds out.
+    /// Runs `call` to its end and renews the lease meanwhile. A failed renewal interrupts nothing: the write of the
+    /// call's result is conditional and detects a lost lease.
     pub(super) async fn hold<T>(
         &self,
         held: &HeldLease,
@@ -241,7 +241,7 @@ impl Leases {
         }
     }
 
-    /// Writes the lease again; `None` when it could not be written, or is no longer ours.
+    /// Renews the lease; `None` if the write failed, or the lease is no longer ours.
     async fn renew(&self, leased: &StoredRecord, ticket: &SessionTicket) -> Option<StoredRecord> {
         let now = self.clock.now();
         let lease = RefreshLease { lapses_at: now.plus(LEASE), ..leased.record.lease.clone()? };
@@ -253,7 +253,7 @@ impl Leases {
         }
     }
 
-    /// The record, if this holder's lease is in it.
+    /// Finds the record if it contains this holder's lease.
     async fn find_ours(
         &self,
         ticket: &SessionTicket,
@@ -265,8 +265,8 @@ impl Leases {
         Ok(found.filter(|found| found.record.lease.as_ref().is_some_and(is_ours)).map(|found| (*found).clone()))
     }
 
-    /// Keeps everyone from calling the Provider: until the access token lapses after a refusal or after
-    /// [`MAX_UNANSWERED`] calls without a response, otherwise for a pause that grows. Returns when to try again.
+    /// Starts a backoff: until the access token lapses after a refusal or after [`MAX_UNANSWERED`] calls without a
+    /// response, otherwise for a growing pause. Returns the time to retry after.
     pub(super) async fn back_off(
         &self,
         leased: StoredRecord,
@@ -288,14 +288,14 @@ impl Leases {
         let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered, backoffs };
         let record = SessionRecord { lease: Some(lease), ..record };
         match self.records.replace(record, &etag, now).await {
-            // Another write ended the session or took the lease; both are for its writer to report.
+            // Another write ended the session or took the lease; its writer reports that.
             Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(until(lapses_at, now)),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
     }
 }
 
-/// The result for a record that gives no reason to acquire its lease now, or no right to.
+/// Result for a record whose lease needs not, or must not, be acquired now.
 fn needs_no_lease(record: &SessionRecord, trigger: Trigger, now: Timestamp) -> Option<LeaseAttempt> {
     if record.is_ended() {
         return Some(LeaseAttempt::Ended);

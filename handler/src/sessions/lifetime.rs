@@ -1,39 +1,39 @@
-//! The limits of a session's life, idle and absolute, both independent of the lifetime of any token.
+//! Session lifetime: idle and absolute limit, both independent of the lifetime of any token.
 
 use std::time::Duration;
 
 use super::ticket::SessionTicket;
 use crate::clock::Timestamp;
 
-/// The two limits of a session's life.
+/// Idle and absolute limit of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLifetime {
-    /// Ends a session that nobody used for so long (`SESSION_IDLE_TIMEOUT`).
+    /// Maximum time without a request (`SESSION_IDLE_TIMEOUT`).
     pub idle: Duration,
-    /// Ends every session (`SESSION_MAX_LIFETIME`).
+    /// Maximum time since the sign-in (`SESSION_MAX_LIFETIME`).
     pub absolute: Duration,
 }
 
 impl SessionLifetime {
-    /// The ticket of the sign-in with this seed and code, which ends now.
+    /// Ticket of a sign-in with this seed and code, completed now.
     #[must_use]
     pub fn issue(&self, seed: &[u8; 32], code: &str, now: Timestamp) -> SessionTicket {
         SessionTicket::from_seed(seed, code, now, now.plus(self.absolute))
     }
 
-    /// True while neither limit is reached.
+    /// True while neither limit has passed.
     #[must_use]
     pub fn is_alive(&self, ticket: &SessionTicket, now: Timestamp) -> bool {
         now < ticket.expires_at && now < ticket.last_seen.plus(self.idle)
     }
 
-    /// Seconds until the nearer limit; zero when it is reached.
+    /// Time until the nearer limit; zero after it.
     #[must_use]
     pub fn remaining(&self, ticket: &SessionTicket, now: Timestamp) -> Duration {
         ticket.last_seen.plus(self.idle).min(ticket.expires_at).since(now)
     }
 
-    /// The ticket to re-issue, once more than a tenth of the idle time has passed; `None` before.
+    /// Ticket to re-issue, once more than a tenth of the idle time has passed; `None` before.
     #[must_use]
     pub fn slide(&self, ticket: &SessionTicket, now: Timestamp) -> Option<SessionTicket> {
         let is_due = now.since(ticket.last_seen) > self.idle / 10;

@@ -1,4 +1,4 @@
-//! A store inside the process, for local use: it forgets everything when the process ends.
+//! Session store in memory, for local use: everything is lost when the process ends.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use super::used_once::{UseKey, UsedOnce};
 use crate::clock::Timestamp;
 use crate::random;
 
-/// Writes between two sweeps of expired records.
+/// Writes between two removals of expired records.
 const SWEEP_EVERY: u32 = 256;
 
-/// Records in memory, gone with the process.
+/// Session store in this process's memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Records>);
 
@@ -82,7 +82,7 @@ impl SessionStore for MemoryStore {
 
 impl MemoryStore {
     fn records(&self) -> MutexGuard<'_, Records> {
-        // No code panics between two halves of a change, so a poisoned map is still whole.
+        // No code panics between two halves of a change, so a poisoned map is still consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

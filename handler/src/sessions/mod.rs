@@ -1,4 +1,4 @@
-//! Sessions of people who signed in: their records, their lifetimes, and every verb on them.
+//! Sessions of signed-in people: their records, their lifetimes, and every verb on them.
 //!
 //! A [`SessionTicket`] travels in the browser's cookie, a [`SessionRecord`] is kept in the store. No store ever sees a
 //! token, and no ticket reaches a store. Knows nothing of HTTP.

@@ -1,4 +1,4 @@
-//! The two parts of a record, opened: the request part for every proxied request, the refresh part for a refresh, a
+//! Opened parts of a record: the request part for every proxied request, the refresh part for a refresh, a
 //! sign-out and `me`.
 
 use std::fmt;
@@ -10,26 +10,26 @@ use super::freshness::RefreshBefore;
 use crate::clock::Timestamp;
 use crate::oidc::{AccessToken, Claims, PersonClaims, RefreshToken, Scope, TokenResponse};
 
-/// Tokens and claims that every proxied request needs.
+/// Tokens and claims for a proxied request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestPart {
     /// Sent to the Upstream as `Authorization: Bearer`.
     pub access_token: AccessToken,
-    /// The ID token, when it becomes a header.
+    /// The ID token, if it becomes a header.
     pub id_token: Option<Zeroizing<String>>,
     /// The claims that become headers.
     pub claims: Claims,
 }
 
-/// Tokens and claims that a refresh, a sign-out and `me` need.
+/// Tokens and claims for a refresh, a sign-out and `me`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct RefreshPart {
-    /// Gets the next access token, if the Provider issued one.
+    /// Refresh token, if the Provider issued one.
     pub refresh_token: Option<RefreshToken>,
-    /// The scope of the grant, which goes with every refresh (RFC 6749 6). `None` in records of earlier versions.
+    /// Scope of the grant, sent with every refresh (RFC 6749 6). `None` in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// The hint of RP-initiated logout.
+    /// ID token, the hint of RP-initiated logout.
     pub id_token: Option<Zeroizing<String>>,
     /// All claims about the person.
     pub claims: PersonClaims,
@@ -50,14 +50,14 @@ pub struct HeaderNeeds {
     pub id_token: bool,
 }
 
-/// Settings that decide what a token response becomes.
+/// Settings that decide how a token response is divided into the parts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenPolicy {
     pub(super) header_needs: HeaderNeeds,
     pub(super) refresh_before: RefreshBefore,
 }
 
-/// Both parts and the hints that are readable without them.
+/// Both parts, and the hints that stay readable.
 pub(crate) struct TokenParts {
     pub(crate) request: RequestPart,
     pub(crate) refresh: RefreshPart,
@@ -66,7 +66,7 @@ pub(crate) struct TokenParts {
 }
 
 impl TokenParts {
-    /// Divides a token response. A token that it omits (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
+    /// Divides a token response into the parts. An omitted token (RFC 6749 6, OIDC Core 12.2) stays as in `before`.
     pub(super) fn divide(
         tokens: TokenResponse,
         claims: PersonClaims,

@@ -1,6 +1,6 @@
-//! Sessions that the Provider ends: found by its `sid` or by the person's `sub`, without a cookie and without a token.
+//! Logout by the Provider: ends sessions by its `sid` or by the person's `sub`, without a cookie and without a token.
 //!
-//! Nothing sealed opens here, so no refresh token can be revoked: the Provider that ends its session ends its tokens.
+//! Opens nothing sealed, so no refresh token can be revoked: the Provider that ends its session ends its tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use super::write_retry::{CONTENTION_BUDGET, WriteRetry};
 use crate::clock::Timestamp;
 use crate::oidc::{Claims, LogoutToken, PendingLogin};
 
-/// Sessions of one person in the index; one more ends the oldest.
+/// Maximum sessions of one person in the index; one more ends the oldest.
 const MAX_SESSIONS: usize = 500;
 
-/// Life of the note of an end, which keeps out the sign-ins that began before it: longer than a sign-in may take.
+/// Time for which an end is recorded, so that sign-ins that began before it fail: longer than a sign-in may take.
 const CLOSED_FOR: Duration = Duration::from_secs(20 * 60);
 const _: () = assert!(
     CLOSED_FOR.as_secs()
         > PendingLogin::LIFETIME.as_secs() + PROVIDER_BUDGET.as_secs() + 2 * CONTENTION_BUDGET.as_secs()
 );
 
-/// The indexes of sessions by `sid` and `sub`.
+/// Indexes of sessions by `sid` and `sub`.
 #[derive(Clone)]
 pub(super) struct ProviderLogout {
     records: Arc<Records>,
@@ -39,9 +39,9 @@ impl ProviderLogout {
         Self { records, writers: IndexWriters::default(), background }
     }
 
-    /// Ends the sessions that a logout token names (Back-Channel Logout 1.0, 2.4). Returns how many lived.
+    /// Ends the sessions that a logout token names (Back-Channel Logout 1.0, 2.4). Returns the number of live ones.
     ///
-    /// With `sid` and `sub`, that sign-in of that person. A session for which the Provider gave no `sid` may be the one
+    /// With both `sid` and `sub`, it ends that session of that person. A session without a `sid` may be the one
     /// that is meant, so those of the person end, too.
     pub(super) async fn end_named(&self, token: &LogoutToken, now: Timestamp) -> Result<usize, StoreError> {
         let by_sid = match &token.sid {
@@ -56,12 +56,12 @@ impl ProviderLogout {
         Ok(by_sid + by_sub)
     }
 
-    /// Ends every session under an index, and sign-ins on their way to it. Returns how many lived.
+    /// Ends every session of an index, and its pending sign-ins. Returns the number of live sessions.
     pub(super) async fn end_all(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
         self.end(index, EndScope::All, now).await
     }
 
-    /// As [`Self::end_all`], for a caller who may have made the index up: an unknown index is not written.
+    /// Like [`Self::end_all`], for an index that the caller may have invented: an unknown index is not written.
     pub(super) async fn end_known(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
         match self.records.store.load_index(index, now).await? {
             Some(_) => self.end_all(index, now).await,
@@ -69,8 +69,8 @@ impl ProviderLogout {
         }
     }
 
-    /// Enters a session under its `sid` and `sub`. False if one of them was ended after the sign-in `began_at`, which is
-    /// before the callback: a person may be at the Provider for minutes.
+    /// Adds a session to the indexes of its `sid` and `sub`. False if one of them was ended after the sign-in
+    /// `began_at`, which is before the callback: a person may be at the Provider for minutes.
     pub(super) async fn enter_indexes(
         &self,
         claims: &Claims,
@@ -89,12 +89,12 @@ impl ProviderLogout {
         Ok(true)
     }
 
-    /// The index of a sign-in at the Provider.
+    /// Index key of a session at the Provider.
     pub(super) fn provider_session(&self, sid: &str) -> IndexKey {
         IndexKey::of(IndexKind::ProviderSession, &self.records.issuer, &self.records.client_id, sid)
     }
 
-    /// The index of a person.
+    /// Index key of a person.
     pub(super) fn subject(&self, sub: &str) -> IndexKey {
         IndexKey::of(IndexKind::Subject, &self.records.issuer, &self.records.client_id, sub)
     }
@@ -102,13 +102,13 @@ impl ProviderLogout {
     async fn end(&self, index: &IndexKey, scope: EndScope, now: Timestamp) -> Result<usize, StoreError> {
         let this = self.clone();
         let index = index.clone();
-        // Goes on when the request that began it is gone, as a closed connection makes it.
+        // A task, so that a closed connection does not stop it halfway.
         let work = async move { this.end_each(this.close(&index, scope, now).await?, now).await };
         let done = self.background.spawn(work).await;
         done.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))))
     }
 
-    /// Tries each of them, and reports the first failure at the end.
+    /// Tries to end each session, and returns the first failure at the end.
     async fn end_each(&self, sessions: Vec<IndexedSession>, now: Timestamp) -> Result<usize, StoreError> {
         let mut ended = 0;
         let mut failure = None;
@@ -157,7 +157,7 @@ impl ProviderLogout {
         }
     }
 
-    /// Notes the end in the index. Returns the sessions that it concerns.
+    /// Records the end in the index. Returns the sessions to end.
     async fn close(
         &self,
         index: &IndexKey,
@@ -180,7 +180,7 @@ impl ProviderLogout {
         }
     }
 
-    /// The index as it is, or an empty one that is not written yet.
+    /// The stored index, or a new empty one.
     async fn load(
         &self,
         index: &IndexKey,
@@ -193,8 +193,7 @@ impl ProviderLogout {
         })
     }
 
-    /// Ends a session of which only the key is known. One that has not begun yet is kept from beginning. False if it
-    /// did not live.
+    /// Ends a session by its key. A session that has not begun is prevented from beginning. False if it was not live.
     async fn end_by_key(&self, session: &IndexedSession, now: Timestamp) -> Result<bool, StoreError> {
         if session.expires_at <= now {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! A session as the store keeps it: two sealed parts and what must be readable without them.
+//! Session record in the store: two sealed parts and the fields that must be readable without them.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,22 +7,22 @@ use crate::clock::Timestamp;
 use crate::crypto::SealedPart;
 use crate::random;
 
-/// A session as the store keeps it. Nothing in it opens a token.
+/// Session record as the store keeps it. Nothing in it opens a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// The store's name for the session.
+    /// Key in the store.
     pub key: SessionKey,
-    /// One more after every refresh; authenticated by both parts.
+    /// Number of the tokens, incremented by every refresh; authenticated by both parts.
     pub generation: u64,
-    /// When the access token lapses, if known.
+    /// Expiry of the access token, if known.
     pub access_token_expires_at: Option<Timestamp>,
-    /// From when on a refresh is due; `None` when there is no refresh token or no expiry.
+    /// Time from which a refresh is due; `None` without a refresh token or an expiry.
     pub refresh_at: Option<Timestamp>,
-    /// The session's absolute end, and the item's.
+    /// Absolute end of the session, and of the item.
     pub expires_at: Timestamp,
-    /// The refresh under way, or the backoff until the next one.
+    /// The refresh in progress, or the current backoff.
     pub lease: Option<RefreshLease>,
-    /// The sealed parts, or that they are gone.
+    /// The sealed parts, or a tombstone.
     pub state: RecordState,
 }
 
@@ -36,42 +36,42 @@ pub enum RecordState {
         /// Refresh token, ID token and all claims.
         refresh: SealedPart,
     },
-    /// A tombstone: the parts are gone, and nothing in flight may bring them back.
+    /// Tombstone: the parts are gone, and no pending write may restore them.
     Ended {
         /// The write that ended it.
         by: WriteId,
     },
 }
 
-/// Random for each write: a writer whose reply was lost, or whose write was repeated, recognises its own by it.
+/// Random identifier of a write: a writer whose reply was lost, or whose write was repeated, recognises its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WriteId(String);
 
 impl WriteId {
-    /// The identifier of one write.
+    /// A new random identifier.
     #[must_use]
     pub fn random() -> Self {
         Self(random::guid_pair())
     }
 }
 
-/// The right to ask the Provider for the next token of this generation.
+/// Right to refresh this generation's token at the Provider.
 ///
-/// Not authenticated: whoever can write to the store can delay a refresh, have a person sign in once the token has
+/// Not authenticated: whoever can write to the store can delay a refresh, make a person sign in once the token has
 /// lapsed, or cause one more call of the Provider, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshLease {
     /// State of the lease.
     pub purpose: LeasePurpose,
-    /// Random for each acquisition: a holder that doesn't know if its write happened finds out by this.
+    /// Random for each acquisition, so that a holder whose write's outcome is unknown recognises it.
     pub holder: String,
-    /// End of a backoff. For a refresh under way only a hint: its holder renews it, and its death is judged by
+    /// End of a backoff. During a refresh only a hint: the holder renews it, and others detect its death by
     /// observation.
     pub lapses_at: Timestamp,
-    /// Calls of this generation that the Provider may have seen without responding, the one under way included.
+    /// Calls of this generation that may have reached the Provider without a response, the current one included.
     pub unanswered: u8,
-    /// Backoffs in a row; each makes the next one longer.
+    /// Consecutive backoffs; each makes the next one longer.
     #[serde(rename = "rests")]
     pub backoffs: u8,
 }
@@ -79,18 +79,18 @@ pub struct RefreshLease {
 /// State of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeasePurpose {
-    /// The holder is asking the Provider, and renews the lease meanwhile.
+    /// The holder is calling the Provider, and renews the lease meanwhile.
     Refreshing,
-    /// The Provider gave no usable response; nobody asks before the lease lapses.
+    /// The Provider gave no usable response; nobody calls it before the lease lapses.
     #[serde(rename = "Resting")]
     BackingOff,
-    /// The Provider refused the request, though not the grant; nobody asks before the lease lapses, and once the access
-    /// token has lapsed the person signs in.
+    /// The Provider refused the request, though not the grant; nobody calls it before the lease lapses, and once the
+    /// access token has lapsed the person signs in.
     Refused,
 }
 
 impl SessionRecord {
-    /// The same session with its parts gone, kept until `until` at least. Recognised by its writer.
+    /// Tombstone of this session, kept at least until `until`. `by` identifies its writer.
     #[must_use]
     pub fn tombstone(&self, by: WriteId, until: Timestamp) -> Self {
         let expires_at = self.expires_at.max(until);
@@ -111,24 +111,24 @@ impl SessionRecord {
         }
     }
 
-    /// False for the tombstone of a session that was ended before it was written.
+    /// False for the tombstone of a session that ended before its record was written.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.generation > 0
     }
 
-    /// True once the Provider has refused to renew the access token of this generation, until it gives another.
+    /// True if the Provider has refused to refresh this generation.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Refused)
     }
 
-    /// Calls of this generation that the Provider may have seen without responding.
+    /// Calls of this generation that may have reached the Provider without a response.
     pub(super) fn unanswered_calls(&self) -> u8 {
         self.lease.as_ref().map_or(0, |lease| lease.unanswered)
     }
 
-    /// Backoffs of this generation in a row.
+    /// Consecutive backoffs of this generation.
     pub(super) fn backoffs(&self) -> u8 {
         self.lease.as_ref().map_or(0, |lease| lease.backoffs)
     }

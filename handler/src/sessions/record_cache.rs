@@ -1,7 +1,7 @@
-//! Records that were read a moment ago, still sealed: a burst of requests on one session reads the store once.
+//! Cache of recently read records, still sealed: a burst of requests on one session reads the store once.
 //!
-//! Holds no secret: what opens a record is in the browser's cookie. A tombstone or a newer generation is
-//! never replaced by an older read that was still under way.
+//! Holds no secret: only the browser's cookie opens a record. A tombstone or a newer generation is never replaced by an
+//! older read that was still in progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::store::StoredRecord;
 use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 
-/// Sessions in the cache; a record is two to four kilobytes.
+/// Maximum sessions in the cache; a record is two to four kilobytes.
 const CAPACITY: usize = 2_048;
 
-/// Sealed records of this process, each for the cache time.
+/// Cache of sealed records, each for the cache time.
 pub(super) struct RecordCache {
     records: Cache<SessionKey, Cached>,
     ttl: Duration,
@@ -28,23 +28,23 @@ struct Cached {
 }
 
 impl RecordCache {
-    /// A cache that believes a record for `ttl` (`SESSION_CACHE_TTL`); zero keeps nothing.
+    /// Cache with a lifetime of `ttl` (`SESSION_CACHE_TTL`); zero caches nothing.
     pub(super) fn new(ttl: Duration) -> Self {
         Self { records: Cache::new(CAPACITY), ttl }
     }
 
-    /// The record, if it was read less than the cache time ago.
+    /// The record, if it was read within the cache time.
     pub(super) fn find(&self, key: &SessionKey, now: Timestamp) -> Option<Arc<StoredRecord>> {
         self.find_younger(self.ttl, key, now)
     }
 
-    /// The record, if it was read less than [`Self::poll_interval`] ago.
+    /// The record, if it was read within [`Self::poll_interval`].
     pub(super) fn find_recent(&self, key: &SessionKey, now: Timestamp) -> Option<Arc<StoredRecord>> {
         self.find_younger(self.poll_interval(), key, now)
     }
 
-    /// Half of the cache time, and half a second at least: whoever looks so often at records that are no older sees a
-    /// change within the cache time.
+    /// Half of the cache time, at least half a second: a reader that polls at this interval, and accepts records no
+    /// older, sees a change within the cache time.
     pub(super) fn poll_interval(&self) -> Duration {
         (self.ttl / 2).max(Duration::from_millis(500))
     }
@@ -55,7 +55,7 @@ impl RecordCache {
         (is_recent && now < cached.stored.record.expires_at).then_some(cached.stored)
     }
 
-    /// Remembers what was read or written at `now`, unless something newer is remembered already.
+    /// Caches a record read or written at `now`, unless a newer one is cached.
     pub(super) fn keep(&self, stored: &Arc<StoredRecord>, now: Timestamp) {
         if self.ttl.is_zero() {
             return;
@@ -75,7 +75,7 @@ impl RecordCache {
     }
 }
 
-/// True when what is known must not be replaced by what was read.
+/// True if the cached version must not be replaced by the one that was read.
 fn supersedes(known: &Cached, read: &Cached) -> bool {
     let known = &known.stored.record;
     let read = &read.stored.record;

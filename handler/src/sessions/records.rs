@@ -1,6 +1,6 @@
-//! Session records: read, created, replaced, ended, sealed and opened.
+//! Session records: read, create, replace, end, seal and open.
 //!
-//! Joins the store, the cache of sealed records and the keys. Knows no Provider, no lease and no HTTP.
+//! Combines the store, the cache of sealed records and the keys. Knows no Provider, no lease and no HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
 use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart, SealedPart};
 
-/// Minimum life of a tombstone: longer than any refresh that was under way.
+/// Minimum life of a tombstone: longer than any refresh in progress.
 const TOMBSTONE: Duration = Duration::from_secs(300);
 const _: () = assert!(TOMBSTONE.as_secs() > LONGEST_REFRESH.as_secs());
 
@@ -30,33 +30,33 @@ pub(crate) struct Records {
     pub(super) cache: RecordCache,
     /// The Provider's issuer; authenticated by every part.
     pub(super) issuer: String,
-    /// Our identifier there; authenticated by every part.
+    /// Our client identifier; authenticated by every part.
     pub(super) client_id: String,
 }
 
-/// Result of ending a session by its ticket.
+/// Result of ending a session with its ticket.
 pub(crate) struct EndedSession {
-    /// The refresh part, if the session lived and the part opened, also when the end is not confirmed: its refresh token
-    /// is to be revoked either way.
+    /// The refresh part, if the session was live and the part opened, even if the end is not confirmed: its refresh
+    /// token must be revoked either way.
     pub(crate) part: Option<RefreshPart>,
-    /// The failure of the store that leaves the end in doubt.
+    /// Failure of the store that leaves the end unconfirmed.
     pub(crate) confirmed: Result<(), StoreError>,
 }
 
 /// Result of writing a tombstone.
 pub(super) enum Tombstone {
-    /// The session lived, as here; now it has ended.
+    /// The session was live, with this record; now it has ended.
     Written(Arc<StoredRecord>),
     /// The session had ended before.
     Ended,
     /// The store has no such session.
     Missing,
-    /// The session lived, as here; nobody knows if it has ended now.
+    /// The session was live, with this record; it is unknown if it has ended.
     Unknown(Arc<StoredRecord>, StoreError),
 }
 
 impl Records {
-    /// The record from the cache, or else from the store.
+    /// Record from the cache, or else from the store.
     pub(super) async fn find(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
         match self.cache.find(key, now) {
             Some(cached) => Ok(Some(cached)),
@@ -64,7 +64,7 @@ impl Records {
         }
     }
 
-    /// The record from the store, or from the cache if it is no older than half of the cache time.
+    /// Record from the store, or from the cache if it is no older than half of the cache time.
     pub(super) async fn find_recent(
         &self,
         key: &SessionKey,
@@ -76,7 +76,7 @@ impl Records {
         }
     }
 
-    /// The record as the store has it now. Later requests of this process see at least this version.
+    /// Record from the store. Later requests of this process see at least this version.
     pub(super) async fn read(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
         let stored = self.store.load(key, now).await?.map(Arc::new);
         if let Some(stored) = &stored {
@@ -85,7 +85,7 @@ impl Records {
         Ok(stored)
     }
 
-    /// Writes a record that must not exist yet.
+    /// Writes a new record; a conflict if it exists.
     pub(crate) async fn create(&self, record: SessionRecord, now: Timestamp) -> Result<(), StoreError> {
         let etag = self.store.create(&record, now).await?;
         self.cache.keep(&Arc::new(StoredRecord { record, etag }), now);
@@ -105,7 +105,7 @@ impl Records {
         Ok(stored)
     }
 
-    /// Ends a session. One that is ended or missing already is no error.
+    /// Ends a session. `Ok` if it is already ended or missing.
     pub(crate) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> EndedSession {
         let (lived, confirmed) = match self.tombstone(&ticket.sid.key(), now).await {
             Ok(Tombstone::Written(lived)) => (lived, Ok(())),
@@ -114,14 +114,14 @@ impl Records {
             Err(failure) => return EndedSession { part: None, confirmed: Err(failure) },
         };
         let part = self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
-            // Only the refresh token lives on at the Provider.
+            // Nothing else is lost: only the refresh token stays valid at the Provider.
             tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked");
             None
         });
         EndedSession { part, confirmed }
     }
 
-    /// Replaces a record by its tombstone, again if a refresh is written in between.
+    /// Replaces a record by its tombstone, and retries if a refresh is written in between.
     pub(super) async fn tombstone(&self, key: &SessionKey, now: Timestamp) -> Result<Tombstone, StoreError> {
         let by = WriteId::random();
         let mut replaced = None;
@@ -129,7 +129,7 @@ impl Records {
         loop {
             let Some(stored) = self.read(key, now).await? else { return Ok(Tombstone::Missing) };
             if let RecordState::Ended { by: writer } = &stored.record.state {
-                // Ours, if a reply was lost, or if the store's client repeated the write and met its own.
+                // Ours, if a reply was lost, or if the store's client repeated the write.
                 return Ok(match replaced.filter(|_| *writer == by) {
                     Some(lived) => Tombstone::Written(lived),
                     None => Tombstone::Ended,
@@ -138,7 +138,7 @@ impl Records {
             let tombstone = stored.record.tombstone(by.clone(), now.plus(TOMBSTONE));
             match self.replace(tombstone, &stored.etag, now).await {
                 Ok(_) => return Ok(Tombstone::Written(stored)),
-                // A refresh or a lease came first, or the store is down.
+                // A refresh or a lease came first, or the store is unavailable.
                 Err(failure) => match retry.pause_after(failure).await {
                     Ok(()) => replaced = Some(stored),
                     Err(failure) => return Ok(self.last_look(key, &by, stored, failure, now).await),
@@ -147,7 +147,7 @@ impl Records {
         }
     }
 
-    /// Finds out if the last attempt to write a tombstone has succeeded after all.
+    /// Reads the record to learn if the last attempt to write a tombstone succeeded after all.
     async fn last_look(
         &self,
         key: &SessionKey,
@@ -164,7 +164,7 @@ impl Records {
         }
     }
 
-    /// Writes a tombstone for a session that has not begun, so that it cannot begin any more. A conflict means that it
+    /// Writes a tombstone for a session that has not begun, so that it cannot begin. A conflict means that it
     /// has begun meanwhile.
     pub(super) async fn write_early_tombstone(
         &self,
@@ -181,7 +181,7 @@ impl Records {
         }
     }
 
-    /// The store's name for the `jti` of a logout token.
+    /// Key in the store for the `jti` of a logout token.
     pub(super) fn logout_token(&self, jti: &str) -> UseKey {
         UseKey::of_logout_token(&self.issuer, &self.client_id, jti)
     }
@@ -190,7 +190,7 @@ impl Records {
         Ok(self.store.load_use(key, now).await?.is_some())
     }
 
-    /// Notes a use until `expires_at`. False if there was one before.
+    /// Records a use until `expires_at`. False if it was used before.
     pub(super) async fn use_once(
         &self,
         key: UseKey,
@@ -199,14 +199,14 @@ impl Records {
     ) -> Result<bool, StoreError> {
         let used = UsedOnce { key, by: WriteId::random(), expires_at };
         let Err(failure) = self.store.create_use(&used, now).await else { return Ok(true) };
-        // The reply may be lost, or the store's client has repeated the write and found its own: that is a conflict.
+        // A lost reply, or a write that the store's client repeated, also ends in a conflict.
         match self.store.load_use(&used.key, now).await? {
             Some(found) => Ok(found.by == used.by),
             None => Err(failure),
         }
     }
 
-    /// The record of a session in its `generation`, with its parts sealed.
+    /// Seals the parts into a record of this `generation`.
     pub(crate) fn seal(&self, parts: &TokenParts, generation: u64, ticket: &SessionTicket) -> SessionRecord {
         let context = |part| part_context(part, generation, parts.access_token_expires_at, parts.refresh_at);
         SessionRecord {
@@ -223,7 +223,7 @@ impl Records {
         }
     }
 
-    /// Opens the part that every request needs. `None` when the session has ended or the ticket does not fit.
+    /// Opens the request part. `None` if the session has ended or the ticket does not fit.
     pub(super) async fn open_request_part(
         &self,
         stored: &StoredRecord,
@@ -233,7 +233,7 @@ impl Records {
         self.open_part(request, RecordPart::Request, &stored.record, ticket).await
     }
 
-    /// Opens the part that a refresh, a sign-out and `me` need.
+    /// Opens the refresh part, for a refresh, a sign-out and `me`.
     pub(crate) async fn open_refresh_part(
         &self,
         stored: &StoredRecord,
@@ -248,10 +248,10 @@ impl Records {
         self.cipher(ticket).seal(&plaintext, context, &self.keys.token_keys())
     }
 
-    /// Opens a part; an unknown key is asked for once.
+    /// Opens a part; an unknown key triggers one reload.
     ///
     /// # Errors
-    /// When that key may exist but the newest keys cannot be loaded now: the record is out of reach.
+    /// If the key may exist but the newest keys cannot be loaded now.
     async fn open_part<T>(
         &self,
         sealed: &SealedPart,
@@ -284,7 +284,7 @@ impl Records {
     }
 }
 
-/// Readable fields of a record that its parts authenticate, so that a change to one of them opens nothing.
+/// Authenticated context of a part: the record's readable fields, so that changing one of them opens nothing.
 fn part_context(
     part: RecordPart,
     generation: u64,

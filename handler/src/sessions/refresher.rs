@@ -1,6 +1,6 @@
 //! Refreshes tokens: one call to the Provider per token generation, across all instances.
 //!
-//! A [lease](super::lease) keeps instances apart; inside a process requests share one flight. New tokens are written
+//! A [lease](super::lease) coordinates instances; inside a process requests share one flight. New tokens are written
 //! only over the record that was leased, so a concurrent sign-out wins and the new token is revoked instead.
 
 use std::sync::Arc;
@@ -25,27 +25,27 @@ use crate::oidc::{
 };
 use crate::telemetry::metrics;
 
-/// Result of a refresh, for every request that waited for it.
+/// Result of a refresh, shared by every request that waited for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshOutcome {
-    /// The record holds a newer token now.
+    /// The record has a newer token.
     Refreshed,
     /// The session is over.
     Ended,
-    /// There is no newer token yet; the session lives.
+    /// No newer token yet; the session lives.
     Unavailable {
-        /// When to try again.
+        /// Time until the next attempt.
         retry_after: Duration,
     },
     /// The session has no refresh token.
     NoRefreshToken,
-    /// The Provider refuses this client: an operator must act. Once the token has lapsed the person is led to sign-in.
+    /// The Provider refused our client: an operator must act. Once the token has lapsed the person must sign in.
     ClientRefused(RefusalReason),
-    /// The Provider refuses the request, though not the grant. Once the token has lapsed only a sign-in helps.
+    /// The Provider refused the request, though not the grant. Once the token has lapsed only a sign-in helps.
     RequestRefused,
 }
 
-/// Refreshes the tokens of sessions. A clone shares the work under way.
+/// Refreshes the tokens of sessions. A clone shares the refreshes in progress.
 #[derive(Clone)]
 pub(super) struct Refresher {
     pub(super) records: Arc<Records>,
@@ -57,7 +57,7 @@ pub(super) struct Refresher {
     pub(super) background: Background,
 }
 
-/// A successful token response and the record it belongs to.
+/// Successful token response, and the record it belongs to.
 struct CompletedCall {
     refreshed: CompletedRefresh,
     started_at: Timestamp,
@@ -66,10 +66,10 @@ struct CompletedCall {
     part: RefreshPart,
 }
 
-/// A failure of the store that left a refresh without a result.
+/// Store failure that left a refresh without a result.
 #[derive(Debug, thiserror::Error)]
 enum UnwrittenError {
-    /// No lease, backoff or end was written, or no record read.
+    /// A lease, backoff or end was not written, or a record not read.
     #[error(transparent)]
     Record(#[from] StoreError),
     /// The Provider's new tokens were not written.
@@ -78,7 +78,7 @@ enum UnwrittenError {
 }
 
 impl UnwrittenError {
-    /// The code in the log.
+    /// Code for the log.
     fn code(&self) -> &'static str {
         match self {
             Self::Record(_) => "store_unavailable",
@@ -88,7 +88,7 @@ impl UnwrittenError {
 }
 
 impl Refresher {
-    /// Waits for the refresh, but no longer than [`REFRESH_WAIT`]: it goes on without the caller.
+    /// Waits for the refresh, at most [`REFRESH_WAIT`]: it continues without the caller.
     pub(super) async fn refresh(
         &self,
         ticket: &SessionTicket,
@@ -103,7 +103,7 @@ impl Refresher {
         outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: MIN_BACKOFF })
     }
 
-    /// Starts a refresh unless one is under way; while the process drains, none is started.
+    /// Joins the refresh in progress or starts one; while the process drains, none is started.
     pub(super) fn join_or_start(
         &self,
         ticket: &SessionTicket,
@@ -169,7 +169,7 @@ impl Refresher {
         }
     }
 
-    /// Writes the consequence of a call without tokens: a backoff, or the session's end.
+    /// Writes the consequence of a failed call: a backoff, or the session's end.
     async fn handle_failure(
         &self,
         error: RefreshError,
@@ -208,7 +208,7 @@ impl Refresher {
         }
     }
 
-    /// Writes the new tokens over the leased record and nothing else.
+    /// Writes the new tokens, only over the leased record.
     async fn commit(
         &self,
         call: CompletedCall,
@@ -226,7 +226,7 @@ impl Refresher {
         }
         let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
         renewed.expires_at = leased.record.expires_at;
-        // After a failure it is not revoked: where the Provider does not rotate, the record still holds it.
+        // On failure the old token is not revoked: if the Provider does not rotate, the record still holds it.
         let outcome = self.write(&renewed, leased.etag, now).await.map_err(UnwrittenError::Tokens)?;
         if outcome == RefreshOutcome::Ended {
             revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
@@ -234,7 +234,7 @@ impl Refresher {
         Ok(outcome)
     }
 
-    /// Lets the Provider end this session by the `sid` that it calls it now. False if it has done so since `started_at`.
+    /// Indexes the session under the `sid` of the new ID token. False if that `sid` was ended since `started_at`.
     async fn enter_new_sid(
         &self,
         claims: &Claims,
@@ -244,13 +244,13 @@ impl Refresher {
     ) -> bool {
         let entered = self.provider_logout.enter_indexes(claims, ticket, started_at, now).await;
         entered.unwrap_or_else(|error| {
-            // The new tokens must not be lost for this.
+            // Not fatal: the new tokens must not be lost for this.
             tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "sid not indexed: logout by sid won't find it");
             true
         })
     }
 
-    /// Writes `renewed` over the leased version; an error when the store stays unavailable for [`WRITE_BUDGET`].
+    /// Writes `renewed` over the leased version; an error if the store stays unavailable for [`WRITE_BUDGET`].
     async fn write(&self, renewed: &SessionRecord, leased: Etag, now: Timestamp) -> Result<RefreshOutcome, StoreError> {
         let deadline = Instant::now() + WRITE_BUDGET;
         let mut etag = leased;
@@ -259,14 +259,14 @@ impl Refresher {
             let Err(failure) = self.records.replace(renewed.clone(), &etag, now).await else {
                 return Ok(RefreshOutcome::Refreshed);
             };
-            // Another write came first, or this one happened and its reply was lost: only another read can tell.
+            // Another write came first, or ours succeeded and its reply was lost: only another read can tell.
             match self.records.read(&renewed.key, now).await {
                 Ok(None) => return Ok(RefreshOutcome::Ended),
                 Ok(Some(found)) if found.record.is_ended() => return Ok(RefreshOutcome::Ended),
                 Ok(Some(found)) if found.record.generation >= renewed.generation => {
                     return Ok(RefreshOutcome::Refreshed);
                 }
-                // Our lease was taken for dead: our tokens are newer all the same.
+                // Our lease was declared dead, but our tokens are newer.
                 Ok(Some(found)) => etag = found.etag.clone(),
                 Err(_) => {}
             }
@@ -295,7 +295,7 @@ impl Refresher {
     }
 }
 
-/// The label of an outcome in metrics.
+/// Metric label of an outcome.
 fn outcome_label(outcome: &Result<RefreshOutcome, UnwrittenError>) -> &'static str {
     match outcome {
         Ok(RefreshOutcome::Refreshed) => "ok",
@@ -308,7 +308,7 @@ fn outcome_label(outcome: &Result<RefreshOutcome, UnwrittenError>) -> &'static s
     }
 }
 
-/// Revokes a refresh token that no record keeps (RFC 7009).
+/// Revokes a refresh token that no record contains (RFC 7009).
 pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
     let Some(refresh_token) = refresh_token else { return };
     if let Err(error) = relying_party.revoke(refresh_token, now).await {
@@ -320,7 +320,7 @@ pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: 
     }
 }
 
-/// Logs a refusal of this client: an operator must act.
+/// Logs a refusal of our client: an operator must act.
 fn log_client_refused(ticket: &SessionTicket, error: &RefreshError) {
     let OAuthErrorFields { error: provider_error, suberror, error_codes, trace_id, correlation_id } =
         OAuthError::fields(error.oauth_error());
@@ -339,7 +339,7 @@ fn log_client_refused(ticket: &SessionTicket, error: &RefreshError) {
     );
 }
 
-/// Logs a refresh that the store left without a result.
+/// Logs a refresh that failed because of the store.
 fn log_unwritten(ticket: &SessionTicket, error: &UnwrittenError) {
     tracing::warn!(
         target: "audit",

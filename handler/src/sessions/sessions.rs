@@ -30,23 +30,23 @@ use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, PersonClaims
 
 /// Settings of the sessions of one Provider and client.
 pub struct SessionsSettings {
-    /// Where records are kept.
+    /// Store of the records.
     pub store: Arc<dyn SessionStore>,
     /// Keys that seal records.
     pub keys: Arc<dyn KeySource>,
-    /// Tells the time to work that outlives its request.
+    /// Clock for background work.
     pub clock: Arc<dyn Clock>,
     /// Idle and absolute limit.
     pub lifetime: SessionLifetime,
-    /// Time for which a record that was read is served from the cache.
+    /// Cache lifetime of a record.
     pub cache_ttl: Duration,
-    /// Time before its expiry at which an access token is refreshed.
+    /// Time before expiry at which an access token is refreshed.
     pub refresh_before: RefreshBefore,
     /// Claims and tokens that become headers.
     pub header_needs: HeaderNeeds,
     /// The Provider's issuer; authenticated by every sealed part.
     pub issuer: String,
-    /// Our identifier there; authenticated by every sealed part.
+    /// Our client identifier; authenticated by every sealed part.
     pub client_id: String,
 }
 
@@ -71,30 +71,30 @@ pub struct LiveSession {
     pub part: RequestPart,
     /// State of its access token.
     pub freshness: Freshness,
-    /// When the access token lapses, if the Provider said so.
+    /// Expiry of the access token, if the Provider stated one.
     pub access_token_expires_at: Option<Timestamp>,
-    /// True while another request or instance refreshes it, or a backoff is in force.
+    /// True during another request's or instance's refresh, or a backoff.
     is_leased: bool,
 }
 
-/// The person of a session that lives.
+/// Person of a live session.
 #[derive(Debug)]
 pub struct LivePerson {
-    /// Everything the Provider said of the person.
+    /// All claims about the person.
     pub claims: PersonClaims,
-    /// The end of a session without a refresh token, which its access token sets.
+    /// End of a session without a refresh token: the expiry of its access token.
     pub ends_at: Option<Timestamp>,
 }
 
-/// The session has no usable token, and the Provider gives none at the moment.
+/// The session has no usable token, and the Provider currently issues none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the access token has lapsed and cannot be refreshed now")]
 pub struct NoFreshToken {
-    /// When to try again.
+    /// Time until the next attempt.
     pub retry_after: Duration,
 }
 
-/// Why a session cannot be used now though it may live.
+/// Reason why a possibly live session cannot be used now.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The store failed.
@@ -106,7 +106,7 @@ pub enum SessionError {
 }
 
 impl Sessions {
-    /// Sessions with these settings.
+    /// Builds the sessions from their settings.
     #[must_use]
     pub fn new(settings: SessionsSettings) -> Self {
         let policy = TokenPolicy { header_needs: settings.header_needs, refresh_before: settings.refresh_before };
@@ -155,7 +155,7 @@ impl Sessions {
         self.0.lifetime
     }
 
-    /// Finishes a sign-in and starts its session. Goes on when the caller is gone.
+    /// Completes a sign-in and starts its session. Continues if the caller disconnects.
     ///
     /// # Errors
     /// See [`SignInError`].
@@ -168,10 +168,10 @@ impl Sessions {
         self.0.sign_ins.sign_in(response, pending, relying_party).await
     }
 
-    /// The session of a ticket, if it lives and its record opens with the ticket's secret.
+    /// Loads the session of a ticket, if it is live and its record opens with the ticket's secret.
     ///
     /// # Errors
-    /// When the store cannot be read; that is no reason to sign anyone out.
+    /// If the store cannot be read; nobody may be signed out for that.
     pub async fn load(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<LiveSession>, StoreError> {
         let Some(stored) = self.find(ticket, now).await? else { return Ok(None) };
         let part = self.0.records.open_request_part(&stored, ticket).await?;
@@ -184,11 +184,11 @@ impl Sessions {
         }))
     }
 
-    /// The person of a session, if it lives. `None` also while the Provider refuses to renew a lapsed access token: the
+    /// Loads the person of a live session. Also `None` if the Provider refuses to refresh a lapsed access token: the
     /// person must sign in.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub async fn load_person(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<LivePerson>, StoreError> {
         let Some(stored) = self.find(ticket, now).await? else { return Ok(None) };
         let record = &stored.record;
@@ -200,30 +200,30 @@ impl Sessions {
         Ok(part.map(|part| LivePerson { claims: part.claims, ends_at }))
     }
 
-    /// The index of a ticket's person, also after the idle limit, for as long as the record is kept. `None` when it is
-    /// gone, or its parts are.
+    /// Index key of a ticket's person, also after the idle limit, as long as the record is kept. `None` if it
+    /// or its parts are gone.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub async fn past_person(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<IndexKey>, StoreError> {
         let Some(stored) = self.0.records.find(&ticket.sid.key(), now).await? else { return Ok(None) };
         let part = self.0.records.open_refresh_part(&stored, ticket).await?;
         Ok(part.map(|part| self.subject(part.claims.subject())))
     }
 
-    /// True if the store, whatever the cache says, has the session and it lives.
+    /// True if the session is live in the store, whatever the cache says.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub async fn is_alive_in_store(&self, ticket: &SessionTicket, now: Timestamp) -> Result<bool, StoreError> {
         let found = self.0.records.read(&ticket.sid.key(), now).await?;
         Ok(self.lifetime().is_alive(ticket, now) && found.is_some_and(|found| !found.record.is_ended()))
     }
 
-    /// The session with a token that has not lapsed. A token that is due is used while its refresh is under way.
+    /// Loads the session with a token that has not lapsed. A due token is used during its refresh.
     ///
     /// # Errors
-    /// See [`SessionError`]; neither is a reason to sign anyone out.
+    /// See [`SessionError`]; neither may sign anyone out.
     pub async fn load_fresh(
         &self,
         ticket: &SessionTicket,
@@ -252,16 +252,16 @@ impl Sessions {
         }
     }
 
-    /// Refreshes now, due or not.
+    /// Refreshes now, even if no refresh is due.
     pub async fn refresh(&self, ticket: &SessionTicket, relying_party: &RelyingParty) -> RefreshOutcome {
         self.0.refresher.refresh(ticket, relying_party, Trigger::Now).await
     }
 
-    /// Ends a session, and revokes its refresh token in the background (RFC 7009), which was asked for even if the end is
-    /// not confirmed. Returns the part that the Provider's own sign-out needs, if the session lived and the part opened.
+    /// Ends a session, and revokes its refresh token in the background (RFC 7009), even if the end is not confirmed.
+    /// Returns the refresh part for the Provider's logout, if the session was live and the part opened.
     ///
     /// # Errors
-    /// When the store does not confirm the tombstone: the session may still live, as long as its access token.
+    /// If the store does not confirm the tombstone: the session may still live, as long as its access token.
     pub async fn sign_out(
         &self,
         ticket: &SessionTicket,
@@ -276,12 +276,13 @@ impl Sessions {
         confirmed.map(|()| part)
     }
 
-    /// Ends the session that a new sign-in of the same browser replaces. Its refresh token is revoked only if `successor`,
-    /// the new session's person, is another one: RFC 7009 2.1 lets a Provider revoke the whole grant, and with it the new
-    /// session and the codes of sign-ins under way in other tabs. Nobody can open the ended record, so the token idles.
+    /// Ends the session that the same browser's new sign-in replaces. Its refresh token is revoked only if `successor`,
+    /// the new session's person, is another one: RFC 7009 2.1 lets a Provider revoke the whole grant, and with it the
+    /// new session and the codes of sign-ins under way in other tabs. Nobody can open the ended record, so the token
+    /// idles.
     ///
     /// # Errors
-    /// When the store does not confirm the tombstone.
+    /// If the store does not confirm the tombstone.
     pub async fn end_replaced(
         &self,
         ticket: &SessionTicket,
@@ -298,25 +299,25 @@ impl Sessions {
         confirmed
     }
 
-    /// Ends the sessions that a logout token names, and sign-ins on their way to be one. Returns how many lived; zero is
-    /// not an error.
+    /// Ends the sessions that a logout token names, and their pending sign-ins. Returns the number of live sessions;
+    /// zero is not an error.
     ///
     /// # Errors
-    /// When the store fails; some of them may have ended then, and a repeated call does no harm.
+    /// If the store fails; some of them may have ended then, and a repeated call is safe.
     pub async fn end_named(&self, token: &LogoutToken, now: Timestamp) -> Result<usize, StoreError> {
         self.0.provider_logout.end_named(token, now).await
     }
 
-    /// Ends every session under an index, and sign-ins on their way to it. Returns how many lived; zero is not an
+    /// Ends every session of an index, and its pending sign-ins. Returns the number of live sessions; zero is not an
     /// error.
     ///
     /// # Errors
-    /// When the store fails; some of them may have ended then, and a repeated call does no harm.
+    /// If the store fails; some of them may have ended then, and a repeated call is safe.
     pub async fn end_all(&self, index: &IndexKey, now: Timestamp) -> Result<usize, StoreError> {
         self.0.provider_logout.end_all(index, now).await
     }
 
-    /// As [`Self::end_all`], for a caller who may have made the index up: an unknown index is not written.
+    /// Like [`Self::end_all`], for an index that the caller may have invented: an unknown index is not written.
     ///
     /// # Errors
     /// As [`Self::end_all`].
@@ -324,19 +325,19 @@ impl Sessions {
         self.0.provider_logout.end_known(index, now).await
     }
 
-    /// The index of a sign-in at the Provider.
+    /// Index key of a session at the Provider.
     #[must_use]
     pub fn provider_session(&self, sid: &str) -> IndexKey {
         self.0.provider_logout.provider_session(sid)
     }
 
-    /// The index of a person.
+    /// Index key of a person.
     #[must_use]
     pub fn subject(&self, sub: &str) -> IndexKey {
         self.0.provider_logout.subject(sub)
     }
 
-    /// The store's name for the `jti` of a logout token.
+    /// Key in the store for the `jti` of a logout token.
     #[must_use]
     pub fn logout_token(&self, jti: &str) -> UseKey {
         self.0.records.logout_token(jti)
@@ -350,7 +351,7 @@ impl Sessions {
         self.0.records.is_used(key, now).await
     }
 
-    /// Notes a use until `expires_at`. False if there was one before.
+    /// Records a use until `expires_at`. False if it was used before.
     ///
     /// # Errors
     /// When the store fails.
@@ -358,14 +359,14 @@ impl Sessions {
         self.0.records.use_once(key, expires_at, now).await
     }
 
-    /// Stops new refreshes, and completes when the refreshes, sign-ins, sign-outs and revocations under way are finished.
-    /// A refresh token that the Provider has rotated is lost with a process that does not wait for this.
+    /// Stops new refreshes, and completes when the refreshes, sign-ins, sign-outs and revocations in progress are done.
+    /// A rotated refresh token is lost if the process does not wait for this.
     pub async fn drain(&self) {
         self.0.background.drain().await;
     }
 
-    /// Completes when the session has ended, with its key: at its absolute end, or within the cache time of a sign-out.
-    /// Idle time does not count, and a store that is down ends nothing. Costs at most two reads of a session in each
+    /// Completes with the key when the session has ended: at its absolute end, or within the cache time of a sign-out.
+    /// Idle time does not count, and an unavailable store ends nothing. Costs at most two reads of a session in each
     /// cache time.
     pub fn ended(&self, ticket: &SessionTicket) -> impl Future<Output = SessionKey> + 'static {
         let this = self.clone();
@@ -376,7 +377,7 @@ impl Sessions {
                 let remaining = expires_at.since(this.0.clock.now());
                 sleep(this.0.records.cache.poll_interval().min(remaining)).await;
                 let now = this.0.clock.now();
-                // Boxed, because it is large and rare: every request carries the room for this future.
+                // Boxed: this future is large and rare, and every request would reserve its size.
                 let found = Box::pin(this.0.records.find_recent(&key, now)).await;
                 let is_over = found.is_ok_and(|found| found.is_none_or(|found| found.record.is_ended()));
                 if is_over || now >= expires_at {
@@ -392,10 +393,10 @@ impl Sessions {
         self.0.background.is_draining()
     }
 
-    /// Reads from the store, for readiness.
+    /// Reads from the store, for the readiness probe.
     ///
     /// # Errors
-    /// When the store does not respond.
+    /// If the store does not respond.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), StoreError> {
         let nobody = SessionTicket::from_seed(&[0; 32], "", now, now);
         self.0.records.store.load(&nobody.sid.key(), now).await.map(drop)
@@ -416,7 +417,7 @@ impl Sessions {
         &self.0.provider_logout
     }
 
-    /// The record of a living ticket whose tokens have not ended, from the cache or the store.
+    /// Record of a live ticket whose tokens have not ended, from the cache or the store.
     async fn find(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<Arc<StoredRecord>>, StoreError> {
         if !self.lifetime().is_alive(ticket, now) {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The end of a sign-in: the Provider's code becomes a session, once, however often its callback is delivered.
+//! Completion of a sign-in: a code becomes one session, however often its callback is delivered.
 //!
 //! The Functions host sends a request again when its handler dies, and a browser may do the same. The session's
 //! identifier follows from the pending login and the code, so a second delivery finds the first one's session instead
@@ -21,22 +21,22 @@ use super::ticket::{SessionKey, SessionTicket};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::{AuthorizationResponse, LoginError, PendingLogin, RelyingParty};
 
-/// Why a callback led to no session.
+/// Reason why a callback started no session.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SignInError {
     /// The Provider refused, or its response breaks a rule.
     #[error(transparent)]
     Login(Arc<LoginError>),
-    /// The session could not be written, or looked for.
+    /// The session could not be written or read.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// This callback led to a session that has ended since.
+    /// The session of this callback has ended since.
     #[error("this sign-in is over")]
     Over,
-    /// This login already sent its code, or its callback came back too late.
+    /// The login already sent its code, or its callback is too late.
     #[error("this sign-in was used")]
     Used,
-    /// The person, their Provider or an operator ended the person's sessions while this sign-in was under way.
+    /// The person's sessions were ended during this sign-in, by the person, the Provider or an operator.
     #[error("logged out while the sign-in was under way")]
     LoggedOut,
     /// The work ended without a result.
@@ -44,13 +44,13 @@ pub enum SignInError {
     Interrupted,
 }
 
-/// Seconds from a session's beginning in which its callback, delivered again, leads to it. A retry comes within a few.
+/// Time after a session's begin during which its repeated callback returns the session. A retry comes within seconds.
 const CALLBACK_MOMENT: Duration = Duration::from_secs(60);
 
-/// When the session began, or why there is none.
+/// Begin of the session, or the reason why there is none.
 pub(super) type SignInOutcome = Result<Timestamp, SignInError>;
 
-/// Turns authorization responses into sessions. A clone shares the work under way.
+/// Converts authorization responses into sessions. A clone shares the sign-ins in progress.
 #[derive(Clone)]
 pub(super) struct SignIns {
     pub(super) records: Arc<Records>,
@@ -63,7 +63,7 @@ pub(super) struct SignIns {
 }
 
 impl SignIns {
-    /// Finishes a sign-in and starts its session. Goes on when the caller is gone.
+    /// Completes a sign-in and starts its session. Continues if the caller disconnects.
     pub(super) async fn sign_in(
         &self,
         response: AuthorizationResponse,
@@ -90,7 +90,7 @@ impl SignIns {
         ticket: &SessionTicket,
     ) -> SignInOutcome {
         let now = self.clock.now();
-        // Only a response that is this login's may ask whether its session exists already, or use the login up.
+        // Only a response that belongs to this login may query its session, or use the login up.
         let is_ours = pending.has_state(response.state()) && !pending.is_expired(now) && response.code().is_some();
         if is_ours && let Some(began_at) = self.earlier_delivery(&pending, &ticket.sid.key(), now).await? {
             return Ok(began_at);
@@ -107,21 +107,21 @@ impl SignIns {
         let Err(error) = self.begin(&parts, ticket, pending.issued_at(), now).await else {
             return Ok(ticket.issued_at);
         };
-        // The write may have happened and its reply been lost, or another delivery may have come first. Only the tokens of
-        // a session that cannot live any more are revoked.
+        // Our write may have succeeded without a reply, or another delivery came first. The tokens are revoked only if
+        // their session cannot be live any more.
         let error = match self.records.read(&ticket.sid.key(), now).await {
             Ok(Some(found)) if found.record.is_ended() => SignInError::LoggedOut,
             Ok(Some(found)) => return Ok(self.began_at(&found.record)),
             Ok(None) => error,
             Err(_) if matches!(error, SignInError::LoggedOut) => error, // nothing was written
-            // The session may have begun, and a later delivery finds it: its refresh token must stay good.
+            // The session may exist, and a later delivery finds it: its refresh token must stay valid.
             Err(_) => return Err(error),
         };
         revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
         Err(error)
     }
 
-    /// When the session began that an earlier delivery led to; `None` for the first delivery, which uses the login up.
+    /// Begin of the session that an earlier delivery started; `None` for the first delivery, which uses the login up.
     async fn earlier_delivery(
         &self,
         pending: &PendingLogin,
@@ -137,23 +137,23 @@ impl SignIns {
         if self.exchanges.begin(pending, session) { Ok(None) } else { Err(SignInError::Used) }
     }
 
-    /// The beginning of a session whose callback is delivered again.
+    /// Begin of a session whose callback is delivered again.
     fn repeat(&self, record: &SessionRecord, now: Timestamp) -> SignInOutcome {
         if record.is_ended() {
             return Err(if record.has_begun() { SignInError::Over } else { SignInError::LoggedOut });
         }
         let began_at = self.began_at(record);
-        // In both directions: clocks of instances differ, and the setting may have changed since.
+        // In both directions: instances' clocks differ, and the setting may have changed since.
         let is_of_the_moment = now.since(began_at) <= CALLBACK_MOMENT && began_at.since(now) <= CALLBACK_MOMENT;
         if is_of_the_moment { Ok(began_at) } else { Err(SignInError::Used) }
     }
 
-    /// When the session of a record began.
+    /// Begin of a record's session.
     fn began_at(&self, record: &SessionRecord) -> Timestamp {
         record.expires_at.minus(self.lifetime.absolute)
     }
 
-    /// Writes the indexes first, then the record: a session that exists can be found by whoever ends it.
+    /// Writes the indexes first, then the record: every existing session can be found by a logout.
     async fn begin(
         &self,
         parts: &TokenParts,

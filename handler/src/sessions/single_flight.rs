@@ -1,4 +1,4 @@
-//! One piece of work per session at a time, which goes on when the request that began it is gone.
+//! Single flight per session: one piece of work at a time, which continues when its first caller disconnects.
 //!
 //! Callers on any worker share the result.
 
@@ -11,26 +11,26 @@ use tokio::sync::watch;
 use super::background::Background;
 use super::ticket::SessionKey;
 
-/// The work under way, by session. A clone shares it.
+/// Work in progress, by session. A clone shares it.
 #[derive(Clone)]
 pub(super) struct SingleFlight<T> {
     flights: Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>,
     background: Background,
 }
 
-/// Takes the session off the list even when its work panics.
+/// Removes the session from the list even if its work panics.
 struct Entry<T> {
     flights: Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>,
     key: SessionKey,
 }
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    /// No work yet; it will run in `background`.
+    /// Empty; work will run in `background`.
     pub(super) fn new(background: Background) -> Self {
         Self { flights: Arc::default(), background }
     }
 
-    /// Joins the work under way for this session, or starts it as a task of the calling worker.
+    /// Joins the work in progress for this session, or starts it as a task of the calling worker.
     pub(super) fn join_or_start<F>(&self, key: SessionKey, work: impl FnOnce() -> F) -> Flight<T>
     where
         F: Future<Output = T> + 'static,
@@ -53,14 +53,14 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         Flight(receiver)
     }
 
-    /// The work under way for this session, if there is any.
+    /// Joins the work in progress for this session, if any.
     pub(super) fn join(&self, key: &SessionKey) -> Option<Flight<T>> {
         lock(&self.flights).get(key).cloned().map(Flight)
     }
 }
 
 fn lock<M>(map: &Mutex<M>) -> MutexGuard<'_, M> {
-    // No code panics while the map is locked, so a poisoned one is still whole.
+    // No code panics while the map is locked, so a poisoned map is still consistent.
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -70,11 +70,11 @@ impl<T> Drop for Entry<T> {
     }
 }
 
-/// Work under way.
+/// Work in progress.
 pub(super) struct Flight<T>(watch::Receiver<Option<T>>);
 
 impl<T: Clone> Flight<T> {
-    /// The result; `None` when the work ended without one.
+    /// Waits for the result; `None` if the work ended without one.
     pub(super) async fn wait(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok()?.clone()
     }

@@ -1,4 +1,4 @@
-//! Where records are kept: create, load, replace under a condition. One contract, every store.
+//! Session store: create, load, conditional replace. One contract for every store.
 
 use async_trait::async_trait;
 
@@ -8,35 +8,35 @@ use super::ticket::SessionKey;
 use super::used_once::{UseKey, UsedOnce};
 use crate::clock::Timestamp;
 
-/// Keeps [`SessionRecord`]s, the indexes by which the Provider ends them, and what was used once. One of the traits chosen at start-up.
+/// Stores [`SessionRecord`]s, the indexes for logout, and the identifiers that were used. Chosen at start-up.
 ///
-/// There is no unconditional write: whoever changes a record must have read it, so a sign-out is
-/// never overwritten. An expired record is absent to every call.
+/// There is no unconditional write: a writer must have read the record, so a sign-out is never overwritten. An expired
+/// record is absent to every call.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Stores a record that must not exist yet.
+    /// Stores a new record; a conflict if it exists.
     async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError>;
 
-    /// The record and its version, if there is one; a tombstone is one.
+    /// Loads a record and its version; a tombstone is a record.
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError>;
 
     /// Replaces the version that was read.
     async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError>;
 
-    /// The index and its version, if there is one.
+    /// Loads an index and its version.
     async fn load_index(&self, key: &IndexKey, now: Timestamp) -> Result<Option<StoredIndex>, StoreError>;
 
-    /// Stores an index in place of the version that was read; one that must not exist yet, if none was.
+    /// Stores an index over the version that was read, or as a new one if `read` is `None`.
     async fn write_index(&self, index: &SessionIndex, read: Option<&Etag>, now: Timestamp) -> Result<Etag, StoreError>;
 
-    /// Stores a use that must not exist yet.
+    /// Stores a new use; a conflict if it exists.
     async fn create_use(&self, used: &UsedOnce, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The use, if there was one.
+    /// Loads a use.
     async fn load_use(&self, key: &UseKey, now: Timestamp) -> Result<Option<UsedOnce>, StoreError>;
 }
 
-/// An index as it was read.
+/// Index as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredIndex {
     /// Its content.
@@ -45,11 +45,11 @@ pub struct StoredIndex {
     pub etag: Etag,
 }
 
-/// One version of a record (RFC 9110 section 8.8.3).
+/// Version of an item (RFC 9110 section 8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Etag(pub String);
 
-/// A record as it was read.
+/// Record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
     /// Its content.
@@ -58,16 +58,16 @@ pub struct StoredRecord {
     pub etag: Etag,
 }
 
-/// Why a store did not do what it was asked.
+/// Error of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The record exists already, or is no longer the version that was read.
+    /// The record already exists, or is no longer the version that was read.
     #[error("another write to the session came first")]
     Conflict,
-    /// There is no record to replace.
+    /// No record to replace.
     #[error("the session is not in the store")]
     Missing,
-    /// The store cannot be reached, or its response makes no sense; the write may or may not have happened.
+    /// The store is unreachable, or its response is invalid; the write may have succeeded.
     #[error("the session store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

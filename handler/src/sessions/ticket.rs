@@ -1,6 +1,6 @@
-//! The ticket in a session's cookie: identifier, secret and times.
+//! Session ticket in the cookie: identifier, secret and times.
 //!
-//! Fixed layout, 73 bytes: version, `sid`, `S`, and three times. Sealing it is `crypto`'s work.
+//! Fixed layout, 73 bytes: version, `sid`, `S`, and three times. `crypto` seals it.
 
 use std::fmt;
 
@@ -15,15 +15,15 @@ use crate::crypto::{base64url, derive_session};
 const VERSION: u8 = 1;
 const LENGTH: usize = 1 + 16 + 32 + 3 * 8;
 
-/// Names a session inside its cookie; the store knows only its [`SessionKey`]. Prints nothing.
+/// Identifier of a session, only in its cookie; the store knows its [`SessionKey`]. Prints nothing.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct SessionId([u8; 16]);
 
-/// `S`: what opens the session's record, and is in no other place than its cookie. Prints nothing.
+/// Secret `S` of a session: opens its record, and exists only in its cookie. Prints nothing.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SessionSecret([u8; 32]);
 
-/// The store's name for a session: `base64url(SHA-256("sid" || sid))`. No rotating key is in it.
+/// Key of a session in the store: `base64url(SHA-256("sid" || sid))`, independent of rotating keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionKey(String);
@@ -35,7 +35,7 @@ impl SessionId {
         &self.0
     }
 
-    /// The token of a sign-out link (`signout?sid=`): derived from the identifier, which it does not reveal.
+    /// Token of a sign-out link (`signout?sid=`): derived from the identifier without revealing it.
     #[must_use]
     pub fn sign_out_token(&self) -> String {
         base64url(&Sha256::new().chain_update(b"signout").chain_update(self.0).finalize()[..16])
@@ -47,7 +47,7 @@ impl SessionId {
         self.sign_out_token().as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    /// The store's name for this session.
+    /// Key of this session in the store.
     #[must_use]
     pub fn key(&self) -> SessionKey {
         SessionKey(base64url(&Sha256::new().chain_update(b"sid").chain_update(self.0).finalize()))
@@ -82,29 +82,29 @@ impl fmt::Debug for SessionSecret {
     }
 }
 
-/// Presented by the browser with each request.
+/// Content of the session cookie, sent with each request.
 #[derive(Clone, Debug)]
 pub struct SessionTicket {
     /// The identifier.
     pub sid: SessionId,
-    /// Opens the record.
+    /// The secret, which opens the record.
     pub secret: SessionSecret,
-    /// When the person signed in.
+    /// Time of the sign-in.
     pub issued_at: Timestamp,
-    /// When the cookie was last issued; idle time counts from here.
+    /// Time of the cookie's last issue; the idle limit counts from here.
     pub last_seen: Timestamp,
-    /// The absolute end, which sliding never moves.
+    /// Absolute end, which sliding never moves.
     pub expires_at: Timestamp,
 }
 
-/// The opened bytes are no ticket of this version.
+/// Error for opened bytes that are no ticket of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a session ticket of this version")]
 pub struct TicketError;
 
 impl SessionTicket {
-    /// The session of one sign-in: identifier and secret follow from the sign-in's own 32 random bytes and the
-    /// Provider's code, so the same callback delivered twice means the same session, and no other callback does.
+    /// Session of one sign-in: identifier and secret are derived from the sign-in's 32 random bytes and the
+    /// Provider's code, so a repeated callback yields the same session, and no other callback does.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32], code: &str, now: Timestamp, expires_at: Timestamp) -> Self {
         let derived = derive_session(seed, code.as_bytes());
@@ -115,7 +115,7 @@ impl SessionTicket {
         Self { sid: SessionId(sid), secret: SessionSecret(secret), issued_at: now, last_seen: now, expires_at }
     }
 
-    /// The ticket's bytes, to be sealed.
+    /// Serialises the ticket, to be sealed.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
@@ -128,7 +128,7 @@ impl SessionTicket {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote.
+    /// Parses the bytes of [`Self::to_bytes`].
     ///
     /// # Errors
     /// [`TicketError`] for another version or another length.

@@ -1,4 +1,4 @@
-//! Every time budget of a refresh, and the checks that they fit into each other.
+//! Time budgets of a refresh, and compile-time checks that they fit together.
 
 use std::time::Duration;
 
@@ -7,69 +7,70 @@ use tokio::time::sleep;
 use crate::oidc::{MAX_REFRESH_TIME, MAX_TIME_TO_SEND};
 use crate::random;
 
-/// One call of the store, its own retries included.
+/// Time budget of one store call, retries included.
 const STORE_CALL: Duration = Duration::from_secs(3);
 
-/// A lease that nobody has renewed for so long is dead. Measured by the observer's own monotonic clock from the first
-/// time it saw that version of the record, so that clocks that differ take no lease from a living holder.
+/// Duration of a lease that nobody renews. Measured by the observer's own monotonic clock from the first
+/// time it saw that version of the record, so that differing clocks take no lease from a living holder.
 pub(super) const LEASE: Duration = Duration::from_secs(12);
 
 /// Interval at which a holder renews its lease.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
 
-// One renewal may fail and the next one still come in time.
+// One renewal may fail and the next is still in time.
 const _: () = assert!(LEASE.as_secs() >= 2 * (RENEW_EVERY.as_secs() + STORE_CALL.as_secs()) + MAX_POLL_PAUSE.as_secs());
 
-/// A refresh token is sent only if our own lease was renewed so recently that no observer can call it dead before the
-/// request is on the wire.
+/// Maximum age of the last renewal at which a refresh token is sent: no observer can declare the lease dead before the
+/// request is sent.
 pub(super) const SEND_WITHIN: Duration = Duration::from_secs(6);
 const _: () = assert!(SEND_WITHIN.as_secs() + MAX_TIME_TO_SEND.as_secs() < LEASE.as_secs());
 const _: () = assert!(SEND_WITHIN.as_secs() > RENEW_EVERY.as_secs() + STORE_CALL.as_secs());
 
-/// Everything a refresh asks of the Provider, and the client's assertion. Longer than the sum of their own time limits:
-/// a cut between the tokens and what follows them would lose a rotated refresh token.
+/// Time budget of all Provider requests of a refresh, and of the client assertion. Longer than the sum of their
+/// timeouts: a cut between the tokens and the steps after them would lose a rotated refresh token.
 pub(super) const PROVIDER_BUDGET: Duration = Duration::from_secs(40);
 const _: () = assert!(PROVIDER_BUDGET.as_secs() >= MAX_REFRESH_TIME.as_secs() + ASSERTION.as_secs());
 
-/// A client assertion by the managed identity or a key of the vault, its retries included.
+/// Time budget of a client assertion by the managed identity or a key of the vault, retries included.
 const ASSERTION: Duration = Duration::from_secs(10);
 
-/// Retries of the write of new tokens. Not bound by the lease: whoever takes it meanwhile finds the newer generation.
+/// Time budget of the write of new tokens. Independent of the lease: a new holder finds the newer generation.
 pub(super) const WRITE_BUDGET: Duration = Duration::from_secs(12);
 
-/// Longest observation of another instance's lease, before the attempt is given up for the moment.
+/// Maximum wait for another instance's lease.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(70);
 const _: () = assert!(
     LEASE_WAIT.as_secs() >= LEASE.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + STORE_CALL.as_secs()
 );
 
-/// Longest wait of a request for a refresh, its own instance's or another's, before it gets 503. Longer than a lease, so
+/// Maximum wait of a request for a refresh, by its own or another instance, before 503. Longer than a lease, so
 /// that a person whose instance died waits once.
 pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(15);
 const _: () = assert!(REFRESH_WAIT.as_secs() > LEASE.as_secs() + MAX_POLL_PAUSE.as_secs());
 
-/// Calls of one generation without a response while the access token lives. After them a backoff lasts until the
-/// token lapses.
+/// Maximum calls of one generation without a response while the access token lives. After them a backoff lasts until
+/// the token lapses.
 pub(super) const MAX_UNANSWERED: u8 = 2;
 
-/// First and longest backoff after a refresh without a usable response.
+/// Minimum and maximum backoff after a refresh without a usable response.
 pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(5);
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// First and longest pause between two reads of a record that another instance is writing.
+/// Minimum and maximum pause between two reads of a record that another instance is writing.
 const MIN_POLL_PAUSE: Duration = Duration::from_millis(50);
 const MAX_POLL_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest refresh: another's lease, the Provider, and the write with its last attempt (a write and a read).
+/// Maximum duration of a refresh: another's lease, the Provider, and the write with its last attempt (a write and a
+/// read).
 pub(super) const LONGEST_REFRESH: Duration = Duration::from_secs(
     LEASE_WAIT.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs(),
 );
 
-/// The same where the lease is free and no client assertion is needed: a drain has time for it.
+/// Maximum duration of a refresh with a free lease and no client assertion: a drain waits for it.
 pub(crate) const DRAINED_REFRESH: Duration =
     Duration::from_secs(MAX_REFRESH_TIME.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs());
 
-/// The pause between two reads of a record, doubled each time.
+/// Pause between two reads of a record, doubled each time.
 pub(super) struct PollPause(Duration);
 
 impl PollPause {
@@ -83,7 +84,7 @@ impl PollPause {
     }
 }
 
-/// The backoff after so many in a row: doubled each time up to [`MAX_BACKOFF`], less up to a fifth by chance, and
+/// Backoff after this many in a row: doubled each time up to [`MAX_BACKOFF`], less up to a fifth at random, and
 /// never shorter than the Provider's `Retry-After` as long as that is no longer than [`MAX_BACKOFF`].
 pub(super) fn backoff(backoffs: u8, retry_after: Option<Duration>) -> Duration {
     let doubled = MIN_BACKOFF.saturating_mul(1 << u32::from(backoffs.min(8))).min(MAX_BACKOFF);

@@ -1,6 +1,6 @@
-//! Identifiers that are good once: the `jti` of a logout token.
+//! Single-use identifiers: the `jti` of a logout token.
 //!
-//! A small item beside the sessions', kept until the logout token has expired.
+//! A small item beside the records, kept until the logout token has expired.
 
 use sha2::{Digest, Sha256};
 
@@ -8,23 +8,23 @@ use super::record::WriteId;
 use crate::clock::Timestamp;
 use crate::crypto::base64url;
 
-/// The store's name for an identifier: an unkeyed hash.
+/// Key of an identifier in the store: an unkeyed hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UseKey(String);
 
-/// An identifier that was used.
+/// Used identifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsedOnce {
-    /// The store's name for it.
+    /// Key in the store.
     pub key: UseKey,
-    /// The write that noted it.
+    /// Identifier of the write.
     pub by: WriteId,
-    /// When it may be forgotten.
+    /// Expiry of the item.
     pub expires_at: Timestamp,
 }
 
 impl UseKey {
-    /// The `jti` of a logout token of `issuer` for `client_id`.
+    /// Key for the `jti` of a logout token of `issuer` for `client_id`.
     #[must_use]
     pub fn of_logout_token(issuer: &str, client_id: &str, jti: &str) -> Self {
         let mut hash = Sha256::new().chain_update(b"used/v1");

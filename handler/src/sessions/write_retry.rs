@@ -1,6 +1,6 @@
-//! Repeats a conditional write that another writer overtook: jittered pauses within a budget of time.
+//! Retry of a conditional write that conflicted: jittered pauses within a time budget.
 //!
-//! The writer reads again before each attempt. Knows nothing of what is written.
+//! The writer reads again before each attempt. Knows nothing of the content.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use tokio::time::Instant;
 use super::store::StoreError;
 use crate::random;
 
-/// Time limit of a conditional write's retries; a browser waits behind it.
+/// Time budget of a conditional write's retries; a browser waits behind it.
 pub(super) const CONTENTION_BUDGET: Duration = Duration::from_secs(10);
 
-/// Retries after a store that was unavailable: it has spent its own time budget on each of them.
+/// Maximum retries while the store is unavailable: each has already used the store's own time budget.
 const MAX_UNAVAILABLE: u8 = 2;
 
-/// The longest pause before the first retry; it doubles up to [`MAX_RETRY_PAUSE`].
+/// Maximum pause before the first retry; it doubles up to [`MAX_RETRY_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const MAX_RETRY_PAUSE: Duration = Duration::from_millis(320);
 
-/// The retries of one write.
+/// Retries of one write.
 pub(super) struct WriteRetry {
     deadline: Instant,
     pause: Duration,
@@ -32,7 +32,7 @@ impl WriteRetry {
         Self { deadline: Instant::now() + CONTENTION_BUDGET, pause: FIRST_PAUSE, unavailable: 0 }
     }
 
-    /// When the budget ends.
+    /// End of the budget.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -40,13 +40,13 @@ impl WriteRetry {
     /// Waits before the next attempt.
     ///
     /// # Errors
-    /// The failure itself, once the budget is spent or the store was unavailable too often.
+    /// The failure itself, once the budget is used up or the store was unavailable too often.
     pub(super) async fn pause_after(&mut self, failure: StoreError) -> Result<(), StoreError> {
         self.unavailable += u8::from(matches!(failure, StoreError::Unavailable(_)));
         if self.unavailable > MAX_UNAVAILABLE || Instant::now() >= self.deadline {
             return Err(failure);
         }
-        // Full jitter: writers that collided once spread out over the whole pause.
+        // Full jitter: writers that collided spread over the whole pause.
         let chance = u32::from(u16::from_be_bytes(random::bytes()));
         tokio::time::sleep(self.pause * chance / u32::from(u16::MAX)).await;
         self.pause = (self.pause * 2).min(MAX_RETRY_PAUSE);

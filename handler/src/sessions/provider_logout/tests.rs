@@ -1,4 +1,4 @@
-//! Ending sessions by what the Provider calls them.
+//! Ending sessions by the Provider's `sid` or `sub`.
 
 use super::*;
 use crate::sessions::Sessions;
@@ -102,7 +102,7 @@ async fn one_session_that_cannot_be_ended_keeps_no_other_alive() {
     fixture.sessions.records().create(fixture.record_of(&second), START).await.unwrap();
     enter(&fixture, &index, &first).await;
     enter(&fixture, &index, &second).await;
-    // The index is closed, then the first tombstone fails for good.
+    // The index is closed, then the first tombstone fails permanently.
     fixture.store.script([WriteOutcome::Written, WriteOutcome::Failed, WriteOutcome::Failed, WriteOutcome::Failed]);
 
     let failed = fixture.sessions.end_all(&index, START).await;
@@ -126,7 +126,7 @@ async fn two_sign_ins_of_one_person_at_once_are_both_entered() {
     assert_eq!(indexed(&fixture, &index, START).await.len(), 2);
 }
 
-/// Four instances over one store whose writers overtake each other.
+/// Four instances over one store with write conflicts.
 fn contended(fixture: &Fixture) -> (Arc<ContendedStore>, [Sessions; 4]) {
     let store = Arc::<ContendedStore>::default();
     let instances = [(); 4].map(|()| fixture.instance_over(Arc::clone(&store) as _));
@@ -251,7 +251,7 @@ async fn what_is_used_once_is_used_once_at_all_instances() {
     assert_eq!(uses, [true, false, true, true]);
 }
 
-/// Enters a session and writes its record, as a sign-in whose ID token has this `sid` does.
+/// Indexes a session and writes its record, like a sign-in whose ID token has this `sid`.
 async fn begin(fixture: &Fixture, number: usize, sid: Option<&str>) -> SessionTicket {
     let ticket = numbered(&fixture.sessions, number);
     assert!(try_enter(fixture, &ticket, sid, START).await);

@@ -1,4 +1,4 @@
-//! Refreshing against a scripted Provider over real HTTP, a store that fails on demand and a clock that stands still.
+//! Refresh against a scripted Provider over real HTTP, a store that fails on demand and a fixed clock.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::sessions::{LeasePurpose, LiveSession, NoFreshToken, RefreshLease, Ses
 use crate::testing::scripted_provider::Reply;
 use crate::testing::{Fixture, START, WriteOutcome, first_parts};
 
-/// Seconds after the start at which the first token has lapsed.
+/// Seconds until the first token has lapsed.
 const LAPSED: i64 = 100;
 
 async fn load(fixture: &Fixture, ticket: &SessionTicket) -> Result<Option<LiveSession>, SessionError> {
@@ -447,7 +447,7 @@ async fn a_token_without_refresh_token_and_expiry_is_used_until_the_session_ends
     assert_eq!(fixture.calls(), 0);
 }
 
-/// A refresh whose ID token names this `sid`.
+/// Refresh whose ID token has this `sid`.
 async fn refresh_with_sid(fixture: &Fixture, ticket: &SessionTicket, sid: &str) -> RefreshOutcome {
     let now = fixture.now().as_unix();
     let claims = json!({

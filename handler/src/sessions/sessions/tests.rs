@@ -1,4 +1,4 @@
-//! A session's life in the store, without a Provider.
+//! Session life in the store, without a Provider.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +122,7 @@ async fn a_sign_out_that_the_store_does_not_confirm_is_reported_and_its_refresh_
     assert_eq!(fixture.revoked(), ["refresh-1"]);
 }
 
-/// Enters a session under its `sub`.
+/// Indexes a session under its `sub`.
 async fn enter(fixture: &Fixture, ticket: &SessionTicket) -> Result<bool, StoreError> {
     let claims: Claims = serde_json::from_value(serde_json::json!({"sub": "ada"})).unwrap();
     fixture.sessions.provider_logout().enter_indexes(&claims, ticket, START, START).await
@@ -139,7 +139,7 @@ fn scripted(before: usize, outcome: &WriteOutcome) -> Fixture {
     fixture
 }
 
-/// The outcomes of a write that happened, though the store reports a failure.
+/// Outcomes of a write that succeeded although the store reports a failure.
 const OURS: [WriteOutcome; 2] = [WriteOutcome::ReplyLost, WriteOutcome::Repeated];
 
 #[actix_web::test]

@@ -1,4 +1,4 @@
-//! Finishing sign-ins against a scripted Provider over real HTTP and a store that fails on demand.
+//! Completion of sign-ins against a scripted Provider over real HTTP and a store that fails on demand.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use crate::sessions::{IndexKey, Sessions};
 use crate::testing::scripted_provider::Reply;
 use crate::testing::{Fixture, WriteOutcome};
 
-/// What a browser brings back: the response's query, and the sealed login's content as it is stored.
+/// Query of the authorization response, and the plaintext of the login cookie.
 async fn begun(fixture: &Fixture) -> (String, String) {
     let (state, pending, tokens) = begun_with_tokens(fixture).await;
     fixture.token_endpoint_replies(tokens);
     (state, pending)
 }
 
-/// The same, and the tokens that its code is good for.
+/// The same, with the token response for its code.
 async fn begun_with_tokens(fixture: &Fixture) -> (String, String, Reply) {
     let now = fixture.now();
     let (request, pending) = fixture.party.begin_login("/", &LoginHints::default(), now).await.unwrap();
@@ -46,7 +46,7 @@ async fn deliver_to(
     instance.sign_in(response, serde_json::from_str(pending).unwrap(), fixture.party.clone()).await
 }
 
-/// Everything that ends sessions without their cookie.
+/// Ways to end sessions without their cookie.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Sub,
