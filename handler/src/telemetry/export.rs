@@ -1,5 +1,5 @@
-//! Where metrics and spans go: an OTLP receiver, Azure Monitor, or both. From threads of their own, so that no request waits
-//! for them; what is on the way when the process is killed is lost.
+//! Export of metrics and spans to an OTLP receiver, Azure Monitor, or both. From threads of their own, so that no
+//! request waits for them; what is on the way when the process is killed is lost.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,21 +23,21 @@ use zeroize::Zeroizing;
 
 use super::{Causes, metrics};
 
-/// From the first byte to the last of the answer.
+/// Timeout of a request to a receiver, from the first byte to the last of the response.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
-/// How long the end of the process waits for what is on the way.
+/// Maximum wait for unsent telemetry when the process ends.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// Gives a bearer token, or says why there is none.
+/// Source of bearer tokens.
 pub type Bearer = Arc<dyn Fn() -> BoxFuture<'static, Result<Zeroizing<String>, HttpError>> + Send + Sync>;
 
-/// Where telemetry goes.
+/// Settings of the exporters.
 #[derive(Clone, Debug, Default)]
 pub struct ExportersSettings {
-    /// What we call ourselves (`OTEL_SERVICE_NAME`).
+    /// Name of the service (`OTEL_SERVICE_NAME`).
     pub service_name: String,
-    /// Which of our instances this is.
+    /// Identifier of this instance.
     pub instance_id: String,
     /// An OTLP receiver (`OTEL_EXPORTER_OTLP_ENDPOINT`).
     pub otlp: Option<Url>,
@@ -46,7 +46,7 @@ pub struct ExportersSettings {
 }
 
 impl ExportersSettings {
-    /// Whether anyone is to be told anything.
+    /// True if any receiver is configured.
     #[must_use]
     pub fn has_receiver(&self) -> bool {
         self.otlp.is_some() || self.application_insights.is_some()
@@ -56,25 +56,25 @@ impl ExportersSettings {
 /// A resource of Azure Monitor.
 #[derive(Clone)]
 pub struct ApplicationInsights {
-    /// Where it is (`APPLICATIONINSIGHTS_CONNECTION_STRING`).
+    /// Connection string (`APPLICATIONINSIGHTS_CONNECTION_STRING`).
     pub connection_string: String,
-    /// Whether it takes telemetry from identities only.
+    /// True if the resource accepts telemetry from identities only.
     pub needs_identity: bool,
 }
 
-/// Telemetry can't be sent.
+/// Invalid settings of a receiver.
 #[derive(Debug, thiserror::Error)]
 #[error("telemetry cannot be sent")]
 pub struct ExportError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-/// What sends, until the process ends.
+/// Running exporters; dropping them sends the remaining telemetry.
 pub struct Exporters {
     traces: SdkTracerProvider,
     meters: SdkMeterProvider,
 }
 
 impl Exporters {
-    /// Starts sending.
+    /// Starts the exporters.
     ///
     /// # Errors
     /// When a receiver's settings can't be used.
@@ -111,7 +111,7 @@ impl Exporters {
         Ok(exporters)
     }
 
-    /// What turns spans into telemetry.
+    /// Tracing layer that exports spans.
     pub(super) fn spans(&self) -> impl Layer<Registry> + use<> {
         tracing_opentelemetry::layer()
             .with_tracer(self.traces.tracer("oauth-proxy"))
@@ -123,10 +123,10 @@ impl Exporters {
     }
 }
 
-/// What is on the way is sent when the process ends in order.
+/// Sends the remaining telemetry at the end of the process.
 impl Drop for Exporters {
     fn drop(&mut self) {
-        // Whatever can't be sent now is lost, and there is nobody left to tell.
+        // Best effort: what can't be sent now is lost, and nobody is left to tell.
         let _ = (self.traces.shutdown_with_timeout(PARTING), self.meters.shutdown_with_timeout(PARTING));
     }
 }
@@ -143,7 +143,7 @@ fn resource(settings: &ExportersSettings) -> Resource {
         .build()
 }
 
-/// The wire to a receiver. The library's threads have no runtime, so this has one.
+/// HTTP client of a receiver. The library's threads have no runtime, so this has one.
 #[derive(Clone)]
 struct Client {
     http: reqwest::Client,
@@ -184,7 +184,7 @@ impl Client {
         Ok(response.body(answer.bytes().await?)?)
     }
 
-    /// Says once that sending fails, and once that it works again.
+    /// Logs once that sending fails, and once that it works again.
     fn note(&self, outcome: &Result<Response<Bytes>, HttpError>) {
         let problem = match outcome {
             Ok(response) if response.status().is_success() => None,

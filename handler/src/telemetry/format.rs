@@ -1,16 +1,16 @@
-//! The two looks of a log line, as the general machinery writes them.
+//! Two formats of a log line, written by the tracing library.
 
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 
-/// How lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object a line.
     Json,
-    /// For people.
+    /// Text for a terminal.
     Text,
 }
 

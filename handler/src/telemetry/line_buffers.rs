@@ -15,22 +15,22 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The longest that a line waits for others.
+/// Maximum time that a line is buffered.
 pub(super) const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Bytes of one thread that wake the flusher before the interval is over.
 const FLUSH_SIZE: usize = 64 * 1024;
 
-/// Bytes of one thread that wait for a slow reader before the thread itself does.
+/// Maximum bytes buffered for one thread; beyond them the thread itself waits for a slow reader.
 const MAX_BUFFERED: usize = 256 * 1024;
 
 /// Buffers. A thread keeps to one; threads beyond this number share.
 const SHARDS: usize = 16;
 
-/// The longest that the end of the process waits for a reader.
+/// Maximum wait for a reader at the end of the process.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// How soon a line is written.
+/// Deadline of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
     /// Within [`FLUSH_INTERVAL`].
@@ -39,13 +39,13 @@ pub(super) enum Urgency {
     Urgent,
 }
 
-/// What the flusher waits for, in ascending order.
+/// States of the flusher, in ascending order of urgency.
 mod signal {
     /// Nothing is buffered.
     pub(super) const IDLE: u8 = 0;
-    /// A line is, and the interval runs.
+    /// Lines are buffered, and the interval runs.
     pub(super) const PENDING: u8 = 1;
-    /// Lines are to be written now.
+    /// Lines must be written now.
     pub(super) const URGENT: u8 = 2;
     /// The flusher has ended, or will after one last look: whoever logs writes.
     pub(super) const ENDED: u8 = 3;
@@ -88,7 +88,7 @@ impl LineBuffers {
         (Arc::clone(&buffers), FlushGuard { buffers, ended })
     }
 
-    /// Appends the line that `write` writes.
+    /// Appends the line that `write` produces.
     pub(super) fn append(&self, urgency: Urgency, write: impl FnOnce(&mut Vec<u8>)) {
         let shard = &self.shards[own_shard()];
         let size = {
@@ -107,7 +107,7 @@ impl LineBuffers {
         }
     }
 
-    /// Wakes the flusher unless it knows as much already. Returns what it knew.
+    /// Raises the flusher's signal unless it is as high already. Returns the previous one.
     fn raise(&self, signal: u8) -> u8 {
         let seen = self.signal.load(Ordering::Acquire);
         if seen >= signal {
@@ -134,7 +134,7 @@ impl LineBuffers {
             {
                 thread::park_timeout(left);
             }
-            // Before the buffers are emptied: a line that comes after that raises it again.
+            // Before the buffers are emptied: a line that comes later raises it again.
             let is_ended = self
                 .signal
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |seen| {
@@ -153,7 +153,7 @@ impl LineBuffers {
         let mut output = lock(&self.output);
         let lines = mem::take(&mut *lock(shard));
         if !lines.is_empty() {
-            // There is nobody left to tell that the log cannot be written.
+            // Best effort: nobody is left to tell that the log cannot be written.
             let _ = output.write_all(&lines).and_then(|()| output.flush());
         }
     }
@@ -166,12 +166,12 @@ impl Drop for FlushGuard {
     }
 }
 
-/// A panic while a line was written leaves a part of it, and no reason to lose the others.
+/// Locks a shard. A panic during a write leaves part of a line, and no reason to lose the others.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The shard of this thread: the next one when it logs for the first time.
+/// Shard of this thread, assigned when it logs for the first time.
 fn own_shard() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static SHARD: Cell<usize> = const { Cell::new(usize::MAX) });
@@ -184,10 +184,10 @@ fn own_shard() -> usize {
     shard
 }
 
-/// The lines of the general machinery. Those that people act on, from `info` on, are urgent; requests' are not.
+/// Writer for the tracing library. Lines that people act on, from `info` on, are urgent; requests' are not.
 pub(super) struct LineWriter(pub(super) Arc<LineBuffers>);
 
-/// Takes one line.
+/// Collects one line.
 pub(super) struct Line<'a> {
     buffers: &'a LineBuffers,
     urgency: Urgency,

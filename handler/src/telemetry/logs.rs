@@ -19,8 +19,8 @@ use super::format::{Format, layer};
 use super::line_buffers::{FLUSH_INTERVAL, FlushGuard, LineBuffers, LineWriter};
 use super::request_line;
 
-/// Starts logging what `filter` lets through, and sending what `exporters` send. Lines that wait are written when the
-/// guard is dropped.
+/// Starts logging the events that `filter` admits, and sending those of `exporters`. Lines that wait are written when
+/// the guard is dropped.
 pub fn start(format: Format, filter: Targets, exporters: Option<&Exporters>) -> FlushGuard {
     let has_colours = format == Format::Text && std::io::stdout().is_terminal();
     let (buffers, guard) = LineBuffers::start(stdout(), FLUSH_INTERVAL);

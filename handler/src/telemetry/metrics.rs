@@ -1,4 +1,4 @@
-//! Every metric that the handler sends. Names are those of OpenTelemetry's semantic conventions where it has them.
+//! All metrics of the handler. Names follow OpenTelemetry's semantic conventions where they exist.
 //!
 //! Nothing is recorded, and next to nothing spent, until [`start`] is called.
 
@@ -10,16 +10,16 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
 static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
 
-/// Methods that a metric names; anyone can make up others (semantic conventions, `_OTHER`).
+/// Methods used as labels; any other is `_OTHER`, because anyone can invent methods (semantic conventions).
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
-/// Seconds: from what memory takes to what a browser gives up on.
+/// Histogram buckets in seconds: from an access to memory to a browser's timeout.
 const SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Seconds: from a minute to a day.
+/// Histogram buckets in seconds: from a minute to a day.
 const AGES: [f64; 9] = [60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0];
 
-/// Request units of one call.
+/// Histogram buckets in request units of one call.
 const REQUEST_UNITS: [f64; 9] = [1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 25.0, 50.0];
 
 struct Instruments {
@@ -37,7 +37,7 @@ struct Instruments {
     start: Histogram<f64>,
 }
 
-/// Records from now on.
+/// Starts recording.
 pub fn start(meter: &Meter) {
     let seconds = |name: &'static str, about: &'static str, boundaries: &[f64]| {
         meter.f64_histogram(name).with_unit("s").with_description(about).with_boundaries(boundaries.to_vec()).build()
@@ -67,7 +67,7 @@ pub fn start(meter: &Meter) {
     let _ = INSTRUMENTS.set(instruments); // a second start changes nothing
 }
 
-/// A request was answered.
+/// Records a completed request.
 pub fn request(method: &str, route: &str, status: u16, code: Option<&'static str>, took: Duration) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     let method = METHODS.iter().find(|known| **known == method).unwrap_or(&"_OTHER");
@@ -80,19 +80,19 @@ pub fn request(method: &str, route: &str, status: u16, code: Option<&'static str
     instruments.requests.record(took.as_secs_f64(), &attributes);
 }
 
-/// A sign-in ended: `ok`, or the code of its failure.
+/// Records a completed sign-in: `ok`, or the code of its failure.
 pub fn sign_in(outcome: &'static str) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     instruments.sign_ins.add(1, &[KeyValue::new("outcome", outcome)]);
 }
 
-/// Sessions were ended by the `person` or the `provider`.
+/// Records sessions that the `person` or the `provider` ended.
 pub fn sign_out(by: &'static str, sessions: usize) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     instruments.sign_outs.add(u64::try_from(sessions).unwrap_or(u64::MAX), &[KeyValue::new("by", by)]);
 }
 
-/// A refresh was tried.
+/// Records a refresh attempt.
 pub fn refresh(outcome: &'static str, took: Duration) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     let attributes = [KeyValue::new("outcome", outcome)];
@@ -100,19 +100,19 @@ pub fn refresh(outcome: &'static str, took: Duration) {
     instruments.refresh_duration.record(took.as_secs_f64(), &attributes);
 }
 
-/// A refresh had to wait for the lease of another instance.
+/// Records a refresh's wait for the lease of another instance.
 pub fn lease_wait(took: Duration) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     instruments.lease_wait.record(took.as_secs_f64(), &[]);
 }
 
-/// A request came with a session so old.
+/// Records the age of a request's session.
 pub fn session_age(age: Duration) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     instruments.session_age.record(age.as_secs_f64(), &[]);
 }
 
-/// The store was asked: how it answered, and what it charged if it said so.
+/// Records a call of the store, its failure, and its charge if reported.
 pub fn store_call(operation: &'static str, failure: Option<&'static str>, charge: Option<f64>, took: Duration) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     let mut attributes =
@@ -124,7 +124,7 @@ pub fn store_call(operation: &'static str, failure: Option<&'static str>, charge
     }
 }
 
-/// The key that seals, for `cookie`s or `token`s.
+/// Records the sealing key's age, for `cookie`s or `token`s.
 pub fn key(purpose: &'static str, age: Duration, expires_in: Option<Duration>) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     let attributes = [KeyValue::new("purpose", purpose)];
@@ -134,7 +134,7 @@ pub fn key(purpose: &'static str, age: Duration, expires_in: Option<Duration>) {
     }
 }
 
-/// The process listens.
+/// Records the start-up time of a listening process.
 pub fn listening(took: Duration) {
     let Some(instruments) = INSTRUMENTS.get() else { return };
     instruments.start.record(took.as_secs_f64(), &[]);

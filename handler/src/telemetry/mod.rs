@@ -1,4 +1,4 @@
-//! What is told of the handler's work: log lines, metrics and spans. Knows nothing of what it tells.
+//! Telemetry: log lines, metrics and spans. Knows nothing of the events it reports.
 
 mod export;
 mod format;
@@ -15,7 +15,7 @@ pub use logs::start;
 pub use request_line::CompletedRequest;
 pub use spans::{IncomingContext, client_span, outgoing_context, record_outcome, request_span};
 
-/// An error and the errors behind it.
+/// Displays an error with its sources.
 pub struct Causes<'a>(pub &'a dyn std::error::Error);
 
 impl std::fmt::Display for Causes<'_> {

@@ -1,4 +1,4 @@
-//! The log line of a request, formatted without the general machinery: there is one for every request. It looks as that
+//! Log line of a request, formatted without the tracing library: there is one for every request. It looks as that
 //! machinery would have written it, which a test compares.
 
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::format::Format;
 use super::line_buffers::{LineBuffers, Urgency};
 
-/// Where the lines of requests go; unset while they are not wanted in one of the two formats below.
+/// Buffers for request lines; unset if the format or the filter needs the tracing library.
 static LINES: OnceLock<(Format, Arc<LineBuffers>)> = OnceLock::new();
 
 /// A request and its response.
@@ -22,9 +22,9 @@ pub struct CompletedRequest<'a> {
     pub route: &'a str,
     /// The status of the response.
     pub status: u16,
-    /// The code of the failure.
+    /// Error code, if the request failed.
     pub code: Option<&'static str>,
-    /// From the request's head to the response's.
+    /// Time from the request's head to the response's.
     pub took: Duration,
 }
 
@@ -44,7 +44,7 @@ impl CompletedRequest<'_> {
         }
     }
 
-    /// For a person's terminal, with colours, and where a filter has the last word.
+    /// Logs through the tracing library: for a terminal with colours, or if a filter decides.
     fn log_by_tracing(&self) {
         tracing::info!(
             target: "request",
@@ -119,7 +119,7 @@ impl Milliseconds {
         self.0 as f64 / 1_000.0
     }
 
-    /// As a floating-point number is written: at least one digit behind the point, and no trailing zeros.
+    /// Writes the number like a floating-point one: at least one digit behind the point, and no trailing zeros.
     fn write(self, line: &mut Vec<u8>) {
         write_integer(self.0 / 1_000, line);
         let rest = self.0 % 1_000;
@@ -149,7 +149,7 @@ fn write_time(now: SystemTime, line: &mut Vec<u8>) {
     let _ = write!(line, "{}", humantime::format_rfc3339_micros(now)); // a vector takes everything
 }
 
-/// True for text that no format escapes.
+/// True for text that neither format escapes.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\' && byte != b'\'')
 }
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// The line that the general machinery writes.
+    /// The tracing library's line.
     fn by_tracing(request: &CompletedRequest<'_>, format: Format) -> String {
         let written = Written::default();
         let output = written.clone();
@@ -207,7 +207,7 @@ mod tests {
         String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// The same line of ours, with the time that the other was written at.
+    /// Our own line, with the other one's timestamp.
     fn by_ourselves(request: &CompletedRequest<'_>, format: Format, other: &str) -> String {
         let start = other.find("20").unwrap();
         let time = humantime::parse_rfc3339(&other[start..start + 27]).unwrap();

@@ -1,4 +1,4 @@
-//! Spans: one for each request, and one for each call it makes; their context comes in and goes out as W3C Trace Context.
+//! Spans of requests and of the calls they make; their context is propagated as W3C Trace Context.
 //!
 //! A span costs next to nothing while nobody listens.
 
@@ -10,7 +10,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The headers of a request that name its trace (W3C Trace Context).
+/// Trace headers of a request (W3C Trace Context).
 #[derive(Clone, Copy, Debug)]
 pub struct IncomingContext<'a> {
     /// `traceparent`
@@ -19,7 +19,7 @@ pub struct IncomingContext<'a> {
     pub tracestate: Option<&'a str>,
 }
 
-/// The span of a request, within the trace that it came with.
+/// Span of a request, as a child of the incoming trace.
 #[must_use]
 pub fn request_span(method: &str, route: &str, id: &str, incoming: IncomingContext<'_>) -> Span {
     let span = tracing::trace_span!(
@@ -40,14 +40,14 @@ pub fn request_span(method: &str, route: &str, id: &str, incoming: IncomingConte
         // W3C Trace Context 2.2.5: the sampled flag is the caller's word. A caller that samples nothing records no span for
         // ours to belong to, and must not keep ours out of the operator's traces: our own sampler decides then.
         if parent.span().span_context().is_sampled() {
-            // The parent can't be set twice, which is all that fails here.
+            // Fails only if the parent is already set.
             let _ = span.set_parent(parent);
         }
     }
     span
 }
 
-/// Records the response's status, and our code where it is a failure.
+/// Records the response's status, and our error code.
 pub fn record_outcome(span: &Span, status: u16, code: Option<&str>) {
     span.record("http.response.status_code", status);
     if let Some(code) = code {
@@ -58,13 +58,13 @@ pub fn record_outcome(span: &Span, status: u16, code: Option<&str>) {
     }
 }
 
-/// The span of a call to `peer`, within the request's.
+/// Span of a call to `peer`, as a child of the request's.
 #[must_use]
 pub fn client_span(peer: &'static str) -> Span {
     tracing::trace_span!(target: "span", "call", otel.name = peer, otel.kind = "client", peer.service = peer)
 }
 
-/// The headers that continue this span's trace; none while nobody listens, so that the client's own pass.
+/// Trace headers for an outgoing request; none without a receiver, so that the client's own pass.
 #[must_use]
 pub fn outgoing_context(span: &Span) -> Vec<(HeaderName, HeaderValue)> {
     let mut outgoing = Outgoing(Vec::new());
