@@ -1,4 +1,4 @@
-//! A store in memory whose writers overtake each other.
+//! Store in memory with write conflicts.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::sessions::{
     StoredRecord, UseKey, UsedOnce,
 };
 
-/// A store in memory whose every call takes a turn of the scheduler, so that writers really overtake each other. Fails
-/// the first writes with the conflicts that a test asks for.
+/// Store in memory whose every call yields to the scheduler, so that writers really conflict. Fails the first writes
+/// with the conflicts that a test asks for.
 #[derive(Default)]
 pub(crate) struct ContendedStore {
     inner: MemoryStore,
@@ -20,7 +20,7 @@ pub(crate) struct ContendedStore {
 }
 
 impl ContendedStore {
-    /// The next writes of records find that another write came first.
+    /// Fails this many writes of records with a conflict.
     pub(crate) fn overtake(&self, times: i64) {
         self.conflicts.store(times, Ordering::SeqCst);
     }

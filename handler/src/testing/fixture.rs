@@ -1,4 +1,4 @@
-//! Sessions over a store that fails on demand, a scripted Provider, and a clock that a test moves.
+//! Fixture of sessions: a store that fails on demand, a scripted Provider, and a clock that the test sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,14 +19,14 @@ use crate::sessions::{
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::testing::scripted_store::ScriptedStore;
 
-/// The time at which every test begins.
+/// Start time of every test.
 pub(crate) const START: Timestamp = Timestamp::from_unix(1_800_000_000);
 
 /// Due and expiry of the first access token, both counted from [`START`].
 const DUE: Duration = Duration::from_secs(80);
 const LAPSE: Duration = Duration::from_secs(100);
 
-/// A clock that stands still until a test moves it.
+/// Clock that only the test moves.
 pub(crate) struct StoppedClock(AtomicI64);
 
 impl StoppedClock {
@@ -65,7 +65,7 @@ impl Fixture {
         Self { provider, key, store, clock, sessions, party, keys }
     }
 
-    /// The clock's time.
+    /// Current time of the clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -98,7 +98,7 @@ impl Fixture {
         ticket
     }
 
-    /// A session without a refresh token, whose access token lapses after so many seconds or has no expiry.
+    /// A session without a refresh token, whose access token lapses after `lifetime` seconds or has no expiry.
     pub(crate) async fn signed_in_without_refresh_token(&self, lifetime: Option<u64>) -> SessionTicket {
         let ticket = self.sessions.lifetime().issue(&[1; 32], "code", START);
         let expires_at = lifetime.map(|seconds| START.plus(Duration::from_secs(seconds)));
@@ -109,7 +109,7 @@ impl Fixture {
         ticket
     }
 
-    /// The record that a sign-in writes for this ticket.
+    /// Record that a sign-in writes for this ticket.
     pub(crate) fn record_of(&self, ticket: &SessionTicket) -> SessionRecord {
         record_of(&self.sessions, ticket, "refresh-1")
     }
@@ -119,7 +119,7 @@ impl Fixture {
         self.provider.reply("/token_endpoint", reply);
     }
 
-    /// A token response with `changes`; null takes a member away.
+    /// A token response with `changes`; null removes a member.
     pub(crate) fn tokens(&self, changes: &Value) -> Reply {
         let mut tokens = json!({
             "access_token": "access-2", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "refresh-2",
@@ -129,17 +129,17 @@ impl Fixture {
         Reply::Json(tokens)
     }
 
-    /// Calls of the token endpoint so far.
+    /// Number of token requests so far.
     pub(crate) fn calls(&self) -> usize {
         self.provider.received("/token_endpoint").len()
     }
 
-    /// The tokens that were revoked.
+    /// Revoked tokens.
     pub(crate) fn revoked(&self) -> Vec<String> {
         self.provider.received("/revocation_endpoint").iter().map(|request| request.form()["token"].clone()).collect()
     }
 
-    /// The record as the store has it.
+    /// Record in the store.
     pub(crate) async fn record(&self, ticket: &SessionTicket) -> SessionRecord {
         self.store.load(&ticket.sid.key(), self.clock.now()).await.unwrap().unwrap().record
     }
@@ -168,7 +168,7 @@ pub(crate) fn record_of(sessions: &Sessions, ticket: &SessionTicket, refresh_tok
     sessions.records().seal(&first_parts(Some(refresh_token), DUE, LAPSE), 1, ticket)
 }
 
-/// The parts of a first record, whose access token is due and lapses so long after [`START`].
+/// Parts of a first record, whose access token is due and lapses at these times after [`START`].
 pub(crate) fn first_parts(refresh_token: Option<&str>, due: Duration, lapse: Duration) -> TokenParts {
     let claims: Claims = serde_json::from_value(json!({"sub": "ada", "name": "Ada"})).unwrap();
     let request = RequestPart {

@@ -1,4 +1,4 @@
-//! The keys of the frozen vectors: `c1` seals cookies, `k1` seals records.
+//! Keys of the frozen vectors: `c1` seals cookies, `k1` seals records.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Keys whose newest version is loaded by a reload only, as when another instance used it first.
+//! Key source whose newest version is loaded only by a reload, as if another instance used it first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

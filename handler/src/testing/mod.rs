@@ -1,4 +1,4 @@
-//! Test fixtures that several modules share, and the tests of several instances in virtual time.
+//! Test fixtures shared by several modules, and the tests of several instances in virtual time.
 
 mod contended_store;
 mod fixture;

@@ -1,4 +1,4 @@
-//! An ill Provider signs nobody out: four instances, every illness, before and after the access token lapses.
+//! Outages of the Provider: nobody may be signed out, over four instances, by any failure, before or after expiry.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::virtual_provider::Illness;
 use super::world::World;
 use crate::sessions::{MemoryStore, NoFreshToken, SessionError};
 
-/// Seconds after the start at which the first access token lapses.
+/// Seconds until the first access token lapses.
 const LAPSE: u64 = 100;
 
-/// A response to one request of the person.
+/// Response to one request of the person.
 #[derive(Debug)]
 enum Seen {
     Token(String),
@@ -22,7 +22,7 @@ enum Seen {
     SignedOut,
 }
 
-/// Requests of one person once a second at each of four instances, over an outage from `from` to `to`.
+/// One request of a person per second at each of four instances, with an outage from `from` to `to`.
 async fn outage(illness: Illness, from: u64, to: u64) {
     let case = format!("{illness:?} from {from} s to {to} s");
     let world = World::new(Arc::new(MemoryStore::default()), &[0; 4]);
@@ -67,7 +67,7 @@ async fn outage(illness: Illness, from: u64, to: u64) {
     check_calls(&world, illness, &case);
 }
 
-/// At most two calls without a response while the token lives, no call during a backoff, and one success.
+/// Checks the calls: at most two without a response while the token lives, none during a backoff, and one success.
 fn check_calls(world: &World, illness: Illness, case: &str) {
     let calls: Vec<Duration> = world.provider.refresh_calls().iter().map(|call| call.at).collect();
     let lapse = Duration::from_secs(LAPSE);

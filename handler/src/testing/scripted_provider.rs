@@ -1,6 +1,6 @@
 //! A Provider for tests: real HTTP on loopback, real signatures, and the responses that a test scripts.
 //!
-//! Knows nothing of what is tested. Every request is kept, so that a test can count and read them.
+//! Keeps every request, so that a test can count and read them.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 use crate::crypto::base64url;
 use crate::egress::{Egress, Proxies};
 
-/// For a client that trusts no certificate and uses no proxy: a scripted Provider speaks plain HTTP.
+/// Egress that trusts no certificate and uses no proxy: a scripted Provider speaks plain HTTP.
 pub(crate) fn no_trust() -> Egress {
     let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
     Egress::new(&tls.with_no_client_auth(), Proxies::default())
 }
 
-/// A private key of the Provider, and the public one as its JWK Set has it.
+/// Private key of the Provider, with its public key for the JWK Set.
 pub(crate) struct SigningKey {
     algorithm: Algorithm,
     private: EncodingKey,
@@ -55,13 +55,13 @@ impl SigningKey {
         Self { algorithm: Algorithm::EdDSA, private: EncodingKey::from_ed_der(document.as_ref()), jwk }
     }
 
-    /// Signs with the header that a Provider would write.
+    /// Signs claims under a regular header.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = json!({"alg": format!("{:?}", self.algorithm), "typ": "JWT", "kid": self.jwk["kid"]});
         self.sign_raw(&header.to_string(), &claims.to_string())
     }
 
-    /// Signs whatever the header and the payload are.
+    /// Signs any header and payload.
     pub(crate) fn sign_raw(&self, header: &str, payload: &str) -> String {
         let signed = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
         let signature = crypto::sign(signed.as_bytes(), &self.private, self.algorithm).unwrap();
@@ -69,32 +69,32 @@ impl SigningKey {
     }
 }
 
-/// The response of a path.
+/// Scripted response of a path.
 #[derive(Clone)]
 pub(crate) enum Reply {
-    /// 200 and JSON.
+    /// 200 with JSON.
     Json(Value),
-    /// Tokens named after the refresh token that was sent: `r` gets `r+`.
+    /// Tokens derived from the refresh token in the request: `r` gets `r+`.
     Rotated,
-    /// Any status, one more header line (or none), any body.
+    /// Any status, an optional header line, any body.
     Raw(u16, &'static str, String),
-    /// Takes the request and never responds.
+    /// Reads the request and never responds.
     Silence,
-    /// Takes the request and closes the connection.
+    /// Reads the request and closes the connection.
     Reset,
-    /// The head and a part of the body, then the end.
+    /// The head and a part of the body, then the end of the connection.
     Torn,
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
     /// The same, each byte by itself.
     Trickle(Vec<u8>),
-    /// These bytes, then nothing on an open connection.
+    /// These bytes on a connection that stays open.
     Held(Vec<u8>),
-    /// These bytes, and the last of them again and again.
+    /// These bytes, then the last of them repeated for ever.
     Endless(&'static str, &'static str),
 }
 
-/// A request as it came.
+/// Received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) path: String,
@@ -116,7 +116,7 @@ struct Script {
     silent: Vec<Box<dyn Send>>,
 }
 
-/// The server; it runs until the process ends.
+/// Server that runs until the process ends.
 #[derive(Clone)]
 pub(crate) struct ScriptedProvider {
     pub(crate) origin: String,
@@ -124,12 +124,12 @@ pub(crate) struct ScriptedProvider {
 }
 
 impl ScriptedProvider {
-    /// A Provider with every endpoint in its metadata, and one key named `k1` that it signs with.
+    /// A Provider with every endpoint in its metadata, and one signing key named `k1`.
     pub(crate) fn start() -> (Self, SigningKey) {
         Self::start_over("http://127.0.0.1", |stream| stream)
     }
 
-    /// The same over TLS, and what trusts it. Its connections end without TLS's own end.
+    /// The same over TLS, with a configuration that trusts it. Its connections end without close_notify.
     pub(crate) fn start_tls() -> (Self, SigningKey, rustls::ClientConfig) {
         let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let mut roots = rustls::RootCertStore::empty();
@@ -178,7 +178,7 @@ impl ScriptedProvider {
         self.script.lock().unwrap().replies.insert(path.to_owned(), reply);
     }
 
-    /// The reply of the token endpoint to this `grant_type`, whatever its reply to others is.
+    /// Sets the reply of the token endpoint to this `grant_type` alone.
     pub(crate) fn reply_to_grant(&self, grant_type: &str, reply: Reply) {
         self.script.lock().unwrap().grants.insert(grant_type.to_owned(), reply);
     }
@@ -231,7 +231,7 @@ impl ScriptedProvider {
     }
 }
 
-/// A response with a length, as bytes on the wire.
+/// Response with a length, as bytes on the wire.
 pub(crate) fn http(status: u16, header: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} Scripted\r\n{header}content-length: {}\r\n\r\n{body}", body.len())
 }

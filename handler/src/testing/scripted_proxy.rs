@@ -1,13 +1,13 @@
-//! A forward proxy for tests: opens tunnels and forwards plain requests, or refuses as the test says.
+//! Forward proxy for tests: opens tunnels and forwards plain requests, or refuses, as scripted.
 //!
-//! Keeps the head of every request. Reaches only this machine.
+//! Keeps the head of every request. Connects only to this machine.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// The scripted reaction of the proxy to a request.
+/// Scripted reaction of the proxy.
 #[derive(Clone, Copy)]
 pub(crate) enum Conduct {
     /// Opens the tunnel after these bytes, or forwards the request.
@@ -18,7 +18,7 @@ pub(crate) enum Conduct {
     Silence,
 }
 
-/// The proxy; it runs until the process ends.
+/// Proxy that runs until the process ends.
 #[derive(Clone)]
 pub(crate) struct ScriptedProxy {
     /// `host:port`.
@@ -42,7 +42,7 @@ impl ScriptedProxy {
         proxy
     }
 
-    /// The heads of all requests.
+    /// Heads of all requests.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! A store in memory whose next writes have the outcomes that a test scripts.
+//! Store in memory whose next writes have scripted outcomes.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -11,22 +11,22 @@ use crate::sessions::{
     StoredRecord, UseKey, UsedOnce,
 };
 
-/// Outcome of one write.
+/// Scripted outcome of one write.
 #[derive(Clone, Debug)]
 pub(crate) enum WriteOutcome {
-    /// It is written.
+    /// The write succeeds.
     Written,
-    /// The store fails before it writes.
+    /// The store fails before the write.
     Failed,
-    /// The store writes, and its reply is lost.
+    /// The write succeeds, and its reply is lost.
     ReplyLost,
-    /// The store writes, its reply is lost, and its client library repeats the write, which finds the first.
+    /// The write succeeds, its reply is lost, and the client library repeats it, which conflicts with the first.
     Repeated,
-    /// Another instance's write comes first.
+    /// Another instance writes first.
     Overtaken(Box<SessionRecord>),
 }
 
-/// A store in memory whose next writes have the outcomes that a test scripts.
+/// Store in memory whose next writes have scripted outcomes.
 #[derive(Default)]
 pub(crate) struct ScriptedStore {
     inner: MemoryStore,
@@ -38,13 +38,13 @@ impl ScriptedStore {
         self.outcomes.lock().unwrap().extend(outcomes);
     }
 
-    /// Writes whatever the version is, as another instance would after its own read.
+    /// Overwrites the record, as another instance would after its own read.
     pub(crate) async fn overwrite(&self, record: &SessionRecord, now: Timestamp) {
         let read = self.inner.load(&record.key, now).await.unwrap().unwrap();
         self.inner.replace(record, &read.etag, now).await.unwrap();
     }
 
-    /// One write, with the next outcome of the script.
+    /// Performs one write, with the next outcome of the script.
     async fn write<T>(
         &self,
         now: Timestamp,

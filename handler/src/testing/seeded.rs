@@ -1,4 +1,4 @@
-//! Seeded random draws: the same sequence for the same seed, on every machine.
+//! Seeded random numbers: the same sequence for the same seed, on every machine.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) struct Seeded(u64);
 
 impl Seeded {
-    /// The sequence of one seed; `stream` separates the users of that seed from each other.
+    /// Sequence of one seed; `stream` separates the users of that seed from each other.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut seeded = Self(seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ stream.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         seeded.next();
@@ -25,7 +25,7 @@ impl Seeded {
         self.next() % bound
     }
 
-    /// True once in so many draws.
+    /// True with a chance of one in `times`.
     pub(crate) fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
@@ -38,7 +38,7 @@ impl Seeded {
         usize::try_from(self.below(length as u64)).unwrap()
     }
 
-    /// A time between these milliseconds.
+    /// Duration between these milliseconds.
     pub(crate) fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.below(to - from))
     }

@@ -50,12 +50,12 @@ use super::virtual_provider::ProviderDefect;
 use super::virtual_store::{StoreDefect, StoreHealth};
 use crate::random;
 
-/// Schedules that must meet a race.
+/// Minimum number of schedules that must meet a race.
 const OFTEN: usize = 20;
 
 thread_local!(static PANICS: Cell<usize> = const { Cell::new(0) });
 
-/// Counts panics of this thread: one in a spawned task ends nothing else.
+/// Counts panics of this thread: a panic in a spawned task is invisible otherwise.
 fn count_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -67,7 +67,7 @@ fn count_panics() {
     });
 }
 
-/// Runs one plan in a runtime of its own, so that nothing but the plan decides its course.
+/// Runs one plan in a runtime of its own, so that it is deterministic.
 fn run(plan: Plan, key: &Rc<SigningKey>) -> (Evidence, Result<(), Violation>) {
     let mut jitter = Seeded::new(plan.seed, 4);
     let _guard = random::seeded::draw_from(move || u8::try_from(jitter.below(256)).unwrap());
@@ -81,19 +81,19 @@ fn run(plan: Plan, key: &Rc<SigningKey>) -> (Evidence, Result<(), Violation>) {
     (evidence, verdict)
 }
 
-/// The seed to run instead of all.
+/// Seed to run instead of all (`SEED`).
 fn only_seed() -> Option<u64> {
     std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"))
 }
 
-/// The command that repeats one schedule of the running test.
+/// Command that repeats one schedule of the running test.
 fn replay(seed: u64) -> String {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("testing::simulation");
     format!("SEED={seed} cargo test -p oauth-proxy --lib {test} -- --nocapture")
 }
 
-/// Runs the schedules of these seeds. Returns the violations with their seeds, and how often each race was met.
+/// Runs the schedules of these seeds. Returns the violations with their seeds, and the number of schedules per race.
 fn simulate(
     kind: Kind,
     seeds: Range<u64>,
@@ -119,7 +119,7 @@ fn simulate(
     (violations, races)
 }
 
-/// Runs schedules that obey every rule, and meet each of these races often. A single seed need not meet them.
+/// Asserts that schedules obey every rule, and meet each of these races often. A single seed need not meet them.
 fn obeys(kind: Kind, seeds: Range<u64>, expected: &[&str]) {
     let (violations, races) = simulate(kind, seeds, |_| {});
 
@@ -141,7 +141,7 @@ fn obeys(kind: Kind, seeds: Range<u64>, expected: &[&str]) {
     }
 }
 
-/// Runs schedules over a part with a defect; this rule notices. A single seed need not meet it.
+/// Asserts that this rule detects a defect in a part. A single seed need not meet it.
 fn breaks(rule: u8, kind: Kind, alter: impl Fn(&mut Plan)) {
     const SEEDS: Range<u64> = 0..300;
 

@@ -1,6 +1,6 @@
-//! A Provider in memory and in virtual time: rotates refresh tokens, and can be ill in every way that was seen.
+//! Provider in memory and in virtual time: rotates refresh tokens, and has every failure that was seen in the field.
 //!
-//! Speaks HTTP to the level of a response; the timeouts above it are the product's own.
+//! Responds at the level of HTTP; the timeouts above it are the product's own.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -15,10 +15,10 @@ use super::scripted_provider::SigningKey;
 use super::seeded::Seeded;
 use crate::oidc::{ProviderError, Response, ScriptedRequest, ScriptedWire};
 
-/// Where the Provider is; nothing listens there.
+/// Issuer URL of the Provider; nothing listens there.
 pub(crate) const ISSUER: &str = "http://127.0.0.1:9";
 
-/// A failure of the token endpoint for refreshes.
+/// Failure of the token endpoint for refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Illness {
     /// The connection is reset after the request.
@@ -43,28 +43,28 @@ impl Illness {
         Self::Status(504),
     ];
 
-    /// True if the caller cannot know whether the Provider acted.
+    /// True if the caller cannot know if the Provider acted.
     pub(crate) fn is_ambiguous(self) -> bool {
         !matches!(self, Self::Status(429 | 503))
     }
 }
 
-/// A call of the token endpoint with a refresh token.
+/// Token request with a refresh token.
 #[derive(Clone, Debug)]
 pub(crate) struct RefreshCall {
     /// Virtual time since the start.
     pub(crate) at: Duration,
-    /// The token that was sent.
+    /// The refresh token in the request.
     pub(crate) token: String,
     /// The instance that sent it.
     pub(crate) instance: usize,
-    /// The failure, if the endpoint was ill.
+    /// The failure at that time, if any.
     pub(crate) illness: Option<Illness>,
-    /// The refresh token that is good from now on, unless the call was refused.
+    /// The refresh token that is valid from now on, unless the call was refused.
     pub(crate) granted: Option<String>,
 }
 
-/// A call of the token endpoint with a code.
+/// Token request with a code.
 #[derive(Clone, Debug)]
 pub(crate) struct CodeExchange {
     /// The code that was sent.
@@ -73,10 +73,10 @@ pub(crate) struct CodeExchange {
     pub(crate) instance: usize,
 }
 
-/// A broken promise of the Provider, which a rule must notice.
+/// Defect of the Provider that a rule must detect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProviderDefect {
-    /// Refuses every other refresh token that it should take.
+    /// Refuses every other valid refresh token.
     RefusesLiving,
     /// Responds to a revocation with 200 and forgets it.
     ForgetsRevocations,
@@ -84,26 +84,26 @@ pub(crate) enum ProviderDefect {
 
 struct State {
     illness: Option<Illness>,
-    /// True if an ill token endpoint acts before it fails.
+    /// True if a failing token endpoint acts before it fails.
     acts_when_ill: bool,
     latency: Duration,
-    /// Latency by chance instead.
+    /// Random latency instead.
     seeded: Option<Seeded>,
     rotates: bool,
     defect: Option<ProviderDefect>,
     expires_in: u64,
     grants: usize,
-    /// Spent tokens and their successors. A spent token that comes again is refused.
+    /// Used tokens and their successors. A used token is refused.
     successors: HashMap<String, String>,
     refused: HashSet<String>,
     calls: Vec<RefreshCall>,
     exchanges: Vec<CodeExchange>,
     revoked: Vec<String>,
-    /// Claims of the ID tokens of codes that were not spent yet.
+    /// Claims for the ID tokens of unused codes.
     codes: HashMap<String, Value>,
 }
 
-/// The Provider. A clone is the same one.
+/// Virtual Provider. A clone is the same one.
 #[derive(Clone)]
 pub(crate) struct VirtualProvider {
     key: Rc<SigningKey>,
@@ -117,7 +117,7 @@ impl VirtualProvider {
         Self::with_key(&Rc::new(SigningKey::es256("k1")))
     }
 
-    /// A Provider that signs with a key made before.
+    /// A Provider with an existing signing key.
     pub(crate) fn with_key(key: &Rc<SigningKey>) -> Self {
         let state = State {
             illness: None,
@@ -139,7 +139,7 @@ impl VirtualProvider {
         Self { key: Rc::clone(key), started: Instant::now(), state, called: Rc::default() }
     }
 
-    /// The wire of one instance.
+    /// HTTP client for one instance.
     pub(crate) fn wire(&self, instance: usize) -> ScriptedWire {
         let this = self.clone();
         ScriptedWire::new(move |request| {
@@ -148,12 +148,12 @@ impl VirtualProvider {
         })
     }
 
-    /// From now on the token endpoint fails like this, or not at all.
+    /// Makes the token endpoint fail like this, or not at all.
     pub(crate) fn set_illness(&self, illness: Option<Illness>) {
         self.state.borrow_mut().illness = illness;
     }
 
-    /// True: an ill token endpoint acts on a call before it fails.
+    /// Makes a failing token endpoint act before it fails.
     pub(crate) fn set_acts_when_ill(&self, acts: bool) {
         self.state.borrow_mut().acts_when_ill = acts;
     }
@@ -167,7 +167,7 @@ impl VirtualProvider {
         self.state.borrow_mut().seeded = Some(seeded);
     }
 
-    /// A refresh token is good for any number of refreshes.
+    /// Turns rotation off: a refresh token is valid for any number of refreshes.
     pub(crate) fn keep_refresh_tokens(&self) {
         self.state.borrow_mut().rotates = false;
     }
@@ -176,12 +176,12 @@ impl VirtualProvider {
         self.state.borrow_mut().defect = defect;
     }
 
-    /// Lifetime of access tokens in seconds.
+    /// Sets the lifetime of access tokens in seconds.
     pub(crate) fn set_expires_in(&self, seconds: u64) {
         self.state.borrow_mut().expires_in = seconds;
     }
 
-    /// A code that is good once, for an ID token with these claims.
+    /// Issues a single-use code for an ID token with these claims.
     pub(crate) fn issue_code(&self, code: &str, claims: Value) {
         self.state.borrow_mut().codes.insert(code.to_owned(), claims);
     }
@@ -190,7 +190,7 @@ impl VirtualProvider {
         self.state.borrow().calls.clone()
     }
 
-    /// The instance that spent this code.
+    /// Instance that used this code.
     pub(crate) fn spender(&self, code: &str) -> Option<usize> {
         self.state.borrow().exchanges.iter().find(|exchange| exchange.code == code).map(|exchange| exchange.instance)
     }
@@ -204,7 +204,7 @@ impl VirtualProvider {
         .await;
     }
 
-    /// Waits until so many refresh tokens were sent.
+    /// Waits for this number of refresh requests.
     pub(crate) async fn refreshed(&self, times: usize) {
         self.wait_for(|state| state.calls.len() >= times).await;
     }
@@ -214,7 +214,7 @@ impl VirtualProvider {
         self.state.borrow().revoked.iter().any(|revoked| revoked == token)
     }
 
-    /// The token, and every one that the Provider issued in its place.
+    /// The token, and all its successors.
     pub(crate) fn chain(&self, token: &str) -> Vec<String> {
         let state = self.state.borrow();
         let mut chain = vec![token.to_owned()];
@@ -239,7 +239,7 @@ impl VirtualProvider {
         }
     }
 
-    /// Time until the Provider acts, and until its response arrives.
+    /// Draws the time until the Provider acts, and until its response arrives.
     fn draw_latency(&self) -> (Duration, Duration) {
         let mut state = self.state.borrow_mut();
         let fixed = state.latency;
@@ -299,7 +299,7 @@ impl VirtualProvider {
         }
     }
 
-    /// The refresh token that is good from now on; `None` for a refusal.
+    /// Uses a refresh token; returns the valid one from now on, or `None` for a refusal.
     fn spend(&self, token: &str) -> Option<String> {
         let mut state = self.state.borrow_mut();
         if state.revoked.iter().any(|revoked| token.starts_with(revoked)) || state.successors.contains_key(token) {
@@ -317,7 +317,7 @@ impl VirtualProvider {
         Some(successor)
     }
 
-    /// RFC 6749 4.1.2: a code is good once.
+    /// Exchanges a code once (RFC 6749 4.1.2).
     fn exchange(&self, code: &str, instance: usize) -> Response {
         let mut state = self.state.borrow_mut();
         let claims = state.codes.remove(code);

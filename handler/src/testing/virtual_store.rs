@@ -1,4 +1,4 @@
-//! A store in virtual time: every call takes a while, and fails in every way that a remote store was seen to.
+//! Store in virtual time: every call takes a while, and fails in every way seen with a remote store.
 //!
 //! Wraps [`MemoryStore`], whose contract it keeps unless a test asks for a defect.
 
@@ -27,25 +27,25 @@ pub(crate) enum StoreHealth {
     Ill,
 }
 
-/// A broken promise of the store, which a rule must notice.
+/// Defect of the store that a rule must detect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreDefect {
-    /// Replaces a record whatever its version is.
+    /// Replaces a record without comparing its version.
     Overwrites,
-    /// Keeps an index without the time at which it was closed.
+    /// Forgets the time at which an index was closed.
     ForgetsClosings,
-    /// Keeps a record without its backoff.
+    /// Forgets a record's backoff.
     ForgetsBackoffs,
-    /// Gives no response to the twenty-first call.
+    /// Never responds to the twenty-first call.
     Hangs,
 }
 
 /// Outcome of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CallOutcome {
-    /// As it should be.
+    /// Success.
     Done,
-    /// The call fails before it acts.
+    /// Failure before the call acts.
     Failed,
     /// The call acts, and its reply is lost.
     ReplyLost,
@@ -55,7 +55,7 @@ pub(crate) enum CallOutcome {
 
 struct Call {
     outcome: CallOutcome,
-    /// Until the call acts, and between it and its repetition.
+    /// Delay before the call acts, and before its repetition.
     before: Duration,
     after: Duration,
 }
@@ -65,23 +65,23 @@ struct Script {
     health: StoreHealth,
     defect: Option<StoreDefect>,
     calls: u64,
-    /// Times at which a write of this generation failed, or seemed to: the first and the last.
+    /// First and last time at which a write of this generation failed, or seemed to.
     unwritten: HashMap<(SessionKey, u64), (Instant, Instant)>,
     generations: Vec<Generation>,
     outcomes: HashMap<CallOutcome, usize>,
 }
 
-/// A generation that was written.
+/// Written generation.
 #[derive(Clone, Debug)]
 pub(crate) struct Generation {
     pub(crate) key: SessionKey,
     pub(crate) number: u64,
     pub(crate) written_at: Instant,
-    /// The end of its access token.
+    /// Expiry of its access token.
     pub(crate) lapse: Option<Timestamp>,
 }
 
-/// The store. Instances share it.
+/// Virtual store, shared by instances.
 pub(crate) struct VirtualStore {
     inner: Arc<MemoryStore>,
     script: Arc<Mutex<Script>>,
@@ -101,12 +101,12 @@ impl VirtualStore {
         Self { inner: Arc::default(), script: Arc::new(Mutex::new(script)) }
     }
 
-    /// From now on no call fails.
+    /// Ends all failures.
     pub(crate) fn heal(&self) {
         self.script().health = StoreHealth::Well;
     }
 
-    /// The contents themselves, without latency or failure.
+    /// The contents, without latency or failure.
     pub(crate) fn inner(&self) -> &MemoryStore {
         &self.inner
     }
@@ -117,12 +117,12 @@ impl VirtualStore {
         script.unwritten.get(&(key.clone(), generation)).is_some_and(|(first, last)| *last - *first >= long)
     }
 
-    /// Generations of a session after its first.
+    /// Generations of a session after the first.
     pub(crate) fn generations(&self, key: &SessionKey) -> Vec<Generation> {
         self.script().generations.iter().filter(|generation| generation.key == *key).cloned().collect()
     }
 
-    /// Calls with this outcome so far.
+    /// Number of calls with this outcome.
     pub(crate) fn count(&self, outcome: CallOutcome) -> usize {
         self.script().outcomes.get(&outcome).copied().unwrap_or(0)
     }
@@ -146,7 +146,7 @@ impl VirtualStore {
         result
     }
 
-    /// A request that is on its way arrives even when its sender dies.
+    /// Performs a write. A sent request arrives even if its sender dies.
     async fn write<W, T>(&self, write: impl Fn(Arc<MemoryStore>) -> W + Send + 'static) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, StoreError>> + Send,
@@ -201,7 +201,7 @@ impl Script {
             _ => CallOutcome::Done,
         };
         *self.outcomes.entry(outcome).or_default() += 1;
-        // Three seconds are the limit of a call with its repetitions.
+        // Within the three seconds of a call with its repetitions.
         let total = if self.seeded.one_in(20) { self.seeded.millis(1_000, 3_000) } else { self.seeded.millis(1, 50) };
         let repetitions = if outcome == CallOutcome::Repeated { 2 } else { 1 };
         let before = total * u32::try_from(self.seeded.below(101)).unwrap() / 100 / repetitions;

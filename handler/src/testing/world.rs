@@ -1,6 +1,6 @@
-//! Several instances over one store and one Provider, all in memory and in virtual time (`start_paused`).
+//! World of several instances over one store and one Provider, all in memory and in virtual time (`start_paused`).
 //!
-//! Waiting costs nothing: ten minutes of an outage take milliseconds, and the same course every time.
+//! Waiting costs nothing: ten minutes of an outage take milliseconds, in the same order every time.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Clock for VirtualClock {
     }
 }
 
-/// One process.
+/// Instance of the handler: one process.
 pub(crate) struct Instance {
     pub(crate) sessions: Sessions,
     pub(crate) party: RelyingParty,
@@ -41,7 +41,7 @@ impl Instance {
     }
 }
 
-/// All instances and the world around them.
+/// All instances and their environment.
 pub(crate) struct World {
     pub(crate) provider: VirtualProvider,
     pub(crate) store: Arc<dyn SessionStore>,
@@ -55,7 +55,7 @@ impl World {
         Self::with_provider(VirtualProvider::start(), store, ahead)
     }
 
-    /// The same with a Provider that was prepared.
+    /// The same with a prepared Provider.
     pub(crate) fn with_provider(provider: VirtualProvider, store: Arc<dyn SessionStore>, ahead: &[i64]) -> Self {
         let started = Instant::now();
         let keys: Arc<dyn KeySource> = Arc::new(StaticKeys::new(KeyRing::generate(), KeyRing::generate()));
@@ -70,7 +70,7 @@ impl World {
         Self { provider, store, instances, started }
     }
 
-    /// A session that begins at the start, whose access token is due after 80 s and lapses after 100 s.
+    /// A session that begins at the start; its access token is due after 80 s and lapses after 100 s.
     pub(crate) async fn signed_in(&self, seed: u64, refresh_token: &str) -> SessionTicket {
         let sessions = &self.instances[0].sessions;
         let seed: [u8; 32] = [[7; 24].as_slice(), &seed.to_be_bytes()].concat().try_into().unwrap();
@@ -79,12 +79,12 @@ impl World {
         ticket
     }
 
-    /// The record as the store has it.
+    /// Record in the store.
     pub(crate) async fn record(&self, ticket: &SessionTicket) -> SessionRecord {
         self.store.load(&ticket.sid.key(), self.instances[0].now()).await.unwrap().unwrap().record
     }
 
-    /// Waits until so much virtual time has passed since the start.
+    /// Waits until this virtual time after the start.
     pub(crate) async fn until(&self, elapsed: Duration) {
         tokio::time::sleep_until(self.started + elapsed).await;
     }

@@ -1,4 +1,4 @@
-//! The plan of one schedule: instances, their clocks, faults and participants, all drawn from its seed.
+//! Plan of one schedule: instances, their clocks, faults and participants, all drawn from its seed.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::testing::seeded::Seeded;
 use crate::testing::virtual_provider::{Illness, ProviderDefect};
 use crate::testing::virtual_store::{StoreDefect, StoreHealth};
 
-/// The subject of a group of schedules.
+/// Group of schedules, by the rules that it stresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Provider and store are well, and nobody signs out: rule 4.
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     SignIns,
 }
 
-/// When a participant begins.
+/// Start of a participant.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Moment {
     /// This time after the start.
@@ -28,7 +28,7 @@ pub(super) enum Moment {
     AfterRefresh(usize, Duration),
 }
 
-/// A verb that ends sessions.
+/// Verb that ends sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Verb {
     /// The person's own sign-out.
@@ -61,7 +61,7 @@ pub(super) struct PlannedSignIn {
     pub(super) deliveries: Vec<(usize, Duration)>,
 }
 
-/// A time in which the token endpoint fails.
+/// Period in which the token endpoint fails.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outage {
     pub(super) from: Duration,
@@ -70,11 +70,11 @@ pub(super) struct Outage {
     pub(super) acts: bool,
 }
 
-/// The end of an instance: killed, or drained first.
+/// End of an instance: killed, or drained first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Departure {
     pub(super) instance: usize,
-    /// Time from its first call of the token endpoint on.
+    /// Delay after its first call of the token endpoint.
     pub(super) delay: Duration,
     pub(super) is_drained: bool,
 }
@@ -82,14 +82,14 @@ pub(super) struct Departure {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
-    /// Seconds by which each instance's clock is ahead.
+    /// Seconds that each instance's clock is ahead.
     pub(super) ahead: Vec<i64>,
     pub(super) store: StoreHealth,
     pub(super) store_defect: Option<StoreDefect>,
     pub(super) provider_defect: Option<ProviderDefect>,
     pub(super) rotates: bool,
     pub(super) expires_in: u64,
-    /// The Provider's name for the first sign-in.
+    /// The `sid` of the first sign-in.
     pub(super) sid: Option<&'static str>,
     pub(super) outages: Vec<Outage>,
     pub(super) departure: Option<Departure>,
@@ -103,7 +103,7 @@ pub(super) struct Plan {
 /// Due and expiry of the first access token, both counted from the start.
 pub(super) const DUE: Duration = Duration::from_secs(60);
 pub(super) const LAPSE: Duration = Duration::from_secs(100);
-/// The first and the last time at which a participant begins.
+/// First and last start of a participant.
 const FIRST: Duration = Duration::from_secs(35);
 pub(super) const LAST: Duration = Duration::from_secs(160);
 
@@ -153,7 +153,7 @@ impl Outage {
     fn draw(draw: &mut Seeded) -> Self {
         let from = draw.millis(50_000, 120_000);
         let illness = draw.pick(&Illness::ALL);
-        // A response says that nothing was done, or nothing can be known.
+        // Only an ambiguous response may follow an action: the others say that nothing was done.
         let acts = illness.is_ambiguous() && draw.one_in(3);
         Self { from, to: from + draw.millis(3_000, 100_000), illness, acts }
     }

@@ -1,4 +1,4 @@
-//! The races that a schedule ran into, so that a test can show that each was met.
+//! Races that a schedule ran into, so that a test can show that each was met.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::schedule::Evidence;
 use crate::sessions::SignInError;
 use crate::testing::virtual_store::CallOutcome;
 
-/// The names of the races in one schedule.
+/// Names of the races in one schedule.
 pub(super) fn met(evidence: &Evidence) -> Vec<String> {
     let mut met = Vec::new();
     let mut see = |name: &str, is_met: bool| {

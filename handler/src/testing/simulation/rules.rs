@@ -1,4 +1,4 @@
-//! The rules that every schedule obeys. Each is numbered as in the table of the module above.
+//! Rules that every schedule obeys, numbered as in the table of the module above.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::testing::fixture::START;
 use crate::testing::virtual_provider::RefreshCall;
 use crate::testing::virtual_store::StoreHealth;
 
-/// A rule that a schedule broke.
+/// Broken rule of a schedule.
 #[derive(Clone, Debug)]
 pub(super) struct Violation {
     pub(super) rule: u8,
     pub(super) what: String,
 }
 
-/// A session of the schedule, whichever way it began.
+/// Session of the schedule, present from the start or by a sign-in.
 struct Subject<'a> {
     key: SessionKey,
     sid: Option<&'static str>,
@@ -27,13 +27,13 @@ struct Subject<'a> {
     remains: &'a Remains,
 }
 
-/// Time for which a cache may serve a session that has ended: its five seconds, in a clock of whole seconds.
+/// Maximum time that a cache serves an ended session: its five seconds, in a clock of whole seconds.
 const CACHED: Duration = Duration::from_secs(6);
 
-/// The limit of one request: a load, the wait for a refresh, and another load, with three seconds for each call.
+/// Maximum duration of a request: a load, the wait for a refresh, and another load, with three seconds for each call.
 const REQUEST_LIMIT: Duration = Duration::from_secs(25);
 
-/// The limit of a verb that ends sessions: two indexes and three sessions, each with ten seconds for contention.
+/// Maximum duration of ending sessions: two indexes and three sessions, each with ten seconds for contention.
 const END_LIMIT: Duration = Duration::from_secs(90);
 
 pub(super) fn check(evidence: &Evidence) -> Result<(), Violation> {
@@ -73,7 +73,7 @@ fn violation<T>(rule: u8, what: String) -> Result<T, Violation> {
 }
 
 impl Subject<'_> {
-    /// True if this end is meant for the session.
+    /// True if this end names the session.
     fn is_named(&self, end: &End) -> bool {
         let is_sid = self.sid == Some("sid-1");
         match end.verb {
@@ -84,7 +84,7 @@ impl Subject<'_> {
         }
     }
 
-    /// True if this end must end the session, once it is confirmed.
+    /// True if this end, once confirmed, must end the session.
     fn must_end_by(&self, end: &End, evidence: &Evidence) -> bool {
         let Some(sign_in) = self.sign_in else { return self.is_named(end) };
         let was_in = sign_in
@@ -105,7 +105,7 @@ fn confirmed_at(end: &End) -> Option<Duration> {
     end.finished.and_then(|(at, is_confirmed)| is_confirmed.then_some(at))
 }
 
-/// Rule 7: nothing hangs.
+/// Rule 7: everything completes.
 fn completes(evidence: &Evidence) -> Result<(), Violation> {
     if evidence.quiet.is_none() {
         return violation(7, "a participant never completed".to_owned());
@@ -166,14 +166,14 @@ fn lives_until_ended(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), V
         Some(sign_in) => sign_in.deliveries.iter().any(|delivery| matches!(delivery.finished, Some((_, Ok(()))))),
         None => true,
     };
-    // An end that is later in its own clock only may still find a session in the index.
+    // An end that is later only by its own clock may still find a session in the index.
     let may_have_ended = subject.ends(evidence).next().is_some()
         && !subject.sign_in.is_some_and(|sign_in| {
             subject
                 .ends(evidence)
                 .all(|end| end.now < sign_in.began_at && end.finished.is_some_and(|(at, _)| at < sign_in.began))
         });
-    // A token that we revoked ourselves is no excuse.
+    // A refusal after our own revocation does not count.
     let is_refused = |token: &String| evidence.provider.has_refused(token) && !evidence.provider.has_revoked(token);
     let chain = evidence.provider.chain(&subject.token);
     if !has_begun || may_have_ended || chain.iter().any(is_refused) {
@@ -208,7 +208,7 @@ fn few_calls_in_an_outage(evidence: &Evidence) -> Result<(), Violation> {
     let calls = calls_of(evidence, MAIN);
     let generations = evidence.store.generations(&evidence.main.sid.key());
     let most_ahead = evidence.plan.ahead.iter().copied().max().unwrap_or(0);
-    // A backoff cannot be written to a store that is ill, and a holder that died writes none.
+    // A backoff cannot be written to a failing store, and a dead holder writes none.
     let is_written = evidence.plan.store == StoreHealth::Well && evidence.killed.is_none();
     let mut number = 1;
     let mut unknown_early = 0;
@@ -262,11 +262,11 @@ fn no_token_is_lost(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), Vi
     let generation = successes as u64 + 1;
     let was_sealed = subject.remains.generation >= Some(generation);
     let ended_by_provider = was_sealed && subject.ends(evidence).any(|end| end.verb != Verb::SignOut);
-    // A sign-out that failed leaves it to the person to try again.
+    // After a failed sign-out the person must try again.
     let failed = |end: &End| end.verb == Verb::SignOut && confirmed_at(end).is_none();
     let sign_out_failed = was_sealed && subject.ends(evidence).any(failed);
     let was_unwritten = evidence.store.refused_for(&subject.key, generation, Duration::from_secs(11));
-    // Nobody could tell if the session began, so its token stays good.
+    // If it is unknown whether the session began, its token must stay good.
     let may_have_begun = subject.sign_in.is_some_and(|sign_in| {
         let mut outcomes = sign_in.deliveries.iter().filter_map(|delivery| delivery.finished.as_ref());
         outcomes.any(|(_, outcome)| matches!(outcome, Err(SignInError::Store(_))))
@@ -277,7 +277,7 @@ fn no_token_is_lost(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), Vi
     violation(6, format!("{last} is lost: {:?}, ends {:?}, calls {calls:?}", subject.remains, evidence.ends))
 }
 
-/// The calls with a refresh token of the session that began with `token`.
+/// Calls with a refresh token of the session that began with `token`.
 fn calls_of(evidence: &Evidence, token: &str) -> Vec<RefreshCall> {
     let mut calls = evidence.provider.refresh_calls();
     calls.retain(|call| call.token.trim_end_matches('+') == token);

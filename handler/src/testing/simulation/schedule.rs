@@ -1,4 +1,4 @@
-//! Runs one plan in virtual time, each instance with tasks of its own that die with it, and records what was seen.
+//! Runner of one plan in virtual time; each instance has its own tasks, which die with it. Records every event.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,10 +24,10 @@ use crate::testing::virtual_provider::{ISSUER, VirtualProvider};
 use crate::testing::virtual_store::VirtualStore;
 use crate::testing::world::{Instance, World};
 
-/// The first refresh token of the session that lives from the start.
+/// First refresh token of the session that exists from the start.
 pub(super) const MAIN: &str = "main";
 
-/// Time after [`LAST`] at which everything is over, or something hangs.
+/// Time after [`LAST`] at which everything must be over.
 const BOUND: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug)]
@@ -44,25 +44,25 @@ pub(super) struct Request {
     pub(super) response: Response,
 }
 
-/// A verb that began; without `finished` its instance died.
+/// Call that ends sessions; without `finished` its instance died.
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) verb: Verb,
     pub(super) instance: usize,
     pub(super) began: Duration,
-    /// The time of the verb in the clock of its instance.
+    /// Time of the call by its instance's clock.
     pub(super) now: Timestamp,
-    /// Time of its response, and whether that was a success.
+    /// Time of its response, and true for a success.
     pub(super) finished: Option<(Duration, bool)>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
-    /// The end, and the result; `None` when the instance died.
+    /// Time and result; `None` if the instance died.
     pub(super) finished: Option<(Duration, Result<(), SignInError>)>,
 }
 
-/// A sign-in that began.
+/// Sign-in that began.
 #[derive(Clone, Debug)]
 pub(super) struct SignIn {
     pub(super) sid: Option<&'static str>,
@@ -73,7 +73,7 @@ pub(super) struct SignIn {
     pub(super) deliveries: Vec<Delivery>,
 }
 
-/// A session at the end of the schedule.
+/// State of a session at the end of the schedule.
 #[derive(Debug)]
 pub(super) struct Remains {
     /// The generation in the store, if there is a record.
@@ -81,13 +81,13 @@ pub(super) struct Remains {
     pub(super) is_ended: bool,
     /// The refresh token in the record, if it opens.
     pub(super) refresh_token: Option<String>,
-    /// The session as the instances that are left see it, once caches are over and Provider and store are well.
+    /// Liveness at the remaining instances, once caches have expired and Provider and store are well.
     pub(super) is_alive: Vec<bool>,
-    /// True if a refresh after the end of its access token gave a new one.
+    /// True if a refresh after the expiry of its access token succeeded.
     pub(super) is_refreshable: bool,
 }
 
-/// The record of a schedule, for the rules.
+/// Evidence of a schedule, for the rules.
 pub(super) struct Evidence {
     pub(super) plan: Plan,
     pub(super) provider: VirtualProvider,
@@ -100,7 +100,7 @@ pub(super) struct Evidence {
     /// The instance that was killed.
     pub(super) killed: Option<usize>,
     pub(super) drained: Option<usize>,
-    /// The end of every participant and of the work that it left behind; `None` when something hung.
+    /// Time when every participant and its background work had finished; `None` if something hung.
     pub(super) quiet: Option<Duration>,
     pub(super) main_remains: Option<Remains>,
     pub(super) sign_in_remains: Vec<Remains>,
@@ -113,10 +113,10 @@ struct Journal {
     sign_ins: RefCell<Vec<SignIn>>,
 }
 
-/// The login that a browser holds, once its sign-in has begun.
+/// Login in a browser, once its sign-in has begun.
 #[derive(Clone)]
 struct BegunLogin {
-    /// Its place in the journal.
+    /// Index in the journal.
     entry: usize,
     state: String,
     /// The content of the login cookie.
@@ -126,7 +126,7 @@ struct BegunLogin {
 #[derive(Clone, Default)]
 struct Browser(Rc<RefCell<Option<BegunLogin>>>);
 
-/// The plan, the world and the journal that participants share.
+/// Plan, world and journal, shared by the participants.
 struct Schedule {
     plan: Plan,
     world: World,
@@ -149,7 +149,7 @@ pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
     let is_quiet = timeout(LAST + BOUND, all).await.is_ok();
     let quiet = is_quiet.then(|| schedule.world.started.elapsed());
     let sign_ins = schedule.journal.sign_ins.borrow().clone();
-    // One session is the subject of a schedule; that its token can be used up is looked at once.
+    // A schedule has one main session; only its token is tried at the end.
     let is_subject = sign_ins.is_empty();
     let look = async || {
         let main = schedule.remains(&schedule.main, is_subject).await;
@@ -180,7 +180,7 @@ pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
 }
 
 impl Schedule {
-    /// A world in which someone has signed in.
+    /// A world with one signed-in person.
     async fn begin(plan: Plan, key: &Rc<SigningKey>) -> Self {
         let provider = VirtualProvider::with_key(key);
         provider.set_seeded_latency(Seeded::new(plan.seed, 2));
@@ -222,7 +222,7 @@ impl Schedule {
         }
     }
 
-    /// Every participant with the instance that it needs.
+    /// All participants, each with the instance that it runs on.
     fn participants(self: &Rc<Self>) -> Vec<(usize, LocalBoxFuture<'static, ()>)> {
         let mut all: Vec<(usize, LocalBoxFuture<'static, ()>)> = Vec::new();
         for (instance, moments) in self.plan.requests.iter().enumerate() {
@@ -250,7 +250,7 @@ impl Schedule {
         all
     }
 
-    /// Runs the tasks of one instance until they are finished, or it departs.
+    /// Runs the tasks of one instance until they finish, or it departs.
     async fn live(&self, instance: usize, mut local: LocalSet) {
         match self.plan.departure {
             Some(departure) if departure.instance == instance => {
@@ -305,7 +305,7 @@ impl Schedule {
         match planned.moment {
             Moment::At(at) => self.world.until(at).await,
             Moment::AfterRefresh(times, delay) => {
-                // No refresh may come, so the wait is bounded.
+                // Bounded: there may be no refresh.
                 let _ = timeout(LAST, self.world.provider.refreshed(times)).await;
                 sleep(delay).await;
             }
@@ -335,7 +335,7 @@ impl Schedule {
         self.journal.ends.borrow_mut()[entry].finished = Some((self.elapsed(), is_confirmed));
     }
 
-    /// The tasks of a sign-in: its beginning at one instance, and each delivery of its callback.
+    /// Tasks of a sign-in: its begin at one instance, and each delivery of its callback.
     fn sign_in(self: &Rc<Self>, number: usize, planned: &PlannedSignIn) -> Vec<(usize, LocalBoxFuture<'static, ()>)> {
         let browser = Browser::default();
         let beginning = Rc::clone(self).begin_sign_in(number, planned.clone(), browser.clone());
@@ -394,7 +394,7 @@ impl Schedule {
         self.journal.sign_ins.borrow_mut()[entry].deliveries[place].finished = finished;
     }
 
-    /// The state of a session, with Provider and store well from now on.
+    /// State of a session, with Provider and store well from now on.
     async fn remains(&self, ticket: &SessionTicket, is_subject: bool) -> Remains {
         self.store.heal();
         self.world.provider.set_illness(None);
@@ -433,7 +433,7 @@ impl Schedule {
         }
     }
 
-    /// True if a request gets a newer token once the present one has lapsed, whatever backoffs there are.
+    /// True if a request gets a newer token after the current one lapsed, whatever backoffs there are.
     async fn outlives_its_token(&self, instance: usize, ticket: &SessionTicket) -> bool {
         let deadline = Instant::now() + BOUND;
         let mut has_lapsed = false;
