@@ -1,9 +1,9 @@
-//! The request target as the browser sent it, from what the Functions host makes of it.
+//! Original request target: restores the browser's bytes from the Functions host's rewritten target.
 //!
-//! The host decodes a path and encodes it anew (`%2F` becomes `%252F`, `%7E` becomes `~`), and mends a query (`q=100%`).
-//! Azure's front end names the target that arrived in `X-WAWS-Unencoded-URL`. A client can send that header too where no
-//! front end replaces it, so it is taken only if the host would make the same target of it. What comes out of here is
-//! checked and forwarded; the other reading is never looked at again.
+//! The host decodes a path and encodes it again (`%2F` becomes `%252F`, `%7E` becomes `~`), and repairs a query
+//! (`q=100%`). Azure's front end sends the original target in `X-WAWS-Unencoded-URL`. A client can send that header too
+//! where no front end replaces it, so it is used only if the host would turn it into the same target. The result is
+//! checked and forwarded; the other form is never used again.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,11 @@ use actix_web::HttpRequest;
 use super::single_header;
 use crate::proxy::RequestTarget;
 
-/// The path below which the host calls us (`extensions.http.routePrefix`): `/app`, or nothing.
+/// Path below which the host calls us (`extensions.http.routePrefix`): `/app`, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoutePrefix(String);
 
-/// The text is no route prefix that leaves the rest of the path as it is.
+/// Error for a route prefix that would change the rest of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a route prefix of plain segments")]
 pub struct RoutePrefixError;
@@ -24,7 +24,7 @@ pub struct RoutePrefixError;
 impl std::str::FromStr for RoutePrefix {
     type Err = RoutePrefixError;
 
-    /// As `host.json` has it: plain segments, with or without a slash around them. Empty stands for none.
+    /// Parses the form in `host.json`: plain segments, with or without a slash around them. Empty stands for none.
     fn from_str(text: &str) -> Result<Self, RoutePrefixError> {
         let inner = text.strip_prefix('/').unwrap_or(text);
         let inner = inner.strip_suffix('/').unwrap_or(inner);
@@ -35,7 +35,7 @@ impl std::str::FromStr for RoutePrefix {
             let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             !segment.is_empty() && segment.bytes().all(is_allowed)
         };
-        // The host responds below these itself, whatever their case.
+        // The host itself responds below these, in any case.
         let first = inner.split('/').next().unwrap_or_default();
         let is_taken = ["admin", "runtime"].iter().any(|taken| first.eq_ignore_ascii_case(taken));
         if is_taken || !inner.split('/').all(is_plain) {
@@ -46,7 +46,7 @@ impl std::str::FromStr for RoutePrefix {
 }
 
 impl RoutePrefix {
-    /// The rest of a target below this prefix, which ends at a segment boundary; `None` for a target that is not below it.
+    /// Rest of a target below this prefix, which ends at a segment boundary; `None` for a target that is not below it.
     #[must_use]
     pub fn strip<'t>(&self, target: &'t str) -> Option<Cow<'t, str>> {
         let rest = target.strip_prefix(self.0.as_str())?;
@@ -60,7 +60,7 @@ impl RoutePrefix {
     }
 }
 
-/// The target in the bytes that the browser sent, where the host's front end names them; else as it came.
+/// The browser's original target, if the host's front end sent it; otherwise `given`.
 #[must_use]
 pub fn arrived_target<'r>(req: &'r HttpRequest, given: &'r str) -> &'r str {
     match single_header(req, "x-waws-unencoded-url") {
@@ -69,13 +69,13 @@ pub fn arrived_target<'r>(req: &'r HttpRequest, given: &'r str) -> &'r str {
     }
 }
 
-/// True if the host makes `given` of `named`.
+/// True if the host rewrites `named` to `given`.
 fn becomes(named: &str, given: &str) -> bool {
     let (named_path, named_query) = split(named);
     let (given_path, given_query) = split(given);
     let is_same_query = match (named_query, given_query) {
         (None, None) => true,
-        // The host drops a question mark with nothing behind it.
+        // The host drops an empty query.
         (Some(""), None) => true,
         (Some(named), Some(given)) => is_same_query(named.as_bytes(), given.as_bytes()),
         (None | Some(_), _) => false,
@@ -83,8 +83,8 @@ fn becomes(named: &str, given: &str) -> bool {
     is_same_query && is_same_path(named_path.as_bytes(), given_path.as_bytes())
 }
 
-/// A target that the checks would refuse, or that can't be written to an Upstream, is not restored: as the host mended it,
-/// it has one reading.
+/// True for a target that passes the checks and can be forwarded. Any other one is not restored: as the host
+/// repaired it, it has one reading.
 fn is_forwardable(target: &str) -> bool {
     RequestTarget::parse(target).is_ok() && hyper::http::uri::PathAndQuery::try_from(target).is_ok()
 }
@@ -100,7 +100,7 @@ struct Decoded {
     is_escaped: bool,
 }
 
-/// The first character and the rest. A `%` that begins no escape stands for itself.
+/// Splits off the first character. A `%` that begins no escape stands for itself.
 fn next(text: &[u8]) -> Option<(Decoded, &[u8])> {
     let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     match text {
@@ -112,8 +112,8 @@ fn next(text: &[u8]) -> Option<(Decoded, &[u8])> {
     }
 }
 
-/// Equal after one decoding, but for escapes that the host keeps by encoding their percent sign (`%2F`, and what is no
-/// UTF-8). A slash that was encoded for the host is no separator now.
+/// True if equal after one decoding, except for escapes that the host keeps by encoding their percent sign (`%2F`, and
+/// invalid UTF-8). An encoded slash is no separator.
 fn is_same_path(mut named: &[u8], mut given: &[u8]) -> bool {
     loop {
         let (Some((n, named_rest)), Some((g, given_rest))) = (next(named), next(given)) else {
@@ -130,7 +130,7 @@ fn is_same_path(mut named: &[u8], mut given: &[u8]) -> bool {
     }
 }
 
-/// The rest of `given` behind the escape that `named` begins with, where the host has encoded its percent sign.
+/// Rest of `given` behind the escape that `named` begins with, if the host has encoded its percent sign.
 fn after_kept_escape<'g>(n: Decoded, named: &[u8], given: &'g [u8]) -> Option<&'g [u8]> {
     let may_be_kept = n.is_escaped && (n.byte == b'/' || !n.byte.is_ascii());
     let rest = given.strip_prefix(b"%25").filter(|_| may_be_kept)?;
@@ -138,8 +138,8 @@ fn after_kept_escape<'g>(n: Decoded, named: &[u8], given: &'g [u8]) -> Option<&'
     named.get(1..3)?.eq_ignore_ascii_case(digits).then_some(rest)
 }
 
-/// Equal after one decoding, where what separates parameters and their values (RFC 3986 2.2: reserved) is encoded in both
-/// or in neither.
+/// True if equal after one decoding, where separators of parameters and values (RFC 3986 2.2: reserved) are encoded in
+/// both or in neither.
 fn is_same_query(mut named: &[u8], mut given: &[u8]) -> bool {
     loop {
         let (Some((n, named_rest)), Some((g, given_rest))) = (next(named), next(given)) else {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_target_is_restored_to_the_bytes_that_arrived() {
-        // Left: what arrived at the front end. Right: what the host's own parts make of it (Kestrel and YARP 2.3).
+        // Left: as it arrived at the front end. Right: as the host's own parts rewrite it (Kestrel and YARP 2.3).
         for (arrived, given) in [
             ("/a%2Fb", "/a%252Fb"),
             ("/a%2fb", "/a%252fb"),

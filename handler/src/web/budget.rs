@@ -1,12 +1,12 @@
-//! A budget for what strangers can cause: so often a second, by this process, and not more.
+//! Rate limit for events that strangers can cause: a maximum per second and process.
 //!
-//! Knows no request; a caller asks before the work and counts what turned out to be for nothing.
+//! Knows no request; a caller asks before the work and counts the useless ones.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 
-/// A number of failures that a second may have.
+/// Rate limit of failures per second.
 #[derive(Debug)]
 pub struct Budget {
     most: u32,
@@ -14,20 +14,20 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many a second.
+    /// A limit of `most` per second.
     #[must_use]
     pub const fn per_second(most: u32) -> Self {
         Self { most, spent: Mutex::new((Timestamp::from_unix(0), 0)) }
     }
 
-    /// True if nothing is left in the second of `now`.
+    /// True if the limit is reached in the second of `now`.
     #[must_use]
     pub fn is_used_up(&self, now: Timestamp) -> bool {
         let (second, spent) = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         second == now && spent >= self.most
     }
 
-    /// Counts one.
+    /// Counts one failure.
     pub fn spend(&self, now: Timestamp) {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         *spent = if spent.0 == now { (now, spent.1.saturating_add(1)) } else { (now, 1) };

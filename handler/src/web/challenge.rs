@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 
-/// `Cookie` is no scheme that a browser prompts for, as it does for Basic, Digest and Negotiate, and it is true, which
-/// `Bearer` would not be: a token in `Authorization` opens nothing here, and a client that has one would send it.
+/// Challenge of a 401. Browsers show no prompt for `Cookie`, as they do for Basic, Digest and Negotiate. `Bearer` would
+/// be wrong: a token in `Authorization` is not accepted here, and a client that has one would send it.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"sign-in\"");
 
 /// Adds the challenge to a 401 of ours.
@@ -15,7 +15,7 @@ pub(super) fn challenge(response: &mut HttpResponse) {
     }
 }
 
-/// The value of `Allow` of a URL of ours. Each responds to `OPTIONS`, too.
+/// Value of `Allow` for a URL of ours. Each responds to `OPTIONS`, too.
 #[must_use]
 pub fn allow(methods: &[Method]) -> String {
     let names = methods.iter().chain([&Method::OPTIONS]).map(Method::as_str);

@@ -1,6 +1,6 @@
-//! `Clear-Site-Data`: what a browser clears at a sign-out, and when another person signs in.
+//! `Clear-Site-Data` at a sign-out, and when another person signs in.
 //!
-//! Browsers obey it from https and loopback only. Decides nothing about who is another person.
+//! Browsers obey it from https and loopback only. The caller decides who is another person.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
@@ -10,20 +10,20 @@ use super::person_cookie::PersonCookie;
 use crate::proxy::OwnCookies;
 use crate::sessions::IndexKey;
 
-/// The types of data that are cleared (`CLEAR_SITE_DATA`).
+/// Types of data to clear (`CLEAR_SITE_DATA`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClearSiteData {
     /// Cached responses, and pages that *Back* would show.
     pub cache: bool,
-    /// Every cookie of the site, of other host names below its domain too.
+    /// All cookies of the site, including those of other host names below its domain.
     pub cookies: bool,
-    /// Data that scripts keep: local storage, databases, service workers.
+    /// Storage of scripts: local storage, databases, service workers.
     pub storage: bool,
 }
 
 const NAME: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// Cookies of the application that a sign-in deletes by name; more than browsers keep of one site.
+/// Maximum application cookies deleted by name at a sign-in; more than browsers keep of one site.
 const MAX_DELETED: usize = 200;
 
 impl ClearSiteData {
@@ -37,7 +37,7 @@ impl ClearSiteData {
     }
 }
 
-/// The data of one person that a browser keeps, and its end.
+/// Clears the data that a browser keeps of one person.
 #[derive(Clone)]
 pub struct BrowserData {
     types: ClearSiteData,
@@ -47,38 +47,38 @@ pub struct BrowserData {
 }
 
 impl BrowserData {
-    /// Clears `types` when the person that `person` remembers goes.
+    /// Clears `types` when the person in the cookie `person` leaves.
     #[must_use]
     pub fn new(types: ClearSiteData, person: PersonCookie, names: &CookieNames) -> Self {
         Self { types, person, own_cookies: names.own_cookies(), attributes: names.attributes() }
     }
 
-    /// For the response that ends a session.
+    /// Adds the header to the response that ends a session.
     pub fn end(&self, headers: &mut HeaderMap) {
         self.types.set(headers);
         headers.append(SET_COOKIE, self.person.delete());
     }
 
-    /// True if the cache is among what is cleared.
+    /// True if the cache is cleared.
     #[must_use]
     pub fn has_cache(&self) -> bool {
         self.types.cache
     }
 
-    /// For a response after the end: clears the cache once more, and nothing else.
+    /// Adds the header to a response after the end: clears only the cache, once more.
     pub fn end_cache(&self, headers: &mut HeaderMap) {
         ClearSiteData { cache: self.types.cache, ..ClearSiteData::default() }.set(headers);
     }
 
-    /// For the response that starts a session of `person`: clears what may be another person's. Without a name for the
-    /// person that is everything.
+    /// Adds the header to the response that starts a session of `person`: clears data that may be another person's.
+    /// Without a name for the person that is everything.
     pub async fn begin(&self, person: Option<&IndexKey>, req: &HttpRequest, headers: &mut HeaderMap) {
         if let Some(person) = person
             && self.person.names(person, req).await
         {
             return;
         }
-        // `"cookies"` would take the new session's cookie along: the application's are deleted by name.
+        // `"cookies"` would delete the new session's cookie too: the application's are deleted by name.
         ClearSiteData { cookies: false, ..self.types }.set(headers);
         if self.types.cookies {
             self.delete_cookies(req, headers);
@@ -86,7 +86,7 @@ impl BrowserData {
         headers.append(SET_COOKIE, person.map_or_else(|| self.person.delete(), |person| self.person.set(person)));
     }
 
-    /// Deletes the application's cookies of the path `/` and this host name that came with the request.
+    /// Deletes the application's cookies in the request, for the path `/` and this host name.
     fn delete_cookies(&self, req: &HttpRequest, headers: &mut HeaderMap) {
         let names = cookies(req).map(|(name, _)| name);
         let theirs = names.filter(|name| is_cookie_name(name) && !self.own_cookies.owns(name.as_bytes()));
@@ -96,7 +96,7 @@ impl BrowserData {
     }
 }
 
-/// RFC 6265 4.1.1: a token. Another name can't be written into `Set-Cookie` safely.
+/// True for a token (RFC 6265 4.1.1). Another name can't be written into `Set-Cookie` safely.
 fn is_cookie_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_allowed)
@@ -129,7 +129,7 @@ mod tests {
         IndexKey::of(IndexKind::Subject, "https://op.example", "client", sub)
     }
 
-    /// The response to a browser with these cookies when `sub` signs in: the types, and the cookies by name.
+    /// Response to a browser with these cookies when `sub` signs in: the types, and the cookies by name.
     async fn begin(types: ClearSiteData, cookie: &str, sub: Option<&str>) -> (Option<String>, Vec<String>) {
         let req = TestRequest::default().insert_header((header::COOKIE, cookie)).to_http_request();
         let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! Our cookies: their names, how they are read from the raw header, how they are set and deleted.
+//! Our cookies: their names, and how they are read, set and deleted.
 //!
 //! Read byte for byte: a parser that percent-decodes names would take `__Host%2Dx` for `__Host-x`.
 
@@ -13,7 +13,7 @@ use crate::proxy::OwnCookies;
 use crate::public_origin::PublicOrigin;
 use crate::sessions::SessionTicket;
 
-/// The names and attributes of our cookies on one public origin.
+/// Names and attributes of our cookies on one public origin.
 #[derive(Clone, Debug)]
 pub struct CookieNames {
     session: String,
@@ -23,15 +23,15 @@ pub struct CookieNames {
     origin: String,
 }
 
-/// Attributes in the order browsers show them; a deletion carries the same (RFC 6265 5.3 matches by them).
+/// Attributes in the order in which browsers show them; a deletion carries the same (RFC 6265 5.3 matches by them).
 const SECURE: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax";
-/// The same for a cookie that another site's form brings back: browsers send `Lax` ones with links only.
+/// Attributes of a cookie that another site's form must send back: browsers send `Lax` ones with links only.
 const CROSS_SITE: &str = "; Path=/; Secure; HttpOnly; SameSite=None";
-/// On loopback there is no TLS, so neither `Secure` nor a prefix that demands it.
+/// Attributes on loopback, where there is no TLS: neither `Secure` nor a prefix that demands it.
 const LOOPBACK: &str = "; Path=/; HttpOnly; SameSite=Lax";
 
 impl CookieNames {
-    /// Names that begin with `prefix` (`COOKIE_PREFIX`), behind `__Host-` on an https origin.
+    /// Names with the prefix `COOKIE_PREFIX`, behind `__Host-` on an https origin.
     #[must_use]
     pub fn new(prefix: &str, origin: &PublicOrigin) -> Self {
         let (host, attributes) = if origin.is_secure() { ("__Host-", SECURE) } else { ("", LOOPBACK) };
@@ -44,7 +44,7 @@ impl CookieNames {
         }
     }
 
-    /// The session's cookie.
+    /// Name of the session's cookie.
     #[must_use]
     pub fn session(&self) -> &str {
         &self.session
@@ -54,13 +54,13 @@ impl CookieNames {
         &self.person
     }
 
-    /// The cookie of the pending login with this tag.
+    /// Name of the cookie of the pending login with this tag.
     #[must_use]
     pub fn login(&self, tag: &str) -> String {
         [&self.login_prefix, tag].concat()
     }
 
-    /// What no Upstream may see or set: these names, with and without the prefix that marks them.
+    /// Cookies that no Upstream may see or set: these names, with and without the prefix that marks them.
     #[must_use]
     pub fn own_cookies(&self) -> OwnCookies {
         let plain = |name: &str| name.strip_prefix("__Host-").unwrap_or(name).to_owned();
@@ -76,7 +76,7 @@ impl CookieNames {
         OwnCookies::new(names)
     }
 
-    /// The same names for cookies that belong to one client at one Provider. Neither an origin nor an issuer holds a blank.
+    /// The same names for one client at one Provider. Neither an origin nor an issuer contains a blank.
     pub(super) fn bound_to(&self, issuer: &str, client_id: &str) -> Self {
         Self { origin: format!("{} {issuer} {client_id}", self.origin), ..self.clone() }
     }
@@ -89,10 +89,10 @@ impl CookieNames {
         seal_cookie(plaintext, CookieContext { name, origin: &self.origin }, &keys.cookie_keys())
     }
 
-    /// Opens a value under the name it was sent by; a key that isn't in hand is asked for once.
+    /// Opens a value under its cookie's name; an unknown key triggers one reload.
     ///
     /// # Errors
-    /// When that key may be one that cannot be had now: the value may be good.
+    /// If that key may exist but cannot be loaded now: the value may be valid.
     pub(super) async fn open(
         &self,
         name: &str,
@@ -111,7 +111,8 @@ impl CookieNames {
         Ok(opened.ok())
     }
 
-    /// The attributes of a cookie that the Provider's response must bring back: with `form_post` it is another site's form.
+    /// Attributes of a cookie that must come back with the Provider's response: with `form_post` from another site's
+    /// form.
     pub(super) fn callback_attributes(&self, response_mode: ResponseMode) -> &'static str {
         match response_mode {
             ResponseMode::FormPost if self.attributes == SECURE => CROSS_SITE,
@@ -124,7 +125,7 @@ impl CookieNames {
     }
 }
 
-/// A `Set-Cookie` value (RFC 6265 4.1).
+/// Formats a `Set-Cookie` value (RFC 6265 4.1).
 pub(super) fn set_cookie(name: &str, value: &str, max_age: Option<u64>, attributes: &str) -> HeaderValue {
     let max_age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     let text = [name, "=", value, &max_age, attributes].concat();
@@ -139,16 +140,16 @@ pub struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// The session cookie of these names, sealed by these keys.
+    /// Session cookie with these names, sealed by these keys.
     #[must_use]
     pub fn new(names: CookieNames, keys: Arc<dyn KeySource>) -> Self {
         Self { names, keys }
     }
 
-    /// The ticket in the request's cookie, if there is exactly one and it opens. No I/O unless its key is unknown.
+    /// Ticket in the request's cookie, if there is exactly one and it opens. No I/O unless its key is unknown.
     ///
     /// # Errors
-    /// When its key is unknown and the newest keys cannot be had now.
+    /// If its key is unknown and the newest keys cannot be loaded now.
     pub async fn read(&self, req: &HttpRequest) -> Result<Option<SessionTicket>, KeysUnavailable> {
         let mut values = cookies(req).filter(|(name, _)| *name == self.names.session);
         let (Some((name, value)), None) = (values.next(), values.next()) else { return Ok(None) };
@@ -156,23 +157,23 @@ impl SessionCookie {
         Ok(opened.and_then(|opened| SessionTicket::from_bytes(&opened).ok()))
     }
 
-    /// The `Set-Cookie` of a ticket. It ends with the browser, and its times are sealed inside it.
+    /// `Set-Cookie` of a ticket. A session cookie of the browser; its times are sealed inside it.
     #[must_use]
     pub fn set(&self, ticket: &SessionTicket) -> HeaderValue {
         let value = self.names.seal(&self.names.session, &ticket.to_bytes(), &*self.keys);
         set_cookie(&self.names.session, &value, None, self.names.attributes)
     }
 
-    /// The `Set-Cookie` that deletes it.
+    /// `Set-Cookie` that deletes it.
     #[must_use]
     pub fn delete(&self) -> HeaderValue {
         set_cookie(&self.names.session, "", Some(0), self.names.attributes)
     }
 }
 
-/// Every `name=value` of every `Cookie` header, split at `;` only (RFC 6265 4.2.1), nothing decoded.
+/// All `name=value` pairs of all `Cookie` headers, split at `;` only (RFC 6265 4.2.1), nothing decoded.
 ///
-/// Split as bytes: old applications set cookies that are no ASCII, and one of those must not hide ours.
+/// Split as bytes: old applications set cookies that are not ASCII, and those must not hide ours.
 pub(super) fn cookies(req: &HttpRequest) -> impl Iterator<Item = (&str, &str)> {
     let pairs = req.headers().get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim_ascii().split_once('='))

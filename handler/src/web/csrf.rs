@@ -1,4 +1,4 @@
-//! Cross-site request forgery: Fetch Metadata first, then `Origin`, then `Referer`, on every method that may change
+//! CSRF protection: Fetch Metadata first, then `Origin`, then `Referer`, on every method that may change
 //! something.
 //!
 //! `SameSite=Lax` doesn't stop a page on a sibling subdomain; this does.
@@ -12,7 +12,7 @@ use super::request::{single_value, text_value};
 use crate::proxy::is_safe;
 use crate::public_origin::PublicOrigin;
 
-/// An unsafe request that didn't come from our own pages.
+/// Error for an unsafe request from another origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request doesn't come from a page of this site")]
 pub struct CsrfRejection;
@@ -20,8 +20,8 @@ pub struct CsrfRejection;
 /// Accepts safe methods (RFC 9110 9.2.1), others from pages of `origin`, and those that no browser sent.
 ///
 /// # Errors
-/// When the browser names another site or origin, names itself twice, or a form of an old browser may have sent a request
-/// that does not say where it comes from.
+/// If the browser names another site or origin, or two of them; or if an old browser's form may have sent a request
+/// without any origin.
 pub fn check_csrf(method: &Method, headers: &HeaderMap, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
     if is_safe(method) || is_from(method, headers, origin) { Ok(()) } else { Err(CsrfRejection) }
 }
@@ -43,9 +43,10 @@ fn is_from(method: &Method, headers: &HeaderMap, origin: &PublicOrigin) -> bool 
     !may_be_a_form(method, headers)
 }
 
-/// True for what a form or a link of a browser without Fetch Metadata can send to another site without a preflight, and so
-/// without `Origin`: a `POST` with one of a form's encodings (HTML 4.10.21.3), or with `text/ping`. Scripts of such browsers
-/// name their `Origin` with everything else, so that is a client which sends its cookie on purpose: WebDAV, a program.
+/// True for a request that a form or link of a browser without Fetch Metadata can send to another site without
+/// preflight and without `Origin`: a `POST` with a form's encoding (HTML 4.10.21.3) or `text/ping`. Such browsers'
+/// scripts send `Origin` with everything else, so any other request is from a client that sends its cookie on purpose
+/// (WebDAV).
 fn may_be_a_form(method: &Method, headers: &HeaderMap) -> bool {
     let content_type = text_value(headers, header::CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split([';', ',']).next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -54,15 +55,14 @@ fn may_be_a_form(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::POST && is_of_a_form
 }
 
-/// True if the browser names another origin as the one that sent an unsafe request. Without a word of it nothing is
-/// known, and this is false.
+/// True if the browser names another origin as the sender of an unsafe request; false if it names none.
 #[must_use]
 pub fn is_from_elsewhere(req: &HttpRequest, origin: &PublicOrigin) -> bool {
     let is_named = req.headers().contains_key("sec-fetch-site") || req.headers().contains_key(header::ORIGIN);
     is_named && check_csrf(req.method(), req.headers(), origin).is_err()
 }
 
-/// The path and query of a same-origin `Referer`: where an unsafe navigation came from.
+/// Path and query of a same-origin `Referer`: the page that an unsafe navigation came from.
 pub(super) fn same_origin_referrer<'a>(req: &'a HttpRequest, origin: &PublicOrigin) -> Option<&'a str> {
     same_origin_path(header_text(req, header::REFERER)?, origin)
 }

@@ -1,4 +1,4 @@
-//! Why a request gets no answer of its endpoint: the only place that knows status codes.
+//! Errors of requests, mapped to responses: the only place that knows status codes.
 //!
 //! Every kind has a stable code, a title and a sentence for the person; the cause goes to the log alone.
 
@@ -16,25 +16,25 @@ use crate::proxy::{ForwardError, TargetError};
 use crate::return_url::ReturnUrl;
 use crate::sessions::{NoFreshToken, SessionError, SignInError, StoreError};
 
-/// Why a request gets no answer of its endpoint.
+/// Error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody is signed in, and this needs someone.
+    /// A session is required, and there is none.
     #[error("nobody is signed in")]
     SessionRequired,
-    /// The request came around the gateway, or its gateway can't be told now.
+    /// The gateway's proof is missing or wrong, or cannot be verified now.
     #[error(transparent)]
     Gateway(#[from] GatewayProofError),
-    /// An unsafe request that didn't come from our own pages.
+    /// An unsafe request from another origin.
     #[error(transparent)]
     Csrf(#[from] CsrfRejection),
-    /// A page of another site asks for something of an isolated route.
+    /// A page of another site requests an isolated route.
     #[error(transparent)]
     CrossSite(#[from] CrossSiteRejection),
     /// The request target is ambiguous.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The request itself can't be understood.
+    /// The request is malformed.
     #[error("the request cannot be understood: {0}")]
     Request(&'static str),
     /// The request's headers are larger than `MAX_HEADER_BYTES` together.
@@ -43,25 +43,25 @@ pub enum Error {
     /// No route covers the path.
     #[error("no route covers the path")]
     RouteNotFound,
-    /// The URL is ours, the method isn't.
+    /// The URL is ours and does not allow the method.
     #[error("the method is not allowed here")]
     MethodNotAllowed {
-        /// What is.
+        /// The allowed methods.
         allowed: &'static [Method],
     },
-    /// A WebSocket handshake came through a hop that passes no socket, such as the Functions host.
+    /// A WebSocket handshake came through a hop that passes none, such as the Functions host.
     #[error("a hop in front passes no WebSocket")]
     WebSocketUnsupported,
-    /// The Upstream gave no answer.
+    /// The Upstream gave no response.
     #[error(transparent)]
     Forward(#[from] ForwardError),
-    /// A sign-in can't begin: the Provider can't be asked now.
+    /// A sign-in can't begin: the Provider is unreachable or refuses.
     #[error("a sign-in cannot begin")]
     Provider {
-        /// Why.
+        /// The cause.
         #[source]
         error: ProviderError,
-        /// Where the person was going.
+        /// Return URL of the sign-in.
         return_url: ReturnUrl,
     },
     /// A third party began a sign-in at another issuer (OIDC Core 4).
@@ -73,10 +73,10 @@ pub enum Error {
     /// A sign-in did not finish.
     #[error("the sign-in did not finish")]
     SignIn {
-        /// Why.
+        /// The cause.
         #[source]
         error: SignInError,
-        /// Where the person was going.
+        /// Return URL of the sign-in.
         return_url: ReturnUrl,
     },
     /// The authorization response can't be read.
@@ -88,16 +88,16 @@ pub enum Error {
     /// The Provider's logout token ends nothing.
     #[error(transparent)]
     BackchannelLogout(#[from] BackchannelLogoutError),
-    /// Too many front-channel logouts of the last second named a session that nobody has.
+    /// Too many front-channel logouts with an unknown `sid` in the last second.
     #[error("too many front-channel logouts name an unknown session")]
     FrontchannelBusy,
     /// The session store failed.
     #[error(transparent)]
     Store(StoreError),
-    /// There are no keys to open a cookie with.
+    /// No keys are loaded, so no cookie opens.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
-    /// The access token has lapsed, and the Provider gives no other now.
+    /// The access token has lapsed, and the Provider currently issues no other.
     #[error(transparent)]
     NoFreshToken(#[from] NoFreshToken),
     /// The Provider refuses to refresh the access token, which may still be good.
@@ -109,7 +109,7 @@ pub enum Error {
     /// The settings have mistakes; the log lists them.
     #[error("the configuration is incomplete")]
     ConfigurationIncomplete,
-    /// A form of another site can't be taken in.
+    /// A form of another site can't be read.
     #[error(transparent)]
     Form(#[from] FormError),
     /// A form to send again can't be opened: too old, changed, or sealed by a key that is gone.
@@ -118,12 +118,12 @@ pub enum Error {
     /// A form to send again belongs to another person than the one who is signed in.
     #[error("the kept form belongs to another person")]
     FormOfAnotherPerson,
-    /// A navigation that would change something was held up by another error before it was sent.
+    /// A navigation that would change something failed with another error before it was sent.
     #[error(transparent)]
     Unsent(#[from] Box<Unsent>),
 }
 
-/// Why a logout token ends nothing.
+/// Reason why a logout token ends nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum BackchannelLogoutError {
     /// There is none, or more than one.
@@ -132,23 +132,23 @@ pub enum BackchannelLogoutError {
     /// It was used before.
     #[error("the logout token was used before")]
     Replayed,
-    /// It breaks a rule, or can't be judged now.
+    /// It is invalid, or can't be verified now.
     #[error(transparent)]
     Token(LogoutTokenError),
 }
 
-/// An unsafe navigation of which nothing was passed on.
+/// Unsafe navigation of which nothing was forwarded.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Unsent {
-    /// Why it was held up.
+    /// The error that stopped it.
     #[source]
     pub error: Error,
-    /// Its form, sealed for the page, or why the page does not keep it.
+    /// Its sealed form for the page, or the reason why the page does not keep it.
     pub kept: Result<String, NotKept>,
 }
 
-/// How an error is told to whoever asked.
+/// Response to an error: status, title and text.
 pub(super) struct Telling {
     pub(super) status: StatusCode,
     pub(super) title: &'static str,
@@ -156,7 +156,7 @@ pub(super) struct Telling {
 }
 
 impl Error {
-    /// A stable name for pages, problem documents and logs.
+    /// Stable code for pages, problem documents and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -208,13 +208,13 @@ impl Error {
         if let Self::Unsent(unsent) = self { &unsent.error } else { self }
     }
 
-    /// True if no retry helps before an operator has mended something at the Provider or in the settings.
+    /// True if retries fail until an operator fixes something at the Provider or in the settings.
     pub(super) fn needs_operator(&self) -> bool {
         let cannot_begin = matches!(self, Self::Provider { error, .. } if error.needs_operator());
         cannot_begin || self.login_error().is_some_and(LoginError::needs_operator)
     }
 
-    /// The Provider's error response, if there was one.
+    /// The Provider's error response, if any.
     #[must_use]
     pub fn oauth_error(&self) -> Option<&OAuthError> {
         if let Self::Provider { error, .. } = self { error.oauth_error() } else { self.login_error()?.oauth_error() }
@@ -224,7 +224,7 @@ impl Error {
         if let Self::SignIn { error: SignInError::Login(error), .. } = self { Some(error) } else { None }
     }
 
-    /// When to try again, if that helps.
+    /// Value of `Retry-After`, if a retry can help.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
@@ -382,7 +382,7 @@ impl Error {
 
 type Row = (StatusCode, &'static str, &'static str);
 
-/// When to try again what nobody knows the end of.
+/// Retry delay for conditions of unknown duration.
 const SOON: Duration = Duration::from_secs(5);
 
 const STORE_DOWN: &str = "store_unavailable";
@@ -503,7 +503,7 @@ fn sign_in_code(error: &SignInError) -> &'static str {
     }
 }
 
-/// True when the keys to judge a proof can't be had: then it is no refusal.
+/// True if the keys to verify a proof can't be fetched: no refusal then.
 pub(super) fn is_gateway_unknown(error: &GatewayProofError) -> bool {
     matches!(error, GatewayProofError::Token(GatewayTokenError::Unavailable(_)))
 }
@@ -560,7 +560,7 @@ const REQUEST_REFUSED: Row = (
      operator the reason and the request below.",
 );
 
-/// The page of a refusal. One that cannot heal sends the person to the operator.
+/// Page of a refusal by the Provider, by its reason.
 fn refusal(reason: RefusalReason) -> Row {
     match reason {
         RefusalReason::Cancelled => (
@@ -637,7 +637,7 @@ fn authorization_response(error: &AuthorizationResponseError) -> Row {
 }
 
 impl From<StoreError> for Error {
-    /// What is missing may be the key that opens a record, and then the store is not to blame.
+    /// Converts a store error. With an unavailable key behind it the store is not to blame.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(source) => match source.downcast::<KeysUnavailable>() {

@@ -1,4 +1,4 @@
-//! A failure on its way out: a redirect to sign-in or a page for a person, a problem document for a script.
+//! Error response: a redirect to sign-in or a page for a person, a problem document for a script.
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,21 +13,21 @@ use crate::proxy::ForwardError;
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
 
-/// A request whose response is an error.
+/// Request with an error.
 pub struct Failure<'a> {
     /// The request.
     pub req: &'a HttpRequest,
     /// Path and query, if they are well-formed.
     pub target: Option<&'a str>,
-    /// Its name in logs.
+    /// Request identifier in logs.
     pub id: &'a RequestId,
-    /// Where browsers find us.
+    /// Public origin of the site, as browsers see it.
     pub public_origin: &'a PublicOrigin,
-    /// The path of `signin`.
+    /// Path of `signin`.
     pub signin: &'a str,
-    /// The path of `resend`.
+    /// Path of `resend`.
     pub resend: &'a str,
-    /// Whether only scripts ask here.
+    /// True for URLs that only scripts call.
     pub is_api: bool,
 }
 
@@ -76,7 +76,7 @@ impl Failure<'_> {
             .finish()
     }
 
-    /// The page of a form that was not sent. It stays open while the person signs in, so that nothing gets lost.
+    /// Page of a form that was not sent. It stays open while the person signs in, so that nothing gets lost.
     fn unsent_page(&self, unsent: &Unsent) -> HttpResponse {
         let telling = unsent.error.telling();
         let signin = match (&unsent.error, unsent.needs_another_tab()) {
@@ -100,7 +100,7 @@ impl Failure<'_> {
         Page { status, title, text: &text, links: &links, code: Some(unsent.error.code()) }.respond(self.id)
     }
 
-    /// An unsafe navigation can't be replayed: the person is told, and returns to the page it came from.
+    /// Error page. An unsafe navigation can't be replayed: it links to the page that the navigation came from.
     fn page(&self, error: &Error) -> HttpResponse {
         let telling = error.telling();
         let login_url = match error {
@@ -135,7 +135,7 @@ impl Failure<'_> {
         Page { status, title, text: &text, links: &links, code: Some(error.code()) }.respond(self.id)
     }
 
-    /// A link that leaves a frame: a Provider's page forbids to be framed.
+    /// Link that leaves a frame: a Provider's page forbids to be framed.
     fn sign_in_link<'a>(&self, href: &'a str, label: &'a str) -> Link<'a> {
         if is_framed(self.req) { Link::Top { href, label } } else { Link::To { href, label } }
     }
@@ -144,7 +144,7 @@ impl Failure<'_> {
         same_origin_referrer(self.req, self.public_origin)
     }
 
-    /// `signin`, and back to `target` if it is a place to return to.
+    /// URL of `signin` that returns to `target`, if it is a valid return URL.
     fn login_url(&self, target: Option<&str>) -> String {
         match target.and_then(|target| target.parse::<ReturnUrl>().ok()) {
             Some(target) => self.login_url_to(target.as_str()),
@@ -158,7 +158,7 @@ impl Failure<'_> {
     }
 }
 
-/// RFC 9110 9.2.1, of the methods that a navigation can have.
+/// True for safe methods (RFC 9110 9.2.1), of those that a navigation can have.
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }

@@ -1,14 +1,14 @@
-//! The fields of a form, read so that a page can make the browser send the same bytes once more.
+//! Fields of a form, parsed so that a page can make the browser send the same bytes once more.
 //!
-//! Reads what browsers write (WHATWG HTML 4.10.21, RFC 7578) and nothing else: a body that a page would not reproduce is
-//! refused. The one difference that may remain is a lone CR or LF, which browsers send as CRLF.
+//! Accepts only what browsers write (WHATWG HTML 4.10.21, RFC 7578): a body that a page would not reproduce is
+//! refused. The only possible difference is a lone CR or LF, which browsers send as CRLF.
 
 use percent_encoding::percent_decode;
 
 use super::form_reader::{FormError, MULTIPART, URLENCODED};
 use super::html::escape;
 
-/// A form whose fields a page can hold.
+/// Form whose fields a page can reproduce.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FormFields {
     enctype: &'static str,
@@ -23,29 +23,29 @@ enum Field {
         name: Vec<u8>,
         value: Vec<u8>,
     },
-    /// A file input in which nothing was chosen.
+    /// File input without a file.
     NoFile {
         name: Vec<u8>,
     },
 }
 
-/// The charset in which a page takes the bytes in and the browser writes them out again.
+/// Charset of the page, in which the browser also sends the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Charset {
     Utf8,
-    /// WHATWG Encoding, 9.1: its decoder maps each byte to a character of its own, so every byte comes back.
+    /// WHATWG Encoding, 9.1: it maps each byte to a distinct character, so every byte comes back.
     Windows1252,
 }
 
-/// More fields make a page of megabytes. The frameworks' own limits are 1,000 (Django, PHP).
+/// Maximum fields; more make a page of megabytes. The frameworks' own limits are 1,000 (Django, PHP).
 const MAX_FIELDS: usize = 2_000;
 
 impl FormFields {
-    /// Reads a body with this `Content-Type`.
+    /// Parses a body with this `Content-Type`.
     ///
     /// # Errors
-    /// [`FormError::File`] and [`FormError::Unsupported`] for what no page can send, [`FormError::TooLarge`] for too
-    /// many fields.
+    /// [`FormError::File`] and [`FormError::Unsupported`] for a body that no page can send, [`FormError::TooLarge`] for
+    /// too many fields.
     pub fn parse(content_type: &str, body: &[u8]) -> Result<Self, FormError> {
         let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
         let (enctype, fields) = match essence.trim().to_ascii_lowercase().as_str() {
@@ -61,7 +61,7 @@ impl FormFields {
         Ok(Self { enctype, charset, fields })
     }
 
-    /// The attributes of a `<form>` that sends these fields as they came.
+    /// Attributes of a `<form>` that sends these fields unchanged.
     pub(super) fn attributes(&self) -> String {
         let charset = match self.charset {
             Charset::Utf8 => "utf-8",
@@ -70,7 +70,7 @@ impl FormFields {
         format!("enctype=\"{}\" accept-charset=\"{charset}\"", self.enctype)
     }
 
-    /// The fields as inputs that nobody sees.
+    /// The fields as hidden inputs.
     pub(super) fn inputs(&self) -> String {
         self.fields.iter().map(|field| field.input(self.charset)).collect()
     }
@@ -94,7 +94,7 @@ impl Field {
         let name = charset.attribute(self.name());
         match self {
             Self::NoFile { .. } => format!("<input type=\"file\" name=\"{name}\" hidden>"),
-            // WHATWG HTML 4.10.21.4: of a hidden input with this name the browser sends its own charset.
+            // WHATWG HTML 4.10.21.4: the browser replaces a hidden input with this name by its own charset.
             Self::Text { value, .. } if name.eq_ignore_ascii_case("_charset_") => {
                 format!("<input type=\"text\" name=\"{name}\" value=\"{}\" hidden>", charset.attribute(value))
             }
@@ -106,7 +106,7 @@ impl Field {
 }
 
 impl Charset {
-    /// Bytes as the text of an attribute. CR needs a reference: raw, a parser of HTML takes it for LF.
+    /// Bytes as attribute text. CR is written as a reference: an HTML parser turns a raw one into LF.
     fn attribute(self, bytes: &[u8]) -> String {
         let text = match self {
             Self::Utf8 => String::from_utf8_lossy(bytes).into_owned(),
@@ -116,7 +116,7 @@ impl Charset {
     }
 }
 
-/// The character of a byte in index windows-1252, which leaves 0x81, 0x8D, 0x8F, 0x90 and 0x9D as they are.
+/// Character of a byte in index windows-1252, which leaves 0x81, 0x8D, 0x8F, 0x90 and 0x9D unchanged.
 fn windows_1252(byte: u8) -> char {
     const HIGH: [char; 32] = [
         '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
@@ -128,7 +128,7 @@ fn windows_1252(byte: u8) -> char {
     }
 }
 
-/// WHATWG URL 5.1. A field without `=` becomes one with an empty value, as for every reader.
+/// Parses URL-encoded fields (WHATWG URL 5.1). A field without `=` gets an empty value, as for every reader.
 fn urlencoded(body: &[u8]) -> Result<Vec<Field>, FormError> {
     let mut fields = Vec::new();
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -153,7 +153,7 @@ fn push(fields: &mut Vec<Field>, field: Field) -> Result<(), FormError> {
     Ok(())
 }
 
-/// RFC 2046 5.1.1: the parameter `boundary`, in quotes or not.
+/// Parameter `boundary`, quoted or not (RFC 2046 5.1.1).
 fn boundary(parameters: &str) -> Result<&str, FormError> {
     let value = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.trim().split_once('=')?;
@@ -163,7 +163,7 @@ fn boundary(parameters: &str) -> Result<&str, FormError> {
     value.filter(|value| (1..=70).contains(&value.len())).ok_or(FormError::Unsupported)
 }
 
-/// RFC 7578, as browsers write it: no preamble, and no header but those of [`part`].
+/// Parses multipart fields (RFC 7578) as browsers write them: no preamble, and only the headers of [`part`].
 fn multipart(boundary: &str, body: &[u8]) -> Result<Vec<Field>, FormError> {
     let delimiter = format!("\r\n--{boundary}");
     let mut rest = body.strip_prefix(&delimiter.as_bytes()[2..]).ok_or(FormError::Unsupported)?;
@@ -177,7 +177,7 @@ fn multipart(boundary: &str, body: &[u8]) -> Result<Vec<Field>, FormError> {
     if matches!(rest, b"--" | b"--\r\n") { Ok(fields) } else { Err(FormError::Unsupported) }
 }
 
-/// One part. `"`, CR and LF of a name are percent-encoded by the browser, and stay so: it does not encode them twice.
+/// Parses one part. `"`, CR and LF of a name are percent-encoded by the browser, and stay so: it does not encode twice.
 fn part(head: &[u8], content: &[u8]) -> Result<Field, FormError> {
     let (disposition, content_type) = match split(head, b"\r\n") {
         Some((disposition, content_type)) => (disposition, Some(content_type)),
@@ -196,7 +196,7 @@ fn part(head: &[u8], content: &[u8]) -> Result<Field, FormError> {
     }
 }
 
-/// WHATWG HTML 4.10.21.4: an input without a file is sent as an empty one of this type.
+/// True for the empty file that browsers send for an input without a file (WHATWG HTML 4.10.21.4).
 fn is_no_file(content_type: &[u8]) -> bool {
     content_type.eq_ignore_ascii_case(b"content-type: application/octet-stream")
 }

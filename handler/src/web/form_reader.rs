@@ -1,4 +1,4 @@
-//! Bodies of forms that are read here instead of forwarded: bounded in size, in time and in number.
+//! Reader of forms that are not forwarded: limited in size, time and number.
 //!
 //! Strangers send them too, so a slow body must cost little. Knows nothing of a form's content.
 
@@ -10,55 +10,55 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Why a form cannot be taken in.
+/// Reason why a form cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    /// It has more bytes or fields than the limit.
+    /// Too many bytes or fields.
     #[error("the form is too large")]
     TooLarge,
-    /// It did not arrive within the time limit.
+    /// Not received before the timeout.
     #[error("the form did not arrive in time")]
     Timeout,
-    /// Its connection ended first, or its framing is broken.
+    /// The connection ended early, or the framing is broken.
     #[error("the form did not arrive whole")]
     Incomplete,
     /// Too many other forms are being read.
     #[error("too many forms are being read")]
     Busy,
-    /// It holds a file: no page can fill in a file for a person.
+    /// It contains a file: no page can fill in a file input for a person.
     #[error("the form holds a file")]
     File,
-    /// No page can make a browser send the same fields again, or it is no form at all.
+    /// No page can make a browser send the same fields again, or the body is no form.
     #[error("the form cannot be sent again from a page")]
     Unsupported,
 }
 
-/// Reads forms of requests that may be strangers', a bounded number at once.
+/// Reads forms, possibly of strangers, a limited number at once.
 pub struct FormReader {
     permits: Semaphore,
     time_limit: Duration,
 }
 
-/// Forms of strangers that a process reads at once: with [`MAX_POSTED_FORM`] at most 32 MiB.
+/// Maximum forms read at once in a process: with [`MAX_POSTED_FORM`] at most 32 MiB.
 const MAX_READS: usize = 128;
 
-/// The bytes of a form that a page keeps while its person signs in.
+/// Maximum size of a form that a page keeps while its person signs in.
 pub const MAX_KEPT_FORM: usize = 64 * 1024;
 
-/// The bytes of a form of another site: a SAML response with its groups takes 20 to 100 KiB.
+/// Maximum size of a form of another site: a SAML response with its groups takes 20 to 100 KiB.
 pub const MAX_POSTED_FORM: usize = 256 * 1024;
 
 impl FormReader {
-    /// A reader that waits so long for a form.
+    /// A reader with this timeout for a whole form.
     #[must_use]
     pub fn new(time_limit: Duration) -> Self {
         Self { permits: Semaphore::new(MAX_READS), time_limit }
     }
 
-    /// The body of `req`, if it has at most `limit` bytes.
+    /// Reads the body of `req`, at most `limit` bytes.
     ///
     /// # Errors
-    /// Every kind of [`FormError`] but those about the content.
+    /// Every [`FormError`] except those about the content.
     pub async fn read(&self, req: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, FormError> {
         let declared = req.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if declared.is_some_and(|length: u64| length > limit as u64) {
@@ -70,7 +70,7 @@ impl FormReader {
     }
 }
 
-/// The `Content-Type` of a form that a page can send again. None for a coded body, too.
+/// `Content-Type` of a form that a page can send again. `None` for a body with a content coding, too.
 #[must_use]
 pub fn form_type(req: &HttpRequest) -> Option<&str> {
     let is_form = matches!(req.content_type().to_ascii_lowercase().as_str(), URLENCODED | MULTIPART);
@@ -80,10 +80,10 @@ pub fn form_type(req: &HttpRequest) -> Option<&str> {
     (is_form && is_plain && values.next().is_none()).then_some(value)
 }
 
-/// The encoding of a form without files (WHATWG URL, 5).
+/// Content type of a form without files (WHATWG URL, 5).
 pub(super) const URLENCODED: &str = "application/x-www-form-urlencoded";
 
-/// The encoding of a form with files (RFC 7578).
+/// Content type of a form with files (RFC 7578).
 pub(super) const MULTIPART: &str = "multipart/form-data";
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The page on the way to a sign-in that repeats `signin` with the page's `#fragment`, which no server ever sees.
+//! Page on the way to a sign-in that repeats `signin` with the URL's `#fragment`, which no server ever sees.
 //!
-//! Browsers carry a fragment over redirects, but not over the form of a Provider. Without scripts the page goes on
+//! Browsers preserve a fragment over redirects, but not over the form of a Provider. Without scripts the page continues
 //! without it.
 
 use std::sync::LazyLock;
@@ -13,19 +13,19 @@ use sha2::{Digest, Sha256};
 
 use super::escape;
 
-/// The parameter of `signin` that carries the fragment without its `#`.
+/// Parameter of `signin` with the fragment, without its `#`.
 pub const FRAGMENT: &str = "fragment";
 
 const SCRIPT: &str = "location.replace(location.pathname+location.search+(location.search?'&':'?')+\
                       'fragment='+encodeURIComponent(location.hash.slice(1)))";
 
-/// The script is named by its hash, and nothing else is loaded or runs (CSP 3 section 8.3).
+/// Policy of the page: the script is allowed by its hash, nothing else is loaded or runs (CSP 3 section 8.3).
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(SCRIPT));
     format!("default-src 'none'; script-src 'sha256-{hash}'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
 });
 
-/// The page for `signin`, the target of the request that it repeats.
+/// The page that repeats the request `signin`.
 #[must_use]
 pub fn fragment_page(signin: &str) -> HttpResponse {
     let separator = if signin.contains('?') { '&' } else { '?' };

@@ -1,4 +1,4 @@
-//! The page in a frame whose content needs a sign-in: a link that opens one in the whole window.
+//! Page in a frame whose content needs a sign-in: a link that opens it in the whole window.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,7 +1,7 @@
-//! Frames: the requests that come from one, and the site that may show a response in one (`frame-ancestors` of CSP 3).
+//! Frames: detection of framed requests, and the sites that may frame a response (`frame-ancestors` of CSP 3).
 //!
-//! Our pages refuse every frame, but for the one URL that the Provider's own page frames, and the page that stands in a
-//! frame of the application for a sign-in. Knows no URL.
+//! Our pages forbid every frame, except one URL for the Provider's page, and the sign-in page in a frame of the
+//! application. Knows no URL.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
@@ -9,21 +9,21 @@ use url::Url;
 
 use super::header_text;
 
-/// True for a navigation of a frame (Fetch Metadata 2.1). Most Providers refuse to be framed, so no sign-in begins there.
+/// True for a navigation of a frame (Fetch Metadata 2.1). Most Providers forbid frames, so no sign-in begins there.
 #[must_use]
 pub fn is_framed(req: &HttpRequest) -> bool {
     let destination = header_text(req, "sec-fetch-dest");
     destination.is_some_and(|name| matches!(name, "iframe" | "frame" | "embed" | "object" | "fencedframe"))
 }
 
-/// Lets pages of the issuer's origin frame this response, and no others.
+/// Allows only pages of the issuer's origin to frame this response.
 pub fn allow_framing_by(issuer: &str, response: &mut HttpResponse) {
     let Ok(origin) = Url::parse(issuer).map(|url| url.origin().ascii_serialization()) else { return };
     allow_ancestors(&origin, response);
     response.headers_mut().remove(header::X_FRAME_OPTIONS); // it cannot name another origin
 }
 
-/// Lets pages of this site frame this response, and no others.
+/// Allows only pages of this site to frame this response.
 pub fn allow_framing_by_self(response: &mut HttpResponse) {
     allow_ancestors("'self'", response);
     response.headers_mut().insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
@@ -40,7 +40,7 @@ fn allow_ancestors(source: &str, response: &mut HttpResponse) {
 
 const NO_FRAME: &str = "frame-ancestors 'none'";
 
-/// The policy of a response that loads nothing.
+/// Policy of a response that loads nothing.
 const EMPTY_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 #[cfg(test)]

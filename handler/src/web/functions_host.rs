@@ -1,11 +1,11 @@
-//! What the Azure Functions host does to requests: its readiness ping.
+//! Readiness ping of the Azure Functions host.
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 
-/// True for the `GET /` by which the host asks whether we listen: real requests carry an invocation id.
+/// True for the `GET /` by which the host checks that we listen: real requests have an invocation id.
 ///
-/// The host follows redirects here, so the answer must be a plain 200 without any work.
+/// The host follows redirects here, so the response must be a plain 200 without any work.
 #[must_use]
 pub fn is_host_ping(req: &HttpRequest) -> bool {
     req.method() == Method::GET

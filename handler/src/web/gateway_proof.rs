@@ -1,6 +1,6 @@
-//! Whether a request came through the gateway, asked before anything else is done for it.
+//! Gateway's proof: verified before anything else is done for a request.
 //!
-//! What the gateway says of the client is believed after that proof only. Knows no session and no route.
+//! The gateway's headers about the client are believed only after it. Knows no session and no route.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -19,87 +19,87 @@ use crate::clock::Timestamp;
 use crate::egress::Egress;
 use crate::oidc::{GatewayTokenError, GatewayTokenVerifier, Issuer, ProviderCache, ProviderError};
 
-/// Whose request it was, as the gateway saw it.
+/// Header with the client's address, as the gateway saw it.
 const CLIENT_ADDRESS: &str = "x-gateway-client-address";
 
-/// The certificate that App Service saw at the end of its TLS, in base64: no client's header of this name passes it.
+/// Header with the client certificate of App Service's TLS, in base64; App Service removes it from clients' requests.
 const CLIENT_CERTIFICATE: &str = "x-arr-clientcert";
 
-/// How long a token that was verified is taken for proof again: a key that its issuer withdraws matters after that.
+/// Cache lifetime of a verified token: a key that its issuer withdraws takes effect after that.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// How many tokens are remembered: a gateway's instances have a few, and each one's next.
+/// Maximum cached tokens: a gateway's instances have a few, and each one's next.
 const MOST_REMEMBERED: usize = 16;
 
-/// How the gateway proves itself (`GATEWAY_PROOF`).
+/// Form of the gateway's proof (`GATEWAY_PROOF`).
 #[derive(Clone)]
 pub enum GatewayProof {
-    /// By nothing.
+    /// No proof.
     None,
-    /// By one of two secrets, so that they can be changed one after the other.
+    /// One of two shared secrets, so that they can be changed one after the other.
     SharedSecret {
-        /// The header that carries it, in lower case.
+        /// Header with the secret, in lower case.
         header: &'static str,
-        /// The secrets.
+        /// The accepted secrets.
         secrets: Vec<Zeroizing<String>>,
-        /// Those of calls to `check`; none turns it off.
+        /// Secrets for calls to `check`; none turns it off.
         check_secrets: Vec<Zeroizing<String>>,
     },
-    /// By a token of its managed identity.
+    /// Token of the gateway's managed identity.
     ManagedIdentity {
-        /// The header that carries it, in lower case.
+        /// Header with the token, in lower case.
         header: &'static str,
-        /// Who issues the tokens.
+        /// Issuer of the tokens.
         issuer: String,
-        /// What they are meant for.
+        /// Required audience.
         audience: String,
-        /// Whose they may be.
+        /// Accepted identities.
         object_ids: Vec<String>,
-        /// Whose they may be at `check`; none turns it off.
+        /// Accepted identities at `check`; none turns it off.
         check_object_ids: Vec<String>,
     },
 }
 
-/// What the gateway must show.
+/// Requirements on the gateway's requests.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
-    /// How it proves itself.
+    /// Form of the proof.
     pub proof: GatewayProof,
-    /// SHA-256 of each certificate that it may have shown besides; empty asks for none.
+    /// SHA-256 of each accepted client certificate; empty if none is required.
     pub certificates: Vec<[u8; 32]>,
 }
 
-/// Why a request is refused at the door.
+/// Reason why a gateway's proof is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayProofError {
-    /// There is no proof, or more than one.
+    /// No proof, or more than one.
     #[error("the request has not exactly one proof of the gateway")]
     Missing,
-    /// The secret is neither of ours.
+    /// A wrong secret.
     #[error("the gateway's secret is another")]
     Secret,
-    /// The proof is that of `check`, and this is something else.
+    /// A proof for `check` in another request.
     #[error("the gateway's proof is good for check alone")]
     Purpose,
-    /// The connection's certificate is none of the gateway's.
+    /// A client certificate that is not the gateway's.
     #[error("the gateway showed no certificate, or another")]
     Certificate,
-    /// The token proves nothing, or can't be judged now.
+    /// An invalid token, or one that can't be verified now.
     #[error(transparent)]
     Token(#[from] GatewayTokenError),
 }
 
-/// One worker's door.
+/// Verifier of the gateway's proof, for one worker.
 pub struct GatewayDoor {
     settings: GatewaySettings,
     verifiers: Vec<(Purpose, GatewayTokenVerifier)>,
     remembered: RefCell<Vec<([u8; 32], Timestamp, Purpose)>>,
 }
 
-/// Who sent the request, as far as it was proved.
+/// Result of a verified proof.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// The client's address, if a gateway that proved itself told one.
+    /// The client's address, if a proved gateway sent one.
     pub client_address: Option<IpAddr>,
     /// True after a proof: the gateway's other headers are its own, too.
     pub is_proved: bool,
@@ -107,19 +107,19 @@ pub struct Passed {
     pub purpose: Purpose,
 }
 
-/// The purpose of a proof. The credential decides: no header of a client, and no policy that forgets to delete one,
+/// Purpose of a proof, decided by the credential: no header of a client, and no policy that forgets to delete one,
 /// turns a forwarded request into a call of the gateway's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// Requests that the gateway forwards for its clients.
     #[default]
     Forward,
-    /// Calls of the gateway's own to `check`, which hands out tokens.
+    /// The gateway's own calls to `check`, which returns tokens.
     Check,
 }
 
 impl GatewayDoor {
-    /// The door of one more worker; what is known of the issuer is shared by all.
+    /// Verifier for one more worker; the issuer's documents are shared by all.
     #[must_use]
     pub fn new(settings: GatewaySettings, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
         let verifiers = match &settings.proof {
@@ -137,7 +137,7 @@ impl GatewayDoor {
         Self { settings, verifiers, remembered: RefCell::default() }
     }
 
-    /// Lets a request in, or says what it lacks.
+    /// Verifies the proof of a request.
     ///
     /// # Errors
     /// See [`GatewayProofError`].
@@ -158,16 +158,16 @@ impl GatewayDoor {
         Ok(Passed { client_address, is_proved: true, purpose })
     }
 
-    /// Whether the proof is a token, whose issuer's keys are needed to judge it.
+    /// True if the proof is a token, which needs its issuer's keys.
     #[must_use]
     pub fn asks_for_a_token(&self) -> bool {
         !self.verifiers.is_empty()
     }
 
-    /// Whether a proof could be judged now.
+    /// `Ok` if a proof could be verified now.
     ///
     /// # Errors
-    /// When the keys of the gateway's issuer can't be had.
+    /// If the keys of the gateway's issuer can't be fetched.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), ProviderError> {
         match self.verifiers.first() {
             Some((_, verifier)) => verifier.issuer.is_ready(now).await,
@@ -191,7 +191,7 @@ impl GatewayDoor {
         Ok(purpose)
     }
 
-    /// The purpose of the identity that the token speaks for, and the token's expiry.
+    /// Verifies a token; returns its identity's purpose, and its expiry.
     async fn verify(&self, token: &str, now: Timestamp) -> Result<(Purpose, Timestamp), GatewayTokenError> {
         let mut refused = GatewayTokenError::Identity;
         for (purpose, verifier) in &self.verifiers {
@@ -218,7 +218,7 @@ fn check_certificate(req: &HttpRequest, known: &[[u8; 32]]) -> Result<(), Gatewa
     if is_known { Ok(()) } else { Err(GatewayProofError::Certificate) }
 }
 
-/// Compared with every secret, in constant time.
+/// Compares with every secret, in constant time.
 fn check_secret(
     given: &str,
     secrets: &[Zeroizing<String>],

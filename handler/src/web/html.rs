@@ -1,6 +1,6 @@
-//! Text as HTML.
+//! HTML escaping.
 
-/// Text as HTML, safe between tags and inside a quoted attribute.
+/// Escapes text, safe between tags and inside a quoted attribute.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());

@@ -1,18 +1,18 @@
-//! Resource isolation by Fetch Metadata: pages of other sites embed and fetch nothing of a route that asks for it.
+//! Resource isolation by Fetch Metadata: pages of other sites can neither embed nor fetch an isolated route.
 //!
-//! Knows the request's headers only. It refuses reads; `csrf` refuses writes.
+//! Reads request headers only. It refuses reads; `csrf` refuses writes.
 
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 
 use super::request::{single_value, text_value};
 
-/// A request that a page of another site made for something other than a visit.
+/// Error for a request of another site that is not a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a page of another site asks for a resource of an isolated route")]
 pub struct CrossSiteRejection;
 
-/// Accepts requests of our own pages, of the person and of clients without Fetch Metadata; of other sites only `GET`
+/// Accepts requests of our own pages, of the person and of clients without Fetch Metadata. From other sites only `GET`
 /// navigations: links, and frames where the Upstream allows them. A sibling subdomain is another site.
 ///
 /// # Errors
@@ -25,7 +25,7 @@ pub fn check_isolation(method: &Method, headers: &HeaderMap) -> Result<(), Cross
     if is_own || is_visit(method, headers) { Ok(()) } else { Err(CrossSiteRejection) }
 }
 
-/// Fetch Metadata 2.2, 2.4: a navigation that isn't the content of `<object>` or `<embed>`.
+/// True for a navigation that isn't the content of `<object>` or `<embed>` (Fetch Metadata 2.2, 2.4).
 fn is_visit(method: &Method, headers: &HeaderMap) -> bool {
     let is_plugin = text_value(headers, "sec-fetch-dest").is_some_and(|dest| matches!(dest, "object" | "embed"));
     *method == Method::GET && single_value(headers, "sec-fetch-mode") == Some("navigate") && !is_plugin

@@ -1,6 +1,6 @@
-//! A form that met no session, sealed into the page that says so: nothing is stored for it anywhere else.
+//! Form that arrived without a session, sealed into the error page: nothing is stored anywhere else.
 //!
-//! It opens for [`KeptForm::LIFETIME`], at every instance. The page's own text shows none of it.
+//! It opens for [`KeptForm::LIFETIME`], at every instance. The visible page shows none of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,24 @@ use crate::crypto::{KeySource, KeysUnavailable, OpenError, open_form, seal_form}
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{IndexKey, SessionKey};
 
-/// A form on its way to the Upstream, held up before it was sent.
+/// Form for the Upstream that could not be forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptForm {
-    /// The request's target, in the bytes that arrived.
+    /// Request target, byte for byte.
     pub target: String,
-    /// Its `Content-Type`.
+    /// `Content-Type` of the form.
     pub content_type: String,
-    /// Its body.
+    /// Body of the form.
     pub body: Vec<u8>,
-    /// The session whose cookie came along, living or over.
+    /// Session of the request's cookie, live or ended.
     pub session: Option<SessionKey>,
-    /// The person of that session, where its record could still be opened.
+    /// Person of that session, if its record could be opened.
     pub person: Option<IndexKey>,
-    /// When it arrived.
+    /// Time of arrival.
     pub kept_at: Timestamp,
 }
 
-/// Everything but the body, which follows behind a line end.
+/// Metadata; the body follows after a line end.
 #[derive(Serialize, Deserialize)]
 struct Head {
     target: String,
@@ -40,7 +40,7 @@ struct Head {
 }
 
 impl KeptForm {
-    /// The time for which it can be sent again: a page that is left open over night.
+    /// Maximum age at which it can be resubmitted: a page left open overnight.
     pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -71,7 +71,7 @@ impl KeptForm {
     }
 }
 
-/// Seals and opens forms of pages on the public origin.
+/// Seals and opens kept forms on the public origin.
 #[derive(Clone)]
 pub struct KeptForms {
     origin: String,
@@ -79,23 +79,23 @@ pub struct KeptForms {
 }
 
 impl KeptForms {
-    /// Forms of this origin, sealed by these keys.
+    /// Kept forms of this origin, sealed by these keys.
     #[must_use]
     pub fn new(origin: &PublicOrigin, keys: Arc<dyn KeySource>) -> Self {
         Self { origin: origin.as_str().to_owned(), keys }
     }
 
-    /// The form as text for a page; none without a key.
+    /// Seals a form as text for a page; `None` without a key.
     #[must_use]
     pub fn seal(&self, form: &KeptForm) -> Option<String> {
         self.keys.is_ready().ok()?;
         Some(seal_form(&form.to_bytes(), &self.origin, &self.keys.cookie_keys()))
     }
 
-    /// Opens what [`Self::seal`] made, if it is not too old. A key that isn't in hand is asked for once.
+    /// Opens a value of [`Self::seal`], if it is not too old. An unknown key triggers one reload.
     ///
     /// # Errors
-    /// When that key may be one that cannot be had now: the form may be good.
+    /// If that key may exist but cannot be loaded now: the form may be valid.
     pub async fn open(&self, sealed: &str, now: Timestamp) -> Result<Option<KeptForm>, KeysUnavailable> {
         let mut opened = open_form(sealed, &self.origin, &self.keys.cookie_keys());
         if matches!(opened, Err(OpenError::UnknownKey)) {

@@ -1,7 +1,7 @@
-//! The cookies of pending sign-ins: each has its own, so that tabs don't break each other, and the oldest make room.
+//! Login cookies: each pending sign-in has its own, so that tabs don't break each other, and the oldest make room.
 //!
-//! A cookie is named by its login's tag, so two tabs that begin at the same moment share none. A sealed login that is
-//! longer than a cookie may be is cut into several: `<name>`, `<name>-1`, `<name>-2`.
+//! A cookie is named after its login's tag, so two tabs that begin at the same moment share none. A sealed login that
+//! is longer than a cookie may be is split: `<name>`, `<name>-1`, `<name>-2`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::crypto::{KeySource, KeysUnavailable};
 use crate::oidc::{PendingLogin, ResponseMode};
 use crate::sessions::SessionTicket;
 
-/// Pending sign-ins of one browser: more than the dozen tabs that a browser restores at once.
+/// Maximum pending sign-ins of one browser: more than the dozen tabs that a browser restores at once.
 const MAX_PENDING: usize = 16;
 
-/// Bytes of all login cookies together in a `Cookie` header, except that the newest always fits. Servers on the way take
+/// Maximum bytes of all login cookies in a `Cookie` header; the newest always fits. Servers on the way accept
 /// 16 KiB of headers or more.
 const MAX_BYTES: usize = 12 * 1024;
 
-/// Bytes of a cookie's value. RFC 6265 6.1 promises 4096 for name, value and attributes.
+/// Maximum bytes of a cookie's value. RFC 6265 6.1 promises 4096 for name, value and attributes.
 const MAX_VALUE: usize = 3840;
 
-/// Logins of one request that are opened at a sign-in. A browser has [`MAX_PENDING`], and a few more if tabs begin at once;
-/// those beyond wait for the next sign-in.
+/// Maximum logins of a request that are opened at a sign-in. A browser has [`MAX_PENDING`], and a few more if tabs
+/// begin at once; the rest wait for the next sign-in.
 const MAX_OPENED: usize = 32;
 
-/// Cookies of one login: more than the longest return URL needs.
+/// Maximum cookies of one login: more than the longest return URL needs.
 const MAX_PARTS: usize = 8;
 
 /// Reads and writes the cookies of pending logins.
@@ -42,43 +42,43 @@ pub struct LoginCookies {
     response_mode: ResponseMode,
 }
 
-/// The client that a sign-in was begun for. Its cookie opens for no other: after a change of the settings, or at another
-/// deployment with the same keys, it is as if the sign-in were unknown.
+/// Client that a sign-in was begun for. Its cookie opens for no other: after a change of the settings, or at another
+/// deployment with the same keys, the sign-in is unknown.
 #[derive(Clone, Copy, Debug)]
 pub struct LoginClient<'a> {
-    /// The Provider.
+    /// The Provider's issuer.
     pub issuer: &'a str,
-    /// Our name there.
+    /// Our client identifier.
     pub client_id: &'a str,
 }
 
-/// The sealed content of a login's cookies.
+/// Content of a login's cookies, opened.
 pub struct RememberedLogin {
-    /// The sign-in that began.
+    /// The pending sign-in.
     pub pending: PendingLogin,
-    /// The ticket of the session that this sign-in will replace, if there was one.
+    /// Ticket of the session that this sign-in will replace, if any.
     replaces: Option<Zeroizing<Vec<u8>>>,
-    /// Greater than that of every login that the browser already had: the order of those that begin in one second.
+    /// Sequence number, higher than those of the browser's other logins: orders logins of the same second.
     sequence: u64,
 }
 
 const VERSION: u8 = 2;
 
 impl RememberedLogin {
-    /// What to remember of a sign-in that began in a browser with this session.
+    /// A pending sign-in of a browser with this session.
     #[must_use]
     pub fn new(pending: PendingLogin, session: Option<&SessionTicket>) -> Self {
         let replaces = session.map(SessionTicket::to_bytes);
         Self { pending, replaces, sequence: 0 }
     }
 
-    /// The session that was there when the sign-in began.
+    /// Session that existed when the sign-in began.
     #[must_use]
     pub fn replaces(&self) -> Option<SessionTicket> {
         SessionTicket::from_bytes(self.replaces.as_ref()?).ok()
     }
 
-    /// The version, the sequence, the ticket behind its length, the pending login.
+    /// Serialises version, sequence, length and bytes of the ticket, and the pending login.
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let ticket = self.replaces.as_ref().map_or(&[][..], |ticket| ticket);
         let mut bytes = Zeroizing::new(vec![VERSION]);
@@ -100,7 +100,7 @@ impl RememberedLogin {
 }
 
 impl LoginCookies {
-    /// The login cookies of these names for one client, sealed by these keys, for responses that come back by
+    /// Login cookies with these names for one client, sealed by these keys, for responses by
     /// `response_mode`.
     #[must_use]
     pub fn new(
@@ -113,10 +113,10 @@ impl LoginCookies {
         Self { names: names.bound_to(client.issuer, client.client_id), keys, attributes, response_mode }
     }
 
-    /// The login with this `state`, if this browser began it.
+    /// Finds the login with this `state`, if this browser began it.
     ///
     /// # Errors
-    /// When its key is unknown and the newest keys cannot be had now.
+    /// If its key is unknown and the newest keys cannot be loaded now.
     pub async fn find(&self, req: &HttpRequest, state: &str) -> Result<Option<RememberedLogin>, KeysUnavailable> {
         let tag = PendingLogin::tag_of(state);
         match self.stored(req).iter().find(|stored| stored.tag == tag) {
@@ -125,7 +125,7 @@ impl LoginCookies {
         }
     }
 
-    /// The `Set-Cookie`s that remember `login` and make room for it: what has expired or does not open goes, and the
+    /// `Set-Cookie`s that store `login` and make room for it: they delete expired and unreadable logins, and the
     /// oldest beyond [`MAX_PENDING`] and [`MAX_BYTES`].
     pub async fn remember(&self, req: &HttpRequest, mut login: RememberedLogin, now: Timestamp) -> Vec<HeaderValue> {
         if self.response_mode == ResponseMode::Query {
@@ -159,7 +159,7 @@ impl LoginCookies {
         deleted.chain(set).collect()
     }
 
-    /// The `Set-Cookie`s that forget the login with this `state`.
+    /// `Set-Cookie`s that delete the login with this `state`.
     #[must_use]
     pub fn forget(&self, req: &HttpRequest, state: &str) -> Vec<HeaderValue> {
         let tag = PendingLogin::tag_of(state);
@@ -169,7 +169,7 @@ impl LoginCookies {
         [self.delete(&self.names.login(&tag))].into_iter().chain(further).collect()
     }
 
-    /// The name and value of each cookie that this login needs.
+    /// Name and value of each cookie that this login needs.
     fn sealed(&self, login: &RememberedLogin) -> Vec<(String, String)> {
         let name = self.names.login(&login.pending.tag());
         let value = self.names.seal(&name, &login.to_bytes(), &*self.keys);
@@ -189,7 +189,7 @@ impl LoginCookies {
         set_cookie(name, "", Some(0), self.attributes)
     }
 
-    /// The request's login cookies, those of one login together.
+    /// The request's login cookies, grouped by login.
     fn stored<'a>(&self, req: &'a HttpRequest) -> Vec<Stored<'a>> {
         let mut logins: Vec<Stored<'a>> = Vec::new();
         for (name, value) in cookies(req) {
@@ -198,7 +198,7 @@ impl LoginCookies {
                 Some((tag, number)) => (tag, number.parse().unwrap_or(usize::MAX)),
                 None => (suffix, 0),
             };
-            // A deleted name is written into a header, so it must be one of ours.
+            // A deleted name is written into a header, so it must be valid.
             let is_ours = tag.len() == 8 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()) && number < MAX_PARTS;
             if !is_ours {
                 continue;
@@ -220,7 +220,7 @@ impl LoginCookies {
     }
 }
 
-/// The cookies of one login, as a request brings them.
+/// Cookies of one login in a request.
 struct Stored<'a> {
     tag: &'a str,
     parts: Vec<Part<'a>>,
@@ -233,7 +233,7 @@ struct Part<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// The whole value, if every part is there exactly once.
+    /// The whole value, if every part is present exactly once.
     fn value(&self) -> Option<Cow<'a, str>> {
         if let [Part { number: 0, value, .. }] = self.parts[..] {
             return Some(Cow::Borrowed(value));
@@ -250,7 +250,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// The bytes of one cookie in a `Cookie` header: `name=value; `.
+/// Bytes of one cookie in a `Cookie` header: `name=value; `.
 fn cookie_bytes(name: &str, value: &str) -> usize {
     name.len() + value.len() + "=; ".len()
 }
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(login.replaces().unwrap().to_bytes(), session().to_bytes());
     }
 
-    /// A browser's jar.
+    /// Cookie jar of a browser.
     #[derive(Default)]
     struct Jar(Vec<(String, String)>);
 
@@ -384,7 +384,7 @@ mod tests {
             }
         }
 
-        /// Begins a sign-in that returns to a URL of this length, and gives its state.
+        /// Begins a sign-in with a return URL of this length; returns its state.
         async fn begin(&mut self, cookies: &LoginCookies, length: usize, now: Timestamp) -> String {
             let (pending, state) = pending(random::bytes(), &format!("/{}", "a".repeat(length - 1)), now);
             let login = RememberedLogin::new(pending, Some(&session()));

@@ -1,4 +1,4 @@
-//! What HTTP needs around the endpoints: cookies, CSRF, the Functions host, and how failures look.
+//! HTTP around the endpoints: cookies, CSRF, the Functions host, error responses.
 //!
 //! Decides nothing about sessions or tokens.
 

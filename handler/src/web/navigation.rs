@@ -1,13 +1,13 @@
-//! Is a person looking at this request's answer, or a script?
+//! Detection of navigations: requests whose response a person sees, as opposed to those of scripts.
 //!
-//! A script gets 401 and a problem document, never a redirect to a sign-in page it can't show.
+//! A script gets 401 and a problem document, never a redirect to a sign-in page that it can't show.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 
 use super::header_text;
 
-/// True when the answer becomes a page (Fetch Metadata, and `Accept` where a browser sends none).
+/// True if the response becomes a page (Fetch Metadata, or `Accept` from browsers without it).
 #[must_use]
 pub fn is_navigation(req: &HttpRequest) -> bool {
     match header_text(req, "sec-fetch-mode") {
@@ -19,7 +19,7 @@ pub fn is_navigation(req: &HttpRequest) -> bool {
     }
 }
 
-/// True when the browser itself says that no person waits for this.
+/// True if the browser itself says that no person waits for the response.
 #[must_use]
 pub fn is_background(req: &HttpRequest) -> bool {
     req.headers().contains_key("sec-fetch-mode") && !is_navigation(req)

@@ -1,17 +1,17 @@
-//! Why the page of a request that was not passed on does not keep its form.
+//! Reason why the page of a request that was not forwarded does not keep its form.
 
 use super::form_reader::FormError;
 
-/// Why a page does not keep a form.
+/// Reason why a page does not keep a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotKept {
-    /// It may not come from a page of this origin: it would turn into one that does.
+    /// It may come from another origin, and would become a form of this one.
     CrossSite,
-    /// It is larger than a page may be.
+    /// It is too large for a page.
     TooLarge,
-    /// It holds a file.
+    /// It contains a file.
     File,
-    /// It did not arrive, or no page can send it again.
+    /// It was not received, or no page can send it again.
     Other,
 }
 

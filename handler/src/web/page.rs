@@ -1,4 +1,4 @@
-//! The few pages that a person may see from us: plain, accessible, light and dark, nothing from elsewhere.
+//! Pages that we show to a person: plain, accessible, light and dark, nothing loaded from elsewhere.
 //!
 //! Knows nothing of why a page is shown.
 
@@ -14,7 +14,7 @@ use super::{FormFields, RequestId, escape};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The style sheet is named by its hash, so that no other style or script runs (CSP 3 section 8.3).
+/// Policy of a page. The style sheet is allowed by its hash, so that no other style or script runs (CSP 3 section 8.3).
 ///
 /// There is no `form-action`: browsers hold it against the Provider, where signing out leads after our form.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -31,51 +31,51 @@ static SENDING_POLICY: LazyLock<String> = LazyLock::new(|| {
 /// Sends the page's form. A field may be called `submit`, and would be what `form.submit` finds.
 const SEND: &str = "HTMLFormElement.prototype.submit.call(document.forms[0])";
 
-/// One page: a heading, a sentence, and what to do next.
+/// A page: heading, text, and next steps.
 pub struct Page<'a> {
-    /// The answer's status.
+    /// Status of the response.
     pub status: StatusCode,
-    /// The heading, and the window's title.
+    /// Heading and window title.
     pub title: &'a str,
-    /// One or two sentences.
+    /// Text: one or two sentences.
     pub text: &'a str,
-    /// What to do next.
+    /// Next steps.
     pub links: &'a [Link<'a>],
-    /// A stable code, when something failed.
+    /// Stable code of an error.
     pub code: Option<&'a str>,
 }
 
-/// Something to do next.
+/// Next step of a page.
 pub enum Link<'a> {
-    /// Go to `href`.
+    /// Link to `href`.
     To {
         /// A path of ours.
         href: &'a str,
-        /// What it says.
+        /// Text of the link.
         label: &'a str,
     },
-    /// Go to `href` in the whole window, out of a frame.
+    /// Link to `href` in the whole window, out of a frame.
     Top {
         /// A path of ours.
         href: &'a str,
         /// Its text.
         label: &'a str,
     },
-    /// Send a form without fields to `action`.
+    /// Button that posts an empty form to `action`.
     Post {
         /// A path of ours.
         action: &'a str,
-        /// What its button says.
+        /// Text of the button.
         label: &'a str,
     },
-    /// Go to `href` in a new tab, so that this page stays.
+    /// Link to `href` in a new tab, so that this page stays open.
     NewTab {
         /// A path of ours.
         href: &'a str,
         /// Its text.
         label: &'a str,
     },
-    /// Send a sealed form to `action`, which opens it.
+    /// Button that posts a sealed form to `action`, which opens it.
     SendSealed {
         /// A path of ours.
         action: &'a str,
@@ -84,7 +84,7 @@ pub enum Link<'a> {
         /// The form, sealed.
         form: &'a str,
     },
-    /// Send the fields of a form to `action`, as if they were filled in here.
+    /// Button that sends the fields of a form to `action`.
     SendFields {
         /// A URL of the public origin.
         action: &'a str,
@@ -97,7 +97,7 @@ pub enum Link<'a> {
     },
 }
 
-/// Sender of the fields of a page.
+/// Sender of a page's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// The person, by the button.
@@ -120,7 +120,7 @@ impl Link<'_> {
 }
 
 impl Page<'_> {
-    /// The page as an answer.
+    /// The page as response.
     #[must_use]
     pub fn respond(&self, request_id: &RequestId) -> HttpResponse {
         let sends_itself = self.links.iter().any(Link::is_sent_by_page);

@@ -1,7 +1,7 @@
-//! The cookie that names, sealed, the person whose responses the browser may have cached.
+//! Person cookie: names, sealed, the person whose responses the browser may have cached.
 //!
-//! It outlives the session and the browser's window, as the cache does. It proves nothing and opens nothing: without it, or
-//! with another person's, a sign-in clears the cache.
+//! It outlives the session and the browser's window, as the cache does. It proves nothing and opens nothing: without
+//! it, or with another person's, a sign-in clears the cache.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::crypto::KeySource;
 use crate::oidc::ResponseMode;
 use crate::sessions::IndexKey;
 
-/// The longest that browsers keep a cookie (RFC 6265bis 5.5): 400 days.
+/// Maximum lifetime of a cookie in browsers (RFC 6265bis 5.5): 400 days.
 const MAX_AGE_SECONDS: u64 = 400 * 24 * 60 * 60;
 
-/// Characters of the person's key in the cookie: 132 bits tell people apart.
+/// Characters of the person's key in the cookie: 132 bits are unique enough.
 const LENGTH: usize = 22;
 
-/// Reads and writes that cookie.
+/// Reads and writes the person cookie.
 #[derive(Clone)]
 pub struct PersonCookie {
     names: CookieNames,
@@ -29,14 +29,14 @@ pub struct PersonCookie {
 }
 
 impl PersonCookie {
-    /// The cookie of these names, sealed by these keys, for callbacks that come by `response_mode`.
+    /// Person cookie with these names, sealed by these keys, for callbacks by `response_mode`.
     #[must_use]
     pub fn new(names: CookieNames, keys: Arc<dyn KeySource>, response_mode: ResponseMode) -> Self {
         let attributes = names.callback_attributes(response_mode);
         Self { names, keys, attributes }
     }
 
-    /// True if the request's cookie names this person. One that does not open names nobody.
+    /// True if the request's cookie names this person; false if it does not open.
     pub async fn names(&self, person: &IndexKey, req: &HttpRequest) -> bool {
         let name = self.names.person();
         let mut values = cookies(req).filter(|(given, _)| *given == name);
@@ -45,14 +45,14 @@ impl PersonCookie {
         opened.ok().flatten().is_some_and(|opened| opened[..].ct_eq(plaintext(person)).into())
     }
 
-    /// The `Set-Cookie` that names this person.
+    /// `Set-Cookie` that names this person.
     #[must_use]
     pub fn set(&self, person: &IndexKey) -> HeaderValue {
         let value = self.names.seal(self.names.person(), plaintext(person), &*self.keys);
         set_cookie(self.names.person(), &value, Some(MAX_AGE_SECONDS), self.attributes)
     }
 
-    /// The `Set-Cookie` that deletes it.
+    /// `Set-Cookie` that deletes it.
     #[must_use]
     pub fn delete(&self) -> HeaderValue {
         set_cookie(self.names.person(), "", Some(0), self.attributes)

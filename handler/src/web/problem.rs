@@ -1,6 +1,6 @@
-//! A failure as a problem document (RFC 9457), for everyone who isn't a person in a browser.
+//! Error as a problem document (RFC 9457), for clients other than a person's browser.
 //!
-//! Scripts show `detail` to people in pages of their own: it names no page, button or tab of ours, and nothing "below".
+//! Scripts show `detail` on pages of their own: it names no page, button or tab of ours, and nothing "below".
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -23,7 +23,7 @@ struct Problem<'a> {
     login_url: Option<&'a str>,
 }
 
-/// The document, with the URL that begins a sign-in when that is what is missing.
+/// The document, with the sign-in URL if a session is missing.
 pub(super) fn problem(error: &Error, login_url: Option<&str>, request_id: &RequestId) -> HttpResponse {
     let Telling { status, title, .. } = error.telling();
     let detail = detail(error);
@@ -44,7 +44,7 @@ pub(super) fn problem(error: &Error, login_url: Option<&str>, request_id: &Reque
         .body(body)
 }
 
-/// RFC 9457 3.1.4: what helps the client to correct the problem.
+/// Member `detail` (RFC 9457 3.1.4): helps the client to correct the problem.
 fn detail(error: &Error) -> &'static str {
     match error {
         Error::SessionRequired => {
@@ -106,7 +106,7 @@ fn detail(error: &Error) -> &'static str {
         }
         Error::ConfigurationIncomplete => "The settings of this service are incomplete. The log lists the mistakes.",
         Error::Unsent(unsent) => detail(&unsent.error),
-        // Steps of a sign-in are navigations: a script that meets one gets the code and the title.
+        // A script rarely gets errors of a sign-in, which is a navigation: code and title are enough.
         Error::Provider { error, .. } if !error.needs_operator() => {
             "The provider does not respond, so no sign-in can begin. Try again in a moment."
         }

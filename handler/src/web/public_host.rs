@@ -1,7 +1,7 @@
-//! Pages that were opened under another name of this site: they go to the same URL of `PUBLIC_BASE_URL`, before a cookie
+//! Redirect of pages under another name of this site to the same URL of `PUBLIC_BASE_URL`, before a cookie
 //! is set that the callback would not get.
 //!
-//! A redirect to a fixed origin harms nobody, so its only danger is a loop: a proxy on the way that replaces `Host`. Until
+//! A redirect to a fixed origin is harmless except for a loop: a proxy on the way may replace `Host`. Until
 //! a request has come under the public name, only a few redirects are sent.
 
 use std::net::IpAddr;
@@ -14,19 +14,20 @@ use url::Url;
 use super::{Passed, header_text, is_navigation, single_header};
 use crate::public_origin::PublicOrigin;
 
-/// The name that the client used at the gateway (`context.Request.OriginalUrl.Host`), without a port.
+/// Header with the host name that the client used at the gateway (`context.Request.OriginalUrl.Host`), without a port.
 const GATEWAY_HOST: &str = "x-gateway-host";
 
-/// Names that a proxy before us tells, besides the one that it sends.
+/// Headers in which a proxy before us sends the original host name.
 const FORWARDED_HOSTS: [&str; 2] = ["x-forwarded-host", "x-original-host"];
 
-/// Set by Azure Front Door, which replaces `Host` and whose `X-Forwarded-Host` does not pass the Functions host.
+/// Header of Azure Front Door, which replaces `Host`, and whose `X-Forwarded-Host` does not pass the Functions host.
 const FRONT_DOOR: &str = "x-azure-fdid";
 
-/// Redirects before the first request under the public name. Browsers follow 20, so even the first person gets through.
+/// Maximum redirects before the first request under the public name. Browsers follow 20, so even the first person gets
+/// through.
 const MAX_UNCONFIRMED: u32 = 8;
 
-/// The public name, and what was seen of it by this process.
+/// Public host name, and the observations of this process about it.
 pub struct PublicHost {
     origin: PublicOrigin,
     host: String,
@@ -38,7 +39,7 @@ pub struct PublicHost {
 }
 
 impl PublicHost {
-    /// The name of `origin`. `is_enabled` is the setting `REDIRECT_ALIASES`.
+    /// Host name of `origin`. `is_enabled` is the setting `REDIRECT_ALIASES`.
     #[must_use]
     pub fn new(origin: &PublicOrigin, is_enabled: bool, is_behind_functions_host: bool) -> Self {
         let url = Url::parse(origin.as_str()).ok();
@@ -55,7 +56,7 @@ impl PublicHost {
         }
     }
 
-    /// The redirect to `target` at the public origin, if this is a page that was opened under another name.
+    /// Redirect to `target` at the public origin, for a page that was opened under another name.
     #[must_use]
     pub fn redirect(&self, req: &HttpRequest, passed: &Passed, target: &str) -> Option<HttpResponse> {
         let authority = self.authority(req, passed)?;
@@ -65,7 +66,7 @@ impl PublicHost {
             }
             return None;
         }
-        // HTTP/1.0: no browser, but a proxy such as nginx with its defaults, which replaces `Host`, too.
+        // HTTP/1.0 is no browser, but a proxy such as nginx with its defaults, which replaces `Host`, too.
         let is_page = matches!(*req.method(), Method::GET | Method::HEAD)
             && is_navigation(req)
             && req.version() >= Version::HTTP_11;
@@ -80,8 +81,8 @@ impl PublicHost {
         Some(response)
     }
 
-    /// The authority that the browser used, where that can be known: told by a gateway that proved itself, or by `Host`
-    /// where neither a gateway nor the Functions host stands in between.
+    /// Authority that the browser used, if it can be known: sent by a proved gateway, or in `Host` if neither a gateway
+    /// nor the Functions host is in between.
     fn authority<'a>(&self, req: &'a HttpRequest, passed: &Passed) -> Option<&'a str> {
         if passed.is_proved {
             return single_header(req, GATEWAY_HOST);
@@ -94,8 +95,8 @@ impl PublicHost {
         name_and_port(authority).0.eq_ignore_ascii_case(&self.host)
     }
 
-    /// False for what a proxy writes into `Host` rather than a person into the address bar: an address or a name without
-    /// a dot at a port that is not the public one, and any address in place of a name.
+    /// False for a `Host` that a proxy writes rather than a person types: an address or a name without a dot at a port
+    /// that is not the public one, and any address in place of a name.
     fn may_be_alias(&self, authority: &str) -> bool {
         let (name, port) = name_and_port(authority);
         let is_same_port = match port {
@@ -113,7 +114,7 @@ impl PublicHost {
         Some(if self.origin.is_secure() { 443 } else { 80 })
     }
 
-    /// True if a proxy before us says that the browser did use the public name, or may say so where we cannot see it.
+    /// True if a proxy before us says that the browser used the public name, or if it may do so unseen.
     fn is_rewritten(&self, req: &HttpRequest, passed: &Passed) -> bool {
         let named = |name: &str| header_text(req, name).is_some_and(|hosts| self.names_public(hosts.split(',')));
         let forwarded = header_text(req, header::FORWARDED).is_some_and(|elements| {
@@ -129,7 +130,7 @@ impl PublicHost {
         hosts.any(|host| self.is_public(host.trim().trim_matches('"')))
     }
 
-    /// Without a request under the public name every redirect may be one more turn of a loop.
+    /// Limits redirects until a request under the public name was seen: each may be one turn of a loop.
     fn may_redirect(&self) -> bool {
         if self.was_seen.load(Ordering::Relaxed) {
             return true;
@@ -148,7 +149,7 @@ impl PublicHost {
     }
 }
 
-/// RFC 3986 3.2: an IPv6 address has colons of its own, in brackets.
+/// Splits an authority. RFC 3986 3.2: an IPv6 address has colons of its own, in brackets.
 fn name_and_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, Some(port)),
@@ -186,7 +187,7 @@ mod tests {
         PAGE.iter().chain(headers).fold(start, |request, header| request.append_header(*header))
     }
 
-    /// Where a page that is opened with these headers is sent.
+    /// Location to which a page opened with these headers is redirected.
     fn sent_to(host: &PublicHost, headers: &[(&str, &str)], passed: Passed) -> Option<String> {
         let response = host.redirect(&page(headers).to_http_request(), &passed, "//a?b=[c]|d")?;
         assert_eq!((response.status().as_u16(), response.headers().get("set-cookie")), (302, None));

@@ -1,4 +1,4 @@
-//! Small questions to a request: one header's text, and the identifier that its log line and its page share.
+//! Accessors for requests: a header's text, and the identifier shared by log line and page.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use actix_web::http::header::{AsHeaderName, HeaderMap};
 
 use crate::random;
 
-/// Names one request in logs, pages and problem documents: the host's invocation id, or one of our own.
+/// Request identifier in logs, pages and problem documents: the host's invocation id, or one of our own.
 #[derive(Clone, Debug)]
 pub struct RequestId(String);
 
 impl RequestId {
-    /// The invocation id that the Functions host set, if it looks like one, else a new one.
+    /// The invocation id of the Functions host, if it is well-formed, else a new one.
     #[must_use]
     pub fn of(req: &HttpRequest) -> Self {
         let is_plain = |text: &&str| {
@@ -30,31 +30,31 @@ impl RequestId {
     }
 }
 
-/// Unique among this and other processes, and no secret: random once, then counted.
+/// A unique number among processes, not secret: random once, then counted.
 fn next_id() -> String {
     static PROCESS: LazyLock<String> = LazyLock::new(|| random::guid_pair()[..16].to_owned());
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("{}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The text of a header's first value.
+/// Text of a header's first value.
 #[must_use]
 pub fn header_text(req: &HttpRequest, name: impl AsHeaderName) -> Option<&str> {
     text_value(req.headers(), name)
 }
 
-/// The first value of a header, if it is text.
+/// First value of a header, if it is text.
 pub(super) fn text_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The text of a header that is there exactly once.
+/// Text of a header that is present exactly once.
 #[must_use]
 pub fn single_header<'a>(req: &'a HttpRequest, name: &'static str) -> Option<&'a str> {
     single_value(req.headers(), name)
 }
 
-/// The text of a header that is there exactly once.
+/// Text of a header that is present exactly once.
 pub(super) fn single_value<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
     let mut values = headers.get_all(name);
     match (values.next(), values.next()) {

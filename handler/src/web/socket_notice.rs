@@ -1,7 +1,7 @@
-//! Who is to be told that the application's WebSockets do not pass.
+//! Notice for people whose application's WebSockets do not pass.
 //!
-//! A refused handshake is invisible: the application keeps asking, and its page stays empty. Browsers keep no cookie of
-//! one either, so each instance counts for itself, in memory, by session.
+//! A refused handshake is invisible: the application retries, and its page stays empty. Browsers store no cookie of
+//! its response, so each instance counts for itself, in memory, by session.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,7 +17,7 @@ use crate::sessions::SessionKey;
 #[derive(Debug)]
 pub struct SocketNotice {
     sessions: Cache<SessionKey, Refusals>,
-    /// False as long as every socket passed: then a request costs nothing here.
+    /// False while no handshake was refused: then a request costs nothing here.
     has_counted: AtomicBool,
 }
 
@@ -27,13 +27,14 @@ enum Refusals {
     Shown,
 }
 
-/// An application that falls back to plain requests asks once or twice; one that depends on its socket goes on.
+/// Refusals before the notice: an application that falls back to plain requests tries once or twice; one that needs its
+/// socket retries.
 const ENOUGH: u32 = 3;
 
-/// Refusals that are further apart are not counted together.
+/// Maximum interval in seconds between refusals that are counted together.
 const WINDOW_SECONDS: i64 = 60;
 
-/// Sessions that are counted at once, 100 bytes each; the least used makes room.
+/// Maximum sessions that are counted, 100 bytes each; the least used makes room.
 const SESSIONS: usize = 1000;
 
 impl SocketNotice {
@@ -50,7 +51,7 @@ impl SocketNotice {
         self.has_counted.store(true, Ordering::Relaxed);
     }
 
-    /// True once for a session, for a visit after enough refusals.
+    /// True once per session, for a visit after enough refusals.
     pub fn is_due(&self, req: &HttpRequest, session: impl FnOnce() -> SessionKey, now: Timestamp) -> bool {
         if !self.has_counted.load(Ordering::Relaxed) || !is_visit(req) {
             return false;
@@ -78,7 +79,7 @@ fn is_recent(since: Timestamp, now: Timestamp) -> bool {
     (0..=WINDOW_SECONDS).contains(&(now.as_unix() - since.as_unix()))
 }
 
-/// A page that a person opens or loads again in a window.
+/// True for a page that a person opens or reloads in a window.
 fn is_visit(req: &HttpRequest) -> bool {
     let is_top = header_text(req, "sec-fetch-dest").is_none_or(|destination| destination == "document");
     *req.method() == Method::GET && is_navigation(req) && is_top

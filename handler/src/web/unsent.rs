@@ -1,13 +1,13 @@
-//! A navigation that would change something, held up before it was sent to the Upstream, and what its page says.
+//! Page text for a navigation that would change something and could not be forwarded.
 //!
-//! The page says that nothing was passed on, and how nothing gets lost: without the back/forward cache, Back leads to an
+//! The page says that nothing was passed on, and how nothing gets lost: without the back/forward cache, Back shows an
 //! empty form.
 
 use super::error::{Error, Unsent};
 use super::not_kept::NotKept;
 
 impl Unsent {
-    /// The text of the page.
+    /// Text of the page.
     pub(super) fn text(&self) -> String {
         let detail = self.error.telling().detail;
         match (&self.error, &self.kept) {
@@ -25,7 +25,7 @@ impl Unsent {
         }
     }
 
-    /// True if a sign-in in a new tab lets the person go on in this one.
+    /// True if a sign-in in a new tab lets the person continue in this one.
     pub(super) fn needs_another_tab(&self) -> bool {
         let needs_sign_in = self.error.needs_sign_in() || matches!(self.error, Error::FormOfAnotherPerson);
         needs_sign_in && !matches!(self.kept, Err(NotKept::CrossSite))
@@ -42,7 +42,7 @@ impl NotKept {
     }
 }
 
-/// The first thing that a person wants to know after sending something.
+/// First sentence of the page: people who sent something want to know this first.
 pub(super) const NOT_PASSED_ON: &str = "Nothing of what you sent was passed on.";
 
 const RETURN: &str = "Sign in in a new tab, come back to this page";

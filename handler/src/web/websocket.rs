@@ -1,4 +1,4 @@
-//! A client's WebSocket handshake (RFC 6455 4.2.1), and the page that may send one.
+//! WebSocket handshake of a client (RFC 6455 4.2.1), and the page that may send one.
 //!
 //! Knows nothing of the socket behind it.
 
@@ -12,8 +12,8 @@ use super::single_header;
 use crate::clock::Timestamp;
 use crate::public_origin::PublicOrigin;
 
-/// True for `GET`, HTTP/1.1, `Connection: Upgrade` and `Upgrade: websocket`. Every other upgrade is an offer that a
-/// server may ignore (RFC 9110 7.8), and stays ignored.
+/// True for `GET`, HTTP/1.1, `Connection: Upgrade` and `Upgrade: websocket`. Any other upgrade is ignored, as a
+/// server may (RFC 9110 7.8).
 #[must_use]
 pub fn is_websocket_handshake(req: &HttpRequest) -> bool {
     let Some(protocol) = req.headers().get(header::UPGRADE) else { return false };
@@ -24,23 +24,23 @@ pub fn is_websocket_handshake(req: &HttpRequest) -> bool {
         && req.head().upgrade()
 }
 
-/// True for a handshake, also after a hop that has taken its `Upgrade` away: the Functions host is one.
+/// True for a handshake, even if a hop has removed its `Upgrade`, as the Functions host does.
 #[must_use]
 pub fn was_websocket_handshake(req: &HttpRequest) -> bool {
     req.method() == Method::GET && req.headers().contains_key(header::SEC_WEBSOCKET_KEY) || is_websocket_handshake(req)
 }
 
-/// Accepts a handshake of our own pages: no policy of another site keeps a script from opening a socket to us, and a
-/// sibling's comes with our cookie.
+/// Accepts a handshake of our own pages. No browser policy keeps another site's script from opening a socket to us, and
+/// a sibling's carries our cookie.
 ///
 /// # Errors
-/// When `Origin` is another, missing or repeated. RFC 6455 4.1: every browser sends one; another client has to.
+/// If `Origin` is another, missing or repeated. RFC 6455 4.1: every browser sends one; another client has to.
 pub fn check_websocket_origin(req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
     if single_header(req, "origin") == Some(origin.as_str()) { Ok(()) } else { Err(CsrfRejection) }
 }
 
-/// The log's warning about handshakes that a hop in front does not pass: one a minute, since a page that gets no
-/// socket asks for one again and again.
+/// Rate limit of the warning about handshakes that a hop in front does not pass: one a minute, since a page without its
+/// socket retries again and again.
 #[derive(Debug)]
 pub struct WebSocketWarning {
     next_at: AtomicI64,

@@ -12,7 +12,7 @@ fn read(body: &[u8]) -> Result<Vec<Field>, FormError> {
     FormFields::parse(URLENCODED, body).map(|form| form.fields)
 }
 
-/// A body as a browser writes it: each part's headers after the name, and its content.
+/// Multipart body as a browser writes it: each part's headers after the name, and its content.
 fn parts(parts: &[(&str, &str)]) -> Vec<u8> {
     let parts = parts.iter().map(|(head, content)| {
         format!("------b\r\nContent-Disposition: form-data; name=\"{head}\r\n\r\n{content}\r\n")
@@ -136,7 +136,7 @@ fn bytes_of_another_charset_become_characters_of_their_own() {
     assert_eq!(characters.len(), 255);
 }
 
-/// The bytes that a browser sends for such fields (WHATWG HTML 4.10.21.8).
+/// Bytes that a browser sends for such fields (WHATWG HTML 4.10.21.8).
 fn as_a_browser(fields: &[(String, String)]) -> Vec<u8> {
     let escaped = |name: &str| name.replace("\r\n", "%0D%0A").replace('"', "%22");
     let parts = fields.iter().map(|(name, value)| {
