@@ -32,7 +32,7 @@ pub(crate) enum Alone {
 }
 
 impl Alone {
-    /// What the arguments ask for: `None` when they name no part, the usage when they can't be read.
+    /// Parses the arguments: `None` if they name no part, the usage if they are invalid.
     pub(crate) fn parse(arguments: &[String]) -> Option<Result<Self, String>> {
         let (part, rest) = arguments.split_first()?;
         let needs = match part.as_str() {

@@ -5,7 +5,7 @@
 use oauth_proxy::proxy::Upstream;
 use url::Url;
 
-/// Where the handler listens, unless `--port` says otherwise; the Provider and the application follow.
+/// Default port of the handler (`--port`); the Provider and the application use the next two.
 const DEFAULT_PORT: u16 = 8080;
 
 /// Shown for `--help`, and after a mistake.
@@ -25,7 +25,7 @@ pub(crate) enum Arguments {
     Run(Options),
 }
 
-/// How the demo is to run.
+/// Options of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// The handler's port; 0 is any.

@@ -29,7 +29,7 @@ pub(crate) fn serve() -> ExitCode {
     oauth_proxy::cli::run(&[])
 }
 
-/// What the handler is told.
+/// Settings of the handler process.
 pub(crate) struct Settings {
     pub(crate) address: SocketAddr,
     pub(crate) public_base_url: String,
@@ -47,7 +47,7 @@ pub(crate) enum Behind {
     Own(String),
 }
 
-/// Why there is no handler.
+/// Reason why the handler does not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandlerError {
     /// No process could be started.

@@ -23,7 +23,7 @@ use crate::{application, terminal, welcome};
 /// From the lookup of a name to a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why the demo doesn't run, or no longer.
+/// Reason why the demo does not start, or has ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoError {
     #[error(transparent)]

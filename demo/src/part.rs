@@ -1,6 +1,6 @@
 //! The three parts of the demo. Each has one name and one hue, in the terminal and on every page.
 
-/// Who speaks, or whose a thing is.
+/// Part of the demo: author of a line in the terminal, or owner of a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The product.

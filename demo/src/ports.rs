@@ -1,6 +1,6 @@
-//! Which ports the demo listens at: three in a row, or any that are free.
+//! Ports of the demo: three in a row, or any that are free.
 //!
-//! Knows nothing of who listens.
+//! Knows nothing of the listeners' protocols.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};

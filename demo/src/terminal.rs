@@ -1,6 +1,6 @@
-//! What the demo says in the terminal. Colours only where a person looks.
+//! Output of the demo in the terminal. Colours only where a person looks.
 //!
-//! A terminal that is gone is no reason to stop: what can't be written is dropped.
+//! A closed terminal does not stop the demo: lines that can't be written are dropped.
 
 use std::io::{self, IsTerminal, Write};
 

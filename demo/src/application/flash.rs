@@ -14,7 +14,7 @@ const COOKIE: &str = "ledger-flash";
 /// More than this is cut: browsers drop a cookie beyond 4 KB.
 const LONGEST: usize = 200;
 
-/// What the form sends.
+/// Fields of the form.
 #[derive(Deserialize)]
 pub(super) struct Note {
     text: String,

@@ -1,4 +1,4 @@
-//! Who the request is from, as its headers say, and what is written in the access token.
+//! Identity of the request: its headers, and the claims in the access token.
 //!
 //! The token is read, not verified: the application trusts the one who may reach it, as legacy applications do.
 
@@ -41,17 +41,17 @@ impl AccessToken {
         serde_json::from_slice(&claims).ok().map(Self)
     }
 
-    /// How long it is still good for.
+    /// Remaining lifetime in seconds.
     pub(super) fn seconds_left(&self, now: Timestamp) -> i64 {
         (self.number("exp") - now.as_unix()).max(0)
     }
 
-    /// How long it was good for when it was new.
+    /// Total lifetime in seconds.
     pub(super) fn lifetime(&self) -> i64 {
         (self.number("exp") - self.number("iat")).max(1)
     }
 
-    /// How often it was renewed since the sign-in: the demo Provider counts.
+    /// Number of refreshes since the sign-in: the demo Provider counts them.
     pub(super) fn refreshed(&self) -> i64 {
         (self.number("generation") - 1).max(0)
     }

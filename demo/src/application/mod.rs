@@ -14,7 +14,7 @@ mod upload;
 
 use actix_web::web::{self, ServiceConfig};
 
-/// Where the parts of the demo are: its pages draw them.
+/// Addresses of the demo's parts, as its pages draw them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) handler: String,

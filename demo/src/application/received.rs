@@ -10,7 +10,7 @@ use crate::cookies::cookies;
 /// A longer value is cut: nobody reads a token, and its claims are shown beside the table.
 const SHOWN: usize = 48;
 
-/// Who wrote a header.
+/// Author of a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Writer {
     /// The handler, about the person.

@@ -34,7 +34,7 @@ pub(super) struct AuthorizationRequest {
     code_challenge_method: Option<String>,
 }
 
-/// Why a request gets no code, and who may hear of it.
+/// Reason why a request gets no code, by the party that is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Shown to the person: there is nowhere safe to send them.
@@ -43,7 +43,7 @@ pub(super) enum Refusal {
     Redirect(&'static str, &'static str),
 }
 
-/// What the sign-in form sends.
+/// Fields of the sign-in form.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     username: String,

@@ -61,7 +61,7 @@ impl SigningKey {
     }
 }
 
-/// What to do with a token whose time is over.
+/// Treatment of an expired token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expired {
     /// It may still say whom it was for: an `id_token_hint` (RP-Initiated Logout 1.0 section 2).

@@ -1,4 +1,4 @@
-//! What the Provider remembers, in memory: people signed in, codes not yet used, grants that can be refreshed.
+//! State of the Provider, in memory: signed-in people, unused codes, grants that can be refreshed.
 //!
 //! Knows no HTTP. Every method takes the time as an argument.
 
@@ -47,7 +47,7 @@ pub(crate) struct Login {
     pub(crate) auth_time: Timestamp,
 }
 
-/// What a person allowed a client, and how often its tokens were renewed.
+/// Grant of a person to a client, with the number of its refreshes.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     pub(crate) login: Login,
@@ -57,7 +57,7 @@ pub(crate) struct Grant {
     pub(crate) refresh_token: String,
 }
 
-/// What a code is bound to (RFC 6749 section 4.1.3, RFC 7636 section 4.4).
+/// Binding of a code (RFC 6749 section 4.1.3, RFC 7636 section 4.4).
 #[derive(Clone, Debug)]
 pub(crate) struct CodeBinding {
     pub(crate) redirect_uri: String,
@@ -91,7 +91,7 @@ impl Store {
         id
     }
 
-    /// Who is signed in with this cookie.
+    /// Login of this cookie.
     pub(crate) fn login(&self, cookie: &str) -> Option<Login> {
         self.tables().logins.get(cookie).copied()
     }

@@ -34,7 +34,7 @@ pub(super) struct TokenRequest {
     client_secret: Option<String>,
 }
 
-/// Why there is no token (RFC 6749 section 5.2).
+/// Error of a token request (RFC 6749 section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenError {
     InvalidClient,
