@@ -1,4 +1,4 @@
-//! Which file of a crate imports from which, and the circles among them.
+//! Imports between the files of a crate, and the cycles among them.
 //!
 //! A name is followed through the re-exports of `mod.rs` files to the file that defines it. Methods are not followed: a
 //! file depends on what it names.

@@ -1,11 +1,11 @@
-//! What goes wrong with requests, as a test scripts it, and how many came.
+//! Scripted faults of requests, and request counters.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-/// What goes wrong with one request.
+/// Fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// 429 with `Retry-After` in seconds.
@@ -56,7 +56,7 @@ impl Faults {
         self.mended.notify_waiters();
     }
 
-    /// How many requests of a kind came.
+    /// Number of requests of a kind.
     pub fn calls(&self, kind: &str) -> usize {
         self.state().calls.get(kind).copied().unwrap_or_default()
     }

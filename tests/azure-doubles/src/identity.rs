@@ -25,7 +25,7 @@ pub const OBJECT_ID: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
 
 /// The endpoint and the issuer.
 pub struct Identity {
-    /// What goes wrong, and counts by resource (and `keys`, the issuer's JWK Set).
+    /// Scripted faults, and counters by resource (and `keys`, the issuer's JWK Set).
     pub faults: Faults,
     signing: EncodingKey,
     jwk: Value,
@@ -48,7 +48,7 @@ impl Identity {
         }
     }
 
-    /// How long the tokens of the endpoint are good from now on, in seconds.
+    /// Sets the lifetime of further tokens, in seconds.
     pub fn set_lifetime(&self, seconds: u64) {
         self.lifetime.store(seconds, Ordering::Relaxed);
     }

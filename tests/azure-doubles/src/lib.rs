@@ -79,7 +79,7 @@ impl AzureDoubles {
         ]
     }
 
-    /// What names the double of Azure Monitor.
+    /// Connection string of the Azure Monitor double.
     #[must_use]
     pub fn connection_string(&self) -> String {
         format!("InstrumentationKey={CLIENT_ID};IngestionEndpoint={}/", self.monitor_origin)

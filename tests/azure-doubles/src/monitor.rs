@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use crate::server::{Asked, Service, error, json_answer};
 use crate::{Faults, Identity};
 
-/// What a token must be for.
+/// Required audience of a token.
 const AUDIENCE: &str = "https://monitor.azure.com";
 
-/// What was sent so far.
+/// Azure Monitor's ingestion endpoint, with everything that was sent.
 pub struct Monitor {
-    /// What it does wrong.
+    /// Scripted faults.
     pub faults: Faults,
     identity: Arc<Identity>,
     envelopes: Mutex<Vec<Value>>,

@@ -27,7 +27,7 @@ impl Authority {
         self.file.path()
     }
 
-    /// What a server of 127.0.0.1 and localhost presents.
+    /// Configuration of a server with a certificate for 127.0.0.1 and localhost.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];

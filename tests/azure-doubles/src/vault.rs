@@ -18,14 +18,14 @@ use crate::Faults;
 use crate::identity::Identity;
 use crate::server::{Asked, Service, error, json_answer};
 
-/// What a vault's tokens are for.
+/// Audience of a vault's tokens.
 const RESOURCE: &str = "https://vault.azure.net";
-/// How many versions a page has, so that two of them need a second page.
+/// Versions per page: so few that two of them need a second page.
 const PAGE: usize = 1;
 
 /// Secrets and keys.
 pub struct Vault {
-    /// What goes wrong, and counts: `versions`, `secret`, `key`, `sign`, `challenge`.
+    /// Scripted faults, and counters: `versions`, `secret`, `key`, `sign`, `challenge`.
     pub faults: Faults,
     identity: Arc<Identity>,
     state: Mutex<State>,

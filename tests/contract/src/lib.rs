@@ -14,9 +14,9 @@ use oauth_proxy::sessions::{
     SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce, WriteId,
 };
 
-/// When every case begins.
+/// Start time of every case.
 pub const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-/// When its records expire.
+/// Expiry of its records.
 pub const END: Timestamp = Timestamp::from_unix(1_800_000_100);
 
 /// A record of a session of its own, with every field filled.
@@ -40,7 +40,7 @@ pub fn record() -> SessionRecord {
     }
 }
 
-/// What is created is loaded, field for field.
+/// A created record is loaded, field for field.
 pub async fn what_is_created_is_loaded(store: &dyn SessionStore) {
     let record = record();
 
@@ -49,7 +49,7 @@ pub async fn what_is_created_is_loaded(store: &dyn SessionStore) {
     assert_eq!(store.load(&record.key, NOW).await.unwrap(), Some(StoredRecord { record, etag }));
 }
 
-/// What was never created is absent.
+/// A record that was never created is absent.
 pub async fn what_was_never_created_is_absent(store: &dyn SessionStore) {
     assert_eq!(store.load(&record().key, NOW).await.unwrap(), None);
 }
@@ -138,7 +138,7 @@ fn index(value: &str) -> SessionIndex {
     }
 }
 
-/// What is written of an index is loaded, field for field.
+/// A written index is loaded, field for field.
 pub async fn what_is_written_of_an_index_is_loaded(store: &dyn SessionStore) {
     let index = index(&random::guid_pair());
     assert_eq!(store.load_index(&index.key, NOW).await.unwrap(), None);

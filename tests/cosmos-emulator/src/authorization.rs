@@ -1,4 +1,4 @@
-//! Who may ask: the account's key by its signature, or an Entra token that the test let in.
+//! Authorization: the account's key by its signature, or an Entra token that the test allowed.
 //!
 //! The scheme is that of "Access control in the Azure Cosmos DB REST API".
 

@@ -1,4 +1,4 @@
-//! What a test tells the emulator to do, and what it counted.
+//! Test control of the emulator: faults and counters.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::Operation;
 
-/// What goes wrong with one request.
+/// Fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// 429 with `x-ms-retry-after-ms`.
@@ -32,9 +32,9 @@ pub enum Fault {
 /// Calls and their request units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Count {
-    /// How many requests came, those with a fault included.
+    /// Number of requests, including failed ones.
     pub calls: usize,
-    /// What the answers said they cost.
+    /// Request units charged by the responses.
     pub request_units: f64,
 }
 
@@ -116,7 +116,7 @@ impl Control {
         self.state().created.clone()
     }
 
-    /// What was asked since the start or [`Self::forget`].
+    /// Counters since the start or [`Self::forget`].
     pub fn count(&self, operation: Operation) -> Count {
         self.state().counts.get(&operation).copied().unwrap_or_default()
     }

@@ -26,9 +26,9 @@ pub const CONTAINER: &str = "sessions";
 
 /// A running emulator; it ends when this is dropped.
 pub struct CosmosEmulator {
-    /// Where it is, `http` on loopback.
+    /// Endpoint, `http` on loopback.
     pub endpoint: String,
-    /// What it does beside answering.
+    /// Test control: faults and counters.
     pub control: Arc<Control>,
     _stop: tokio::sync::oneshot::Sender<()>,
 }

@@ -1,8 +1,8 @@
-//! What a request asks for, told by its method and path.
+//! Operation of a request, derived from its method and path.
 
 use hyper::Method;
 
-/// What a request asks for.
+/// Operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     /// `GET` of an item.

@@ -4,7 +4,7 @@ use crate::targets;
 
 /// An input that was, or could be, more expensive than its size.
 pub struct Worst {
-    /// What it is.
+    /// Name of the input.
     pub name: &'static str,
     /// One of so many bytes.
     pub input: fn(usize) -> Vec<u8>,

@@ -96,7 +96,7 @@ impl Bicep {
         snapshot["predictedResources"].as_array().unwrap().clone()
     }
 
-    /// What the deployment says of itself with these parameters.
+    /// Deployment snapshot with these parameters.
     #[must_use]
     pub fn snapshot(&self, parameters: &[Parameter<'_>]) -> Value {
         let (status, complaints) = self.try_snapshot(parameters);

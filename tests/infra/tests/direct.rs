@@ -16,7 +16,7 @@ const FILES: [&str; 3] =
 const ON: [Parameter<'_>; 3] =
     [("webSocketPaths", "['comms']"), ("directPaths", "['files']"), ("upstreamUrl", "'https://app.contoso.com/base/'")];
 
-/// What is made with these parameters. Empty where there is no compiler.
+/// Resources with these parameters. Empty without a compiler.
 static MADE: LazyLock<Vec<Value>> = LazyLock::new(|| Bicep::find().map_or(Vec::new(), |bicep| bicep.resources(&ON)));
 
 const CHECK_IDENTITY: Parameter<'_> = (
@@ -52,7 +52,7 @@ fn the_policies_are_well_formed_and_the_fragment_is_in_both() {
     assert!(text(FILES[2]).contains(r#"name="checkUpgrade" value="""#));
 }
 
-/// What speaks for a person or for the proxy comes from the handler or not at all.
+/// Headers about the person or the proxy come only from the handler.
 #[test]
 fn every_header_that_the_handler_may_say_is_deleted_first_and_then_handed_on() {
     let identity = text("handler/src/proxy/identity.rs") + &text("handler/src/state.rs");

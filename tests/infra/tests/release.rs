@@ -1,4 +1,4 @@
-//! What a release is made of, as far as it can be tried without a forge.
+//! Release script and workflows, as far as they can be tested without a forge.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
@@ -78,7 +78,7 @@ fn the_bill_of_materials_lists_each_linked_crate_with_its_checksum() {
     }
 }
 
-/// What runs with a token of the repository is pinned to a commit, and no job has more rights than it needs.
+/// Actions that run with a token of the repository are pinned to a commit, and no job has more rights than it needs.
 #[test]
 fn workflows_pin_what_they_run_and_ask_for_little() {
     for entry in fs::read_dir(root().join(".github/workflows")).unwrap() {

@@ -1,4 +1,4 @@
-//! What a deployment creates, for both values of each switch: its resources, their names and their rights.
+//! Resources of a deployment, for both values of each switch: their names and their rights.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
@@ -45,7 +45,7 @@ const CASES: &[(&str, &[Parameter<'_>])] = &[
     ),
 ];
 
-/// What each case creates. Empty where there is no compiler.
+/// Resources of each case. Empty without a compiler.
 static CREATED: LazyLock<Vec<(&str, Vec<Value>)>> = LazyLock::new(|| {
     let Some(bicep) = Bicep::find() else { return Vec::new() };
     CASES.iter().map(|(name, parameters)| (*name, bicep.resources(parameters))).collect()
@@ -149,7 +149,7 @@ fn two_environments_share_no_name() {
     assert!(names("'test'").is_disjoint(&names("'production'")));
 }
 
-/// Who gets which right, and the place in this project that cannot do without it.
+/// Role assignments, each with the place in this project that needs it.
 const RIGHTS: &[(&str, &str, &str)] = &[
     ("b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "infra/modules/function-app.bicep", "AzureWebJobsStorage__credential"),
     ("4633458b-17de-408a-b874-0445c86b69e6", "handler/src/azure/key_vault.rs", "list_secret_properties_versions"),

@@ -20,7 +20,7 @@ const SWITCHES: &[&[Parameter<'_>]] = &[
     &[("apimSku", "'Developer'"), ("purgeProtection", "false"), ("alwaysReadyInstances", "0")],
 ];
 
-/// What each of the switches creates. Empty where there is no compiler.
+/// Resources for each switch. Empty without a compiler.
 static CREATED: LazyLock<Vec<Vec<Value>>> = LazyLock::new(|| {
     let Some(bicep) = Bicep::find() else { return Vec::new() };
     SWITCHES.iter().map(|parameters| bicep.resources(parameters)).collect()

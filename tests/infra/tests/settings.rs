@@ -58,7 +58,7 @@ fn every_app_setting_is_one_of_the_handlers_and_documented() {
             assert!(documented.contains(setting), "{setting} has no row in docs/configuration.md");
             assert!(handler.contains(&format!("name: \"{setting}\"")), "{setting} is nothing to the handler");
         }
-        // What Flex Consumption has elsewhere, and refuses here.
+        // Settings of other plans, which Flex Consumption refuses.
         for foreign in ["FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"] {
             assert!(!settings.iter().any(|setting| setting == foreign), "{foreign}");
         }

@@ -1,4 +1,4 @@
-//! What browsers keep of a person, and when they are told to clear it.
+//! Browser caches: responses that may be stored, and `Clear-Site-Data`.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 

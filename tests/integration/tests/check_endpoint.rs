@@ -101,7 +101,7 @@ fn the_response_has_the_headers_that_the_upstream_would_get() {
     assert_eq!(told.header("cookie"), Some("own=1"));
 }
 
-/// Who, the question, the headers, the expected status and code, and the reason.
+/// Browser, query, headers, expected status and code, and the reason.
 type Row<'a> = (&'a Browser, &'a str, &'a [(&'a str, &'a str)], u16, &'a str, &'a str);
 
 #[test]

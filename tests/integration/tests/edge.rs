@@ -1,4 +1,4 @@
-//! What strangers send: it costs little, proves nothing, and waits for nothing for ever.
+//! Hostile requests: they cost little, prove nothing, and never block for ever.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 

@@ -76,7 +76,7 @@ fn two_hundred_requests_at_four_instances_cost_one_refresh_and_sign_nobody_out()
     }
 }
 
-/// Where in its refresh an instance dies.
+/// Step of its refresh at which an instance dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Death {
     AfterTheClaim,
@@ -265,7 +265,7 @@ fn a_write_whose_reply_is_lost_is_a_sign_in_a_refresh_and_a_sign_out_all_the_sam
     assert!(!scene.upstream.received().is_empty());
 }
 
-/// What `docs/operations.md` computes its request units from: reads, creates, replacements.
+/// Reads, creates and replacements from which `docs/operations.md` computes its request units.
 #[test]
 fn the_store_is_asked_as_often_as_the_documentation_says() {
     let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "60s")]);

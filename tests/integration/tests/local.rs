@@ -1,4 +1,4 @@
-//! What a developer does: build, copy the sample, fill it in, `func start`.
+//! Local start as a developer does it: build, copy the sample, fill it in, `func start`.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 

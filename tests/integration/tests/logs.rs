@@ -1,4 +1,4 @@
-//! What is written down: a line for each request, the events of people, and never a secret.
+//! Log lines: one for each request, one for each event of a person, and never a secret.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 

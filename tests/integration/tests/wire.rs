@@ -1,4 +1,4 @@
-//! What passes through, byte for byte: queries, encodings, bodies both ways, headers, and answers that go wrong.
+//! Forwarded bytes: queries, encodings, bodies both ways, headers, and failing responses.
 //!
 //! Every case runs against the handler itself and, where there is one, through the Functions host.
 

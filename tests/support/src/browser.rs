@@ -9,7 +9,7 @@ use url::Url;
 use crate::http::{Answer, read_answer};
 use crate::{LIMIT, Provider};
 
-/// What a navigation says of itself.
+/// Headers of a navigation.
 pub(crate) const NAVIGATION: [(&str, &str); 2] = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
 
 /// Keeps the cookies of one site.
@@ -34,7 +34,7 @@ impl Browser {
         Self { gateway_path: gateway_path.to_owned(), ..Self::new(origin) }
     }
 
-    /// Where the site is.
+    /// Origin of the site.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin

@@ -12,7 +12,7 @@ use crate::{LIMIT, wait_until};
 
 /// A running handler; it ends when this is dropped.
 pub struct Handler {
-    /// Where browsers find it.
+    /// Origin of the handler, as browsers see it.
     pub origin: String,
     path: &'static str,
     process: Child,
@@ -20,7 +20,7 @@ pub struct Handler {
     _folder: Option<tempfile::TempDir>,
 }
 
-/// What a process has written so far.
+/// Output of a process so far.
 #[derive(Clone, Default)]
 pub struct HandlerOutput(Arc<Mutex<String>>);
 
@@ -145,7 +145,7 @@ impl Handler {
         status.and_then(|status| status.code())
     }
 
-    /// What it wrote.
+    /// Output of the process so far.
     #[must_use]
     pub fn output(&self) -> HandlerOutput {
         self.output.clone()
@@ -251,7 +251,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What a developer has after `cargo build` and a copy of the sample with these settings filled in.
+/// Folder after `cargo build`, with a copy of the sample that contains these settings.
 fn stage_sample(settings: &[(&str, &str)], origin: &str) -> tempfile::TempDir {
     let folder = stage_functions();
     let built = folder.path().join("target/debug");

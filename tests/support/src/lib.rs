@@ -1,4 +1,4 @@
-//! What the integration tests are made with: the real handler as a process, real sockets, nothing mocked.
+//! Kit of the integration tests: the real handler as a process, real sockets, nothing mocked.
 //!
 //! Everything blocks and every wait has a generous limit, so that a test reads from top to bottom.
 
@@ -23,7 +23,7 @@ pub use upstream::{Received, Upstream};
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long anything may take here before it is a failure.
+/// Time limit of every wait.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.

@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::upstream::{Received, Upstream};
 
-/// How one refresh is answered.
+/// Scripted response to one refresh.
 pub enum TokenAnswer {
     /// As asked, once the test sends or drops the other end.
     Held(Receiver<()>),
@@ -33,7 +33,7 @@ pub enum TokenAnswer {
     Subject(&'static str),
 }
 
-/// What the Provider makes of a refresh token that was used before.
+/// Reaction of the Provider to a used refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
     /// It ends the grant, as RFC 9700 4.14.2 asks.
@@ -121,7 +121,7 @@ impl Provider {
         back.into()
     }
 
-    /// How long the tokens that are issued from now on last, in seconds.
+    /// Sets the lifetime of further tokens, in seconds.
     pub fn set_expires_in(&self, seconds: u64) {
         self.lock().expires_in = seconds;
     }
@@ -134,7 +134,7 @@ impl Provider {
         self.lock().more_claims = claims.as_object().expect("claims are an object").clone();
     }
 
-    /// What it makes of a refresh token that was used before.
+    /// Sets the reaction to a used refresh token.
     pub fn set_reuse(&self, reuse: Reuse) {
         self.lock().reuse = reuse;
     }
@@ -144,7 +144,7 @@ impl Provider {
         self.lock().scripted.push_back(answer);
     }
 
-    /// How many refreshes the token endpoint saw.
+    /// Number of refresh requests.
     #[must_use]
     pub fn refreshes(&self) -> usize {
         self.lock().refreshes
@@ -174,13 +174,13 @@ impl Provider {
         self.lock().forms.clone()
     }
 
-    /// How many times it issued tokens.
+    /// Number of token responses.
     #[must_use]
     pub fn issued(&self) -> u64 {
         self.lock().issued
     }
 
-    /// How many codes the token endpoint exchanged or refused.
+    /// Number of code exchanges, including refused ones.
     #[must_use]
     pub fn exchanges(&self) -> usize {
         self.lock().exchanges

@@ -18,7 +18,7 @@ pub struct SocketFixture {
     pub upstream: Upstream,
     /// The handler.
     pub handler: Handler,
-    /// What the application's threads report of their sockets.
+    /// Reports of the application's threads about their sockets.
     pub ended: mpsc::Receiver<String>,
 }
 

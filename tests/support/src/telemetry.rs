@@ -18,9 +18,9 @@ pub struct Metric {
     pub name: String,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
-    /// How often something was recorded; 1 for a gauge.
+    /// Number of recordings; 1 for a gauge.
     pub count: u64,
-    /// What was recorded, together.
+    /// Sum of the recordings.
     pub sum: f64,
 }
 
@@ -44,7 +44,7 @@ pub struct Span {
 
 /// Takes what it is sent until the test's process ends.
 pub struct TelemetryReceiver {
-    /// Where it is.
+    /// URL of the receiver.
     pub url: String,
     http: Upstream,
     bodies: Arc<Mutex<Vec<Body>>>,

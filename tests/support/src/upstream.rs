@@ -24,7 +24,7 @@ impl Received {
 /// An application on loopback. It serves until the test's process ends.
 #[derive(Clone)]
 pub struct Upstream {
-    /// Where it is.
+    /// URL of the upstream.
     pub url: String,
     received: Arc<Mutex<Vec<Received>>>,
 }
