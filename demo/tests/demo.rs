@@ -47,7 +47,7 @@ async fn the_terminal_tells_what_the_provider_was_asked() {
     browser.submit("/oauth/signout", &[]).await;
 
     let told = demo.told_until("end_session: grace is signed out here too");
-    for line in ["grace signs in", "exchanges the code of grace", "refresh #1 for grace", "someone signed in"] {
+    for line in ["grace signs in", "exchanges the code of grace", "refresh #1 for grace", "person signed in"] {
         assert!(told.contains(line), "{line} in {told}");
     }
     assert!(!told.contains("eyJ") && !told.contains('\x1b'), "a token or a colour in {told}");

@@ -216,7 +216,7 @@ impl Drop for Unfinished<'_> {
             route = self.route,
             code = "request_aborted",
             duration_ms = self.started.elapsed().as_secs_f64() * 1_000.0,
-            "request aborted by its connection"
+            "request aborted: connection lost or body malformed"
         );
     }
 }
@@ -263,7 +263,7 @@ fn log_cause(error: &Error, id: &RequestId) {
         OAuthError::fields(error.oauth_error());
     tracing::warn!(request.id = id.as_str(), code = error.code(), %error, cause = %Causes(cause),
         provider.error = provider_error, provider.suberror = suberror, provider.error_codes = error_codes,
-        provider.trace_id = trace_id, provider.correlation_id = correlation_id, "a request failed");
+        provider.trace_id = trace_id, provider.correlation_id = correlation_id, "request failed");
 }
 
 async fn handle_incomplete(req: HttpRequest) -> HttpResponse {

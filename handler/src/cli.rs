@@ -101,7 +101,7 @@ fn serve() -> ExitCode {
     let sending = exporters.as_ref().ok().and_then(Option::as_ref);
     let _guard = telemetry::start(format, log_filter(&environment), sending);
     if let Err(error) = &exporters {
-        tracing::warn!(code = "telemetry_unsent", cause = %Causes(&**error), "telemetry is lost");
+        tracing::warn!(code = "telemetry_unsent", cause = %Causes(&**error), "telemetry not sent: metrics and traces are lost");
     }
 
     for unknown in unknown_settings(&environment) {
@@ -127,7 +127,7 @@ fn serve() -> ExitCode {
     match server {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(cause = %Causes(&error), "the server cannot start");
+            tracing::error!(cause = %Causes(&error), "server failed to start");
             ExitCode::FAILURE
         }
     }

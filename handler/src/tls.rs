@@ -15,7 +15,7 @@ pub fn client_config() -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "a root certificate of this machine cannot be read");
+        tracing::warn!(%error, "root certificate of this machine not readable");
     }
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {

@@ -52,19 +52,19 @@ pub(super) async fn run(
 ) -> io::Result<()> {
     tokio::select! {
         ended = &mut server => return ended,
-        () = signal() => tracing::info!("stopping: refreshes and sign-ins under way are finished first"),
+        () = signal() => tracing::info!("stopping: draining refreshes and sign-ins"),
     }
     let handle = server.handle();
     let stop = async {
         if timeout(DRAIN_LIMIT, drain).await.is_err() {
-            tracing::error!(code = "drain_timeout", "drain timed out: refreshes or sign-ins under way may be lost");
+            tracing::error!(code = "drain_timeout", "drain timed out: refreshes or sign-ins in progress may be lost");
         }
         handle.stop(true).await;
     };
     tokio::select! {
         (ended, ()) = join(&mut server, stop) => ended,
         () = signal() => {
-            tracing::warn!("stopped at once by a second signal");
+            tracing::warn!("stopped without drain: second signal");
             Ok(()) // dropping the server forces its workers to stop, also in the middle of a graceful stop
         }
     }

@@ -122,7 +122,7 @@ impl SessionStore for CosmosStore {
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<StoredRecord>, StoreError> {
         let Some((item, etag)) = self.read::<SessionItem>(key.as_str()).await? else { return Ok(None) };
         let Some(item) = item else {
-            tracing::debug!(session.key = key.as_str(), "session absent: its item is of another version");
+            tracing::debug!(session.key = key.as_str(), "session ignored: item of another version");
             return Ok(None);
         };
         let record = item.record(key).ok_or_else(unreadable)?;

@@ -257,26 +257,26 @@ impl Held {
         match fetched {
             Ok(ring) => {
                 if held.1.is_err() || held.0.sealing().0 != ring.sealing().0 {
-                    tracing::info!(key.name = name, key.id = ring.sealing().0.as_str(), "a key seals from now on");
+                    tracing::info!(key.name = name, key.id = ring.sealing().0.as_str(), "sealing key changed");
                 }
                 *held = (Arc::new(ring), Ok(()));
                 Ok(())
             }
             // Every version is disabled or expired: nothing sealed before may open any more.
             Err(error @ NoKeys::NoActiveVersion(_)) => {
-                tracing::error!(key.name = name, %error, "there is no key any more");
+                tracing::error!(key.name = name, %error, "keys removed: no active version in the vault");
                 let none = KeysUnavailable(Arc::new(error));
                 *held = (Arc::new(KeyRing::generate()), Err(none.clone()));
                 Err(none)
             }
             // The operator must fix the new versions; values sealed before are as safe as they were.
             Err(error @ (NoKeys::SameBytes(_) | NoKeys::SharedKey { .. })) => {
-                tracing::error!(key.name = name, %error, are_kept = held.1.is_ok(), "keys were refused");
+                tracing::error!(key.name = name, %error, are_kept = held.1.is_ok(), "key load failed: duplicate keys in the vault");
                 Err(keep(&mut held.1, error))
             }
             Err(error @ (NoKeys::Access(..) | NoKeys::NotYet)) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(key.name = name, %error, cause, are_kept = held.1.is_ok(), "keys could not be loaded");
+                tracing::warn!(key.name = name, %error, cause, are_kept = held.1.is_ok(), "key load failed: vault not readable");
                 Err(keep(&mut held.1, error))
             }
         }

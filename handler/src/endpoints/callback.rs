@@ -44,7 +44,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
             tracing::warn!(target: "audit", event = "sign_in_failed", request.id = request.id.as_str(),
                 code = error.code(), provider.error = provider_error, provider.suberror = suberror,
                 provider.error_codes = error_codes, provider.trace_id = trace_id,
-                provider.correlation_id = correlation_id, "a sign-in failed");
+                provider.correlation_id = correlation_id, "sign-in failed");
             metrics::sign_in(error.code());
             return Err(error);
         }
@@ -52,7 +52,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     let person = person(&ticket, request, state).await;
     end_older_session(request, replaced, &ticket, person.as_ref(), state).await;
     tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
-        request.id = request.id.as_str(), "someone signed in");
+        request.id = request.id.as_str(), "person signed in");
     metrics::sign_in("ok");
     let forgotten = state.login_cookies.forget(request.http, &state_parameter);
     let cookies = [state.session_cookie.set(&ticket)].into_iter().chain(forgotten);
@@ -80,7 +80,7 @@ async fn end_older_session(
     let Some(older) = older.filter(|older| older.sid != ticket.sid) else { return };
     // The old session ends; on failure it expires by itself.
     if let Err(error) = state.sessions.end_replaced(&older, person, &state.relying_party, request.now).await {
-        tracing::warn!(session.key = older.sid.key().as_str(), %error, "an older session could not be ended");
+        tracing::warn!(session.key = older.sid.key().as_str(), %error, "older session not ended");
     }
 }
 

@@ -6,6 +6,6 @@ use crate::telemetry::metrics;
 /// Reports the number of sessions ended by the Provider; each session also has a line of its own.
 pub(super) fn report_provider_logout(request: &Request<'_>, ended: usize) {
     tracing::info!(target: "audit", event = "provider_logout", request.id = request.id.as_str(), sessions = ended,
-        "the provider ended sessions");
+        "sessions ended by the provider");
     metrics::sign_out("provider", ended);
 }

@@ -30,7 +30,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     }
     let part = state.sessions.sign_out(&ticket, &state.relying_party, request.now).await?;
     tracing::info!(target: "audit", event = "signed_out", session.key = ticket.sid.key().as_str(),
-        request.id = request.id.as_str(), "someone signed out");
+        request.id = request.id.as_str(), "person signed out");
 
     metrics::sign_out("person", 1);
     let return_url = return_url(request.query("redirect").as_deref(), state).unwrap_or(None); // never too long to sign out

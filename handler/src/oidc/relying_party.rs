@@ -169,7 +169,7 @@ impl RelyingParty {
         let Some(refresh_token) = refresh_token else { return };
         let revoked = tokio::time::timeout(UNUSED_REVOCATION, self.revoke(refresh_token, now)).await;
         if !matches!(revoked, Ok(Ok(()))) {
-            tracing::warn!("revocation failed: refresh token of a failed sign-in lives on at the provider");
+            tracing::warn!("revocation failed: refresh token of a failed sign-in stays valid at the provider");
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn keep_alive(socket: &impl AsFd) {
     let probes = TcpKeepalive::new().with_time(KEEP_ALIVE_IDLE).with_interval(KEEP_ALIVE_INTERVAL);
     let probes = probes.with_retries(KEEP_ALIVE_RETRIES);
     if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&probes) {
-        tracing::debug!(%error, "no TCP keep-alive");
+        tracing::debug!(%error, "TCP keep-alive not set");
     }
 }
 

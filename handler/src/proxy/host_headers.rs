@@ -116,7 +116,7 @@ fn warn(name: &HeaderName, upstream_name: &str) {
             code = "response_header_not_ascii",
             header.name = name.as_str(),
             upstream.name = upstream_name,
-            "a response header that the Functions host cannot write was encoded or dropped"
+            "response header encoded or dropped: the Functions host cannot write it"
         );
     }
 }

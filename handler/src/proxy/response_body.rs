@@ -27,7 +27,7 @@ pub(super) struct ResponseBody {
 /// A body that ended early; its client must see an incomplete message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResponseBodyError {
-    #[error("the upstream broke its response body")]
+    #[error("the upstream's response body is incomplete")]
     Upstream(#[source] hyper::Error),
     #[error("the response was cut")]
     Cut,
@@ -70,7 +70,7 @@ impl MessageBody for ResponseBody {
                 Poll::Ready(Some(Err(error))) => {
                     if let Some(connection) = this.connection.take() {
                         let name = connection.name();
-                        tracing::warn!(upstream.name = name, "an upstream broke its response body");
+                        tracing::warn!(upstream.name = name, "response body incomplete: upstream failed");
                     }
                     return Poll::Ready(Some(Err(ResponseBodyError::Upstream(error))));
                 }

@@ -203,7 +203,7 @@ impl ProviderLogout {
             match self.records.tombstone(&session.key, now).await? {
                 Tombstone::Written(_) => {
                     let key = session.key.as_str();
-                    tracing::info!(target: "audit", event = "session_ended", session.key = key, "session ended by its index");
+                    tracing::info!(target: "audit", event = "session_ended", session.key = key, "session ended by sid or sub");
                     return Ok(true);
                 }
                 Tombstone::Ended => return Ok(false),

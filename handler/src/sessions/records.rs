@@ -115,7 +115,7 @@ impl Records {
         };
         let part = self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
             // Nothing else is lost: only the refresh token stays valid at the Provider.
-            tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked");
+            tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked: session record not opened");
             None
         });
         EndedSession { part, confirmed }

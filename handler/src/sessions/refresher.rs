@@ -316,7 +316,7 @@ pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: 
             OAuthError::fields(error.oauth_error());
         tracing::warn!(%error, provider.error = code, provider.suberror = suberror, provider.error_codes = error_codes,
             provider.trace_id = trace_id, provider.correlation_id = correlation_id,
-            "revocation failed: refresh token lives on at the provider");
+            "revocation failed: refresh token stays valid at the provider");
     }
 }
 
@@ -335,7 +335,7 @@ fn log_client_refused(ticket: &SessionTicket, error: &RefreshError) {
         provider.error_codes = error_codes,
         provider.trace_id = trace_id,
         provider.correlation_id = correlation_id,
-        "refresh failed: check the client's secret and registration"
+        "refresh failed: client refused, check its secret and registration"
     );
 }
 
@@ -347,7 +347,7 @@ fn log_unwritten(ticket: &SessionTicket, error: &UnwrittenError) {
         session.key = ticket.sid.key().as_str(),
         code = error.code(),
         %error,
-        "refresh failed: session record not written"
+        "refresh failed: session store unavailable"
     );
 }
 

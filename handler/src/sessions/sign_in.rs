@@ -168,7 +168,7 @@ impl SignIns {
         self.records.create(self.records.seal(parts, 1, ticket), now).await?;
         let person = self.provider_logout.subject(claims.subject()); // for `oauth-proxy revoke --person`
         tracing::info!(target: "audit", event = "session_begun", session.key = ticket.sid.key().as_str(),
-            person.key = person.as_str(), "session began");
+            person.key = person.as_str(), "session started");
         Ok(())
     }
 }

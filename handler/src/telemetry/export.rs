@@ -193,8 +193,10 @@ impl Client {
         };
         let was_failing = self.is_failing.swap(problem.is_some(), Ordering::Relaxed);
         match problem {
-            Some(problem) if !was_failing => tracing::warn!(code = "telemetry_unsent", problem, "telemetry is lost"),
-            None if was_failing => tracing::info!("telemetry is sent again"),
+            Some(problem) if !was_failing => {
+                tracing::warn!(code = "telemetry_unsent", problem, "telemetry not sent: metrics and traces are lost")
+            }
+            None if was_failing => tracing::info!("telemetry sent again"),
             Some(_) | None => {}
         }
     }

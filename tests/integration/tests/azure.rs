@@ -112,7 +112,7 @@ fn a_vault_that_fails_later_takes_no_key_away() {
     browser.sign_in("/", &scene.provider);
     scene.azure.vault.faults.break_down(Fault::Status(500));
 
-    wait_until("a load fails", || handler.output().text().contains("keys could not be loaded"));
+    wait_until("a load fails", || handler.output().text().contains("key load failed: vault not readable"));
 
     assert_eq!(browser.fetch("/page").status, 200);
     assert_eq!(browser.fetch("/oauth/health/ready").json()["keys"].as_str(), Some("up"));
@@ -396,7 +396,7 @@ fn keys_of_the_gateways_issuer_that_cannot_be_had_are_no_refusal() {
     let scene = Scene::new();
     let (handler, token) = behind_a_gateway(&scene);
     let mut browser = Browser::new(&handler.origin);
-    wait_until("the vault's keys are here", || handler.output().text().contains("a key seals from now on"));
+    wait_until("the vault's keys are here", || handler.output().text().contains("sealing key changed"));
     scene.azure.identity.faults.break_down(Fault::Status(503));
 
     let answer = fetch_with(&mut browser, &[("x-gateway-token", &token)]);

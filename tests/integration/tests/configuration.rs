@@ -379,7 +379,7 @@ fn a_port_that_is_taken_is_told() {
     let (code, stdout, _) = run_to_end(&[], &settings);
 
     assert_eq!(code, 1);
-    assert!(stdout.contains("the server cannot start") && stdout.contains("in use"), "{stdout}");
+    assert!(stdout.contains("server failed to start") && stdout.contains("in use"), "{stdout}");
 }
 
 #[test]

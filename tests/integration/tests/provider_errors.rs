@@ -49,7 +49,7 @@ fn a_refused_sign_in_is_audited_with_the_providers_codes_and_without_its_text() 
         "error=access_denied&error_subcode=cancel&error_description={description}&trace_id={TRACE}&correlation_id=ada"
     ));
 
-    for part in ["audit", "a request failed"] {
+    for part in ["audit", "request failed"] {
         let line = fixture.line(&[part, "admin_consent_required"]);
         for field in
             ["provider.error=\"access_denied\"", "provider.suberror=\"cancel\"", "provider.error_codes=\"90094\""]

@@ -45,7 +45,7 @@ fn a_second_sigterm_ends_the_process_whatever_is_under_way() {
     handler.terminate();
 
     assert_eq!(handler.wait(), Some(0));
-    wait_until("it is logged", || handler.output().text().contains("stopped at once by a second signal"));
+    wait_until("it is logged", || handler.output().text().contains("stopped without drain: second signal"));
 }
 
 #[test]
