@@ -28,7 +28,9 @@ use crate::public_origin::PublicOrigin;
 use crate::sessions::DRAINED_REFRESH;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, CompletedRequest, IncomingContext, metrics};
-use crate::web::{Error, Failure, Passed, RequestId, allow_framing_by, arrived_target, header_text, is_host_ping};
+use crate::web::{
+    Error, Failure, RequestId, VerifiedGateway, allow_framing_by, arrived_target, header_text, is_host_ping,
+};
 
 /// `Strict-Transport-Security` of errors and of our own URLs on an https origin (RFC 6797 7.2), for a year, without
 /// `includeSubDomains`. Responses on the application's URLs keep the Upstream's own header.
@@ -114,8 +116,8 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
     let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming_context(&req, &admitted));
     let unfinished = Unfinished { http: &req, id: &id, route, started, is_finished: Cell::new(false) };
     let outcome = match admitted {
-        Ok(Admitted { now, passed, target }) => {
-            let request = Request { http: &req, target, now, id: &id, passed };
+        Ok(Admitted { now, gateway, target }) => {
+            let request = Request { http: &req, target, now, id: &id, gateway };
             respond(destination, &request, payload, &state).instrument(span.clone()).await
         }
         Err(error) => Err(error),
@@ -155,7 +157,7 @@ async fn respond(
     payload: Payload,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let redirect = || state.public_host.redirect(request.http, &request.passed, request.target.as_str());
+    let redirect = || state.public_host.redirect(request.http, &request.gateway, request.target.as_str());
     match (!destination.is_health()).then(redirect).flatten() {
         Some(redirect) => Ok(redirect),
         None => endpoints::respond(destination, request, payload, state).await,
@@ -173,7 +175,7 @@ fn frame_for_http_10(response: &mut HttpResponse) {
 /// Request that passed the gateway check and has a well-formed target.
 struct Admitted<'a> {
     now: Timestamp,
-    passed: Passed,
+    gateway: VerifiedGateway,
     target: RequestTarget<'a>,
 }
 
@@ -182,10 +184,10 @@ async fn admit<'a>(req: &HttpRequest, text: Option<&'a str>, state: &AppState) -
     let now = state.now();
     let is_exempt =
         text.is_some_and(|text| endpoints::is_live(text.split('?').next().unwrap_or_default(), &state.auth_prefix));
-    let passed = if is_exempt { Passed::default() } else { state.gateway.pass(req, now).await? };
+    let gateway = if is_exempt { VerifiedGateway::default() } else { state.gateway.verify(req, now).await? };
     check_headers(req, state.limits.header_bytes)?;
     let target = request_target(req, text.ok_or(Error::RouteNotFound)?)?;
-    Ok(Admitted { now, passed, target })
+    Ok(Admitted { now, gateway, target })
 }
 
 /// Trace context of the request; empty for a request that is refused.

@@ -23,7 +23,7 @@ use crate::public_origin::PublicOrigin;
 use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
 use crate::web::{
-    BrowserData, Budget, CookieNames, FormReader, GatewayDoor, GatewaySettings, KeptForms, LoginClient, LoginCookies,
+    BrowserData, Budget, CookieNames, FormReader, GatewayGuard, GatewaySettings, KeptForms, LoginClient, LoginCookies,
     PersonCookie, PublicHost, RoutePrefix, SessionCookie, SocketNotice, WebSocketWarning,
 };
 
@@ -101,7 +101,7 @@ pub struct AppState {
     /// Client of the Provider.
     pub relying_party: RelyingParty,
     /// Verifier of the gateway's proof.
-    pub gateway: GatewayDoor,
+    pub gateway: GatewayGuard,
     /// Forwards requests to the Upstreams.
     pub forwarder: Forwarder,
 }
@@ -278,7 +278,7 @@ impl AppState {
         let (settings, provider) = (Arc::clone(&shared.relying_party), Arc::clone(&shared.provider));
         let relying_party = RelyingParty::new(settings, provider, &shared.egress);
         let gateway =
-            GatewayDoor::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
+            GatewayGuard::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
         let settings = ForwarderSettings {
             body_timeout: shared.limits.body_timeout,
             browser_cache: shared.browser_cache,

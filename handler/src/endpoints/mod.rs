@@ -39,7 +39,7 @@ pub async fn respond(
     payload: Payload,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    check_purpose(destination, request.passed.purpose)?;
+    check_purpose(destination, request.gateway.purpose)?;
     let endpoint = match destination {
         Destination::Proxy(route) => {
             return match proxy::proxy(request, payload, route, state).await {

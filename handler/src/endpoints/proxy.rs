@@ -129,7 +129,7 @@ async fn forward(
     let Authenticated { identity, cutoff } = session.unwrap_or(Authenticated { identity: Vec::new(), cutoff: None });
     let mut injected = identity;
     injected.extend_from_slice(state.public_side.forwarded_headers());
-    let address = request.passed.client_address.and_then(|address| address.to_string().parse().ok());
+    let address = request.gateway.client_address.and_then(|address| address.to_string().parse().ok());
     injected.extend(address.map(|address| (HeaderName::from_static("x-forwarded-for"), address)));
     let span = telemetry::client_span("upstream");
     injected.extend(telemetry::outgoing_context(&span));

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::proxy::RequestTarget;
 use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::state::AppState;
-use crate::web::{Error, Passed, RequestId};
+use crate::web::{Error, RequestId, VerifiedGateway};
 
 /// A request on its way to an endpoint.
 pub struct Request<'a> {
@@ -20,7 +20,7 @@ pub struct Request<'a> {
     /// Request identifier in logs and on pages.
     pub id: &'a RequestId,
     /// The verified proof of the gateway, and the client address that the gateway sent.
-    pub passed: Passed,
+    pub gateway: VerifiedGateway,
 }
 
 impl Request<'_> {
@@ -98,7 +98,8 @@ mod tests {
         let uri = format!("/oauth/frontchannel-logout?{query}");
         let target = RequestTarget::parse(&uri).unwrap();
         let id = RequestId::of(&http);
-        let request = Request { http: &http, target, now: Timestamp::from_unix(0), id: &id, passed: Passed::default() };
+        let request =
+            Request { http: &http, target, now: Timestamp::from_unix(0), id: &id, gateway: VerifiedGateway::default() };
         request.readings("sid")
     }
 

@@ -26,10 +26,10 @@ const CLIENT_ADDRESS: &str = "x-gateway-client-address";
 const CLIENT_CERTIFICATE: &str = "x-arr-clientcert";
 
 /// Cache lifetime of a verified token: a key that its issuer withdraws takes effect after that.
-const REMEMBERED: Duration = Duration::from_secs(300);
+const TOKEN_CACHE_TTL: Duration = Duration::from_secs(300);
 
 /// Maximum cached tokens: a gateway's instances have a few, and each one's next.
-const MOST_REMEMBERED: usize = 16;
+const MAX_CACHED_TOKENS: usize = 16;
 
 /// Form of the gateway's proof (`GATEWAY_PROOF`).
 #[derive(Clone)]
@@ -90,7 +90,7 @@ pub enum GatewayProofError {
 }
 
 /// Verifier of the gateway's proof, for one worker.
-pub struct GatewayDoor {
+pub struct GatewayGuard {
     settings: GatewaySettings,
     verifiers: Vec<(Purpose, GatewayTokenVerifier)>,
     remembered: RefCell<Vec<([u8; 32], Timestamp, Purpose)>>,
@@ -98,7 +98,7 @@ pub struct GatewayDoor {
 
 /// Result of a verified proof.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
+pub struct VerifiedGateway {
     /// The client's address, if a proved gateway sent one.
     pub client_address: Option<IpAddr>,
     /// True after a proof: the gateway's other headers are its own, too.
@@ -118,7 +118,7 @@ pub enum Purpose {
     Check,
 }
 
-impl GatewayDoor {
+impl GatewayGuard {
     /// Verifier for one more worker; the issuer's documents are shared by all.
     #[must_use]
     pub fn new(settings: GatewaySettings, cache: Arc<ProviderCache>, egress: &Egress) -> Self {
@@ -141,10 +141,10 @@ impl GatewayDoor {
     ///
     /// # Errors
     /// See [`GatewayProofError`].
-    pub async fn pass(&self, req: &HttpRequest, now: Timestamp) -> Result<Passed, GatewayProofError> {
+    pub async fn verify(&self, req: &HttpRequest, now: Timestamp) -> Result<VerifiedGateway, GatewayProofError> {
         check_certificate(req, &self.settings.certificates)?;
         let purpose = match &self.settings.proof {
-            GatewayProof::None => return Ok(Passed::default()),
+            GatewayProof::None => return Ok(VerifiedGateway::default()),
             GatewayProof::SharedSecret { header, secrets, check_secrets } => {
                 let given = single_header(req, header).ok_or(GatewayProofError::Missing)?;
                 check_secret(given, secrets, check_secrets)?
@@ -155,7 +155,7 @@ impl GatewayDoor {
             }
         };
         let client_address = single_header(req, CLIENT_ADDRESS).and_then(|address| address.parse().ok());
-        Ok(Passed { client_address, is_proved: true, purpose })
+        Ok(VerifiedGateway { client_address, is_proved: true, purpose })
     }
 
     /// True if the proof is a token, which needs its issuer's keys.
@@ -181,18 +181,18 @@ impl GatewayDoor {
         if let Some((_, _, purpose)) = self.remembered.borrow().iter().find(is_known) {
             return Ok(*purpose);
         }
-        let (purpose, expires_at) = self.verify(token, now).await?;
+        let (purpose, expires_at) = self.verify_token(token, now).await?;
         let mut remembered = self.remembered.borrow_mut();
         remembered.retain(|(known, until, _)| now < *until && *known != digest);
-        if remembered.len() >= MOST_REMEMBERED {
+        if remembered.len() >= MAX_CACHED_TOKENS {
             remembered.remove(0);
         }
-        remembered.push((digest, expires_at.min(now.plus(REMEMBERED)), purpose));
+        remembered.push((digest, expires_at.min(now.plus(TOKEN_CACHE_TTL)), purpose));
         Ok(purpose)
     }
 
     /// Verifies a token; returns its identity's purpose, and its expiry.
-    async fn verify(&self, token: &str, now: Timestamp) -> Result<(Purpose, Timestamp), GatewayTokenError> {
+    async fn verify_token(&self, token: &str, now: Timestamp) -> Result<(Purpose, Timestamp), GatewayTokenError> {
         let mut refused = GatewayTokenError::Identity;
         for (purpose, verifier) in &self.verifiers {
             match verifier.verify(token, now).await {
@@ -257,16 +257,16 @@ mod tests {
     const TWO: &str = "two-secret-of-thirty-two-letters";
     const CHECK: &str = "check-secret-of-thirty-two-letters";
 
-    fn door() -> GatewayDoor {
+    fn guard() -> GatewayGuard {
         door_for(&[])
     }
 
-    fn door_for(certificates: &[&[u8]]) -> GatewayDoor {
+    fn door_for(certificates: &[&[u8]]) -> GatewayGuard {
         let secrets = [ONE, TWO].map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
         let certificates = certificates.iter().map(|certificate| Sha256::digest(certificate).into()).collect();
         let check_secrets = vec![Zeroizing::new(CHECK.to_owned())];
         let proof = GatewayProof::SharedSecret { header: HEADER, secrets, check_secrets };
-        GatewayDoor::new(GatewaySettings { proof, certificates }, Arc::default(), &no_trust())
+        GatewayGuard::new(GatewaySettings { proof, certificates }, Arc::default(), &no_trust())
     }
 
     fn request(headers: &[(&str, &str)]) -> HttpRequest {
@@ -277,10 +277,10 @@ mod tests {
     #[actix_web::test]
     async fn both_secrets_let_a_request_in_and_nothing_else_does() {
         for secret in [ONE, TWO] {
-            assert!(door().pass(&request(&[(HEADER, secret)]), NOW).await.is_ok());
+            assert!(guard().verify(&request(&[(HEADER, secret)]), NOW).await.is_ok());
         }
         for other in ["", "one", "ONE-SECRET-OF-THIRTY-TWO-LETTERS", "one-secret-of-thirty-two-letters-and-more"] {
-            let refused = door().pass(&request(&[(HEADER, other)]), NOW).await;
+            let refused = guard().verify(&request(&[(HEADER, other)]), NOW).await;
             assert!(matches!(refused, Err(GatewayProofError::Secret)), "{other}");
         }
     }
@@ -288,16 +288,17 @@ mod tests {
     #[actix_web::test]
     async fn the_secret_that_proves_a_call_says_what_it_is_good_for() {
         for (secret, expected) in [(ONE, Purpose::Forward), (TWO, Purpose::Forward), (CHECK, Purpose::Check)] {
-            let passed = door().pass(&request(&[(HEADER, secret), ("x-gateway-purpose", "check")]), NOW).await.unwrap();
+            let gateway =
+                guard().verify(&request(&[(HEADER, secret), ("x-gateway-purpose", "check")]), NOW).await.unwrap();
 
-            assert_eq!(passed.purpose, expected, "{secret}");
+            assert_eq!(gateway.purpose, expected, "{secret}");
         }
     }
 
     #[actix_web::test]
     async fn no_proof_and_two_proofs_are_none() {
         for headers in [&[][..], &[(HEADER, ONE), (HEADER, ONE)], &[("x_gateway_token", ONE)]] {
-            assert!(matches!(door().pass(&request(headers), NOW).await, Err(GatewayProofError::Missing)));
+            assert!(matches!(guard().verify(&request(headers), NOW).await, Err(GatewayProofError::Missing)));
         }
     }
 
@@ -305,11 +306,11 @@ mod tests {
     async fn an_address_is_believed_of_a_gateway_that_proved_itself() {
         let address = |text| [(HEADER, ONE), (CLIENT_ADDRESS, text)];
 
-        let told = door().pass(&request(&address("2001:db8::1")), NOW).await.unwrap();
-        let garbled = door().pass(&request(&address("1.2.3.4, 5.6.7.8")), NOW).await.unwrap();
+        let told = guard().verify(&request(&address("2001:db8::1")), NOW).await.unwrap();
+        let garbled = guard().verify(&request(&address("1.2.3.4, 5.6.7.8")), NOW).await.unwrap();
         let settings = GatewaySettings { proof: GatewayProof::None, certificates: Vec::new() };
-        let open = GatewayDoor::new(settings, Arc::default(), &no_trust());
-        let unproved = open.pass(&request(&address("192.0.2.7")), NOW).await.unwrap();
+        let open = GatewayGuard::new(settings, Arc::default(), &no_trust());
+        let unproved = open.verify(&request(&address("192.0.2.7")), NOW).await.unwrap();
 
         assert_eq!(told.client_address, Some("2001:db8::1".parse().unwrap()));
         assert_eq!((garbled.client_address, unproved.client_address), (None, None));
@@ -317,12 +318,12 @@ mod tests {
 
     #[actix_web::test]
     async fn a_certificate_is_asked_for_besides_the_proof() {
-        let door = door_for(&[b"one", b"two"]);
+        let guard = door_for(&[b"one", b"two"]);
         let encoded = |certificate: &[u8]| STANDARD.encode(certificate);
         let (one, two, other) = (encoded(b"one"), encoded(b"two"), encoded(b"other"));
 
         for shown in [&one, &two] {
-            assert!(door.pass(&request(&[(HEADER, ONE), (CLIENT_CERTIFICATE, shown)]), NOW).await.is_ok());
+            assert!(guard.verify(&request(&[(HEADER, ONE), (CLIENT_CERTIFICATE, shown)]), NOW).await.is_ok());
         }
         let refused: [&[(&str, &str)]; 4] = [
             &[(HEADER, ONE)],
@@ -331,10 +332,10 @@ mod tests {
             &[(HEADER, ONE), (CLIENT_CERTIFICATE, &one), (CLIENT_CERTIFICATE, &one)],
         ];
         for headers in refused {
-            let answer = door.pass(&request(headers), NOW).await;
-            assert!(matches!(answer, Err(GatewayProofError::Certificate)), "{headers:?}");
+            let refused = guard.verify(&request(headers), NOW).await;
+            assert!(matches!(refused, Err(GatewayProofError::Certificate)), "{headers:?}");
         }
-        let unproved = door.pass(&request(&[(CLIENT_CERTIFICATE, &one)]), NOW).await;
+        let unproved = guard.verify(&request(&[(CLIENT_CERTIFICATE, &one)]), NOW).await;
         assert!(matches!(unproved, Err(GatewayProofError::Missing)));
     }
 }

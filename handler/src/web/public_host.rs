@@ -11,7 +11,7 @@ use actix_web::http::{Method, Version, header};
 use actix_web::{HttpRequest, HttpResponse};
 use url::Url;
 
-use super::{Passed, header_text, is_navigation, single_header};
+use super::{VerifiedGateway, header_text, is_navigation, single_header};
 use crate::public_origin::PublicOrigin;
 
 /// Header with the host name that the client used at the gateway (`context.Request.OriginalUrl.Host`), without a port.
@@ -58,8 +58,8 @@ impl PublicHost {
 
     /// Redirect to `target` at the public origin, for a page that was opened under another name.
     #[must_use]
-    pub fn redirect(&self, req: &HttpRequest, passed: &Passed, target: &str) -> Option<HttpResponse> {
-        let authority = self.authority(req, passed)?;
+    pub fn redirect(&self, req: &HttpRequest, gateway: &VerifiedGateway, target: &str) -> Option<HttpResponse> {
+        let authority = self.authority(req, gateway)?;
         if self.is_public(authority) {
             if !self.was_seen.load(Ordering::Relaxed) {
                 self.was_seen.store(true, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl PublicHost {
         let is_page = matches!(*req.method(), Method::GET | Method::HEAD)
             && is_navigation(req)
             && req.version() >= Version::HTTP_11;
-        let is_alias = is_page && self.is_enabled && self.may_be_alias(authority) && !self.is_rewritten(req, passed);
+        let is_alias = is_page && self.is_enabled && self.may_be_alias(authority) && !self.is_rewritten(req, gateway);
         if !is_alias || !self.may_redirect() {
             return None;
         }
@@ -83,8 +83,8 @@ impl PublicHost {
 
     /// Authority that the browser used, if it can be known: sent by a proved gateway, or in `Host` if neither a gateway
     /// nor the Functions host is in between.
-    fn authority<'a>(&self, req: &'a HttpRequest, passed: &Passed) -> Option<&'a str> {
-        if passed.is_proved {
+    fn authority<'a>(&self, req: &'a HttpRequest, gateway: &VerifiedGateway) -> Option<&'a str> {
+        if gateway.is_proved {
             return single_header(req, GATEWAY_HOST);
         }
         if self.is_behind_functions_host { None } else { single_header(req, "host") }
@@ -115,14 +115,14 @@ impl PublicHost {
     }
 
     /// True if a proxy before us says that the browser used the public name, or if it may do so unseen.
-    fn is_rewritten(&self, req: &HttpRequest, passed: &Passed) -> bool {
+    fn is_rewritten(&self, req: &HttpRequest, gateway: &VerifiedGateway) -> bool {
         let named = |name: &str| header_text(req, name).is_some_and(|hosts| self.names_public(hosts.split(',')));
         let forwarded = header_text(req, header::FORWARDED).is_some_and(|elements| {
             let pairs = elements.split([',', ';']).filter_map(|pair| pair.split_once('='));
             let hosts = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("host")).map(|(_, value)| value);
             self.names_public(hosts)
         });
-        let is_hidden = passed.is_proved && req.headers().contains_key(FRONT_DOOR);
+        let is_hidden = gateway.is_proved && req.headers().contains_key(FRONT_DOOR);
         is_hidden || forwarded || FORWARDED_HOSTS.into_iter().any(named)
     }
 
@@ -173,10 +173,11 @@ mod tests {
 
     use super::*;
 
-    const PROVED: Passed = Passed { client_address: None, is_proved: true, purpose: crate::web::Purpose::Forward };
+    const PROVED: VerifiedGateway =
+        VerifiedGateway { client_address: None, is_proved: true, purpose: crate::web::Purpose::Forward };
     const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
 
-    type Row = (&'static str, &'static [(&'static str, &'static str)], Passed, bool, &'static str);
+    type Row = (&'static str, &'static [(&'static str, &'static str)], VerifiedGateway, bool, &'static str);
 
     fn public_host(origin: &str, is_behind_functions_host: bool) -> PublicHost {
         PublicHost::new(&origin.parse().unwrap(), true, is_behind_functions_host)
@@ -188,8 +189,8 @@ mod tests {
     }
 
     /// Location to which a page opened with these headers is redirected.
-    fn sent_to(host: &PublicHost, headers: &[(&str, &str)], passed: Passed) -> Option<String> {
-        let response = host.redirect(&page(headers).to_http_request(), &passed, "//a?b=[c]|d")?;
+    fn sent_to(host: &PublicHost, headers: &[(&str, &str)], gateway: VerifiedGateway) -> Option<String> {
+        let response = host.redirect(&page(headers).to_http_request(), &gateway, "//a?b=[c]|d")?;
         assert_eq!((response.status().as_u16(), response.headers().get("set-cookie")), (302, None));
         Some(response.headers().get(LOCATION).unwrap().to_str().unwrap().to_owned())
     }
@@ -197,65 +198,107 @@ mod tests {
     #[test]
     fn a_page_under_another_name_goes_to_the_same_url_of_the_public_origin() {
         let table: &[Row] = &[
-            ("https://app.example", &[("host", "www.app.example")], Passed::default(), true, "a second name"),
-            ("https://app.example", &[("host", "www.app.example:8443")], Passed::default(), true, "at another port"),
-            ("https://app.example", &[("host", "app")], Passed::default(), true, "a short name in an intranet"),
-            ("https://app.example", &[("host", "app.example")], Passed::default(), false, "the public name"),
-            ("https://app.example", &[("host", "APP.example:443")], Passed::default(), false, "in other letters"),
-            ("https://app.example", &[("host", "app.example:8080")], Passed::default(), false, "at another port"),
+            ("https://app.example", &[("host", "www.app.example")], VerifiedGateway::default(), true, "a second name"),
+            (
+                "https://app.example",
+                &[("host", "www.app.example:8443")],
+                VerifiedGateway::default(),
+                true,
+                "at another port",
+            ),
+            (
+                "https://app.example",
+                &[("host", "app")],
+                VerifiedGateway::default(),
+                true,
+                "a short name in an intranet",
+            ),
+            ("https://app.example", &[("host", "app.example")], VerifiedGateway::default(), false, "the public name"),
+            (
+                "https://app.example",
+                &[("host", "APP.example:443")],
+                VerifiedGateway::default(),
+                false,
+                "in other letters",
+            ),
+            (
+                "https://app.example",
+                &[("host", "app.example:8080")],
+                VerifiedGateway::default(),
+                false,
+                "at another port",
+            ),
             (
                 "https://app.example",
                 &[("host", "app:7071")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 false,
                 "a service at a port of its own",
             ),
-            ("https://app.example", &[("host", "10.0.0.7")], Passed::default(), false, "an address"),
-            ("https://app.example", &[("host", "127.0.0.1:7071")], Passed::default(), false, "an address and a port"),
-            ("https://app.example", &[("host", "[::1]:7071")], Passed::default(), false, "an IPv6 address"),
-            ("https://app.example", &[("host", "")], Passed::default(), false, "no name"),
-            ("https://app.example", &[], Passed::default(), false, "no Host"),
+            ("https://app.example", &[("host", "10.0.0.7")], VerifiedGateway::default(), false, "an address"),
+            (
+                "https://app.example",
+                &[("host", "127.0.0.1:7071")],
+                VerifiedGateway::default(),
+                false,
+                "an address and a port",
+            ),
+            ("https://app.example", &[("host", "[::1]:7071")], VerifiedGateway::default(), false, "an IPv6 address"),
+            ("https://app.example", &[("host", "")], VerifiedGateway::default(), false, "no name"),
+            ("https://app.example", &[], VerifiedGateway::default(), false, "no Host"),
             (
                 "http://127.0.0.1:7071",
                 &[("host", "localhost:7071")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 true,
                 "a developer's other name",
             ),
-            ("http://localhost:7071", &[("host", "127.0.0.1:7071")], Passed::default(), true, "the other way round"),
-            ("http://localhost:8080", &[("host", "127.0.0.1:7071")], Passed::default(), false, "behind another port"),
+            (
+                "http://localhost:7071",
+                &[("host", "127.0.0.1:7071")],
+                VerifiedGateway::default(),
+                true,
+                "the other way round",
+            ),
+            (
+                "http://localhost:8080",
+                &[("host", "127.0.0.1:7071")],
+                VerifiedGateway::default(),
+                false,
+                "behind another port",
+            ),
             (
                 "https://app.example",
                 &[("host", "in.example"), ("x-forwarded-host", "app.example")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 false,
                 "a proxy that replaces Host and says so",
             ),
             (
                 "https://app.example",
                 &[("host", "in.example"), ("x-forwarded-host", "app.example, in.example")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 false,
                 "two of them",
             ),
             (
                 "https://app.example",
                 &[("host", "in.example"), ("forwarded", "for=192.0.2.7;proto=https;Host=\"app.example\"")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 false,
                 "RFC 7239",
             ),
             (
                 "https://app.example",
                 &[("host", "in.example"), ("x-original-host", "app.example")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 false,
                 "an application gateway",
             ),
             (
                 "https://app.example",
                 &[("host", "www.app.example"), ("x-forwarded-host", "www.app.example")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 true,
                 "an ingress that keeps Host",
             ),
@@ -286,14 +329,14 @@ mod tests {
             (
                 "https://app.example",
                 &[("host", "app.example"), ("x-gateway-host", "evil.example")],
-                Passed::default(),
+                VerifiedGateway::default(),
                 false,
                 "a gateway that proved nothing",
             ),
         ];
-        for (origin, headers, passed, is_redirected, reason) in table {
+        for (origin, headers, gateway, is_redirected, reason) in table {
             let expected = is_redirected.then(|| format!("{origin}//a?b=[c]|d"));
-            assert_eq!(sent_to(&public_host(origin, false), headers, *passed), expected, "{reason}");
+            assert_eq!(sent_to(&public_host(origin, false), headers, *gateway), expected, "{reason}");
         }
     }
 
@@ -301,7 +344,7 @@ mod tests {
     fn the_functions_hosts_own_host_says_nothing() {
         let host = public_host("https://app.example", true);
 
-        assert_eq!(sent_to(&host, &[("host", "www.app.example")], Passed::default()), None);
+        assert_eq!(sent_to(&host, &[("host", "www.app.example")], VerifiedGateway::default()), None);
         assert!(sent_to(&host, &[("x-gateway-host", "www.app.example")], PROVED).is_some());
     }
 
@@ -316,10 +359,10 @@ mod tests {
             (page(&[alias, ("sec-purpose", "prefetch")]), "a prefetch"),
         ];
         for (request, reason) in requests {
-            assert!(host.redirect(&request.to_http_request(), &Passed::default(), "/").is_none(), "{reason}");
+            assert!(host.redirect(&request.to_http_request(), &VerifiedGateway::default(), "/").is_none(), "{reason}");
         }
         let head = page(&[alias]).method(Method::HEAD).to_http_request();
-        assert!(host.redirect(&head, &Passed::default(), "/").is_some());
+        assert!(host.redirect(&head, &VerifiedGateway::default(), "/").is_some());
     }
 
     #[test]
@@ -327,17 +370,20 @@ mod tests {
         let host = public_host("https://app.example", false);
         let alias = [("host", "in.example")];
 
-        let redirects = (0..100).filter(|_| sent_to(&host, &alias, Passed::default()).is_some()).count();
+        let redirects = (0..100).filter(|_| sent_to(&host, &alias, VerifiedGateway::default()).is_some()).count();
         assert_eq!(redirects, 8);
 
-        assert_eq!(sent_to(&host, &[("host", "app.example")], Passed::default()), None);
-        assert!((0..100).all(|_| sent_to(&host, &alias, Passed::default()).is_some()), "the public name does arrive");
+        assert_eq!(sent_to(&host, &[("host", "app.example")], VerifiedGateway::default()), None);
+        assert!(
+            (0..100).all(|_| sent_to(&host, &alias, VerifiedGateway::default()).is_some()),
+            "the public name does arrive"
+        );
     }
 
     #[test]
     fn the_setting_turns_it_off() {
         let host = PublicHost::new(&"https://app.example".parse().unwrap(), false, false);
 
-        assert_eq!(sent_to(&host, &[("host", "www.app.example")], Passed::default()), None);
+        assert_eq!(sent_to(&host, &[("host", "www.app.example")], VerifiedGateway::default()), None);
     }
 }
