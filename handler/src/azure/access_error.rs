@@ -58,7 +58,7 @@ pub enum AccessError {
     },
     /// A malformed response.
     #[error("its response is of no use: {0}")]
-    Answer(&'static str),
+    Response(&'static str),
     /// No response within the request's time budget.
     #[error("no response in time: a firewall that drops packets, a route that is missing, or an outage")]
     Timeout,
@@ -95,7 +95,7 @@ impl Source {
 impl AccessError {
     /// Classifies an error of Azure's own libraries. `what` was requested, and `role` permits the request.
     pub(super) fn of(error: azure_core::Error, what: &'static str, role: &'static str) -> Self {
-        let said = error.to_string();
+        let message = error.to_string();
         match error.kind() {
             ErrorKind::Credential => return Self::Identity(Source::new(error)),
             ErrorKind::HttpResponse { .. }
@@ -109,10 +109,10 @@ impl AccessError {
         match status {
             StatusCode::Unauthorized => Self::Role { role, source },
             // ForbiddenByFirewall, ForbiddenByConnection: the vault's error codes for its network rules.
-            StatusCode::Forbidden if said.contains("ForbiddenBy") && !said.contains("ForbiddenByRbac") => {
+            StatusCode::Forbidden if message.contains("ForbiddenBy") && !message.contains("ForbiddenByRbac") => {
                 Self::Network(source)
             }
-            StatusCode::Forbidden if said.contains("not authorized and caller is not a trusted service") => {
+            StatusCode::Forbidden if message.contains("not authorized and caller is not a trusted service") => {
                 Self::Network(source)
             }
             StatusCode::Forbidden => Self::Role { role, source },

@@ -206,7 +206,7 @@ impl CosmosStore {
 }
 
 fn unreadable() -> StoreError {
-    unavailable(AccessError::Answer("an item that cannot be read"))
+    unavailable(AccessError::Response("an item that cannot be read"))
 }
 
 /// One call, with its span, duration and request charge.
@@ -217,11 +217,11 @@ async fn call(
     let (started, name) = (Instant::now(), operation.name());
     let span = tracing::trace_span!(target: "span", "call", otel.name = "store", otel.kind = "client",
         db.system.name = "azure.cosmosdb", db.operation.name = name);
-    let answered = asked.instrument(span).await;
-    let charge = answered.as_ref().ok().and_then(|response| response.headers().request_charge());
+    let response = asked.instrument(span).await;
+    let charge = response.as_ref().ok().and_then(|response| response.headers().request_charge());
     let charge = charge.map(|charge| charge.value());
-    metrics::store_call(name, answered.as_ref().err().map(failure), charge, started.elapsed());
-    answered
+    metrics::store_call(name, response.as_ref().err().map(failure), charge, started.elapsed());
+    response
 }
 
 /// Metric label of a failure.
@@ -253,7 +253,7 @@ fn written(outcome: Result<ItemResponse, CosmosError>) -> Result<Etag, StoreErro
 
 fn etag(response: &ItemResponse) -> Result<Etag, StoreError> {
     let etag = response.headers().etag().map(|etag| Etag(etag.to_string()));
-    etag.ok_or_else(|| unavailable(AccessError::Answer("an item without an ETag")))
+    etag.ok_or_else(|| unavailable(AccessError::Response("an item without an ETag")))
 }
 
 /// True for a missing item. A missing container is an error instead, so nobody is signed out by it.
@@ -276,8 +276,8 @@ fn unavailable(error: AccessError) -> StoreError {
 }
 
 fn access_error(error: CosmosError) -> AccessError {
-    let (status, said) = (error.status(), error.to_string());
-    let is_firewall = said.contains("blocked by your Cosmos DB account firewall");
+    let (status, message) = (error.status(), error.to_string());
+    let is_firewall = message.contains("blocked by your Cosmos DB account firewall");
     if status.is_timeout() {
         AccessError::Timeout
     } else if status.is_throttled() {

@@ -53,7 +53,7 @@ impl KeyVault {
         let listed = within_budget(list).await?;
         listed
             .iter()
-            .map(|properties| version(properties).ok_or(AccessError::Answer("a version without a name")))
+            .map(|properties| version(properties).ok_or(AccessError::Response("a version without a name")))
             .collect()
     }
 
@@ -66,7 +66,7 @@ impl KeyVault {
         let value = within_budget(read).await?.value.map(Zeroizing::new);
         let bytes = value.and_then(|value| STANDARD.decode(value.trim()).ok()).map(Zeroizing::new);
         let key = bytes.and_then(|bytes| Key::from_bytes(&bytes).ok());
-        key.ok_or(AccessError::Answer("the secret is not base64 of 32 bytes"))
+        key.ok_or(AccessError::Response("the secret is not base64 of 32 bytes"))
     }
 }
 

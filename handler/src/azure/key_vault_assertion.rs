@@ -68,13 +68,13 @@ impl KeyVaultAssertion {
         let read = async { self.keys.get_key(&self.name, None).await?.into_model() };
         let key = within_budget(read).await?;
         let version = key.resource_id().ok().and_then(|id| id.version);
-        let key = key.key.ok_or(AccessError::Answer("a key without its public half"))?;
+        let key = key.key.ok_or(AccessError::Response("a key without its public half"))?;
         let algorithm = match (key.kty, key.crv) {
             (Some(KeyType::Rsa | KeyType::RsaHsm), _) => Algorithm::RS256,
             (Some(KeyType::Ec | KeyType::EcHsm), Some(CurveName::P256)) => Algorithm::ES256,
-            _ => return Err(AccessError::Answer("the key is neither RSA nor EC on P-256")),
+            _ => return Err(AccessError::Response("the key is neither RSA nor EC on P-256")),
         };
-        let version = version.ok_or(AccessError::Answer("a key without a version"))?;
+        let version = version.ok_or(AccessError::Response("a key without a version"))?;
         Ok(SigningVersion { version, algorithm })
     }
 
@@ -88,7 +88,7 @@ impl KeyVaultAssertion {
         let options =
             KeyClientSignOptions { key_version: Some(signing.version.clone()), ..KeyClientSignOptions::default() };
         let sign = async { self.keys.sign(&self.name, parameters.try_into()?, Some(options)).await?.into_model() };
-        let signature = within_budget(sign).await?.result.ok_or(AccessError::Answer("no signature"))?;
+        let signature = within_budget(sign).await?.result.ok_or(AccessError::Response("no signature"))?;
         Ok(format!("{signed}.{}", base64url(&signature)))
     }
 }

@@ -19,14 +19,14 @@ use crate::crypto::{KeyError, KeyRing, KeySource, KeysUnavailable};
 use crate::telemetry::metrics;
 
 /// Maximum wait of a request for a load.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOAD_WAIT: Duration = Duration::from_secs(5);
 
 /// Minimum interval between loads for an unknown key: anyone can invent a key's name.
-const PAUSE: Duration = Duration::from_secs(30);
+const MIN_LOAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// First retry delay while no keys are loaded; each next delay is twice as long.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// Names of the two secrets in the vault, and the timing of rotation.
 #[derive(Clone, Debug)]
@@ -185,7 +185,7 @@ impl KeyVaultKeys {
 
     /// True if a request may start a load now.
     fn may_ask(&self) -> bool {
-        let pause = if self.is_ready().is_ok() { PAUSE } else { FIRST_RETRY };
+        let pause = if self.is_ready().is_ok() { MIN_LOAD_INTERVAL } else { FIRST_RETRY_DELAY };
         let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = asked_at.is_none_or(|asked_at| asked_at.elapsed() >= pause);
         if is_due {
@@ -217,7 +217,7 @@ impl KeySource for KeyVaultKeys {
                 self.wanted.notify_one();
             }
             let landed = progress.wait_for(|progress| progress.finished > before.finished);
-            if timeout(PATIENCE, landed).await.is_err() {
+            if timeout(LOAD_WAIT, landed).await.is_err() {
                 return self.know_every_key().map_err(|_| KeysUnavailable(Arc::new(AccessError::Timeout)));
             }
         }
@@ -225,11 +225,11 @@ impl KeySource for KeyVaultKeys {
     }
 
     async fn follow(&self) {
-        let mut retry = FIRST_RETRY;
+        let mut retry = FIRST_RETRY_DELAY;
         loop {
             self.load().await;
             let pause = if self.is_ready().is_ok() { self.settings.reload_interval } else { retry };
-            retry = if self.is_ready().is_ok() { FIRST_RETRY } else { (retry * 2).min(LONGEST_RETRY) };
+            retry = if self.is_ready().is_ok() { FIRST_RETRY_DELAY } else { (retry * 2).min(MAX_RETRY_DELAY) };
             let _ = timeout(pause, self.wanted.notified()).await; // whichever comes first
         }
     }
