@@ -12,7 +12,7 @@ use crate::cookies::{cookie, delete_cookie, set_cookie};
 const COOKIE: &str = "ledger-flash";
 
 /// More than this is cut: browsers drop a cookie beyond 4 KB.
-const LONGEST: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 /// Fields of the form.
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct Note {
 
 /// Takes a note and leads back (RFC 9110 section 15.4.4).
 pub(super) async fn leave_note(note: Form<Note>) -> HttpResponse {
-    let text: String = note.text.trim().chars().take(LONGEST).collect();
+    let text: String = note.text.trim().chars().take(MAX_LENGTH).collect();
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, "/"))
         .insert_header((header::SET_COOKIE, set_cookie(COOKIE, &URL_SAFE_NO_PAD.encode(text))))

@@ -19,7 +19,7 @@ const REFRESH_BEFORE_EXPIRY: Setting = Setting {
     expected: "a share of the token's lifetime from 1% to 50%, or a duration",
     example: "20%",
 };
-const LONGEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 pub(super) struct Sessions {
     pub(super) lifetime: SessionLifetime,
@@ -49,12 +49,12 @@ fn lifetime(reader: &mut Reader<'_>) -> Option<SessionLifetime> {
 
 fn session_duration(text: &str) -> Option<Duration> {
     let duration = humantime::parse_duration(text).ok()?;
-    (Duration::from_secs(1)..=LONGEST).contains(&duration).then_some(duration)
+    (Duration::from_secs(1)..=MAX_DURATION).contains(&duration).then_some(duration)
 }
 
 fn refresh_before(text: &str) -> Option<RefreshBefore> {
     if let Some(share) = text.strip_suffix('%') {
         return share.parse().ok().filter(|share| (1..=50).contains(share)).map(RefreshBefore::Share);
     }
-    humantime::parse_duration(text).ok().filter(|before| *before <= LONGEST).map(RefreshBefore::Duration)
+    humantime::parse_duration(text).ok().filter(|before| *before <= MAX_DURATION).map(RefreshBefore::Duration)
 }

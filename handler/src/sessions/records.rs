@@ -13,7 +13,7 @@ use super::record::{RecordState, SessionRecord, WriteId};
 use super::record_cache::RecordCache;
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
-use super::timing::LONGEST_REFRESH;
+use super::timing::MAX_REFRESH;
 use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
@@ -21,7 +21,7 @@ use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart,
 
 /// Minimum life of a tombstone: longer than any refresh in progress.
 const TOMBSTONE: Duration = Duration::from_secs(300);
-const _: () = assert!(TOMBSTONE.as_secs() > LONGEST_REFRESH.as_secs());
+const _: () = assert!(TOMBSTONE.as_secs() > MAX_REFRESH.as_secs());
 
 /// The records of one Provider and client.
 pub(crate) struct Records {

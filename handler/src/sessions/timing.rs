@@ -62,7 +62,7 @@ const MAX_POLL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Maximum duration of a refresh: another's lease, the Provider, and the write with its last attempt (a write and a
 /// read).
-pub(super) const LONGEST_REFRESH: Duration = Duration::from_secs(
+pub(super) const MAX_REFRESH: Duration = Duration::from_secs(
     LEASE_WAIT.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs(),
 );
 

@@ -29,13 +29,13 @@ enum Refusals {
 
 /// Refusals before the notice: an application that falls back to plain requests tries once or twice; one that needs its
 /// socket retries.
-const ENOUGH: u32 = 3;
+const REFUSALS_BEFORE_NOTICE: u32 = 3;
 
 /// Maximum interval in seconds between refusals that are counted together.
 const WINDOW_SECONDS: i64 = 60;
 
 /// Maximum sessions that are counted, 100 bytes each; the least used makes room.
-const SESSIONS: usize = 1000;
+const MAX_SESSIONS: usize = 1000;
 
 impl SocketNotice {
     /// Counts a refused handshake of a session.
@@ -59,7 +59,7 @@ impl SocketNotice {
         let session = session();
         let refusals = self.sessions.get(&session);
         let is_due = refusals.is_some_and(|refusals| match refusals {
-            Refusals::Counted { number, since } => number >= ENOUGH && is_recent(since, now),
+            Refusals::Counted { number, since } => number >= REFUSALS_BEFORE_NOTICE && is_recent(since, now),
             Refusals::Shown => false,
         });
         if is_due {
@@ -71,7 +71,7 @@ impl SocketNotice {
 
 impl Default for SocketNotice {
     fn default() -> Self {
-        Self { sessions: Cache::new(SESSIONS), has_counted: AtomicBool::new(false) }
+        Self { sessions: Cache::new(MAX_SESSIONS), has_counted: AtomicBool::new(false) }
     }
 }
 
