@@ -10,10 +10,10 @@ pub enum ForwardError {
     #[error("the upstream could not be reached")]
     Connect(#[source] io::Error),
     /// No response head from the Upstream before the timeout.
-    #[error("the upstream did not answer in time")]
+    #[error("the upstream did not respond in time")]
     Timeout,
     /// The Upstream closed the connection, or sent no valid HTTP, before a whole response head.
-    #[error("the upstream broke the connection before its answer")]
+    #[error("the upstream closed the connection before its response")]
     Broken(#[source] Box<dyn StdError + Send + Sync>),
     /// The client stopped sending a body that the Upstream waits for.
     #[error("the client stopped sending the request body")]

@@ -46,12 +46,12 @@ async fn relay(
         }),
     };
     match by.forward(request, payload).await {
-        Ok(answer) => answer,
+        Ok(response) => response,
         Err(error) => HttpResponse::BadGateway().body(error.code()),
     }
 }
 
-/// Proxy in front of an Upstream that responds to each connection's requests with the next of `answers`, then closes.
+/// Proxy in front of an Upstream that responds to each connection's requests with the next of `responses`, then closes.
 async fn proxy(connections: Vec<Vec<&'static str>>) -> TcpStream {
     patient_proxy(connections, ForwarderSettings::default()).await
 }
@@ -60,16 +60,16 @@ async fn patient_proxy(connections: Vec<Vec<&'static str>>, settings: ForwarderS
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     rt::spawn(async move {
-        for answers in connections {
+        for responses in connections {
             let (mut socket, _) = listener.accept().await.unwrap();
-            for answer in answers {
+            for response in responses {
                 let mut seen = Vec::new();
                 while !seen.windows(4).any(|end| end == b"\r\n\r\n") {
                     if socket.read_buf(&mut seen).await.unwrap() == 0 {
                         break;
                     }
                 }
-                socket.write_all(answer.as_bytes()).await.unwrap();
+                socket.write_all(response.as_bytes()).await.unwrap();
             }
         }
     });
@@ -109,9 +109,9 @@ fn serve_routes(
 
 async fn ask(client: &mut TcpStream, request: &str) -> String {
     client.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut response = String::new();
+    client.read_to_string(&mut response).await.unwrap();
+    response
 }
 
 const OK: &str =
@@ -123,46 +123,46 @@ const LAST: &str = "GET / HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n";
 async fn several_set_cookies_pass_and_ours_does_not() {
     let mut client = proxy(vec![vec![OK]]).await;
 
-    let answer = ask(&mut client, LAST).await;
+    let response = ask(&mut client, LAST).await;
 
-    assert!(answer.contains("set-cookie: a=1") && answer.contains("set-cookie: b=2"), "{answer}");
-    assert!(!answer.contains("session") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert!(response.contains("set-cookie: a=1") && response.contains("set-cookie: b=2"), "{response}");
+    assert!(!response.contains("session") && response.ends_with("\r\n\r\nok"), "{response}");
 }
 
 #[actix_web::test]
 async fn a_get_on_a_stale_connection_is_sent_again() {
     let mut client = proxy(vec![vec![OK, ""], vec![OK]]).await;
 
-    let answers = ask(&mut client, &format!("{GET}{LAST}")).await;
+    let responses = ask(&mut client, &format!("{GET}{LAST}")).await;
 
-    assert_eq!(answers.matches("200 OK").count(), 2, "{answers}");
+    assert_eq!(responses.matches("200 OK").count(), 2, "{responses}");
 }
 
 #[actix_web::test]
 async fn a_304_writes_no_stray_chunk() {
     let mut client = proxy(vec![vec!["HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n"]]).await;
 
-    let answer = ask(&mut client, LAST).await;
+    let response = ask(&mut client, LAST).await;
 
-    assert!(answer.ends_with("\r\n\r\n") && !answer.contains("chunked"), "{answer}");
+    assert!(response.ends_with("\r\n\r\n") && !response.contains("chunked"), "{response}");
 }
 
 #[actix_web::test]
 async fn an_upstream_that_dies_in_its_body_never_looks_complete() {
     let mut client = proxy(vec![vec!["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"]]).await;
 
-    let answer = ask(&mut client, GET).await;
+    let response = ask(&mut client, GET).await;
 
-    assert!(answer.contains("ok") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    assert!(response.contains("ok") && !response.ends_with("0\r\n\r\n"), "{response}");
 }
 
 #[actix_web::test]
 async fn an_early_413_reaches_the_client() {
     let mut client = proxy(vec![vec!["HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"]]).await;
 
-    let answer = ask(&mut client, "POST / HTTP/1.1\r\nHost: p\r\nContent-Length: 99\r\n\r\nx").await;
+    let response = ask(&mut client, "POST / HTTP/1.1\r\nHost: p\r\nContent-Length: 99\r\n\r\nx").await;
 
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 413"), "{response}");
 }
 
 /// Response with a head of this many bytes.
@@ -176,18 +176,18 @@ fn long_head(length: usize) -> &'static str {
 async fn a_response_head_as_long_as_is_read_ahead_passes() {
     let mut client = proxy(vec![vec![long_head(READ_AHEAD)]]).await;
 
-    let answer = ask(&mut client, LAST).await;
+    let response = ask(&mut client, LAST).await;
 
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("\r\n\r\nok"), "{response}");
 }
 
 #[actix_web::test]
 async fn a_longer_response_head_is_refused() {
     let mut client = proxy(vec![vec![long_head(READ_AHEAD + 1)]]).await;
 
-    let answer = ask(&mut client, LAST).await;
+    let response = ask(&mut client, LAST).await;
 
-    assert!(answer.starts_with("HTTP/1.1 502") && answer.ends_with("upstream_broken"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 502") && response.ends_with("upstream_broken"), "{response}");
 }
 
 #[actix_web::test]
@@ -195,9 +195,9 @@ async fn an_upstream_that_says_nothing_is_given_up() {
     let settings = ForwarderSettings { response_timeout: Duration::from_millis(1), ..ForwarderSettings::default() };
     let mut client = patient_proxy(vec![vec!["", OK]], settings).await;
 
-    let answer = ask(&mut client, LAST).await;
+    let response = ask(&mut client, LAST).await;
 
-    assert!(answer.ends_with("upstream_timeout"), "{answer}");
+    assert!(response.ends_with("upstream_timeout"), "{response}");
 }
 
 /// Forwarded request that the test can cut: the client's socket, and the Upstream's after it has read `request`.
