@@ -78,7 +78,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-    fn scene() -> (ScriptedProvider, SigningKey, GatewayTokenVerifier) {
+    fn fixture() -> (ScriptedProvider, SigningKey, GatewayTokenVerifier) {
         let (provider, key) = ScriptedProvider::start();
         let issuer = Issuer::new(&provider.origin, Arc::default(), &no_trust());
         let issuer = issuer.with_timeout(Duration::from_millis(500));
@@ -99,7 +99,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_token_of_an_allowed_identity_proves_the_gateway_until_it_expires() {
-        let (provider, key, verifier) = scene();
+        let (provider, key, verifier) = fixture();
 
         let expires_at = verifier.verify(&key.sign(&claims(&provider, json!({}))), NOW).await.unwrap();
 
@@ -110,7 +110,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_token_that_breaks_a_rule_proves_nothing() {
-        let (provider, key, verifier) = scene();
+        let (provider, key, verifier) = fixture();
         let past = NOW.as_unix() - 61;
         for (changes, reason) in [
             (json!({"iss": "https://evil.example"}), "another issuer"),
@@ -139,7 +139,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_stranger_makes_the_keys_be_fetched_for_no_key_that_it_made_up() {
-        let (provider, key, verifier) = scene();
+        let (provider, key, verifier) = fixture();
         verifier.verify(&key.sign(&claims(&provider, json!({}))), NOW).await.unwrap();
         let fetches = provider.received("/jwks_uri").len();
 
@@ -153,7 +153,7 @@ mod tests {
 
     #[actix_web::test]
     async fn an_access_token_may_say_that_it_is_one() {
-        let (provider, key, verifier) = scene();
+        let (provider, key, verifier) = fixture();
         let payload = claims(&provider, json!({})).to_string();
 
         for typ in ["at+jwt", "JWT"] {
@@ -164,7 +164,7 @@ mod tests {
 
     #[actix_web::test]
     async fn keys_that_cannot_be_had_are_no_verdict() {
-        let (provider, key, verifier) = scene();
+        let (provider, key, verifier) = fixture();
         provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
 
         let refused = verifier.verify(&key.sign(&claims(&provider, json!({}))), NOW).await;

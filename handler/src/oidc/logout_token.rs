@@ -113,7 +113,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-    fn scene() -> (ScriptedProvider, SigningKey, RelyingParty) {
+    fn fixture() -> (ScriptedProvider, SigningKey, RelyingParty) {
         let (provider, key) = ScriptedProvider::start();
         let party = party(&provider.origin, ClientAuthentication::None, false, &Arc::default());
         (provider, key, party)
@@ -132,7 +132,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_logout_token_names_a_session_a_person_or_both() {
-        let (provider, key, party) = scene();
+        let (provider, key, party) = fixture();
         let verify =
             async |changes| party.verify_logout_token(&key.sign(&claims(&provider, changes)), NOW).await.unwrap();
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_logout_token_may_name_a_trusted_audience_beside_us_and_write_its_dates_as_text() {
-        let (provider, key, party) = scene();
+        let (provider, key, party) = fixture();
         let party = party.trusting(&["api"]);
         let now = NOW.as_unix();
         for changes in [
@@ -163,7 +163,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_logout_token_is_remembered_by_its_age_whatever_its_exp() {
-        let (provider, key, party) = scene();
+        let (provider, key, party) = fixture();
         for exp in [json!(NOW.as_unix() + 120), json!(u64::MAX), json!(1e300)] {
             let token = key.sign(&claims(&provider, json!({ "exp": exp })));
 
@@ -175,7 +175,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_logout_token_that_breaks_a_rule_ends_nothing() {
-        let (provider, key, party) = scene();
+        let (provider, key, party) = fixture();
         for (changes, reason) in [
             (json!({"iss": "https://evil.example"}), "another issuer"),
             (json!({"aud": "another"}), "another client"),
@@ -213,7 +213,7 @@ mod tests {
 
     #[actix_web::test]
     async fn keys_that_cannot_be_had_are_no_verdict() {
-        let (provider, key, party) = scene();
+        let (provider, key, party) = fixture();
         provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
 
         let refused = party.verify_logout_token(&key.sign(&claims(&provider, json!({}))), NOW).await;

@@ -13,12 +13,12 @@ use tempfile::TempDir;
 
 const KEYS: [&str; 2] = ["cookie-key", "token-key"];
 
-struct Scene {
+struct Fixture {
     state: TempDir,
     path: TempDir,
 }
 
-impl Scene {
+impl Fixture {
     fn new() -> Self {
         let (state, path) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         symlink(root().join("tests/infra/tests/az"), path.path().join("az")).unwrap();
@@ -66,28 +66,28 @@ fn is_key(value: &str) -> bool {
 
 #[test]
 fn keys_are_created_once_and_told_to_nobody() {
-    let scene = Scene::new();
-    let (is_done, said) = scene.run("create-keys", &["vault"], &[]);
+    let fixture = Fixture::new();
+    let (is_done, said) = fixture.run("create-keys", &["vault"], &[]);
     assert!(is_done, "{said}");
-    let values: Vec<String> = KEYS.iter().flat_map(|name| scene.values(name)).collect();
+    let values: Vec<String> = KEYS.iter().flat_map(|name| fixture.values(name)).collect();
 
     assert_eq!(values.len(), 2);
     assert!(values.iter().all(|value| is_key(value)), "{values:?}");
     assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), 2);
     for value in &values {
-        assert!(!said.contains(value) && !scene.calls().contains(value));
+        assert!(!said.contains(value) && !fixture.calls().contains(value));
     }
-    let (is_done, said) = scene.run("create-keys", &[], &[("KEY_VAULT_NAME", "vault")]);
+    let (is_done, said) = fixture.run("create-keys", &[], &[("KEY_VAULT_NAME", "vault")]);
     assert!(is_done && said.contains("cookie-key is there"), "{said}");
-    assert_eq!(KEYS.map(|name| scene.values(name).len()), [1, 1]);
+    assert_eq!(KEYS.map(|name| fixture.values(name).len()), [1, 1]);
 }
 
 #[test]
 fn a_role_that_is_not_known_everywhere_yet_is_waited_for() {
-    let scene = Scene::new();
-    fs::write(scene.file("forbidden"), "2").unwrap();
+    let fixture = Fixture::new();
+    fs::write(fixture.file("forbidden"), "2").unwrap();
 
-    let (is_done, said) = scene.run("create-keys", &["vault"], &[]);
+    let (is_done, said) = fixture.run("create-keys", &["vault"], &[]);
 
     assert!(is_done && said.contains("waiting for vault"), "{said}");
 }
@@ -100,50 +100,50 @@ fn what_keeps_a_key_from_being_created_is_told() {
         ("deleted", "x", "az keyvault secret recover --vault-name vault --name cookie-key"),
     ];
     for (fault, content, sentence) in cases {
-        let scene = Scene::new();
-        fs::write(scene.file(fault), content).unwrap();
+        let fixture = Fixture::new();
+        fs::write(fixture.file(fault), content).unwrap();
 
-        let (is_done, said) = scene.run("create-keys", &["vault"], &[]);
+        let (is_done, said) = fixture.run("create-keys", &["vault"], &[]);
 
         assert!(!is_done && said.contains(sentence), "{fault}: {said}");
-        assert!(KEYS.iter().all(|name| scene.values(name).is_empty()));
+        assert!(KEYS.iter().all(|name| fixture.values(name).is_empty()));
     }
 }
 
 #[test]
 fn without_a_vault_the_scripts_about_keys_say_how_they_are_used() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     for script in ["create-keys", "rotate-keys"] {
-        let (is_done, said) = scene.run(script, &[], &[]);
+        let (is_done, said) = fixture.run(script, &[], &[]);
         assert!(!is_done && said.contains(&format!("usage: scripts/{script} VAULT")), "{said}");
     }
 }
 
 #[test]
 fn a_rotation_adds_a_version_of_each_key() {
-    let scene = Scene::new();
-    let (is_done, said) = scene.run("rotate-keys", &["vault"], &[]);
+    let fixture = Fixture::new();
+    let (is_done, said) = fixture.run("rotate-keys", &["vault"], &[]);
     assert!(!is_done && said.contains("run scripts/create-keys"), "{said}");
 
-    assert!(scene.run("create-keys", &["vault"], &[]).0);
-    let (is_done, said) = scene.run("rotate-keys", &["vault"], &[]);
+    assert!(fixture.run("create-keys", &["vault"], &[]).0);
+    let (is_done, said) = fixture.run("rotate-keys", &["vault"], &[]);
 
     assert!(is_done && said.contains("https://vault/secrets/token-key/1"), "{said}");
     for name in KEYS {
-        let values = scene.values(name);
+        let values = fixture.values(name);
         assert_eq!(values.iter().filter(|value| is_key(value)).collect::<BTreeSet<_>>().len(), 2, "{name}");
-        assert!(values.iter().all(|value| !said.contains(value) && !scene.calls().contains(value)));
+        assert!(values.iter().all(|value| !said.contains(value) && !fixture.calls().contains(value)));
     }
 }
 
 #[test]
 fn a_rotation_that_is_not_allowed_says_so() {
     for (fault, content) in [("forbidden", "99"), ("read-only", "x")] {
-        let scene = Scene::new();
-        assert!(scene.run("create-keys", &["vault"], &[]).0);
-        fs::write(scene.file(fault), content).unwrap();
+        let fixture = Fixture::new();
+        assert!(fixture.run("create-keys", &["vault"], &[]).0);
+        fs::write(fixture.file(fault), content).unwrap();
 
-        let (is_done, said) = scene.run("rotate-keys", &["vault"], &[]);
+        let (is_done, said) = fixture.run("rotate-keys", &["vault"], &[]);
 
         assert!(!is_done && said.contains("(Forbidden)") && !said.contains("no version yet"), "{said}");
     }
@@ -151,10 +151,10 @@ fn a_rotation_that_is_not_allowed_says_so() {
 
 #[test]
 fn a_rotation_after_which_the_handler_is_not_ready_fails() {
-    let scene = Scene::new();
-    assert!(scene.run("create-keys", &["vault"], &[]).0);
+    let fixture = Fixture::new();
+    assert!(fixture.run("create-keys", &["vault"], &[]).0);
 
-    let (is_done, said) = scene.run("rotate-keys", &["vault", "http://127.0.0.1:9"], &[]);
+    let (is_done, said) = fixture.run("rotate-keys", &["vault", "http://127.0.0.1:9"], &[]);
 
     assert!(!is_done && said.contains("is not ready"), "{said}");
 }

@@ -14,19 +14,19 @@ const COOKIE_KEY: &str = "cookie-key";
 const TOKEN_KEY: &str = "token-key";
 const OLD: u64 = 86_400;
 
-struct Scene {
+struct Fixture {
     azure: AzureDoubles,
     provider: Provider,
     upstream: Upstream,
 }
 
-impl Scene {
+impl Fixture {
     /// A vault with one key for each purpose.
     fn new() -> Self {
-        let scene = Self::without_keys();
-        scene.azure.vault.add_key_secret(COOKIE_KEY, OLD);
-        scene.azure.vault.add_key_secret(TOKEN_KEY, OLD);
-        scene
+        let fixture = Self::without_keys();
+        fixture.azure.vault.add_key_secret(COOKIE_KEY, OLD);
+        fixture.azure.vault.add_key_secret(TOKEN_KEY, OLD);
+        fixture
     }
 
     fn without_keys() -> Self {
@@ -59,15 +59,15 @@ fn kid(browser: &Browser) -> String {
 
 #[test]
 fn a_session_is_sealed_by_the_vaults_newest_version_that_is_old_enough() {
-    let scene = Scene::without_keys();
+    let fixture = Fixture::without_keys();
     for (name, age) in [(TOKEN_KEY, OLD), (COOKIE_KEY, 3 * OLD), (COOKIE_KEY, OLD), (COOKIE_KEY, 10)] {
-        scene.azure.vault.add_key_secret(name, age);
+        fixture.azure.vault.add_key_secret(name, age);
     }
-    let expected = scene.azure.vault.add_key_secret(COOKIE_KEY, OLD - 1);
-    let handler = scene.handler(&[]);
+    let expected = fixture.azure.vault.add_key_secret(COOKIE_KEY, OLD - 1);
+    let handler = fixture.handler(&[]);
     let mut browser = Browser::new(&handler.origin);
 
-    assert_eq!(browser.sign_in("/", &scene.provider).status, 200);
+    assert_eq!(browser.sign_in("/", &fixture.provider).status, 200);
 
     assert_eq!(kid(&browser), expected);
 }
@@ -75,9 +75,9 @@ fn a_session_is_sealed_by_the_vaults_newest_version_that_is_old_enough() {
 #[test]
 fn without_keys_nobody_is_told_from_nobody_and_all_recovers_alone() {
     for fault in [Fault::NoRole, Fault::Firewall, Fault::Status(503), Fault::Throttled(0), Fault::Reset] {
-        let scene = Scene::new();
-        scene.azure.vault.faults.break_down(fault);
-        let handler = scene.handler(&[]);
+        let fixture = Fixture::new();
+        fixture.azure.vault.faults.break_down(fault);
+        let handler = fixture.handler(&[]);
         let mut browser = Browser::new(&handler.origin);
 
         let (page, ready) = (browser.fetch("/page"), browser.fetch("/oauth/health/ready"));
@@ -85,32 +85,32 @@ fn without_keys_nobody_is_told_from_nobody_and_all_recovers_alone() {
         assert_eq!(code(&page), (503, Some("keys_unavailable".to_owned())), "{fault:?}");
         assert!(page.header("retry-after").is_some());
         assert_eq!((ready.status, ready.json()["keys"].as_str()), (503, Some("down")), "{fault:?}");
-        scene.azure.vault.faults.mend();
+        fixture.azure.vault.faults.mend();
         wait_until("it recovers alone", || browser.fetch("/oauth/health/ready").status == 200);
-        assert_eq!(browser.sign_in("/", &scene.provider).status, 200, "{fault:?}");
+        assert_eq!(browser.sign_in("/", &fixture.provider).status, 200, "{fault:?}");
     }
 }
 
 #[test]
 fn an_identity_that_gives_no_token_is_told_of() {
-    let scene = Scene::new();
-    scene.azure.identity.faults.break_down(Fault::Status(500));
-    let handler = scene.handler(&[]);
+    let fixture = Fixture::new();
+    fixture.azure.identity.faults.break_down(Fault::Status(500));
+    let handler = fixture.handler(&[]);
     let mut browser = Browser::new(&handler.origin);
 
     assert_eq!(code(&browser.fetch("/page")), (503, Some("keys_unavailable".to_owned())));
 
-    scene.azure.identity.faults.mend();
+    fixture.azure.identity.faults.mend();
     wait_until("it recovers alone", || browser.fetch("/page").status == 401);
 }
 
 #[test]
 fn a_vault_that_fails_later_takes_no_key_away() {
-    let scene = Scene::new();
-    let handler = scene.handler(&[("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s")]);
+    let fixture = Fixture::new();
+    let handler = fixture.handler(&[("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s")]);
     let mut browser = Browser::new(&handler.origin);
-    browser.sign_in("/", &scene.provider);
-    scene.azure.vault.faults.break_down(Fault::Status(500));
+    browser.sign_in("/", &fixture.provider);
+    fixture.azure.vault.faults.break_down(Fault::Status(500));
 
     wait_until("a load fails", || handler.output().text().contains("key load failed: vault not readable"));
 
@@ -120,10 +120,10 @@ fn a_vault_that_fails_later_takes_no_key_away() {
 
 #[test]
 fn a_secret_that_is_no_key_is_told_of() {
-    let scene = Scene::new();
-    scene.azure.vault.add_secret(COOKIE_KEY, "not-a-key", 1);
+    let fixture = Fixture::new();
+    fixture.azure.vault.add_secret(COOKIE_KEY, "not-a-key", 1);
 
-    let (exit, stdout, _) = run_to_end(&["check"], &scene.settings(&[("PUBLIC_BASE_URL", "http://127.0.0.1:1")]));
+    let (exit, stdout, _) = run_to_end(&["check"], &fixture.settings(&[("PUBLIC_BASE_URL", "http://127.0.0.1:1")]));
 
     assert_eq!(exit, 1);
     assert!(stdout.contains("the secret is not base64 of 32 bytes"), "{stdout}");
@@ -139,10 +139,10 @@ fn secrets_that_share_a_key_are_refused_by_check() {
             "two versions of the vault's secret cookie-key have the same bytes",
         ),
     ] {
-        let scene = Scene::new();
-        secrets.iter().for_each(|(name, value)| drop(scene.azure.vault.add_secret(name, value, OLD - 1)));
+        let fixture = Fixture::new();
+        secrets.iter().for_each(|(name, value)| drop(fixture.azure.vault.add_secret(name, value, OLD - 1)));
 
-        let (exit, stdout, _) = run_to_end(&["check"], &scene.settings(&[("PUBLIC_BASE_URL", "http://127.0.0.1:1")]));
+        let (exit, stdout, _) = run_to_end(&["check"], &fixture.settings(&[("PUBLIC_BASE_URL", "http://127.0.0.1:1")]));
 
         assert_eq!(exit, 1);
         assert!(stdout.contains(told) && !stdout.contains("AAECAw"), "{stdout}");
@@ -151,15 +151,15 @@ fn secrets_that_share_a_key_are_refused_by_check() {
 
 #[test]
 fn a_version_with_the_bytes_of_another_secret_is_refused_and_the_older_keys_stay() {
-    let scene = Scene::without_keys();
+    let fixture = Fixture::without_keys();
     let value = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    scene.azure.vault.add_secret(COOKIE_KEY, value, OLD);
-    scene.azure.vault.add_key_secret(TOKEN_KEY, OLD);
-    let handler = scene.handler(&[("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s")]);
+    fixture.azure.vault.add_secret(COOKIE_KEY, value, OLD);
+    fixture.azure.vault.add_key_secret(TOKEN_KEY, OLD);
+    let handler = fixture.handler(&[("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s")]);
     let mut browser = Browser::new(&handler.origin);
-    browser.sign_in("/", &scene.provider);
+    browser.sign_in("/", &fixture.provider);
 
-    scene.azure.vault.add_secret(TOKEN_KEY, value, 0);
+    fixture.azure.vault.add_secret(TOKEN_KEY, value, 0);
 
     wait_until("the log says why", || {
         handler.output().text().contains("the vault's secrets cookie-key and token-key share a key")
@@ -172,20 +172,20 @@ fn a_version_with_the_bytes_of_another_secret_is_refused_and_the_older_keys_stay
 /// Four instances with different reload phases; the session begins under the old keys.
 #[test]
 fn keys_rotate_under_four_instances_with_nobody_signed_out() {
-    let (scene, cosmos) = (Scene::without_keys(), CosmosEmulator::start());
-    let vault = &scene.azure.vault;
+    let (fixture, cosmos) = (Fixture::without_keys(), CosmosEmulator::start());
+    let vault = &fixture.azure.vault;
     let old = [vault.add_key_secret(COOKIE_KEY, OLD), vault.add_key_secret(TOKEN_KEY, OLD)];
     let rotation = [("KEY_ACTIVATION_DELAY", "1h"), ("SESSION_IDLE_TIMEOUT", "15s"), ("SESSION_CACHE_TTL", "0s")];
     let settings = [&cosmos.settings()[..], &rotation[..]].concat();
     let start = |origin: Option<&str>, interval| {
         let own = [("KEY_RELOAD_INTERVAL", interval), ("PUBLIC_BASE_URL", origin.unwrap_or_default())];
-        scene.handler(&[&settings[..], if origin.is_some() { &own[..] } else { &own[..1] }].concat())
+        fixture.handler(&[&settings[..], if origin.is_some() { &own[..] } else { &own[..1] }].concat())
     };
     let mut instances = vec![start(None, "1s")];
     let origin = instances[0].origin.clone();
     instances.extend(["2s", "3s", "59m"].map(|interval| start(Some(&origin), interval)));
     let mut person = Browser::new(&origin);
-    person.sign_in("/", &scene.provider);
+    person.sign_in("/", &fixture.provider);
     let stays = |person: &Browser, instances: &[Handler]| {
         instances.iter().all(|instance| person.at(&instance.origin).fetch("/page").status == 200)
     };
@@ -218,10 +218,10 @@ fn keys_rotate_under_four_instances_with_nobody_signed_out() {
 /// One instance has met the newest keys; the other can't, because the vault is down.
 #[test]
 fn a_key_that_the_vault_cannot_give_now_refuses_nobody() {
-    let (scene, cosmos) = (Scene::new(), CosmosEmulator::start());
-    let vault = &scene.azure.vault;
+    let (fixture, cosmos) = (Fixture::new(), CosmosEmulator::start());
+    let vault = &fixture.azure.vault;
     let quick = [("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s"), ("SESSION_CACHE_TTL", "0s")];
-    let behind = scene.handler(&[&quick[..], &cosmos.settings()].concat());
+    let behind = fixture.handler(&[&quick[..], &cosmos.settings()].concat());
     wait_until("it has keys", || Browser::new(&behind.origin).fetch("/oauth/health/ready").status == 200);
     vault.faults.break_down(Fault::Status(503));
     let add = |name, value| format!("{}:{value}", vault.add_secret(name, value, 10));
@@ -229,14 +229,14 @@ fn a_key_that_the_vault_cannot_give_now_refuses_nobody() {
     let token = add(TOKEN_KEY, "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=");
     let own = [
         ("PUBLIC_BASE_URL", behind.origin.as_str()),
-        ("UPSTREAM_URL", scene.upstream.url.as_str()),
+        ("UPSTREAM_URL", fixture.upstream.url.as_str()),
         ("COOKIE_KEYS", &cookie),
         ("TOKEN_KEYS", &token),
     ];
-    let ahead = Handler::start(&[&own[..], &cosmos.settings(), &scene.provider.settings()].concat());
+    let ahead = Handler::start(&[&own[..], &cosmos.settings(), &fixture.provider.settings()].concat());
     let mut person = Browser::new(&ahead.origin);
     let to_provider = person.navigate("/oauth/signin");
-    let back = scene.provider.approve(to_provider.header("location").unwrap());
+    let back = fixture.provider.approve(to_provider.header("location").unwrap());
     assert_eq!(person.navigate(&back.replace(&behind.origin, &ahead.origin)).status, 303);
 
     // Once its last look is older than the activation delay, it can't know every key.
@@ -252,33 +252,33 @@ fn a_key_that_the_vault_cannot_give_now_refuses_nobody() {
 
 #[test]
 fn pulling_every_key_signs_everyone_out_and_is_told() {
-    let scene = Scene::without_keys();
-    let key = scene.azure.vault.add_key_secret(COOKIE_KEY, OLD);
-    scene.azure.vault.add_key_secret(TOKEN_KEY, OLD);
-    let handler = scene.handler(&[("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s")]);
+    let fixture = Fixture::without_keys();
+    let key = fixture.azure.vault.add_key_secret(COOKIE_KEY, OLD);
+    fixture.azure.vault.add_key_secret(TOKEN_KEY, OLD);
+    let handler = fixture.handler(&[("KEY_RELOAD_INTERVAL", "1s"), ("KEY_ACTIVATION_DELAY", "2s")]);
     let mut browser = Browser::new(&handler.origin);
-    browser.sign_in("/", &scene.provider);
+    browser.sign_in("/", &fixture.provider);
 
-    scene.azure.vault.set_enabled(&key, false);
+    fixture.azure.vault.set_enabled(&key, false);
 
     wait_until("nothing opens any more", || browser.fetch("/page").status == 503);
     assert_eq!(code(&browser.fetch("/page")), (503, Some("keys_unavailable".to_owned())));
-    scene.azure.vault.add_key_secret(COOKIE_KEY, 0);
+    fixture.azure.vault.add_key_secret(COOKIE_KEY, 0);
     wait_until("it recovers alone", || browser.fetch("/page").status == 401);
 }
 
 #[test]
 fn the_managed_identity_speaks_for_us_at_the_provider_on_every_call() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let settings = [("CLIENT_AUTH_METHOD", "managed_identity"), ("CLIENT_SECRET", "")];
-    let handler = scene.handler(&settings);
+    let handler = fixture.handler(&settings);
     let mut browser = Browser::new(&handler.origin);
-    browser.sign_in("/", &scene.provider);
+    browser.sign_in("/", &fixture.provider);
     assert_eq!(refresh(&mut browser).status, 200);
     browser.post("/oauth/signout", b"");
-    wait_until("the token is revoked", || scene.provider.revoked().len() == 1);
+    wait_until("the token is revoked", || fixture.provider.revoked().len() == 1);
 
-    let forms = scene.provider.forms();
+    let forms = fixture.provider.forms();
 
     assert_eq!(forms.len(), 3);
     for form in forms {
@@ -286,47 +286,47 @@ fn the_managed_identity_speaks_for_us_at_the_provider_on_every_call() {
         assert_eq!(claims(&form["client_assertion"])["aud"], "api://AzureADTokenExchange");
         assert!(form["client_id"] == "client" && !form.contains_key("client_secret"));
     }
-    assert_eq!(scene.azure.identity.faults.calls("api://AzureADTokenExchange"), 1, "the token is kept");
+    assert_eq!(fixture.azure.identity.faults.calls("api://AzureADTokenExchange"), 1, "the token is kept");
 }
 
 #[test]
 fn an_identity_without_a_token_ends_no_session_and_spends_no_code() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let settings = [("CLIENT_AUTH_METHOD", "managed_identity"), ("CLIENT_SECRET", "")];
-    let handler = scene.handler(&settings);
+    let handler = fixture.handler(&settings);
     let mut browser = Browser::new(&handler.origin);
     wait_until("the keys are here", || browser.fetch("/oauth/health/ready").status == 200);
-    scene.azure.identity.faults.break_down(Fault::Status(500));
+    fixture.azure.identity.faults.break_down(Fault::Status(500));
     let to_provider = browser.navigate("/oauth/signin");
-    let back = scene.provider.approve(to_provider.header("location").unwrap());
+    let back = fixture.provider.approve(to_provider.header("location").unwrap());
 
     let refused = browser.navigate(&back);
 
-    assert_eq!((refused.status, scene.provider.exchanges()), (503, 0));
+    assert_eq!((refused.status, fixture.provider.exchanges()), (503, 0));
     assert!(refused.text().contains("provider_unavailable"), "{}", refused.text());
-    scene.azure.identity.faults.mend();
+    fixture.azure.identity.faults.mend();
     assert_eq!(browser.navigate(&back).status, 303, "the same code is good once the identity has a token");
 }
 
 #[test]
 fn a_key_that_stays_in_the_vault_signs_our_assertions() {
-    let scene = Scene::new();
-    let public = scene.azure.vault.add_signing_key("client-key");
+    let fixture = Fixture::new();
+    let public = fixture.azure.vault.add_signing_key("client-key");
     let settings =
         [("CLIENT_AUTH_METHOD", "private_key_jwt"), ("CLIENT_SECRET", ""), ("CLIENT_KEY_NAME", "client-key")];
-    let handler = scene.handler(&settings);
+    let handler = fixture.handler(&settings);
     let mut browser = Browser::new(&handler.origin);
 
-    browser.sign_in("/", &scene.provider);
+    browser.sign_in("/", &fixture.provider);
 
-    let assertion = scene.provider.forms()[0]["client_assertion"].clone();
+    let assertion = fixture.provider.forms()[0]["client_assertion"].clone();
     let (signed, signature) = assertion.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public);
     assert!(key.verify(signed.as_bytes(), &signature).is_ok());
     let claims = claims(&assertion);
     assert_eq!((&claims["iss"], &claims["sub"]), (&json!("client"), &json!("client")));
-    assert_eq!(claims["aud"], format!("{}/token", scene.provider.issuer));
+    assert_eq!(claims["aud"], format!("{}/token", fixture.provider.issuer));
     assert!(claims["jti"].is_string() && claims["exp"].as_i64() > claims["iat"].as_i64());
 }
 
@@ -335,15 +335,15 @@ fn claims(token: &str) -> Value {
 }
 
 /// A handler that asks for a token of the gateway's identity, and one such token.
-fn behind_a_gateway(scene: &Scene) -> (Handler, String) {
-    let issuer = scene.azure.issuer();
-    let handler = scene.handler(&[
+fn behind_a_gateway(fixture: &Fixture) -> (Handler, String) {
+    let issuer = fixture.azure.issuer();
+    let handler = fixture.handler(&[
         ("GATEWAY_PROOF", "managed_identity"),
         ("GATEWAY_PROOF_ISSUER", &issuer),
         ("GATEWAY_PROOF_AUDIENCE", "api://us"),
         ("GATEWAY_PROOF_OBJECT_IDS", OBJECT_ID),
     ]);
-    (handler, scene.azure.identity.token(&issuer, "api://us", &json!({})))
+    (handler, fixture.azure.identity.token(&issuer, "api://us", &json!({})))
 }
 
 fn fetch_with(browser: &mut Browser, headers: &[(&str, &str)]) -> Answer {
@@ -352,11 +352,11 @@ fn fetch_with(browser: &mut Browser, headers: &[(&str, &str)]) -> Answer {
 
 #[test]
 fn a_token_of_the_gateways_identity_lets_a_request_in_and_nothing_else_does() {
-    let scene = Scene::new();
-    let (handler, token) = behind_a_gateway(&scene);
-    let issuer = scene.azure.issuer();
+    let fixture = Fixture::new();
+    let (handler, token) = behind_a_gateway(&fixture);
+    let issuer = fixture.azure.issuer();
     let mut browser = Browser::new(&handler.origin);
-    let mint = |audience, changes: Value| scene.azure.identity.token(&issuer, audience, &changes);
+    let mint = |audience, changes: Value| fixture.azure.identity.token(&issuer, audience, &changes);
 
     for (headers, expected) in [
         (vec![("X-Gateway-Token", token.clone())], (200, None)),
@@ -388,30 +388,30 @@ fn a_token_of_the_gateways_identity_lets_a_request_in_and_nothing_else_does() {
     }
     assert_eq!(browser.fetch("/oauth/health/live").status, 200);
     assert_eq!(browser.navigate("/page").status, 403, "a person gets no redirect either");
-    assert!(scene.upstream.received().is_empty());
+    assert!(fixture.upstream.received().is_empty());
 }
 
 #[test]
 fn keys_of_the_gateways_issuer_that_cannot_be_had_are_no_refusal() {
-    let scene = Scene::new();
-    let (handler, token) = behind_a_gateway(&scene);
+    let fixture = Fixture::new();
+    let (handler, token) = behind_a_gateway(&fixture);
     let mut browser = Browser::new(&handler.origin);
     wait_until("the vault's keys are here", || handler.output().text().contains("sealing key changed"));
-    scene.azure.identity.faults.break_down(Fault::Status(503));
+    fixture.azure.identity.faults.break_down(Fault::Status(503));
 
     let answer = fetch_with(&mut browser, &[("x-gateway-token", &token)]);
 
     assert_eq!(code(&answer), (503, Some("gateway_proof_unavailable".to_owned())));
-    scene.azure.identity.faults.mend();
+    fixture.azure.identity.faults.mend();
     wait_until("it recovers alone", || fetch_with(&mut browser, &[("x-gateway-token", &token)]).status == 200);
 }
 
 #[test]
 fn only_the_identity_of_questions_asks_and_it_forwards_nothing() {
-    let scene = Scene::new();
-    let issuer = scene.azure.issuer();
+    let fixture = Fixture::new();
+    let issuer = fixture.azure.issuer();
     let asker = "0b1d7c52-93f4-4a0e-8e57-6f2f1c9d3a77";
-    let handler = scene.handler(&[
+    let handler = fixture.handler(&[
         ("GATEWAY_PROOF", "managed_identity"),
         ("GATEWAY_PROOF_ISSUER", &issuer),
         ("GATEWAY_PROOF_AUDIENCE", "api://us"),
@@ -419,8 +419,8 @@ fn only_the_identity_of_questions_asks_and_it_forwards_nothing() {
         ("GATEWAY_CHECK_OBJECT_IDS", asker),
     ]);
     let browser = Browser::new(&handler.origin);
-    let forwards = scene.azure.identity.token(&issuer, "api://us", &json!({}));
-    let asks = scene.azure.identity.token(&issuer, "api://us", &json!({ "oid": asker }));
+    let forwards = fixture.azure.identity.token(&issuer, "api://us", &json!({}));
+    let asks = fixture.azure.identity.token(&issuer, "api://us", &json!({ "oid": asker }));
     let send = |path: &str, token: &str| code(&browser.clone().send("GET", path, &[("x-gateway-token", token)], b""));
     let question = "/oauth/check?method=GET&url=/page";
 
@@ -435,11 +435,11 @@ fn only_the_identity_of_questions_asks_and_it_forwards_nothing() {
 
 #[test]
 fn a_shared_secret_can_be_changed_and_never_reaches_the_upstream() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let (one, two) = ("one-secret-of-thirty-two-letters", "two-secret-of-thirty-two-letters");
     let secrets = format!("{one},{two}");
-    let routes = json!([{ "path": "/", "upstream": scene.upstream.url, "access": "anonymous" }]).to_string();
-    let handler = scene.handler(&[
+    let routes = json!([{ "path": "/", "upstream": fixture.upstream.url, "access": "anonymous" }]).to_string();
+    let handler = fixture.handler(&[
         ("GATEWAY_PROOF", "shared_secret"),
         ("GATEWAY_PROOF_SECRETS", &secrets),
         ("GATEWAY_PROOF_HEADER", "X-Gateway-Secret"),
@@ -455,21 +455,21 @@ fn a_shared_secret_can_be_changed_and_never_reaches_the_upstream() {
         assert_eq!(send(&told).status, 200);
     }
 
-    let received = scene.upstream.last();
+    let received = fixture.upstream.last();
     assert_eq!(received.header("x-forwarded-for"), Some("192.0.2.7"));
     assert!(received.headers.iter().all(|(name, value)| !name.contains("gateway") && !value.contains("secret")));
     assert_eq!(code(&send(&[("x-gateway-secret", "three")])), (403, Some("gateway_proof_invalid".to_owned())));
     assert_eq!(code(&send(&[])), (403, Some("gateway_proof_missing".to_owned())));
-    assert_eq!(scene.upstream.received().len(), 2);
+    assert_eq!(fixture.upstream.received().len(), 2);
 }
 
 #[test]
 fn check_says_what_is_missing_role_network_or_name() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let cosmos = CosmosEmulator::start();
     let check = |changes: &[(&str, &str)]| {
         let base = [&[("PUBLIC_BASE_URL", "http://127.0.0.1:1")][..], &cosmos.settings()[..], changes].concat();
-        let (exit, stdout, _) = run_to_end(&["check"], &scene.settings(&base));
+        let (exit, stdout, _) = run_to_end(&["check"], &fixture.settings(&base));
         (exit, stdout)
     };
     let well = check(&[]);
@@ -480,10 +480,10 @@ fn check_says_what_is_missing_role_network_or_name() {
 
     for (fault, told) in [(Fault::NoRole, "the role Key Vault Secrets User is missing"), (Fault::Firewall, "firewall")]
     {
-        scene.azure.vault.faults.break_down(fault);
+        fixture.azure.vault.faults.break_down(fault);
         let (exit, stdout) = check(&[]);
         assert!(exit == 1 && stdout.contains(told), "{stdout}");
-        scene.azure.vault.faults.mend();
+        fixture.azure.vault.faults.mend();
     }
     for (change, told) in [
         (("TOKEN_KEY_NAME", "no-such-key"), "no version that is enabled"),

@@ -5,12 +5,12 @@
 use serde_json::json;
 use support::{Answer, Browser, Handler, Provider, Upstream};
 
-struct Scene {
+struct Fixture {
     provider: Provider,
     handler: Handler,
 }
 
-impl Scene {
+impl Fixture {
     fn start(settings: &[(&str, &str)]) -> Self {
         let (provider, upstream) = (Provider::start(), Upstream::start());
         let all = [&[("UPSTREAM_URL", upstream.url.as_str())], settings, &provider.settings()].concat();
@@ -39,15 +39,15 @@ fn cleared(answer: &Answer) -> Option<&str> {
 
 #[test]
 fn another_persons_sign_in_clears_the_cache_and_the_same_persons_does_not() {
-    let scene = Scene::start(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::start(&[]);
+    let mut browser = fixture.browser();
 
-    let first = scene.sign_in(&mut browser, "ada");
-    let again = scene.sign_in(&mut browser, "ada");
+    let first = fixture.sign_in(&mut browser, "ada");
+    let again = fixture.sign_in(&mut browser, "ada");
     browser.cookies.remove("oauth-proxy-session"); // it ended, or the browser was closed
-    let next_day = scene.sign_in(&mut browser, "ada");
-    let other = scene.sign_in(&mut browser, "bob");
-    let back = scene.sign_in(&mut browser, "ada");
+    let next_day = fixture.sign_in(&mut browser, "ada");
+    let other = fixture.sign_in(&mut browser, "bob");
+    let back = fixture.sign_in(&mut browser, "ada");
 
     let all = [&first, &again, &next_day, &other, &back].map(cleared);
     assert_eq!(all, [Some("\"cache\""), None, None, Some("\"cache\""), Some("\"cache\"")]);
@@ -55,12 +55,12 @@ fn another_persons_sign_in_clears_the_cache_and_the_same_persons_does_not() {
 
 #[test]
 fn a_sign_out_clears_the_cache_and_forgets_the_person() {
-    let scene = Scene::start(&[]);
+    let fixture = Fixture::start(&[]);
     for headers in
         [&[("sec-fetch-site", "same-origin")][..], &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")]]
     {
-        let mut browser = scene.browser();
-        scene.sign_in(&mut browser, "ada");
+        let mut browser = fixture.browser();
+        fixture.sign_in(&mut browser, "ada");
         assert!(browser.cookies.contains_key("oauth-proxy-person"));
 
         let signed_out = browser.send("POST", "/oauth/signout", headers, b"");
@@ -73,7 +73,7 @@ fn a_sign_out_clears_the_cache_and_forgets_the_person() {
 
 #[test]
 fn a_sign_out_whose_session_is_over_clears_for_pages_of_ours_alone() {
-    let scene = Scene::start(&[("CLEAR_SITE_DATA", "cache,cookies,storage")]);
+    let fixture = Fixture::start(&[("CLEAR_SITE_DATA", "cache,cookies,storage")]);
     let all = "\"cache\", \"cookies\", \"storage\"";
     for (method, site, expected) in [
         ("POST", "same-origin", Some(all)),
@@ -84,22 +84,22 @@ fn a_sign_out_whose_session_is_over_clears_for_pages_of_ours_alone() {
         ("HEAD", "cross-site", None),
         ("HEAD", "same-origin", None),
     ] {
-        let signed_out = scene.browser().send(method, "/oauth/signout", &[("sec-fetch-site", site)], b"");
+        let signed_out = fixture.browser().send(method, "/oauth/signout", &[("sec-fetch-site", site)], b"");
         assert_eq!((signed_out.status, cleared(&signed_out)), (303, expected), "{method} {site}");
     }
-    let refused = scene.browser().send("POST", "/oauth/signout", &[("sec-fetch-site", "cross-site")], b"");
+    let refused = fixture.browser().send("POST", "/oauth/signout", &[("sec-fetch-site", "cross-site")], b"");
     assert_eq!((refused.status, cleared(&refused)), (403, None));
-    let asked = scene.browser().send("GET", "/oauth/signout", &[], b"");
+    let asked = fixture.browser().send("GET", "/oauth/signout", &[], b"");
     assert_eq!(cleared(&asked), None, "nothing says where it comes from");
 }
 
 #[test]
 fn nothing_is_cleared_where_the_operator_says_so() {
-    let scene = Scene::start(&[("CLEAR_SITE_DATA", "none")]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::start(&[("CLEAR_SITE_DATA", "none")]);
+    let mut browser = fixture.browser();
 
-    let first = scene.sign_in(&mut browser, "ada");
-    let other = scene.sign_in(&mut browser, "bob");
+    let first = fixture.sign_in(&mut browser, "ada");
+    let other = fixture.sign_in(&mut browser, "bob");
     let signed_out = browser.post("/oauth/signout", b"");
 
     assert_eq!([&first, &other, &signed_out].map(cleared), [None; 3]);
@@ -107,14 +107,14 @@ fn nothing_is_cleared_where_the_operator_says_so() {
 
 #[test]
 fn another_person_gets_none_of_the_applications_cookies() {
-    let scene = Scene::start(&[("CLEAR_SITE_DATA", "cache,cookies,storage")]);
-    let mut browser = scene.browser();
-    scene.sign_in(&mut browser, "ada");
+    let fixture = Fixture::start(&[("CLEAR_SITE_DATA", "cache,cookies,storage")]);
+    let mut browser = fixture.browser();
+    fixture.sign_in(&mut browser, "ada");
     browser.cookies.insert("JSESSIONID".to_owned(), "adas".to_owned());
 
-    let same = scene.sign_in(&mut browser, "ada");
+    let same = fixture.sign_in(&mut browser, "ada");
     let kept = browser.cookies.contains_key("JSESSIONID");
-    let other = scene.sign_in(&mut browser, "bob");
+    let other = fixture.sign_in(&mut browser, "bob");
 
     assert_eq!((cleared(&same), kept), (None, true));
     assert_eq!(cleared(&other), Some("\"cache\", \"storage\""), "\"cookies\" would take the new session along");
@@ -125,9 +125,9 @@ fn another_person_gets_none_of_the_applications_cookies() {
 
 #[test]
 fn no_response_is_stored_where_the_operator_forbids_it() {
-    let scene = Scene::start(&[("BROWSER_CACHE", "no-store")]);
-    let mut browser = scene.browser();
-    scene.sign_in(&mut browser, "ada");
+    let fixture = Fixture::start(&[("BROWSER_CACHE", "no-store")]);
+    let mut browser = fixture.browser();
+    fixture.sign_in(&mut browser, "ada");
 
     let page = browser.fetch("/page");
 

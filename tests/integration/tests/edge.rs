@@ -7,14 +7,14 @@ use std::net::TcpStream;
 
 use support::{Answer, Browser, Handler, LIMIT, Provider, Upstream, read_answer, run_to_end, wait_until};
 
-struct Scene {
+struct Fixture {
     provider: Provider,
     upstream: Upstream,
     handler: Handler,
 }
 
 /// A handler before one Upstream: `/` needs a session, `/public` doesn't, `/isolated` is that.
-fn scene(more: &[(&str, &str)]) -> Scene {
+fn fixture(more: &[(&str, &str)]) -> Fixture {
     let (provider, upstream) = (Provider::start(), Upstream::start());
     let url = &upstream.url;
     let routes = format!(
@@ -23,10 +23,10 @@ fn scene(more: &[(&str, &str)]) -> Scene {
             {{"path":"/public","upstream":"{url}","access":"anonymous"}}]"#
     );
     let handler = Handler::start(&[&[("ROUTES", routes.as_str())], &provider.settings()[..], more].concat());
-    Scene { provider, upstream, handler }
+    Fixture { provider, upstream, handler }
 }
 
-impl Scene {
+impl Fixture {
     fn signed_in(&self) -> Browser {
         let mut browser = Browser::new(&self.handler.origin);
         browser.sign_in("/", &self.provider);
@@ -60,12 +60,12 @@ fn refused(status: u16, code: &str) -> (u16, Option<String>) {
 
 #[test]
 fn the_gateways_proof_comes_before_the_target_is_read() {
-    let scene = scene(&[
+    let fixture = fixture(&[
         ("GATEWAY_PROOF", "shared_secret"),
         ("GATEWAY_PROOF_SECRETS", "a-secret-of-the-gateway-of-forty-letters"),
     ]);
     let nested = format!("/%{}41", "25".repeat(20_000));
-    let mut stranger = Browser::new(&scene.handler.origin);
+    let mut stranger = Browser::new(&fixture.handler.origin);
 
     for target in ["/a/../b", "/%zz", nested.as_str(), "/oauth/health/live/../x", "/oauth/health/l%69ve"] {
         assert_eq!(
@@ -82,8 +82,8 @@ fn the_gateways_proof_comes_before_the_target_is_read() {
 
 #[test]
 fn headers_that_a_client_could_forge_are_stripped_and_the_lists_decide_about_others() {
-    let scene = scene(&[("STRIP_HEADERS", "x-acme-*, x-tenant-id"), ("KEEP_HEADERS", "x-http-method-override")]);
-    let mut browser = scene.signed_in();
+    let fixture = fixture(&[("STRIP_HEADERS", "x-acme-*, x-tenant-id"), ("KEEP_HEADERS", "x-http-method-override")]);
+    let mut browser = fixture.signed_in();
     let forged =
         ["iv-user", "x-user-roles", "x-email", "oam-remote-user", "x-acme-role", "x-tenant-id", "x-method-override"];
     let kept = ["x-http-method-override", "x-csrf-token", "x-requested-with", "hx-request", "x-request-id", "depth"];
@@ -91,7 +91,7 @@ fn headers_that_a_client_could_forge_are_stripped_and_the_lists_decide_about_oth
 
     browser.send("GET", "/page", &headers, b"");
 
-    let received = scene.upstream.last();
+    let received = fixture.upstream.last();
     assert_eq!(forged.map(|name| received.header(name)), [None; 7]);
     assert_eq!(kept.map(|name| received.header(name)), [Some("value"); 6]);
 }
@@ -140,14 +140,14 @@ fn check_warns_of_what_an_operator_should_know() {
 
 #[test]
 fn a_length_goes_out_as_a_number_and_what_is_none_is_refused() {
-    let scene = scene(&[]);
+    let fixture = fixture(&[]);
     let head = "POST /public HTTP/1.1\r\nhost: h\r\nconnection: close\r\n";
 
-    let padded = scene.send(format!("{head}content-length: 0010\r\n\r\n0123456789").as_bytes());
+    let padded = fixture.send(format!("{head}content-length: 0010\r\n\r\n0123456789").as_bytes());
 
-    assert_eq!((padded.status, scene.upstream.last().header("content-length")), (200, Some("10")));
+    assert_eq!((padded.status, fixture.upstream.last().header("content-length")), (200, Some("10")));
     for length in ["+3", "-3", "3,3", "0x3", "3 ", ""] {
-        let answer = scene.send(format!("{head}content-length: {length}\r\nx: y\r\n\r\nabc").as_bytes());
+        let answer = fixture.send(format!("{head}content-length: {length}\r\nx: y\r\n\r\nabc").as_bytes());
         let passes = length.trim() == "3"; // RFC 9110 5.5: blanks around a value are no part of it
         assert_eq!(answer.status, if passes { 200 } else { 400 }, "{length:?}");
     }
@@ -155,8 +155,8 @@ fn a_length_goes_out_as_a_number_and_what_is_none_is_refused() {
 
 #[test]
 fn a_connection_header_of_many_names_is_refused() {
-    let scene = scene(&[]);
-    let mut stranger = Browser::new(&scene.handler.origin);
+    let fixture = fixture(&[]);
+    let mut stranger = Browser::new(&fixture.handler.origin);
     let many = "a,".repeat(33);
 
     let answer = stranger.send("GET", "/public", &[("connection", many.as_str())], b"");
@@ -166,37 +166,37 @@ fn a_connection_header_of_many_names_is_refused() {
 
 #[test]
 fn malformed_chunks_are_answered_or_logged_and_never_look_complete() {
-    let scene = scene(&[]);
+    let fixture = fixture(&[]);
     for chunks in ["zz\r\nab\r\n", "-1\r\nab\r\n", "fffffffffffffffffff\r\nab\r\n", "2\r\nabX\r\n0\r\n\r\n"] {
         let request = "POST /public HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
 
         let mut response = Vec::new();
-        let _ = scene.write(format!("{request}{chunks}").as_bytes()).read_to_end(&mut response);
+        let _ = fixture.write(format!("{request}{chunks}").as_bytes()).read_to_end(&mut response);
 
         assert!(!response.starts_with(b"HTTP/1.1 200"), "{chunks:?}: {}", String::from_utf8_lossy(&response));
     }
-    scene.wait_for_log("request_aborted");
+    fixture.wait_for_log("request_aborted");
     let form = "POST /oauth/callback HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
-    assert_eq!(outcome(&scene.send(form.as_bytes())), refused(400, "form_incomplete"));
+    assert_eq!(outcome(&fixture.send(form.as_bytes())), refused(400, "form_incomplete"));
     let large = "POST /oauth/callback HTTP/1.1\r\nhost: h\r\ncontent-length: 65537\r\n\r\n";
-    assert_eq!(outcome(&scene.send(large.as_bytes())), refused(413, "form_too_large"));
+    assert_eq!(outcome(&fixture.send(large.as_bytes())), refused(413, "form_too_large"));
 }
 
 #[test]
 fn stuck_forms_are_bounded_in_number_and_take_no_place_of_another_kind() {
-    let scene = scene(&[]);
+    let fixture = fixture(&[]);
     let post = |path: &str, rest: &str| {
         let form = "content-type: application/x-www-form-urlencoded\r\norigin";
-        format!("POST {path} HTTP/1.1\r\nhost: h\r\n{form}: {}\r\n{rest}", scene.handler.origin)
+        format!("POST {path} HTTP/1.1\r\nhost: h\r\n{form}: {}\r\n{rest}", fixture.handler.origin)
     };
     let stuck = post("/oauth/backchannel-logout", "content-length: 9\r\n\r\n");
-    let _open: Vec<_> = (0..128).map(|_| scene.write(stuck.as_bytes())).collect();
+    let _open: Vec<_> = (0..128).map(|_| fixture.write(stuck.as_bytes())).collect();
 
     let one_more = post("/oauth/backchannel-logout", "content-length: 1\r\n\r\nx");
     let kept = post("/oauth/resend", "content-length: 1\r\n\r\nx");
 
-    wait_until("no more are read", || outcome(&scene.send(one_more.as_bytes())) == refused(503, "form_busy"));
-    assert_eq!(outcome(&scene.send(kept.as_bytes())), refused(400, "kept_form_invalid"));
+    wait_until("no more are read", || outcome(&fixture.send(one_more.as_bytes())) == refused(503, "form_busy"));
+    assert_eq!(outcome(&fixture.send(kept.as_bytes())), refused(400, "kept_form_invalid"));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn nothing_waits_for_a_stranger_for_ever() {
         ("CLIENT_IDLE_TIMEOUT", "1s"),
     ];
     let handler = Handler::start(&[&[("ROUTES", routes.as_str())], &limits[..], &provider.settings()[..]].concat());
-    let scene = Scene { provider, upstream: upstream_waits, handler };
+    let fixture = Fixture { provider, upstream: upstream_waits, handler };
 
     for (request, expected, reason) in [
         (
@@ -244,16 +244,16 @@ fn nothing_waits_for_a_stranger_for_ever() {
         ),
         ("GET / HTTP/1.1\r\nhost:", (408, None), "a head"),
     ] {
-        assert_eq!(outcome(&scene.send(request.as_bytes())), expected, "{reason}");
+        assert_eq!(outcome(&fixture.send(request.as_bytes())), expected, "{reason}");
     }
-    let mut idle = scene.write(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    let mut idle = fixture.write(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n");
     assert!(idle.read_to_end(&mut Vec::new()).is_ok(), "an idle connection is closed");
 }
 
 #[test]
 fn many_connections_and_large_headers_are_bounded() {
-    let scene = scene(&[("MAX_HEADER_BYTES", "4096")]);
-    let mut stranger = Browser::new(&scene.handler.origin);
+    let fixture = fixture(&[("MAX_HEADER_BYTES", "4096")]);
+    let mut stranger = Browser::new(&fixture.handler.origin);
     let large = "x".repeat(4096);
 
     let answer = stranger.send("GET", "/public", &[("x-large", large.as_str())], b"");
@@ -263,8 +263,8 @@ fn many_connections_and_large_headers_are_bounded() {
 
 #[test]
 fn me_speaks_to_its_own_origin_alone_and_slides_for_no_other_site() {
-    let scene = scene(&[("SESSION_IDLE_TIMEOUT", "8s")]);
-    let mut browser = scene.signed_in();
+    let fixture = fixture(&[("SESSION_IDLE_TIMEOUT", "8s")]);
+    let mut browser = fixture.signed_in();
     support::wait_for_lapse();
 
     for (site, slides) in [("cross-site", false), ("same-site", false), ("same-origin", true)] {
@@ -278,8 +278,8 @@ fn me_speaks_to_its_own_origin_alone_and_slides_for_no_other_site() {
 
 #[test]
 fn our_responses_have_hsts_on_https_and_an_upstreams_do_not() {
-    let scene = scene(&[("PUBLIC_BASE_URL", "https://app.example")]);
-    let mut stranger = Browser::new(&scene.handler.origin);
+    let fixture = fixture(&[("PUBLIC_BASE_URL", "https://app.example")]);
+    let mut stranger = Browser::new(&fixture.handler.origin);
 
     for path in ["/oauth/me", "/oauth/signedout", "/page", "/oauth/nothing", "/a/../b", "/oauth/health/live"] {
         let answer = stranger.fetch(path);
@@ -290,8 +290,8 @@ fn our_responses_have_hsts_on_https_and_an_upstreams_do_not() {
 
 #[test]
 fn an_isolated_route_is_visited_by_other_sites_and_not_embedded() {
-    let scene = scene(&[]);
-    let mut browser = scene.signed_in();
+    let fixture = fixture(&[]);
+    let mut browser = fixture.signed_in();
     let mut get = |path: &str, mode: &str| {
         browser.send("GET", path, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", mode)], b"")
     };
@@ -304,14 +304,14 @@ fn an_isolated_route_is_visited_by_other_sites_and_not_embedded() {
 
 #[test]
 fn a_made_up_sid_leaves_no_audit_line_and_has_a_budget() {
-    let scene = scene(&[]);
-    let mut stranger = Browser::new(&scene.handler.origin);
+    let fixture = fixture(&[]);
+    let mut stranger = Browser::new(&fixture.handler.origin);
 
     let outcomes: Vec<_> =
         (0..200).map(|sid| outcome(&stranger.fetch(&format!("/oauth/frontchannel-logout?sid={sid}")))).collect();
 
     assert_eq!(outcomes[0].0, 200);
     assert!(outcomes.iter().all(|outcome| outcome.0 == 200 || *outcome == refused(503, "frontchannel_busy")));
-    let text = scene.handler.output().text();
+    let text = fixture.handler.output().text();
     assert!(!text.contains("provider_logout"), "{text}");
 }

@@ -14,7 +14,7 @@ use support::{
 const COOKIE_KEYS: &str = "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const TOKEN_KEYS: &str = "t1:HxwdHhsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
 
-struct Scene {
+struct Fixture {
     cosmos: CosmosEmulator,
     provider: Provider,
     upstream: Upstream,
@@ -23,7 +23,7 @@ struct Scene {
     browsers: Vec<Browser>,
 }
 
-impl Scene {
+impl Fixture {
     fn start(number: usize, changes: &[(&str, &str)]) -> Self {
         Self::before(Upstream::start(), number, changes)
     }
@@ -44,13 +44,13 @@ impl Scene {
 
     /// Four instances, and a token that has lapsed for all of them.
     fn lapsed(reuse: Reuse) -> Self {
-        let mut scene = Self::start(4, &[("SESSION_CACHE_TTL", "0s")]);
-        scene.provider.set_reuse(reuse);
-        scene.provider.set_expires_in(1);
-        assert_eq!(refresh(&mut scene.browsers[0]).status, 200);
-        scene.provider.set_expires_in(3600);
+        let mut fixture = Self::start(4, &[("SESSION_CACHE_TTL", "0s")]);
+        fixture.provider.set_reuse(reuse);
+        fixture.provider.set_expires_in(1);
+        assert_eq!(refresh(&mut fixture.browsers[0]).status, 200);
+        fixture.provider.set_expires_in(3600);
         wait_for_lapse();
-        scene
+        fixture
     }
 }
 
@@ -61,18 +61,18 @@ fn refresh(browser: &mut Browser) -> Answer {
 #[test]
 fn two_hundred_requests_at_four_instances_cost_one_refresh_and_sign_nobody_out() {
     for reuse in [Reuse::EndsTheGrant, Reuse::HasGrace, Reuse::IsAllowed] {
-        let scene = Scene::lapsed(reuse);
-        let before = scene.provider.refreshes();
+        let fixture = Fixture::lapsed(reuse);
+        let before = fixture.provider.refreshes();
         let (release, held) = mpsc::channel();
-        scene.provider.script(TokenAnswer::Held(held));
+        fixture.provider.script(TokenAnswer::Held(held));
 
-        let pending: Vec<_> = (0..200).map(|at| scene.browsers[at % 4].begin("GET", "/page", &[], b"")).collect();
-        wait_until("the provider is asked", || scene.provider.refreshes() > before);
+        let pending: Vec<_> = (0..200).map(|at| fixture.browsers[at % 4].begin("GET", "/page", &[], b"")).collect();
+        wait_until("the provider is asked", || fixture.provider.refreshes() > before);
         release.send(()).unwrap();
         let statuses: Vec<u16> = pending.iter().map(|stream| read_answer(stream, "GET").unwrap().status).collect();
 
         assert_eq!(statuses, vec![200; 200], "{reuse:?}");
-        assert_eq!(scene.provider.refreshes(), before + 1, "{reuse:?}");
+        assert_eq!(fixture.provider.refreshes(), before + 1, "{reuse:?}");
     }
 }
 
@@ -98,26 +98,26 @@ fn an_instance_that_dies_in_its_refresh_costs_no_more_than_the_provider_makes_it
 }
 
 fn survive(death: Death, reuse: Reuse) {
-    let mut scene = Scene::lapsed(reuse);
-    let before = scene.provider.refreshes();
-    die(&mut scene, death);
+    let mut fixture = Fixture::lapsed(reuse);
+    let before = fixture.provider.refreshes();
+    die(&mut fixture, death);
 
-    let answer = scene.browsers[1].fetch("/page");
+    let answer = fixture.browsers[1].fetch("/page");
 
-    let calls = scene.provider.refreshes() - before;
+    let calls = fixture.provider.refreshes() - before;
     let is_token_lost = matches!(death, Death::DuringTheCall | Death::BeforeTheWrite);
     let expected = if is_token_lost && reuse == Reuse::EndsTheGrant { 401 } else { 200 };
     assert_eq!(answer.status, expected, "{death:?} {reuse:?}");
     assert_eq!(calls, if is_token_lost { 2 } else { 1 }, "{death:?} {reuse:?}");
 }
 
-fn die(scene: &mut Scene, death: Death) {
-    let (control, before) = (&scene.cosmos.control, scene.provider.refreshes());
+fn die(fixture: &mut Fixture, death: Death) {
+    let (control, before) = (&fixture.cosmos.control, fixture.provider.refreshes());
     let written = control.count(Operation::Replace).calls;
     let (release, held) = mpsc::channel();
     match death {
         Death::AfterTheClaim => control.script(Operation::Replace, Fault::HangAfter),
-        Death::DuringTheCall => scene.provider.script(TokenAnswer::Held(held)),
+        Death::DuringTheCall => fixture.provider.script(TokenAnswer::Held(held)),
         Death::BeforeTheWrite | Death::AfterTheWrite => {
             control.script(Operation::Replace, Fault::Slow(std::time::Duration::ZERO));
             let fault = if death == Death::AfterTheWrite { Fault::HangAfter } else { Fault::Hang };
@@ -125,83 +125,83 @@ fn die(scene: &mut Scene, death: Death) {
         }
     }
 
-    let _waiting = scene.browsers[0].begin("GET", "/page", &[], b"");
+    let _waiting = fixture.browsers[0].begin("GET", "/page", &[], b"");
     let writes = if matches!(death, Death::BeforeTheWrite | Death::AfterTheWrite) { 2 } else { 1 };
     wait_until("it is there", || control.count(Operation::Replace).calls >= written + writes);
     if death == Death::DuringTheCall {
-        wait_until("the provider is asked", || scene.provider.refreshes() > before);
+        wait_until("the provider is asked", || fixture.provider.refreshes() > before);
     }
     if death == Death::AfterTheWrite {
         // The count goes up when the request comes; what it did shows in another instance's read.
-        wait_until("it is written", || scene.browsers[2].clone().fetch("/page").status == 200);
+        wait_until("it is written", || fixture.browsers[2].clone().fetch("/page").status == 200);
     }
-    scene.instances[0].kill();
+    fixture.instances[0].kill();
     drop(release);
     if death == Death::DuringTheCall {
         // The provider goes on when its client is gone: it has spent the token.
-        wait_until("the provider has answered", || scene.provider.issued() > 2);
+        wait_until("the provider has answered", || fixture.provider.issued() > 2);
     }
 }
 
 #[test]
 fn a_sign_out_at_one_instance_is_one_at_all_of_them() {
-    let mut scene = Scene::start(4, &[("SESSION_CACHE_TTL", "0s")]);
+    let mut fixture = Fixture::start(4, &[("SESSION_CACHE_TTL", "0s")]);
 
-    assert_eq!(scene.browsers[3].post("/oauth/signout", b"").status, 303);
+    assert_eq!(fixture.browsers[3].post("/oauth/signout", b"").status, 303);
 
-    let statuses: Vec<u16> = scene.browsers[..3].iter_mut().map(|browser| browser.fetch("/page").status).collect();
+    let statuses: Vec<u16> = fixture.browsers[..3].iter_mut().map(|browser| browser.fetch("/page").status).collect();
     assert_eq!(statuses, [401, 401, 401]);
-    wait_until("the token is revoked", || scene.provider.revoked().len() == 1);
+    wait_until("the token is revoked", || fixture.provider.revoked().len() == 1);
 }
 
 #[test]
 fn a_sign_out_elsewhere_wins_over_a_refresh_that_is_under_way() {
-    let mut scene = Scene::lapsed(Reuse::EndsTheGrant);
-    let before = scene.provider.refreshes();
+    let mut fixture = Fixture::lapsed(Reuse::EndsTheGrant);
+    let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    scene.provider.script(TokenAnswer::Held(held));
-    let waiting = scene.browsers[0].begin("GET", "/page", &[], b"");
-    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    fixture.provider.script(TokenAnswer::Held(held));
+    let waiting = fixture.browsers[0].begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || fixture.provider.refreshes() > before);
 
-    assert_eq!(scene.browsers[1].post("/oauth/signout", b"").status, 303);
+    assert_eq!(fixture.browsers[1].post("/oauth/signout", b"").status, 303);
     release.send(()).unwrap();
 
     assert_eq!(read_answer(&waiting, "GET").unwrap().status, 401);
-    assert_eq!(scene.browsers[2].fetch("/page").status, 401);
+    assert_eq!(fixture.browsers[2].fetch("/page").status, 401);
 }
 
 #[test]
 fn a_burst_on_one_session_reads_once_and_writes_nothing() {
-    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "60s")]);
-    scene.cosmos.control.forget();
+    let mut fixture = Fixture::start(1, &[("SESSION_CACHE_TTL", "60s")]);
+    fixture.cosmos.control.forget();
 
     for _ in 0..30 {
-        assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+        assert_eq!(fixture.browsers[0].fetch("/page").status, 200);
     }
 
-    let count = |operation| scene.cosmos.control.count(operation).calls;
+    let count = |operation| fixture.cosmos.control.count(operation).calls;
     assert!(count(Operation::Read) <= 1, "{} reads", count(Operation::Read));
     assert_eq!((count(Operation::Create), count(Operation::Replace)), (0, 0));
 }
 
 #[test]
 fn sliding_a_session_writes_nothing() {
-    let mut scene = Scene::start(1, &[("SESSION_IDLE_TIMEOUT", "10s")]);
-    scene.cosmos.control.forget();
-    let before = scene.browsers[0].cookies.clone();
+    let mut fixture = Fixture::start(1, &[("SESSION_IDLE_TIMEOUT", "10s")]);
+    fixture.cosmos.control.forget();
+    let before = fixture.browsers[0].cookies.clone();
 
     wait_until("the cookie slides", || {
-        assert_eq!(scene.browsers[0].fetch("/page").status, 200);
-        scene.browsers[0].cookies != before
+        assert_eq!(fixture.browsers[0].fetch("/page").status, 200);
+        fixture.browsers[0].cookies != before
     });
 
-    let count = |operation| scene.cosmos.control.count(operation).calls;
+    let count = |operation| fixture.cosmos.control.count(operation).calls;
     assert_eq!((count(Operation::Create), count(Operation::Replace)), (0, 0));
 }
 
 #[test]
 fn a_store_in_trouble_is_told_of_and_signs_nobody_out() {
-    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "0s")]);
+    let mut fixture = Fixture::start(1, &[("SESSION_CACHE_TTL", "0s")]);
     let troubles = [
         Fault::Throttled(std::time::Duration::from_secs(30)),
         Fault::Status(503),
@@ -211,47 +211,47 @@ fn a_store_in_trouble_is_told_of_and_signs_nobody_out() {
         Fault::Hang,
     ];
     for trouble in troubles {
-        scene.cosmos.control.break_down(Operation::Read, trouble);
+        fixture.cosmos.control.break_down(Operation::Read, trouble);
 
-        let answer = scene.browsers[0].fetch("/page");
+        let answer = fixture.browsers[0].fetch("/page");
 
         assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("store_unavailable")), "{trouble:?}");
         assert!(answer.header("retry-after").is_some());
-        scene.cosmos.control.mend();
-        wait_until("it recovers alone", || scene.browsers[0].fetch("/page").status == 200);
+        fixture.cosmos.control.mend();
+        wait_until("it recovers alone", || fixture.browsers[0].fetch("/page").status == 200);
     }
 }
 
 #[test]
 fn sessions_in_the_cache_flow_while_the_store_is_down() {
-    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "60s")]);
-    assert_eq!(scene.browsers[0].fetch("/page").status, 200);
-    scene.cosmos.control.go_down();
+    let mut fixture = Fixture::start(1, &[("SESSION_CACHE_TTL", "60s")]);
+    assert_eq!(fixture.browsers[0].fetch("/page").status, 200);
+    fixture.cosmos.control.go_down();
 
-    assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+    assert_eq!(fixture.browsers[0].fetch("/page").status, 200);
 
-    let ready = scene.browsers[0].fetch("/oauth/health/ready");
+    let ready = fixture.browsers[0].fetch("/oauth/health/ready");
     assert_eq!((ready.status, ready.json()["store"].as_str()), (503, Some("down")));
-    scene.cosmos.control.mend();
-    wait_until("it recovers alone", || scene.browsers[0].fetch("/oauth/health/ready").status == 200);
+    fixture.cosmos.control.mend();
+    wait_until("it recovers alone", || fixture.browsers[0].fetch("/oauth/health/ready").status == 200);
 }
 
 #[test]
 fn a_moments_throttling_is_waited_for() {
-    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "0s")]);
-    scene.cosmos.control.script(Operation::Read, Fault::Throttled(std::time::Duration::from_millis(50)));
+    let mut fixture = Fixture::start(1, &[("SESSION_CACHE_TTL", "0s")]);
+    fixture.cosmos.control.script(Operation::Read, Fault::Throttled(std::time::Duration::from_millis(50)));
 
-    assert_eq!(scene.browsers[0].fetch("/page").status, 200);
+    assert_eq!(fixture.browsers[0].fetch("/page").status, 200);
 }
 
 #[test]
 fn a_write_whose_reply_is_lost_is_a_sign_in_a_refresh_and_a_sign_out_all_the_same() {
-    let mut scene = Scene::start(2, &[("SESSION_CACHE_TTL", "0s")]);
-    let control = &scene.cosmos.control;
+    let mut fixture = Fixture::start(2, &[("SESSION_CACHE_TTL", "0s")]);
+    let control = &fixture.cosmos.control;
     for fault in [Fault::ReplyLost, Fault::CloseAfter] {
         control.script(Operation::Create, fault);
-        let mut browser = Browser::new(&scene.instances[0].origin);
-        assert_eq!(browser.sign_in("/", &scene.provider).status, 200, "{fault:?}");
+        let mut browser = Browser::new(&fixture.instances[0].origin);
+        assert_eq!(browser.sign_in("/", &fixture.provider).status, 200, "{fault:?}");
 
         control.script(Operation::Replace, fault);
         assert_eq!(refresh(&mut browser).status, 200, "{fault:?}");
@@ -261,28 +261,28 @@ fn a_write_whose_reply_is_lost_is_a_sign_in_a_refresh_and_a_sign_out_all_the_sam
         assert_eq!(browser.post("/oauth/signout", b"").status, 303, "{fault:?}");
         assert_eq!(old.clone().fetch("/page").status, 401, "{fault:?}");
     }
-    assert_eq!(scene.browsers[1].fetch("/page").status, 200, "another's session lives");
-    assert!(!scene.upstream.received().is_empty());
+    assert_eq!(fixture.browsers[1].fetch("/page").status, 200, "another's session lives");
+    assert!(!fixture.upstream.received().is_empty());
 }
 
 /// Reads, creates and replacements from which `docs/operations.md` computes its request units.
 #[test]
 fn the_store_is_asked_as_often_as_the_documentation_says() {
-    let mut scene = Scene::start(1, &[("SESSION_CACHE_TTL", "60s")]);
-    let control = &scene.cosmos.control;
+    let mut fixture = Fixture::start(1, &[("SESSION_CACHE_TTL", "60s")]);
+    let control = &fixture.cosmos.control;
     let asked = |act: &mut dyn FnMut()| {
         control.forget();
         act();
         [Operation::Read, Operation::Create, Operation::Replace].map(|kind| control.count(kind).calls)
     };
-    let browser = &mut scene.browsers[0];
-    let mut other = Browser::new(&scene.instances[0].origin);
+    let browser = &mut fixture.browsers[0];
+    let mut other = Browser::new(&fixture.instances[0].origin);
 
     let page = asked(&mut || (0..30).for_each(|_| assert_eq!(browser.fetch("/page").status, 200)));
     let refreshed = asked(&mut || assert_eq!(refresh(browser).status, 200));
     let refused = asked(&mut || assert_eq!(other.fetch("/page").status, 401));
     // Someone whose index items are there, from another browser.
-    let signed_in = asked(&mut || assert_eq!(other.sign_in("/", &scene.provider).status, 200));
+    let signed_in = asked(&mut || assert_eq!(other.sign_in("/", &fixture.provider).status, 200));
     let headers = [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")];
     let signed_out = asked(&mut || assert_eq!(browser.send("POST", "/oauth/signout", &headers, b"").status, 200));
 
@@ -295,25 +295,25 @@ fn the_store_is_asked_as_often_as_the_documentation_says() {
 
 #[test]
 fn an_instance_that_is_asked_to_end_writes_the_token_that_its_refresh_brings() {
-    let mut scene = Scene::lapsed(Reuse::EndsTheGrant);
-    let before = scene.provider.refreshes();
+    let mut fixture = Fixture::lapsed(Reuse::EndsTheGrant);
+    let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    scene.provider.script(TokenAnswer::Held(held));
-    let hung_up = scene.browsers[0].begin("GET", "/page", &[], b"");
-    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    fixture.provider.script(TokenAnswer::Held(held));
+    let hung_up = fixture.browsers[0].begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || fixture.provider.refreshes() > before);
     drop(hung_up);
 
-    scene.instances[0].terminate();
-    wait_until("it stops", || scene.instances[0].output().text().contains("stopping"));
+    fixture.instances[0].terminate();
+    wait_until("it stops", || fixture.instances[0].output().text().contains("stopping"));
     wait_until("it is not ready", || {
-        let ready = scene.browsers[0].fetch("/oauth/health/ready");
+        let ready = fixture.browsers[0].fetch("/oauth/health/ready");
         ready.status == 503 && ready.json()["status"] == "draining"
     });
     release.send(()).unwrap();
 
-    assert_eq!(scene.instances[0].wait(), Some(0));
-    assert_eq!(scene.browsers[1].fetch("/page").status, 200);
-    assert_eq!(scene.provider.refreshes(), before + 1);
+    assert_eq!(fixture.instances[0].wait(), Some(0));
+    assert_eq!(fixture.browsers[1].fetch("/page").status, 200);
+    assert_eq!(fixture.provider.refreshes(), before + 1);
 }
 
 #[test]
@@ -326,17 +326,17 @@ fn a_slow_response_sets_no_cookie_of_a_session_that_another_instance_has_replace
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok()
     });
-    let scene = Scene::before(upstream, 2, &[("SESSION_IDLE_TIMEOUT", "9s"), ("SESSION_CACHE_TTL", "60s")]);
-    let (old, mut elsewhere) = (scene.browsers[0].clone(), scene.browsers[1].clone());
+    let fixture = Fixture::before(upstream, 2, &[("SESSION_IDLE_TIMEOUT", "9s"), ("SESSION_CACHE_TTL", "60s")]);
+    let (old, mut elsewhere) = (fixture.browsers[0].clone(), fixture.browsers[1].clone());
     wait_until("the cookie is to be issued again", || old.clone().fetch("/").header("set-cookie").is_some());
     let slow = old.begin("GET", "/slow", &[], b"");
     wait_until("the upstream works on it", || {
-        scene.upstream.received().iter().any(|seen| seen.request_line.contains("/slow"))
+        fixture.upstream.received().iter().any(|seen| seen.request_line.contains("/slow"))
     });
 
     let to_provider = elsewhere.navigate("/oauth/signin");
-    let back = scene.provider.approve(to_provider.header("location").unwrap());
-    let signed_in = elsewhere.navigate(back.strip_prefix(&scene.instances[0].origin).unwrap_or(&back));
+    let back = fixture.provider.approve(to_provider.header("location").unwrap());
+    let signed_in = elsewhere.navigate(back.strip_prefix(&fixture.instances[0].origin).unwrap_or(&back));
     assert_eq!(signed_in.status, 303, "{}", signed_in.text());
     wait_for_lapse(); // a second has passed: the response is a slow one
     respond.send(()).unwrap();

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use support::{Answer, Browser, Handler, Provider, TokenAnswer, Upstream, read_answer, wait_for_lapse, wait_until};
 
-struct Scene {
+struct Fixture {
     provider: Provider,
     upstream: Upstream,
     handler: Handler,
@@ -14,7 +14,7 @@ struct Scene {
 }
 
 /// Someone signed in, with an access token that has lapsed already; the next one lasts an hour.
-fn lapsed() -> Scene {
+fn lapsed() -> Fixture {
     let (provider, upstream) = (Provider::start(), Upstream::start());
     let settings = [("UPSTREAM_URL", upstream.url.as_str()), ("HEADER_PRESET", "oauth2-proxy")];
     let handler = Handler::start(&[&settings[..], &provider.settings()[..]].concat());
@@ -26,7 +26,7 @@ fn lapsed() -> Scene {
     assert_eq!(refresh(&mut browser).status, 200);
     provider.set_expires_in(3600);
     wait_for_lapse();
-    Scene { provider, upstream, handler, browser }
+    Fixture { provider, upstream, handler, browser }
 }
 
 fn refresh(browser: &mut Browser) -> Answer {
@@ -39,59 +39,59 @@ fn bearer(upstream: &Upstream) -> String {
 
 #[test]
 fn fifty_requests_at_once_cost_one_refresh_and_sign_nobody_out() {
-    let scene = lapsed();
-    let before = scene.provider.refreshes();
+    let fixture = lapsed();
+    let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    scene.provider.script(TokenAnswer::Held(held));
+    fixture.provider.script(TokenAnswer::Held(held));
 
-    let pending: Vec<_> = (0..50).map(|_| scene.browser.begin("GET", "/page", &[], b"")).collect();
-    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    let pending: Vec<_> = (0..50).map(|_| fixture.browser.begin("GET", "/page", &[], b"")).collect();
+    wait_until("the provider is asked", || fixture.provider.refreshes() > before);
     release.send(()).unwrap();
     let statuses: Vec<u16> = pending.iter().map(|stream| read_answer(stream, "GET").unwrap().status).collect();
 
     assert_eq!(statuses, vec![200; 50]);
-    assert_eq!(scene.provider.refreshes(), before + 1);
+    assert_eq!(fixture.provider.refreshes(), before + 1);
 }
 
 #[test]
 fn a_refresh_changes_no_cookie_and_brings_the_newer_token() {
-    let mut scene = lapsed();
-    let cookies = scene.browser.cookies.clone();
+    let mut fixture = lapsed();
+    let cookies = fixture.browser.cookies.clone();
 
-    assert_eq!(scene.browser.fetch("/page").status, 200);
+    assert_eq!(fixture.browser.fetch("/page").status, 200);
 
-    assert_eq!(scene.browser.cookies, cookies);
-    assert_eq!(bearer(&scene.upstream), "Bearer access-token-3");
-    assert_eq!(scene.upstream.last().header("x-forwarded-email"), Some("ada@person.example"));
+    assert_eq!(fixture.browser.cookies, cookies);
+    assert_eq!(bearer(&fixture.upstream), "Bearer access-token-3");
+    assert_eq!(fixture.upstream.last().header("x-forwarded-email"), Some("ada@person.example"));
 }
 
 #[test]
 fn a_client_that_hangs_up_during_a_refresh_loses_nothing() {
-    let mut scene = lapsed();
-    let before = scene.provider.refreshes();
+    let mut fixture = lapsed();
+    let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    scene.provider.script(TokenAnswer::Held(held));
-    let gone = scene.browser.begin("GET", "/page", &[], b"");
-    wait_until("the provider is asked", || scene.provider.refreshes() > before);
+    fixture.provider.script(TokenAnswer::Held(held));
+    let gone = fixture.browser.begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || fixture.provider.refreshes() > before);
 
     drop(gone);
     release.send(()).unwrap();
 
-    assert_eq!(scene.browser.fetch("/page").status, 200);
-    assert_eq!(scene.provider.refreshes(), before + 1);
+    assert_eq!(fixture.browser.fetch("/page").status, 200);
+    assert_eq!(fixture.provider.refreshes(), before + 1);
 }
 
 #[test]
 fn a_sign_out_during_a_refresh_wins() {
-    let mut scene = lapsed();
-    let before = scene.provider.refreshes();
+    let mut fixture = lapsed();
+    let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    scene.provider.script(TokenAnswer::Held(held));
-    let waiting = scene.browser.begin("GET", "/page", &[], b"");
-    wait_until("the provider is asked", || scene.provider.refreshes() > before);
-    let old = scene.browser.clone();
-    assert_eq!(scene.browser.post("/oauth/signout", b"").status, 303);
-    wait_until("the old token is revoked", || scene.provider.revoked().len() == 1);
+    fixture.provider.script(TokenAnswer::Held(held));
+    let waiting = fixture.browser.begin("GET", "/page", &[], b"");
+    wait_until("the provider is asked", || fixture.provider.refreshes() > before);
+    let old = fixture.browser.clone();
+    assert_eq!(fixture.browser.post("/oauth/signout", b"").status, 303);
+    wait_until("the old token is revoked", || fixture.provider.revoked().len() == 1);
 
     release.send(()).unwrap();
 
@@ -101,13 +101,13 @@ fn a_sign_out_during_a_refresh_wins() {
 
 #[test]
 fn an_answer_without_optional_tokens_is_normal() {
-    let mut scene = lapsed();
-    scene.provider.script(TokenAnswer::Bare);
+    let mut fixture = lapsed();
+    fixture.provider.script(TokenAnswer::Bare);
 
-    assert_eq!(scene.browser.fetch("/page").status, 200);
+    assert_eq!(fixture.browser.fetch("/page").status, 200);
 
-    assert_eq!(scene.upstream.last().header("x-forwarded-user"), Some("ada"));
-    assert_eq!(refresh(&mut scene.browser).status, 200); // by the refresh token that was kept
+    assert_eq!(fixture.upstream.last().header("x-forwarded-user"), Some("ada"));
+    assert_eq!(refresh(&mut fixture.browser).status, 200); // by the refresh token that was kept
 }
 
 #[test]
@@ -122,27 +122,27 @@ fn a_provider_in_trouble_gets_a_rest_and_nobody_is_signed_out() {
         TokenAnswer::Reset,
     ];
     for trouble in troubles {
-        let mut scene = lapsed();
-        let before = scene.provider.refreshes();
-        scene.provider.script(trouble);
+        let mut fixture = lapsed();
+        let before = fixture.provider.refreshes();
+        fixture.provider.script(trouble);
 
-        let answers = [scene.browser.fetch("/page"), scene.browser.fetch("/page")];
+        let answers = [fixture.browser.fetch("/page"), fixture.browser.fetch("/page")];
 
         for answer in answers {
             assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("refresh_unavailable")));
             assert!(answer.header("retry-after").is_some());
         }
-        assert_eq!(scene.provider.refreshes(), before + 1, "the provider is left alone for a while");
-        assert_eq!(scene.browser.fetch("/oauth/me").status, 200, "the session lives");
+        assert_eq!(fixture.provider.refreshes(), before + 1, "the provider is left alone for a while");
+        assert_eq!(fixture.browser.fetch("/oauth/me").status, 200, "the session lives");
     }
 }
 
 #[test]
 fn a_person_is_told_on_a_page_that_they_are_still_signed_in() {
-    let mut scene = lapsed();
-    scene.provider.script(TokenAnswer::Raw(500, "", ""));
+    let mut fixture = lapsed();
+    fixture.provider.script(TokenAnswer::Raw(500, "", ""));
 
-    let answer = scene.browser.navigate("/page");
+    let answer = fixture.browser.navigate("/page");
 
     assert_eq!(answer.status, 503);
     assert!(answer.header("content-type").unwrap().starts_with("text/html"));
@@ -151,31 +151,31 @@ fn a_person_is_told_on_a_page_that_they_are_still_signed_in() {
 
 #[test]
 fn a_refused_refresh_token_ends_the_session() {
-    let mut scene = lapsed();
-    scene.provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
+    let mut fixture = lapsed();
+    fixture.provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
 
-    let answer = scene.browser.fetch("/page");
+    let answer = fixture.browser.fetch("/page");
 
     assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("session_required")));
-    assert_eq!(scene.browser.navigate("/page").status, 302);
-    wait_until("the log tells of it", || scene.handler.output().text().contains("refresh_refused"));
+    assert_eq!(fixture.browser.navigate("/page").status, 302);
+    wait_until("the log tells of it", || fixture.handler.output().text().contains("refresh_refused"));
 }
 
 #[test]
 fn a_refresh_that_speaks_of_someone_else_ends_the_session_and_is_revoked() {
-    let mut scene = lapsed();
-    scene.provider.script(TokenAnswer::Subject("eve"));
+    let mut fixture = lapsed();
+    fixture.provider.script(TokenAnswer::Subject("eve"));
 
-    assert_eq!(scene.browser.fetch("/page").status, 401);
+    assert_eq!(fixture.browser.fetch("/page").status, 401);
 
-    wait_until("the newest token is revoked", || scene.provider.revoked() == ["refresh-token-3"]);
+    wait_until("the newest token is revoked", || fixture.provider.revoked() == ["refresh-token-3"]);
 }
 
 #[test]
 fn a_forced_refresh_tells_how_it_ended() {
-    let mut scene = lapsed();
-    scene.provider.script(TokenAnswer::Raw(503, "", ""));
-    let unavailable = refresh(&mut scene.browser);
+    let mut fixture = lapsed();
+    fixture.provider.script(TokenAnswer::Raw(503, "", ""));
+    let unavailable = refresh(&mut fixture.browser);
     let mut other = lapsed();
     other.provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
 
@@ -187,34 +187,34 @@ fn a_forced_refresh_tells_how_it_ended() {
 
 #[test]
 fn a_refused_client_is_reported_at_error_and_leads_people_to_sign_in() {
-    let mut scene = lapsed();
-    let before = scene.provider.refreshes();
-    scene.provider.script(TokenAnswer::Raw(401, "", r#"{"error":"invalid_client"}"#));
+    let mut fixture = lapsed();
+    let before = fixture.provider.refreshes();
+    fixture.provider.script(TokenAnswer::Raw(401, "", r#"{"error":"invalid_client"}"#));
 
-    let script = scene.browser.fetch("/page");
-    let navigation = scene.browser.navigate("/page");
+    let script = fixture.browser.fetch("/page");
+    let navigation = fixture.browser.navigate("/page");
 
     assert_eq!((script.status, script.json()["code"].as_str()), (401, Some("session_required")));
     assert!(script.json()["login_url"].as_str().unwrap().starts_with("/oauth/signin"));
     assert_eq!(navigation.status, 302);
-    assert_eq!(scene.provider.refreshes(), before + 1, "the provider is left alone for a while");
+    assert_eq!(fixture.provider.refreshes(), before + 1, "the provider is left alone for a while");
     wait_until("the log says so", || {
-        let log = scene.handler.output().text();
+        let log = fixture.handler.output().text();
         log.lines().any(|line| line.contains("ERROR") && line.contains("client_refused"))
     });
-    let log = scene.handler.output().text();
+    let log = fixture.handler.output().text();
     assert_eq!(log.lines().filter(|line| line.contains("client_refused")).count(), 1, "{log}");
 }
 
 #[test]
 fn a_lifetime_of_zero_makes_no_storm_of_refreshes() {
-    let mut scene = lapsed();
-    scene.provider.set_expires_in(0);
-    let before = scene.provider.refreshes();
+    let mut fixture = lapsed();
+    fixture.provider.set_expires_in(0);
+    let before = fixture.provider.refreshes();
 
     for _ in 0..20 {
-        assert_eq!(scene.browser.fetch("/page").status, 200);
+        assert_eq!(fixture.browser.fetch("/page").status, 200);
     }
 
-    assert_eq!(scene.provider.refreshes(), before + 1);
+    assert_eq!(fixture.provider.refreshes(), before + 1);
 }

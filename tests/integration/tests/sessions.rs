@@ -6,13 +6,13 @@ use serde_json::Value;
 use support::{Answer, Browser, Handler, Provider, Upstream, read_answer, wait_until};
 use url::Url;
 
-struct Scene {
+struct Fixture {
     provider: Provider,
     upstream: Upstream,
     handler: Handler,
 }
 
-impl Scene {
+impl Fixture {
     fn with(more: &[(&str, &str)]) -> Self {
         let (provider, upstream) = (Provider::start(), Upstream::start());
         let settings = [&[("UPSTREAM_URL", upstream.url.as_str())][..], &provider.settings()[..], more].concat();
@@ -45,25 +45,25 @@ fn assert_asks_for_a_session(answer: &Answer, why: &str) {
 
 #[test]
 fn a_sign_in_leads_to_the_very_page_one_wanted() {
-    let scene = Scene::with(&[]);
+    let fixture = Fixture::with(&[]);
 
-    let answer = scene.browser().sign_in("/deep/link?a=1&a=2&b=%20x", &scene.provider);
+    let answer = fixture.browser().sign_in("/deep/link?a=1&a=2&b=%20x", &fixture.provider);
 
     assert_eq!(answer.status, 200);
-    assert_eq!(scene.upstream.last().request_line, "GET /deep/link?a=1&a=2&b=%20x");
-    assert_eq!(scene.upstream.last().header("authorization"), Some("Bearer access-token-1"));
+    assert_eq!(fixture.upstream.last().request_line, "GET /deep/link?a=1&a=2&b=%20x");
+    assert_eq!(fixture.upstream.last().header("authorization"), Some("Bearer access-token-1"));
 }
 
 #[test]
 fn whatever_is_wrong_with_a_cookie_a_script_gets_401_and_a_person_goes_to_sign_in() {
-    let scene = Scene::with(&[]);
-    let good = scene.signed_in().cookies[SESSION].clone();
-    let mut signed_out = scene.signed_in();
+    let fixture = Fixture::with(&[]);
+    let good = fixture.signed_in().cookies[SESSION].clone();
+    let mut signed_out = fixture.signed_in();
     let ended = signed_out.cookies[SESSION].clone();
     signed_out.post("/oauth/signout", b"");
     let flipped = format!("{}{}", &good[..good.len() - 1], if good.ends_with('A') { 'B' } else { 'A' });
     let unknown = good.replacen(good.split('.').nth(1).unwrap(), "another", 1);
-    let before = scene.upstream.received().len();
+    let before = fixture.upstream.received().len();
     let table = [
         ("", "no cookie"),
         ("oauth-proxy-session=", "an empty one"),
@@ -77,7 +77,7 @@ fn whatever_is_wrong_with_a_cookie_a_script_gets_401_and_a_person_goes_to_sign_i
         (&format!("oauth-proxy-login-00000000={good}"), "the place of another cookie"),
     ];
     for (cookie, why) in table {
-        let mut browser = scene.browser();
+        let mut browser = fixture.browser();
 
         let script = browser.send("GET", "/page", &[("cookie", cookie)], b"");
         let unsafe_script =
@@ -89,16 +89,16 @@ fn whatever_is_wrong_with_a_cookie_a_script_gets_401_and_a_person_goes_to_sign_i
         assert_eq!(navigation.status, 302, "{why}");
         assert_eq!(navigation.header("location"), Some("/oauth/signin?redirect=%2Fpage%3Fx%3D1"), "{why}");
     }
-    assert_eq!(scene.upstream.received().len(), before, "nothing reached the upstream");
+    assert_eq!(fixture.upstream.received().len(), before, "nothing reached the upstream");
 }
 
 #[test]
 fn a_form_sent_without_a_session_is_answered_by_a_page_that_leads_back_to_it() {
-    let scene = Scene::with(&[]);
-    let referer = format!("{}/form?id=7", scene.handler.origin);
+    let fixture = Fixture::with(&[]);
+    let referer = format!("{}/form?id=7", fixture.handler.origin);
     let headers = [("sec-fetch-mode", "navigate"), ("referer", referer.as_str())];
 
-    let answer = scene.browser().send("POST", "/save", &headers, b"a=1");
+    let answer = fixture.browser().send("POST", "/save", &headers, b"a=1");
 
     assert_eq!(answer.status, 401);
     assert!(answer.text().contains("href=\"/oauth/signin?redirect=%2Fform%3Fid%3D7\""), "{}", answer.text());
@@ -106,8 +106,8 @@ fn a_form_sent_without_a_session_is_answered_by_a_page_that_leads_back_to_it() {
 
 #[test]
 fn a_session_ends_when_it_is_idle() {
-    let scene = Scene::with(&[("SESSION_IDLE_TIMEOUT", "2s")]);
-    let browser = scene.signed_in();
+    let fixture = Fixture::with(&[("SESSION_IDLE_TIMEOUT", "2s")]);
+    let browser = fixture.signed_in();
 
     wait_until("the session is over", || browser.clone().fetch("/oauth/me?slide=false").status == 401);
 
@@ -116,19 +116,19 @@ fn a_session_ends_when_it_is_idle() {
 
 #[test]
 fn a_cookie_of_the_application_that_is_no_text_hides_no_session() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
     browser.cookies.insert("legacy".to_owned(), "J\u{f6}rg".to_owned());
 
     assert_eq!(browser.fetch("/page").status, 200);
 
-    assert_eq!(scene.upstream.last().header("cookie"), Some("legacy=J\u{f6}rg"));
+    assert_eq!(fixture.upstream.last().header("cookie"), Some("legacy=J\u{f6}rg"));
 }
 
 #[test]
 fn a_session_that_is_used_slides_but_not_beyond_its_absolute_end() {
-    let scene = Scene::with(&[("SESSION_IDLE_TIMEOUT", "2s"), ("SESSION_MAX_LIFETIME", "4s")]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[("SESSION_IDLE_TIMEOUT", "2s"), ("SESSION_MAX_LIFETIME", "4s")]);
+    let mut browser = fixture.signed_in();
     let first = browser.cookies[SESSION].clone();
 
     wait_until("the cookie is issued again", || {
@@ -141,8 +141,8 @@ fn a_session_that_is_used_slides_but_not_beyond_its_absolute_end() {
 
 #[test]
 fn me_tells_the_claims_and_never_a_token() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
 
     let answer = browser.fetch("/oauth/me");
 
@@ -151,13 +151,13 @@ fn me_tells_the_claims_and_never_a_token() {
     assert!(me["session_expires_in"].as_u64().is_some_and(|seconds| (1_790..=1_800).contains(&seconds)), "{me}");
     assert!(me["logout_url"].as_str().unwrap().starts_with("/oauth/signout?sid="), "{me}");
     assert!(!answer.text().contains("token") && me["nonce"] == Value::Null, "{me}");
-    assert_asks_for_a_session(&scene.browser().navigate("/oauth/me"), "a script's URL, whoever asks");
+    assert_asks_for_a_session(&fixture.browser().navigate("/oauth/me"), "a script's URL, whoever asks");
 }
 
 #[test]
 fn a_sign_out_ends_the_session_everywhere() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
     let old = browser.clone();
     let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
 
@@ -166,19 +166,19 @@ fn a_sign_out_ends_the_session_everywhere() {
     assert_eq!(answer.status, 303);
     let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
     let query: Vec<(String, String)> = location.query_pairs().into_owned().collect();
-    assert!(location.as_str().starts_with(&format!("{}/end_session?", scene.provider.issuer)), "{location}");
+    assert!(location.as_str().starts_with(&format!("{}/end_session?", fixture.provider.issuer)), "{location}");
     assert!(query.iter().any(|(name, _)| name == "id_token_hint"), "{query:?}");
-    let own_page = format!("{}/oauth/signedout", scene.handler.origin);
+    let own_page = format!("{}/oauth/signedout", fixture.handler.origin);
     assert!(query.contains(&("post_logout_redirect_uri".to_owned(), own_page)), "{query:?}");
     assert!(!browser.cookies.contains_key(SESSION));
     assert_asks_for_a_session(&old.clone().fetch("/page"), "the old cookie again");
-    wait_until("the refresh token is revoked", || scene.provider.revoked() == ["refresh-token-1"]);
+    wait_until("the refresh token is revoked", || fixture.provider.revoked() == ["refresh-token-1"]);
 }
 
 #[test]
 fn a_link_without_the_sessions_own_sid_signs_nobody_out() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
 
     for link in ["/oauth/signout", "/oauth/signout?sid=", "/oauth/signout?sid=AAAAAAAAAAAAAAAAAAAAAA", "/oauth/logout"]
     {
@@ -192,18 +192,18 @@ fn a_link_without_the_sessions_own_sid_signs_nobody_out() {
 
 #[test]
 fn a_sign_out_may_end_at_a_path_of_this_site_only() {
-    let scene = Scene::with(&[]);
+    let fixture = Fixture::with(&[]);
     let state = |redirect: &str| {
-        let answer = scene.signed_in().post(&format!("/oauth/signout?redirect={redirect}"), b"");
+        let answer = fixture.signed_in().post(&format!("/oauth/signout?redirect={redirect}"), b"");
         let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
         location.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned())
     };
 
     assert_eq!(state("%2Fbye%3Fa%3D1"), Some("/bye?a=1".to_owned()));
     assert_eq!(state("https%3A%2F%2Fevil.example"), None);
-    let after = |query: &str| scene.browser().navigate(&format!("/oauth/signedout{query}"));
+    let after = |query: &str| fixture.browser().navigate(&format!("/oauth/signedout{query}"));
     assert_eq!(after("?state=%2Fbye%3Fa%3D1").header("location"), Some("/bye?a=1"));
-    let on_origin = format!("{}//evil.example", scene.handler.origin);
+    let on_origin = format!("{}//evil.example", fixture.handler.origin);
     assert_eq!(after("?state=%2F%2Fevil.example").header("location"), Some(on_origin.as_str()));
     assert_eq!(after("?state=%2F%5Cevil.example").status, 200);
     assert_eq!(after("").status, 200);
@@ -211,9 +211,9 @@ fn a_sign_out_may_end_at_a_path_of_this_site_only() {
 
 #[test]
 fn only_pages_of_this_site_change_anything() {
-    let scene = Scene::with(&[]);
-    let browser = scene.signed_in();
-    let origin = scene.handler.origin.as_str();
+    let fixture = Fixture::with(&[]);
+    let browser = fixture.signed_in();
+    let origin = fixture.handler.origin.as_str();
     let table: &[(&[(&str, &str)], u16)] = &[
         (&[("sec-fetch-site", "same-origin")], 200),
         (&[("sec-fetch-site", "none")], 200),
@@ -236,22 +236,22 @@ fn only_pages_of_this_site_change_anything() {
 
 #[test]
 fn no_return_url_leaves_the_site() {
-    let scene = Scene::with(&[]);
+    let fixture = Fixture::with(&[]);
     let hostile = include_str!("hostile_return_urls.txt");
     let hostile: Vec<&str> = hostile.lines().filter(|line| !line.starts_with("# ")).collect();
     assert!(hostile.len() >= 80, "{}", hostile.len());
     for value in hostile {
-        let mut browser = scene.browser();
+        let mut browser = fixture.browser();
         let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
         let to_provider = browser.navigate(&format!("/oauth/signin?redirect={encoded}"));
 
-        let back = browser.navigate(&scene.provider.approve(to_provider.header("location").unwrap()));
+        let back = browser.navigate(&fixture.provider.approve(to_provider.header("location").unwrap()));
 
         let location = back.header("location").unwrap();
-        let arrived = Url::parse(&scene.handler.origin).unwrap().join(location).unwrap();
+        let arrived = Url::parse(&fixture.handler.origin).unwrap().join(location).unwrap();
         assert_eq!(
             (back.status, arrived.origin().ascii_serialization()),
-            (303, scene.handler.origin.clone()),
+            (303, fixture.handler.origin.clone()),
             "{value:?}"
         );
         assert!(!location.starts_with("//") && !location.contains('\\'), "{value:?}: {location}");
@@ -285,9 +285,9 @@ fn initiate(browser: &mut Browser, method: &str, parameters: &[(&str, &str)]) ->
 
 #[test]
 fn a_portal_begins_a_sign_in_that_ends_at_the_page_it_names_if_that_is_ours() {
-    let scene = Scene::with(&[]);
-    let origin = scene.handler.origin.clone();
-    let issuer = scene.provider.issuer.clone();
+    let fixture = Fixture::with(&[]);
+    let origin = fixture.handler.origin.clone();
+    let issuer = fixture.provider.issuer.clone();
     let own = |path: &str| format!("{origin}{path}");
     let table = [
         (own("/deep?a=1&b=%20x"), "/deep?a=1&b=%20x", "our own URL"),
@@ -308,7 +308,7 @@ fn a_portal_begins_a_sign_in_that_ends_at_the_page_it_names_if_that_is_ours() {
     ];
     for (target, expected, reason) in table {
         for method in ["GET", "POST"] {
-            let mut browser = scene.browser();
+            let mut browser = fixture.browser();
             let parameters = [("iss", issuer.as_str()), ("login_hint", "a d+a@x"), ("target_link_uri", &target)];
 
             let to_provider = initiate(&mut browser, method, &parameters);
@@ -317,7 +317,7 @@ fn a_portal_begins_a_sign_in_that_ends_at_the_page_it_names_if_that_is_ours() {
             let hint = location.query_pairs().find(|(name, _)| name == "login_hint").unwrap().1.into_owned();
             assert_eq!((to_provider.status, hint.as_str()), (302, "a d+a@x"), "{method} {reason}");
             assert!(!location.query_pairs().any(|(name, _)| name == "iss" || name == "target_link_uri"), "{location}");
-            let back = browser.navigate(&scene.provider.approve(location.as_str()));
+            let back = browser.navigate(&fixture.provider.approve(location.as_str()));
             assert_eq!((back.status, back.header("location")), (303, Some(expected)), "{method} {reason}");
         }
     }
@@ -325,8 +325,8 @@ fn a_portal_begins_a_sign_in_that_ends_at_the_page_it_names_if_that_is_ours() {
 
 #[test]
 fn a_sign_in_that_is_meant_for_another_issuer_does_not_begin() {
-    let scene = Scene::with(&[]);
-    let issuer = scene.provider.issuer.as_str();
+    let fixture = Fixture::with(&[]);
+    let issuer = fixture.provider.issuer.as_str();
     let slash = format!("{issuer}/");
     for method in ["GET", "POST"] {
         for (issuers, reason) in [
@@ -336,37 +336,37 @@ fn a_sign_in_that_is_meant_for_another_issuer_does_not_begin() {
         ] {
             let parameters: Vec<(&str, &str)> = issuers.into_iter().map(|issuer| ("iss", issuer)).collect();
 
-            let refused = initiate(&mut scene.browser(), method, &parameters);
+            let refused = initiate(&mut fixture.browser(), method, &parameters);
 
             assert_eq!((refused.status, refused.header("set-cookie")), (400, None), "{method} {reason}");
             assert!(refused.text().contains("issuer_mismatch"), "{method} {reason}: {}", refused.text());
         }
         for parameters in [&[][..], &[("iss", "")], &[("iss", issuer)]] {
-            assert_eq!(initiate(&mut scene.browser(), method, parameters).status, 302, "{method} {parameters:?}");
+            assert_eq!(initiate(&mut fixture.browser(), method, parameters).status, 302, "{method} {parameters:?}");
         }
     }
 }
 
 #[test]
 fn our_own_redirect_goes_before_a_target_link() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
 
     let to_provider = initiate(&mut browser, "POST", &[("target_link_uri", "/there"), ("redirect", "/here")]);
 
-    let back = browser.navigate(&scene.provider.approve(to_provider.header("location").unwrap()));
+    let back = browser.navigate(&fixture.provider.approve(to_provider.header("location").unwrap()));
     assert_eq!(back.header("location"), Some("/here"));
 }
 
 #[test]
 fn a_portal_that_posts_twenty_times_leaves_sixteen_cookies_and_replaces_the_session() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
     let mut older = browser.clone();
 
     let requests: Vec<String> =
         (0..20).map(|_| initiate(&mut browser, "POST", &[]).header("location").unwrap().to_owned()).collect();
-    let back = browser.navigate(&scene.provider.approve(requests.last().unwrap()));
+    let back = browser.navigate(&fixture.provider.approve(requests.last().unwrap()));
 
     assert_eq!(back.status, 303);
     assert!(browser.cookies.keys().filter(|name| name.starts_with("oauth-proxy-login-")).count() == 15);
@@ -375,7 +375,7 @@ fn a_portal_that_posts_twenty_times_leaves_sixteen_cookies_and_replaces_the_sess
 
 #[test]
 fn a_form_that_is_no_form_begins_no_sign_in() {
-    let scene = Scene::with(&[]);
+    let fixture = Fixture::with(&[]);
     let navigation = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
     let script = [("sec-fetch-mode", "cors")];
     for (headers, body, status, reason) in [
@@ -383,33 +383,33 @@ fn a_form_that_is_no_form_begins_no_sign_in() {
         (&navigation[..], vec![b'a'; 65 * 1024], 400, "too large"),
         (&script[..], b"iss=x".to_vec(), 401, "a script can't show a sign-in page"),
     ] {
-        assert_eq!(scene.browser().send("POST", "/oauth/signin", headers, &body).status, status, "{reason}");
+        assert_eq!(fixture.browser().send("POST", "/oauth/signin", headers, &body).status, status, "{reason}");
     }
 }
 
 #[test]
 fn twenty_abandoned_sign_ins_leave_the_sixteen_newest() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
 
     let requests: Vec<String> =
         (0..20).map(|_| browser.navigate("/oauth/signin").header("location").unwrap().to_owned()).collect();
 
     assert_eq!(browser.cookies.keys().filter(|name| name.starts_with("oauth-proxy-login-")).count(), 16);
-    let finishes = |request: &String| browser.clone().navigate(&scene.provider.approve(request)).status == 303;
+    let finishes = |request: &String| browser.clone().navigate(&fixture.provider.approve(request)).status == 303;
     let finished: Vec<bool> = requests.iter().map(finishes).collect();
     assert_eq!(finished, [[false; 4].as_slice(), &[true; 16]].concat());
 }
 
 #[test]
 fn two_tabs_that_sign_in_at_once_both_arrive() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
     let one = browser.navigate("/oauth/signin?redirect=/one").header("location").unwrap().to_owned();
     let two = browser.navigate("/oauth/signin?redirect=/two").header("location").unwrap().to_owned();
 
-    let first = browser.navigate(&scene.provider.approve(&two));
-    let second = browser.navigate(&scene.provider.approve(&one));
+    let first = browser.navigate(&fixture.provider.approve(&two));
+    let second = browser.navigate(&fixture.provider.approve(&one));
 
     assert_eq!((first.header("location"), second.header("location")), (Some("/two"), Some("/one")));
     assert_eq!(browser.fetch("/page").status, 200);
@@ -417,30 +417,30 @@ fn two_tabs_that_sign_in_at_once_both_arrive() {
 
 #[test]
 fn a_callback_delivered_twice_spends_its_code_once_and_keeps_its_session() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
     let to_provider = browser.navigate("/oauth/signin?redirect=/page");
-    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let callback = fixture.provider.approve(to_provider.header("location").unwrap());
     let at_once: Vec<_> = (0..8).map(|_| browser.begin("GET", &callback, &[("accept", "text/html")], b"")).collect();
 
     let answers: Vec<Answer> = at_once.iter().map(|stream| read_answer(stream, "GET").unwrap()).collect();
     let afterwards = browser.clone().navigate(&callback);
 
     assert!(answers.iter().chain([&afterwards]).all(|answer| answer.status == 303));
-    assert_eq!(scene.provider.exchanges(), 1);
+    assert_eq!(fixture.provider.exchanges(), 1);
     for answer in &answers {
         let cookie = answer.headers_named("set-cookie").find(|cookie| cookie.starts_with(SESSION)).unwrap();
         let cookie = cookie.split(';').next().unwrap();
-        assert_eq!(scene.browser().send("GET", "/page", &[("cookie", cookie)], b"").status, 200);
+        assert_eq!(fixture.browser().send("GET", "/page", &[("cookie", cookie)], b"").status, 200);
     }
 }
 
 #[test]
 fn a_callback_delivered_again_after_the_sign_out_brings_nothing_back() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
     let to_provider = browser.navigate("/oauth/signin");
-    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let callback = fixture.provider.approve(to_provider.header("location").unwrap());
     let before = browser.clone();
     browser.navigate(&callback);
     browser.post("/oauth/signout", b"");
@@ -449,44 +449,44 @@ fn a_callback_delivered_again_after_the_sign_out_brings_nothing_back() {
 
     assert_eq!(again.status, 400);
     assert!(again.text().contains("login_over"));
-    assert_eq!(scene.provider.exchanges(), 1);
+    assert_eq!(fixture.provider.exchanges(), 1);
 }
 
 #[test]
 fn a_callback_of_another_browser_is_refused() {
-    let scene = Scene::with(&[]);
-    let to_provider = scene.browser().navigate("/oauth/signin");
-    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let fixture = Fixture::with(&[]);
+    let to_provider = fixture.browser().navigate("/oauth/signin");
+    let callback = fixture.provider.approve(to_provider.header("location").unwrap());
 
-    let refused = scene.browser().navigate(&callback);
+    let refused = fixture.browser().navigate(&callback);
 
     assert_eq!(refused.status, 400);
     assert!(refused.text().contains("login_unknown"));
-    assert_eq!(scene.provider.exchanges(), 0);
+    assert_eq!(fixture.provider.exchanges(), 0);
 }
 
 #[test]
 fn signing_in_again_ends_the_older_session() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
     let older = browser.clone();
     let to_provider = browser.navigate("/oauth/signin");
 
-    browser.navigate(&scene.provider.approve(to_provider.header("location").unwrap()));
+    browser.navigate(&fixture.provider.approve(to_provider.header("location").unwrap()));
 
     assert_eq!(browser.fetch("/page").status, 200);
     assert_asks_for_a_session(&older.clone().fetch("/page"), "the older session");
     // RFC 7009 2.1: to revoke the older token could end the grant of the new session, and the codes of other tabs.
     let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
     browser.navigate(&logout_url);
-    wait_until("the newer refresh token is revoked", || !scene.provider.revoked().is_empty());
-    assert_eq!(scene.provider.revoked(), ["refresh-token-2"], "and it alone");
+    wait_until("the newer refresh token is revoked", || !fixture.provider.revoked().is_empty());
+    assert_eq!(fixture.provider.revoked(), ["refresh-token-2"], "and it alone");
 }
 
 #[test]
 fn a_refusal_of_the_provider_is_told_on_a_page() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
     let to_provider = url::Url::parse(browser.navigate("/oauth/signin").header("location").unwrap()).unwrap();
     let state = to_provider.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
 
@@ -498,7 +498,7 @@ fn a_refusal_of_the_provider_is_told_on_a_page() {
 
 #[test]
 fn a_callback_that_is_no_authorization_response_is_refused() {
-    let scene = Scene::with(&[]);
+    let fixture = Fixture::with(&[]);
     let too_large = vec![b'a'; 65 * 1024];
     let table: [(&[u8], &str); 4] = [
         (b"code=a", "state_missing"),
@@ -508,19 +508,19 @@ fn a_callback_that_is_no_authorization_response_is_refused() {
     ];
     for (form, code) in table {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = scene.browser().send("POST", "/oauth/callback", &headers, form);
+        let answer = fixture.browser().send("POST", "/oauth/callback", &headers, form);
         assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some(code)));
     }
-    let repeated = scene.browser().fetch("/oauth/callback?code=a&code=b&state=c");
+    let repeated = fixture.browser().fetch("/oauth/callback?code=a&code=b&state=c");
     assert_eq!(repeated.json()["code"].as_str(), Some("parameter_repeated"));
 }
 
 #[test]
 fn someone_who_is_signed_in_and_goes_back_to_a_callback_is_told_nothing() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
     let to_provider = browser.navigate("/oauth/signin");
-    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let callback = fixture.provider.approve(to_provider.header("location").unwrap());
     browser.navigate(&callback);
 
     let again = browser.navigate(&callback);
@@ -533,10 +533,10 @@ fn someone_who_is_signed_in_and_goes_back_to_a_callback_is_told_nothing() {
 
 #[test]
 fn a_login_that_is_used_is_refused_unless_its_person_is_signed_in() {
-    let scene = Scene::with(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.browser();
     let to_provider = browser.navigate("/oauth/signin?redirect=/page");
-    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let callback = fixture.provider.approve(to_provider.header("location").unwrap());
     let before = browser.clone();
     browser.navigate(&callback);
     let made_up = callback.replace("code=", "code=made-up-");
@@ -547,16 +547,16 @@ fn a_login_that_is_used_is_refused_unless_its_person_is_signed_in() {
 
     assert!(stranger.status == 400 && stranger.text().contains("login_used"), "{}", stranger.text());
     assert_eq!((person.status, person.header("location")), (303, Some("/page")));
-    assert_eq!(scene.provider.exchanges(), 1);
+    assert_eq!(fixture.provider.exchanges(), 1);
     assert_eq!(browser.fetch("/page").status, 200);
 }
 
 #[test]
 fn cookies_of_an_https_site_are_as_strict_as_they_can_be() {
-    let scene = Scene::with(&[("PUBLIC_BASE_URL", "https://app.example")]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[("PUBLIC_BASE_URL", "https://app.example")]);
+    let mut browser = fixture.browser();
     let to_provider = browser.navigate("/oauth/signin");
-    let callback = scene.provider.approve(to_provider.header("location").unwrap());
+    let callback = fixture.provider.approve(to_provider.header("location").unwrap());
     let callback = callback.trim_start_matches("https://app.example");
 
     let answer = browser.navigate(callback);
@@ -577,13 +577,13 @@ fn cookies_of_an_https_site_are_as_strict_as_they_can_be() {
 
 #[test]
 fn a_form_post_callback_brings_its_cookie_across_sites() {
-    let scene = Scene::with(&[("PUBLIC_BASE_URL", "https://app.example"), ("RESPONSE_MODE", "form_post")]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::with(&[("PUBLIC_BASE_URL", "https://app.example"), ("RESPONSE_MODE", "form_post")]);
+    let mut browser = fixture.browser();
     let to_provider = browser.navigate("/oauth/signin?redirect=/page");
     let request = to_provider.header("location").unwrap();
     assert!(request.contains("response_mode=form_post"));
     assert!(to_provider.header("set-cookie").unwrap().ends_with("; Path=/; Secure; HttpOnly; SameSite=None"));
-    let callback = scene.provider.approve(request);
+    let callback = fixture.provider.approve(request);
     let form = callback.split_once('?').unwrap().1;
 
     let headers = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("origin", "null")];
@@ -599,22 +599,22 @@ fn an_anonymous_route_needs_nobody_and_is_told_of_nobody() {
         r#"[{{"path":"/","upstream":"{0}"}},{{"path":"/public","upstream":"{0}","access":"anonymous"}}]"#,
         upstream.url
     );
-    let scene = Scene::with(&[("UPSTREAM_URL", ""), ("ROUTES", &routes)]);
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::with(&[("UPSTREAM_URL", ""), ("ROUTES", &routes)]);
+    let mut browser = fixture.signed_in();
 
     assert_eq!(browser.fetch("/public/page").status, 200);
 
     assert_eq!(upstream.last().header("authorization"), None);
-    assert_eq!(scene.browser().fetch("/public/page").status, 200);
-    assert_asks_for_a_session(&scene.browser().fetch("/publicity"), "another segment");
+    assert_eq!(fixture.browser().fetch("/public/page").status, 200);
+    assert_asks_for_a_session(&fixture.browser().fetch("/publicity"), "another segment");
 }
 
 #[test]
 fn our_urls_answer_their_methods_only() {
-    let scene = Scene::with(&[]);
+    let fixture = Fixture::with(&[]);
 
-    let refused = scene.browser().post("/oauth/me", b"");
-    let nothing = scene.browser().fetch("/oauth/nothing");
+    let refused = fixture.browser().post("/oauth/me", b"");
+    let nothing = fixture.browser().fetch("/oauth/nothing");
 
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
     assert_eq!((nothing.status, nothing.json()["code"].as_str()), (404, Some("route_not_found")));
@@ -622,11 +622,11 @@ fn our_urls_answer_their_methods_only() {
 
 #[test]
 fn readiness_tells_what_is_missing() {
-    let scene = Scene::with(&[]);
-    let ready = scene.browser().fetch("/oauth/health/ready");
+    let fixture = Fixture::with(&[]);
+    let ready = fixture.browser().fetch("/oauth/health/ready");
     assert_eq!((ready.status, ready.json()["status"].as_str()), (200, Some("ready")));
     let alone = Handler::start(&[
-        ("UPSTREAM_URL", scene.upstream.url.as_str()),
+        ("UPSTREAM_URL", fixture.upstream.url.as_str()),
         ("OIDC_ISSUER_URL", "http://127.0.0.1:1"),
         ("CLIENT_ID", "client"),
     ]);
@@ -641,10 +641,10 @@ fn readiness_tells_what_is_missing() {
 
 #[test]
 fn a_background_request_never_begins_a_sign_in() {
-    let scene = Scene::with(&[]);
+    let fixture = Fixture::with(&[]);
 
     for headers in [[("sec-fetch-mode", "cors")], [("sec-fetch-mode", "no-cors")]] {
-        let answer = scene.browser().send("GET", "/oauth/signin", &headers, b"");
+        let answer = fixture.browser().send("GET", "/oauth/signin", &headers, b"");
         assert_asks_for_a_session(&answer, "a script");
         assert_eq!(answer.header("set-cookie"), None);
     }

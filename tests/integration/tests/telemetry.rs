@@ -10,14 +10,14 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 const QUICK: [(&str, &str); 2] = [("OTEL_METRIC_EXPORT_INTERVAL", "100"), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
 
-struct Scene {
+struct Fixture {
     receiver: TelemetryReceiver,
     provider: Provider,
     upstream: Upstream,
     handler: Handler,
 }
 
-impl Scene {
+impl Fixture {
     /// A handler with sessions in Cosmos DB and keys in a vault that sends all it has to `receiver`.
     fn start(receiver: TelemetryReceiver) -> Self {
         let (provider, upstream) = (Provider::start(), Upstream::start());
@@ -45,14 +45,14 @@ fn refresh(browser: &mut Browser) -> Answer {
 
 #[test]
 fn what_people_do_and_what_it_costs_arrives() {
-    let scene = Scene::start(TelemetryReceiver::start());
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::start(TelemetryReceiver::start());
+    let mut browser = fixture.signed_in();
     assert_eq!(browser.fetch("/page").status, 200);
     assert_eq!(refresh(&mut browser).status, 200);
-    assert_eq!(Browser::new(&scene.handler.origin).fetch("/page").status, 401);
-    Browser::new(&scene.handler.origin).navigate("/oauth/callback?state=made-up&code=x");
+    assert_eq!(Browser::new(&fixture.handler.origin).fetch("/page").status, 401);
+    Browser::new(&fixture.handler.origin).navigate("/oauth/callback?state=made-up&code=x");
 
-    let metric = |name: &str, attributes: &[(&str, &str)]| scene.receiver.wait_for_metric(name, attributes);
+    let metric = |name: &str, attributes: &[(&str, &str)]| fixture.receiver.wait_for_metric(name, attributes);
 
     assert!(metric("oauth_proxy.sign_ins", &[("outcome", "ok")]).sum >= 1.0);
     assert!(metric("oauth_proxy.sign_ins", &[("outcome", "login_unknown")]).sum >= 1.0);
@@ -77,43 +77,43 @@ fn what_people_do_and_what_it_costs_arrives() {
 
 #[test]
 fn signing_out_is_counted_by_whose_wish_it_was() {
-    let scene = Scene::start(TelemetryReceiver::start());
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::start(TelemetryReceiver::start());
+    let mut browser = fixture.signed_in();
     browser.send("POST", "/oauth/signout", &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")], b"");
-    scene.signed_in();
-    let form = format!("logout_token={}", scene.provider.logout_token(&serde_json::json!({})));
+    fixture.signed_in();
+    let form = format!("logout_token={}", fixture.provider.logout_token(&serde_json::json!({})));
     let headers = [("content-type", "application/x-www-form-urlencoded")];
-    Browser::new(&scene.handler.origin).send("POST", "/oauth/backchannel-logout", &headers, form.as_bytes());
+    Browser::new(&fixture.handler.origin).send("POST", "/oauth/backchannel-logout", &headers, form.as_bytes());
 
     for by in ["person", "provider"] {
-        assert!(scene.receiver.wait_for_metric("oauth_proxy.sign_outs", &[("by", by)]).sum >= 1.0, "{by}");
+        assert!(fixture.receiver.wait_for_metric("oauth_proxy.sign_outs", &[("by", by)]).sum >= 1.0, "{by}");
     }
 }
 
 #[test]
 fn a_refresh_that_fails_is_counted_with_its_reason() {
-    let scene = Scene::start(TelemetryReceiver::start());
-    let mut browser = scene.signed_in();
-    scene.provider.script(support::TokenAnswer::Raw(503, "", ""));
+    let fixture = Fixture::start(TelemetryReceiver::start());
+    let mut browser = fixture.signed_in();
+    fixture.provider.script(support::TokenAnswer::Raw(503, "", ""));
 
     refresh(&mut browser);
 
-    let metric = scene.receiver.wait_for_metric("oauth_proxy.refreshes", &[("outcome", "provider_unavailable")]);
+    let metric = fixture.receiver.wait_for_metric("oauth_proxy.refreshes", &[("outcome", "provider_unavailable")]);
     assert!(metric.sum >= 1.0);
 }
 
 #[test]
 fn a_caller_that_samples_nothing_hides_no_request() {
-    let scene = Scene::start(TelemetryReceiver::start());
+    let fixture = Fixture::start(TelemetryReceiver::start());
     let parent = format!("00-{TRACE}-{PARENT}-00");
 
-    Browser::new(&scene.handler.origin).send("GET", "/hidden", &[("traceparent", parent.as_str())], b"");
+    Browser::new(&fixture.handler.origin).send("GET", "/hidden", &[("traceparent", parent.as_str())], b"");
 
     let mut spans = Vec::new();
     wait_until("its span arrives", || {
         let is_refused =
             |span: &support::Span| span.attributes.get("error.type").is_some_and(|code| code == "session_required");
-        spans = scene.receiver.spans().into_iter().filter(is_refused).collect();
+        spans = fixture.receiver.spans().into_iter().filter(is_refused).collect();
         !spans.is_empty()
     });
     assert!(spans[0].trace_id != TRACE && spans[0].parent_span_id.is_empty(), "{spans:?}");
@@ -121,15 +121,15 @@ fn a_caller_that_samples_nothing_hides_no_request() {
 
 #[test]
 fn a_trace_comes_in_and_goes_on_to_the_upstream() {
-    let scene = Scene::start(TelemetryReceiver::start());
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::start(TelemetryReceiver::start());
+    let mut browser = fixture.signed_in();
     let parent = format!("00-{TRACE}-{PARENT}-01");
     let headers = [("traceparent", parent.as_str()), ("tracestate", "vendor=1"), ("sec-fetch-mode", "cors")];
     browser.send("GET", "/page?secret=1", &headers, b"");
 
     let mut spans = Vec::new();
     wait_until("both spans of the trace arrive", || {
-        spans = scene.receiver.spans().into_iter().filter(|span| span.trace_id == TRACE).collect();
+        spans = fixture.receiver.spans().into_iter().filter(|span| span.trace_id == TRACE).collect();
         ["GET /", "upstream"].iter().all(|name| spans.iter().any(|span| span.name == *name))
     });
 
@@ -139,10 +139,10 @@ fn a_trace_comes_in_and_goes_on_to_the_upstream() {
     assert_eq!(client.parent_span_id, server.span_id);
     assert_eq!(server.attributes["http.response.status_code"], "200");
     assert!(server.attributes.contains_key("faas.invocation_id"));
-    let received = scene.upstream.last();
+    let received = fixture.upstream.last();
     assert_eq!(received.header("traceparent"), Some(format!("00-{TRACE}-{}-01", client.span_id).as_str()));
     assert_eq!(received.header("tracestate"), Some("vendor=1"));
-    let told = format!("{:?}", scene.receiver.spans());
+    let told = format!("{:?}", fixture.receiver.spans());
     assert!(!told.contains("secret") && !told.contains("/page"), "{told}");
 }
 
@@ -213,14 +213,14 @@ fn azure_monitor_takes_nothing_from_nobody_and_people_are_served_all_the_same() 
 
 #[test]
 fn a_receiver_that_refuses_is_told_of_once_and_stops_nothing() {
-    let scene = Scene::start(TelemetryReceiver::answering(403));
-    let mut browser = scene.signed_in();
+    let fixture = Fixture::start(TelemetryReceiver::answering(403));
+    let mut browser = fixture.signed_in();
     assert_eq!(browser.fetch("/page").status, 200);
 
-    let told = || scene.handler.output().text().matches("telemetry_unsent").count();
+    let told = || fixture.handler.output().text().matches("telemetry_unsent").count();
     wait_until("the log tells it", || told() > 0);
-    let before = scene.receiver.received().len();
-    wait_until("more is sent in vain", || scene.receiver.received().len() > before + 3);
+    let before = fixture.receiver.received().len();
+    wait_until("more is sent in vain", || fixture.receiver.received().len() > before + 3);
 
     assert_eq!(told(), 1);
 }

@@ -9,13 +9,13 @@ use support::{Answer, Browser, Handler, Provider, Upstream};
 
 const PREFIX: &str = "/private-7c1f";
 
-struct Scene {
+struct Fixture {
     upstream: Upstream,
     handler: Handler,
     browser: Browser,
 }
 
-impl Scene {
+impl Fixture {
     /// Someone signed in behind Azure's front end and the gateway; `None` where there is no stand-in for them.
     fn on_azure() -> Option<Self> {
         Self::start(Upstream::start(), PREFIX, |settings| Handler::start_on_azure(PREFIX, settings))
@@ -54,7 +54,7 @@ impl Scene {
 
 #[test]
 fn targets_reach_the_application_in_the_bytes_that_the_browser_sent() {
-    let Some(mut scene) = Scene::on_azure() else { return };
+    let Some(mut fixture) = Fixture::on_azure() else { return };
     for target in [
         "/",
         "/?x=1",
@@ -82,25 +82,25 @@ fn targets_reach_the_application_in_the_bytes_that_the_browser_sent() {
         "/image/https%3A%2F%2Fh%2Fa.png",
         "/list?filter[status]=open",
     ] {
-        assert_eq!(scene.forwarded(target), format!("GET {target}"));
+        assert_eq!(fixture.forwarded(target), format!("GET {target}"));
     }
 }
 
 #[test]
 fn paths_that_the_host_keeps_for_itself_elsewhere_are_the_applications() {
-    let Some(mut scene) = Scene::on_azure() else { return };
+    let Some(mut fixture) = Fixture::on_azure() else { return };
     for target in
         ["/admin/", "/admin/host/status", "/Admin", "/runtime/webhooks/x", "/.auth/me", "/.auth/login/aad", PREFIX]
     {
-        assert_eq!(scene.forwarded(target), format!("GET {target}"));
+        assert_eq!(fixture.forwarded(target), format!("GET {target}"));
     }
-    assert_eq!(scene.browser.fetch("/oauth/me").status, 200, "our own URLs are below the prefix, too");
+    assert_eq!(fixture.browser.fetch("/oauth/me").status, 200, "our own URLs are below the prefix, too");
 }
 
 #[test]
 fn nothing_is_there_but_below_the_prefix() {
-    let Some(scene) = Scene::on_azure() else { return };
-    let before = scene.upstream.received().len();
+    let Some(fixture) = Fixture::on_azure() else { return };
+    let before = fixture.upstream.received().len();
     for target in [
         "/a",
         "/oauth/me",
@@ -111,15 +111,15 @@ fn nothing_is_there_but_below_the_prefix() {
         "/private-7c1f/../a",
         "/private-7c1f/%2e%2e/a",
     ] {
-        assert_eq!(scene.around_the_gateway(target).status, 404, "{target}");
+        assert_eq!(fixture.around_the_gateway(target).status, 404, "{target}");
     }
-    assert_eq!(scene.upstream.received().len(), before);
+    assert_eq!(fixture.upstream.received().len(), before);
 }
 
 #[test]
 fn a_restored_target_is_checked_like_any_other() {
-    let Some(mut scene) = Scene::on_azure() else { return };
-    let before = scene.upstream.received().len();
+    let Some(mut fixture) = Fixture::on_azure() else { return };
+    let before = fixture.upstream.received().len();
     for (target, status, why) in [
         ("/a/..%2Fb", 400, "a dot segment behind an encoded slash"),
         ("/a%2F..%2Fb", 400, "a dot segment between two"),
@@ -128,23 +128,23 @@ fn a_restored_target_is_checked_like_any_other() {
         ("/%6Fauth/me", 404, "another spelling of our own prefix"),
         ("/%6Fauth%2Fme", 404, "the same"),
     ] {
-        assert_eq!(scene.browser.fetch(target).status, status, "{target}: {why}");
+        assert_eq!(fixture.browser.fetch(target).status, status, "{target}: {why}");
     }
-    assert_eq!(scene.upstream.received().len(), before);
+    assert_eq!(fixture.upstream.received().len(), before);
 }
 
 #[test]
 fn a_sign_in_leads_back_to_the_bytes_that_the_browser_sent() {
-    let Some(scene) = Scene::on_azure() else { return };
+    let Some(fixture) = Fixture::on_azure() else { return };
 
-    let to_signin = Browser::behind_gateway(&scene.handler.origin, PREFIX).navigate("/a%2Fb?q=~");
+    let to_signin = Browser::behind_gateway(&fixture.handler.origin, PREFIX).navigate("/a%2Fb?q=~");
 
     assert_eq!(to_signin.header("location"), Some("/oauth/signin?redirect=%2Fa%252Fb%3Fq%3D%7E"));
 }
 
 #[test]
 fn a_header_that_a_client_makes_up_leads_to_no_other_target() {
-    for mut scene in Scene::elsewhere(Upstream::start) {
+    for mut fixture in Fixture::elsewhere(Upstream::start) {
         for (target, named) in [
             ("/public", "/admin"),
             ("/a", "/a?x=1"),
@@ -154,10 +154,10 @@ fn a_header_that_a_client_makes_up_leads_to_no_other_target() {
             ("/a", "/oauth/me"),
             ("/a", "http://evil.example/a"),
         ] {
-            scene.browser.send("GET", target, &[("x-waws-unencoded-url", named)], b"");
-            assert_eq!(scene.upstream.last().request_line, format!("GET {target}"), "{named}");
+            fixture.browser.send("GET", target, &[("x-waws-unencoded-url", named)], b"");
+            assert_eq!(fixture.upstream.last().request_line, format!("GET {target}"), "{named}");
         }
-        let names: Vec<String> = scene.upstream.last().headers.into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = fixture.upstream.last().headers.into_iter().map(|(name, _)| name).collect();
         assert!(!names.iter().any(|name| name.starts_with("x-waws")), "{names:?}");
     }
 }
@@ -181,18 +181,18 @@ fn every_method_reaches_the_application_and_those_of_a_client_that_is_no_browser
         "BASELINE-CONTROL",
         "X-OWN",
     ];
-    for mut scene in Scene::elsewhere(Upstream::start) {
+    for mut fixture in Fixture::elsewhere(Upstream::start) {
         for method in webdav {
-            let answer = scene.browser.send(method, "/dav/a", &[("content-length", "0")], b"");
+            let answer = fixture.browser.send(method, "/dav/a", &[("content-length", "0")], b"");
             assert_eq!(answer.status, 200, "{method}");
-            assert_eq!(scene.upstream.last().request_line, format!("{method} /dav/a"));
+            assert_eq!(fixture.upstream.last().request_line, format!("{method} /dav/a"));
         }
     }
 }
 
 #[test]
 fn another_sites_page_sends_safe_methods_alone() {
-    for mut scene in Scene::elsewhere(Upstream::start) {
+    for mut fixture in Fixture::elsewhere(Upstream::start) {
         for (method, status) in [
             ("PROPFIND", 200),
             ("REPORT", 200),
@@ -209,12 +209,12 @@ fn another_sites_page_sends_safe_methods_alone() {
                 [("referer", "https://evil.example/")],
             ] {
                 let answer =
-                    scene.browser.send(method, "/dav/a", &[&headers[..], &[("content-length", "0")]].concat(), b"");
+                    fixture.browser.send(method, "/dav/a", &[&headers[..], &[("content-length", "0")]].concat(), b"");
                 assert_eq!(answer.status, status, "{method} {headers:?}");
             }
         }
         let form = [("content-type", "application/x-www-form-urlencoded")];
-        assert_eq!(scene.browser.send("POST", "/form", &form, b"a=1").status, 403, "a form that names no origin");
+        assert_eq!(fixture.browser.send("POST", "/form", &form, b"a=1").status, 403, "a form that names no origin");
     }
 }
 
@@ -223,12 +223,12 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Disposition: attachment; fi
 
 #[test]
 fn a_response_header_beyond_ascii_is_never_a_bare_500() {
-    let scenes = Scene::elsewhere(|| Upstream::answering(|_, _, stream| stream.write_all(RESPONSE).is_ok()));
-    for (index, mut scene) in scenes.into_iter().enumerate() {
+    let fixtures = Fixture::elsewhere(|| Upstream::answering(|_, _, stream| stream.write_all(RESPONSE).is_ok()));
+    for (index, mut fixture) in fixtures.into_iter().enumerate() {
         let is_direct = index == 0;
 
-        let answer = scene.browser.fetch("/file");
-        scene.browser.fetch("/file");
+        let answer = fixture.browser.fetch("/file");
+        fixture.browser.fetch("/file");
 
         assert_eq!((answer.status, answer.text().as_str(), answer.header("x-plain")), (200, "ok", Some("a\tb")));
         let disposition = if is_direct {
@@ -239,7 +239,7 @@ fn a_response_header_beyond_ascii_is_never_a_bare_500() {
         assert_eq!(answer.header("content-disposition"), Some(disposition));
         assert_eq!(answer.header("x-name"), is_direct.then_some("Józef"));
         assert_eq!(answer.headers_named("set-cookie").count(), if is_direct { 2 } else { 1 });
-        let warnings = scene.handler.output().text().matches("response_header_not_ascii").count();
+        let warnings = fixture.handler.output().text().matches("response_header_not_ascii").count();
         assert_eq!(warnings, usize::from(!is_direct), "one warning a minute");
     }
 }

@@ -10,13 +10,13 @@ use url::Url;
 
 const NAVIGATION: [(&str, &str); 2] = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
 
-struct Scene {
+struct Fixture {
     provider: Provider,
     upstream: Upstream,
     handler: Handler,
 }
 
-impl Scene {
+impl Fixture {
     fn start(settings: &[(&str, &str)]) -> Self {
         let provider = Provider::start();
         let upstream = Upstream::start();
@@ -89,36 +89,41 @@ const TARGETS: &[&str] = &[
 
 #[test]
 fn a_person_comes_back_to_exactly_the_url_that_began_the_sign_in() {
-    let scene = Scene::start(&[]);
-    let origin = scene.handler.origin.as_str();
+    let fixture = Fixture::start(&[]);
+    let origin = fixture.handler.origin.as_str();
     let long = format!("/long?{}", "filter[status]=open|new&".repeat(300));
     for target in TARGETS.iter().copied().chain([long.as_str()]) {
         let expected = (origin.to_owned(), target.to_owned());
-        assert_eq!(opened(&scene.sign_in_from(target), origin), expected, "a navigation to {target}");
+        assert_eq!(opened(&fixture.sign_in_from(target), origin), expected, "a navigation to {target}");
         let redirect = format!("/oauth/signin?redirect={}", encoded(target));
-        assert_eq!(opened(&scene.sign_in_from(&redirect), origin), expected, "redirect={target}");
+        assert_eq!(opened(&fixture.sign_in_from(&redirect), origin), expected, "redirect={target}");
         let absolute = format!("/oauth/signin?redirect={}", encoded(&[origin, target].concat()));
-        assert_eq!(opened(&scene.sign_in_from(&absolute), origin), expected, "redirect={origin}{target}");
+        assert_eq!(opened(&fixture.sign_in_from(&absolute), origin), expected, "redirect={origin}{target}");
         let portal = format!("/oauth/signin?target_link_uri={}", encoded(&[origin, target].concat()));
-        assert_eq!(opened(&scene.sign_in_from(&portal), origin), expected, "target_link_uri={origin}{target}");
+        assert_eq!(opened(&fixture.sign_in_from(&portal), origin), expected, "target_link_uri={origin}{target}");
         let referrer = [origin, target].concat();
-        let login_url = scene.browser().send("GET", "/api", &[("referer", &referrer)], b"").json()["login_url"].clone();
-        assert_eq!(opened(&scene.sign_in_from(login_url.as_str().unwrap()), origin), expected, "login_url of {target}");
+        let login_url =
+            fixture.browser().send("GET", "/api", &[("referer", &referrer)], b"").json()["login_url"].clone();
+        assert_eq!(
+            opened(&fixture.sign_in_from(login_url.as_str().unwrap()), origin),
+            expected,
+            "login_url of {target}"
+        );
     }
 }
 
 #[test]
 fn a_fragment_that_the_application_passes_along_comes_back() {
-    let scene = Scene::start(&[]);
+    let fixture = Fixture::start(&[]);
     let redirect = format!("/oauth/signin?redirect={}", encoded("/app?a=1#/route/7?b=[c]"));
 
-    assert_eq!(scene.sign_in_from(&redirect), "/app?a=1#/route/7?b=[c]");
+    assert_eq!(fixture.sign_in_from(&redirect), "/app?a=1#/route/7?b=[c]");
 }
 
 #[test]
 fn no_redirect_leaves_the_origin() {
-    let scene = Scene::start(&[]);
-    let origin = scene.handler.origin.as_str();
+    let fixture = Fixture::start(&[]);
+    let origin = fixture.handler.origin.as_str();
     let authority = origin.trim_start_matches("http://");
     let port = authority.rsplit(':').next().unwrap();
     let made_of_ours = [
@@ -149,24 +154,24 @@ fn no_redirect_leaves_the_origin() {
     ];
     for value in fixed.into_iter().chain(made_of_ours.iter().map(String::as_str)) {
         for parameter in ["redirect", "target_link_uri"] {
-            let location = scene.sign_in_from(&format!("/oauth/signin?{parameter}={}", encoded(value)));
+            let location = fixture.sign_in_from(&format!("/oauth/signin?{parameter}={}", encoded(value)));
             assert_eq!(opened(&location, origin).0, origin, "{parameter}={value:?}");
             assert!(!location.starts_with("//") && !location.contains('\\'), "{location}");
         }
-        let ended = scene.browser().navigate(&format!("/oauth/signedout?state={}", encoded(value)));
+        let ended = fixture.browser().navigate(&format!("/oauth/signedout?state={}", encoded(value)));
         let location = ended.header("location").unwrap_or("/");
         assert_eq!(opened(location, origin).0, origin, "signedout?state={value:?}");
         assert!(!location.starts_with("//"), "{location}");
     }
     for ours in made_of_ours {
-        assert_eq!(scene.sign_in_from(&format!("/oauth/signin?redirect={}", encoded(&ours))), "/", "{ours}");
+        assert_eq!(fixture.sign_in_from(&format!("/oauth/signin?redirect={}", encoded(&ours))), "/", "{ours}");
     }
 }
 
 #[test]
 fn an_absolute_url_of_this_origin_is_no_open_redirect() {
-    let scene = Scene::start(&[]);
-    let authority = scene.handler.origin.trim_start_matches("http://");
+    let fixture = Fixture::start(&[]);
+    let authority = fixture.handler.origin.trim_start_matches("http://");
     for (given, expected) in [
         (format!("http://{authority}/a?b#c"), "/a?b#c"),
         (format!("HTTP://{authority}/a"), "/a"),
@@ -174,19 +179,19 @@ fn an_absolute_url_of_this_origin_is_no_open_redirect() {
         (format!("http://{authority}?x"), "/?x"),
         (format!("http://{authority}/oauth/signout"), "/"),
     ] {
-        assert_eq!(scene.sign_in_from(&format!("/oauth/signin?redirect={}", encoded(&given))), expected, "{given}");
+        assert_eq!(fixture.sign_in_from(&format!("/oauth/signin?redirect={}", encoded(&given))), expected, "{given}");
     }
 }
 
 #[test]
 fn a_url_of_eight_kilobytes_comes_back_and_a_longer_one_is_reported() {
-    let scene = Scene::start(&[]);
+    let fixture = Fixture::start(&[]);
     let target = |length: usize| format!("/{}", "a".repeat(length - 1));
 
     for longest in [target(8192), format!("/?{}", "[".repeat(8190))] {
-        assert_eq!(scene.sign_in_from(&longest), longest);
+        assert_eq!(fixture.sign_in_from(&longest), longest);
     }
-    let mut browser = scene.browser();
+    let mut browser = fixture.browser();
     let page = browser.navigate(&target(8193));
     let signin = browser.navigate(&format!("/oauth/signin?redirect={}", target(8193)));
 
@@ -201,9 +206,9 @@ fn a_url_of_eight_kilobytes_comes_back_and_a_longer_one_is_reported() {
 /// The lines of `Set-Cookie` stay below what browsers take, and what a request carries below what servers take.
 #[test]
 fn login_cookies_are_bounded_in_number_and_in_bytes() {
-    let scene = Scene::start(&[]);
+    let fixture = Fixture::start(&[]);
     for (length, kept) in [(20, 16), (7000, 1), (1500, 5)] {
-        let mut browser = scene.browser();
+        let mut browser = fixture.browser();
         let mut requests = Vec::new();
         for number in 0..20 {
             let target = format!("/{number}?{}", "x".repeat(length));
@@ -214,7 +219,7 @@ fn login_cookies_are_bounded_in_number_and_in_bytes() {
         }
         let newest = requests.split_off(requests.len() - kept);
         for (target, request) in newest {
-            let arrived = browser.navigate(&scene.provider.approve(&request));
+            let arrived = browser.navigate(&fixture.provider.approve(&request));
             assert_eq!((arrived.status, arrived.header("location")), (303, Some(target.as_str())), "{length}");
         }
         let left: Vec<&str> = browser.cookies.keys().map(String::as_str).collect();
@@ -224,8 +229,8 @@ fn login_cookies_are_bounded_in_number_and_in_bytes() {
 
 #[test]
 fn a_dozen_restored_tabs_end_each_at_its_own_page() {
-    let scene = Scene::start(&[]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::start(&[]);
+    let mut browser = fixture.browser();
     let tabs: Vec<String> = (0..12).map(|tab| format!("/tab/{tab}?q=[{tab}]")).collect();
 
     // Every tab is on its way to the provider before the first comes back.
@@ -234,7 +239,7 @@ fn a_dozen_restored_tabs_end_each_at_its_own_page() {
         browser.navigate(&signin).header("location").unwrap().to_owned()
     };
     let requests: Vec<String> = tabs.iter().map(&mut begin).collect();
-    let mut arrive = |request: &String| browser.navigate(&scene.provider.approve(request));
+    let mut arrive = |request: &String| browser.navigate(&fixture.provider.approve(request));
     let arrived: Vec<Answer> = requests.iter().map(&mut arrive).collect();
 
     for (tab, arrived) in tabs.iter().zip(arrived) {
@@ -245,13 +250,13 @@ fn a_dozen_restored_tabs_end_each_at_its_own_page() {
 
 #[test]
 fn a_frame_without_a_session_gets_a_page_and_takes_no_slot() {
-    let scene = Scene::start(&[]);
-    let origin = scene.handler.origin.clone();
+    let fixture = Fixture::start(&[]);
+    let origin = fixture.handler.origin.clone();
     for destination in ["iframe", "frame", "embed", "object", "fencedframe"] {
         for (method, path) in
             [("GET", "/widget?a=[1]"), ("GET", "/oauth/signin?redirect=%2Fwidget"), ("POST", "/widget")]
         {
-            let mut browser = scene.browser();
+            let mut browser = fixture.browser();
             let fetch = [("sec-fetch-dest", destination), ("sec-fetch-site", "same-origin"), ("origin", &origin)];
             let page = browser.send(method, path, &[&NAVIGATION[..], &fetch].concat(), b"");
 
@@ -269,23 +274,23 @@ fn a_frame_without_a_session_gets_a_page_and_takes_no_slot() {
     }
     let referrer = format!("{origin}/dashboard");
     let headers = [&NAVIGATION[..], &[("sec-fetch-dest", "iframe"), ("referer", &referrer)]].concat();
-    let around = scene.browser().send("GET", "/widget", &headers, b"");
+    let around = fixture.browser().send("GET", "/widget", &headers, b"");
     assert!(around.text().contains("href=\"/oauth/signin?redirect=%2Fdashboard\""), "{}", around.text());
     let document = [&NAVIGATION[..], &[("sec-fetch-dest", "document")]].concat();
-    assert_eq!(scene.browser().send("GET", "/widget", &document, b"").status, 302);
+    assert_eq!(fixture.browser().send("GET", "/widget", &document, b"").status, 302);
     let silent = [&NAVIGATION[..], &[("sec-fetch-dest", "iframe")]].concat();
-    assert_eq!(scene.browser().send("GET", "/oauth/signin?prompt=none", &silent, b"").status, 302);
+    assert_eq!(fixture.browser().send("GET", "/oauth/signin?prompt=none", &silent, b"").status, 302);
 }
 
 #[test]
 fn head_is_get_without_a_body_and_changes_nothing() {
-    let scene = Scene::start(&[]);
-    let mut browser = scene.browser();
-    browser.sign_in("/", &scene.provider);
+    let fixture = Fixture::start(&[]);
+    let mut browser = fixture.browser();
+    browser.sign_in("/", &fixture.provider);
     let begun = browser.navigate("/oauth/signin?redirect=%2Fnext").header("location").unwrap().to_owned();
-    let callback = scene.provider.approve(&begun);
+    let callback = fixture.provider.approve(&begun);
     let sign_out = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
-    let exchanges = scene.provider.exchanges();
+    let exchanges = fixture.provider.exchanges();
     let urls = [
         ("/oauth/signin", 302),
         (&callback, 303),
@@ -301,15 +306,15 @@ fn head_is_get_without_a_body_and_changes_nothing() {
         let head = browser.send("HEAD", url, &[], b"");
         assert_eq!((head.status, head.headers_named("set-cookie").count()), (status, 0), "{url}");
     }
-    assert_eq!(scene.provider.exchanges(), exchanges);
+    assert_eq!(fixture.provider.exchanges(), exchanges);
     assert_eq!(browser.navigate(&callback).header("location"), Some("/next"));
-    assert_eq!(scene.browser().send("HEAD", "/oauth/me", &[], b"").status, 401);
-    assert_eq!(scene.browser().send("HEAD", "/oauth/callback?state=x&code=y", &NAVIGATION, b"").status, 400);
+    assert_eq!(fixture.browser().send("HEAD", "/oauth/me", &[], b"").status, 401);
+    assert_eq!(fixture.browser().send("HEAD", "/oauth/callback?state=x&code=y", &NAVIGATION, b"").status, 400);
 }
 
 #[test]
 fn every_url_of_ours_says_which_methods_it_has() {
-    let scene = Scene::start(&[]);
+    let fixture = Fixture::start(&[]);
     for (url, allowed) in [
         ("signin", "GET, HEAD, POST, OPTIONS"),
         ("login", "GET, HEAD, POST, OPTIONS"),
@@ -324,7 +329,7 @@ fn every_url_of_ours_says_which_methods_it_has() {
         ("health/ready", "GET, HEAD, OPTIONS"),
     ] {
         let path = format!("/oauth/{url}");
-        let mut browser = scene.browser();
+        let mut browser = fixture.browser();
         let options = browser.send("OPTIONS", &path, &[], b"");
         let refused = browser.send("DELETE", &path, &[], b"");
 
@@ -336,9 +341,9 @@ fn every_url_of_ours_says_which_methods_it_has() {
 
 #[test]
 fn every_401_of_ours_names_a_scheme_that_no_browser_prompts_for() {
-    let scene = Scene::start(&[]);
-    let mut browser = scene.browser();
-    let origin = scene.handler.origin.clone();
+    let fixture = Fixture::start(&[]);
+    let mut browser = fixture.browser();
+    let origin = fixture.handler.origin.clone();
     let of_ours = [("sec-fetch-site", "same-origin"), ("origin", origin.as_str()), ("x-csrf", "1")];
     let form = [&NAVIGATION[..], &of_ours].concat();
     let background = [("sec-fetch-mode", "cors")];
@@ -368,34 +373,34 @@ fn a_probe_of_http_10_needs_no_host_and_gets_no_chunks() {
     let provider = Provider::start();
     let settings = [("ROUTES", routes.as_str()), ("LOG", "warn")];
     let handler = Handler::start(&[&settings[..], &provider.settings()[..]].concat());
-    let scene = Scene { provider, upstream: streams, handler };
+    let fixture = Fixture { provider, upstream: streams, handler };
 
     for probe in ["/oauth/health/live HTTP/1.0\r\n\r\n", "/oauth/health/ready HTTP/1.0\r\nhost: h\r\n\r\n"] {
-        assert_eq!(scene.answer("GET", probe).status, 200, "{probe}");
-        assert_eq!(scene.answer("HEAD", probe).status, 200, "{probe}");
+        assert_eq!(fixture.answer("GET", probe).status, 200, "{probe}");
+        assert_eq!(fixture.answer("HEAD", probe).status, 200, "{probe}");
     }
     for connection in ["", "connection: keep-alive\r\n"] {
-        let streamed = scene.answer("GET", &format!("/sse HTTP/1.0\r\n{connection}\r\n"));
+        let streamed = fixture.answer("GET", &format!("/sse HTTP/1.0\r\n{connection}\r\n"));
         assert_eq!((streamed.status, streamed.header("transfer-encoding")), (200, None));
         assert_eq!((streamed.text().as_str(), streamed.header("connection")), ("firstlast", None));
-        let sized = scene.answer("GET", &format!("/sized HTTP/1.0\r\n{connection}\r\n"));
+        let sized = fixture.answer("GET", &format!("/sized HTTP/1.0\r\n{connection}\r\n"));
         assert_eq!((sized.text().as_str(), sized.header("content-length")), ("sized!", Some("6")));
     }
-    let modern = scene.answer("GET", "/sse HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    let modern = fixture.answer("GET", "/sse HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     assert_eq!((modern.text().as_str(), modern.header("transfer-encoding")), ("firstlast", Some("chunked")));
-    assert_eq!(scene.answer("GET", "/sse HTTP/1.1\r\n\r\n").status, 400, "1.1 needs a Host");
-    assert!(scene.upstream.received().len() >= 5);
+    assert_eq!(fixture.answer("GET", "/sse HTTP/1.1\r\n\r\n").status, 400, "1.1 needs a Host");
+    assert!(fixture.upstream.received().len() >= 5);
 }
 
 #[test]
 fn a_fragment_is_fetched_by_a_page_of_ours_where_it_is_kept() {
-    let scene = Scene::start(&[("KEEP_FRAGMENT", "true")]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::start(&[("KEEP_FRAGMENT", "true")]);
+    let mut browser = fixture.browser();
     let signin = browser.navigate("/app?a=[1]").header("location").unwrap().to_owned();
 
     let page = browser.navigate(&signin);
     let cookies = browser.cookies.len();
-    let begin = |fragment: &str| scene.sign_in_from(&format!("{signin}&fragment={}", encoded(fragment)));
+    let begin = |fragment: &str| fixture.sign_in_from(&format!("{signin}&fragment={}", encoded(fragment)));
 
     assert_eq!((page.status, cookies, page.header("x-frame-options")), (200, 0, Some("DENY")));
     assert!(page.text().contains(&format!("{signin}&amp;fragment=\"")), "{}", page.text());
@@ -406,39 +411,39 @@ fn a_fragment_is_fetched_by_a_page_of_ours_where_it_is_kept() {
     let too_long = browser.navigate(&format!("{signin}&fragment={}", "x".repeat(8192)));
     assert_eq!(too_long.status, 414);
     let own = format!("/oauth/signin?redirect={}", encoded("/app#own"));
-    assert_eq!(scene.sign_in_from(&own), "/app#own", "the application's own fragment needs no page");
+    assert_eq!(fixture.sign_in_from(&own), "/app#own", "the application's own fragment needs no page");
     assert_eq!(browser.send("HEAD", &signin, &NAVIGATION, b"").status, 302);
     assert_eq!(browser.fetch(&signin).status, 302, "nothing that could run a script");
 }
 
 #[test]
 fn a_page_under_another_name_is_opened_under_the_public_one() {
-    let scene = Scene::start(&[]);
-    let origin = scene.handler.origin.as_str();
+    let fixture = Fixture::start(&[]);
+    let origin = fixture.handler.origin.as_str();
     let port = origin.rsplit(':').next().unwrap();
     let page = "accept: text/html\r\nsec-fetch-mode: navigate\r\nconnection: close\r\n";
     for host in ["www.app.example".to_owned(), format!("localhost:{port}")] {
         for target in ["//list?filter[status]=open|x", "/oauth/signin?redirect=%2Fa", "/oauth/callback?code=c&state=s"]
         {
-            let answer = scene.answer("GET", &format!("{target} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
+            let answer = fixture.answer("GET", &format!("{target} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
             assert_eq!((answer.status, answer.header("set-cookie")), (302, None), "{host} {target}");
             assert_eq!(answer.header("location"), Some([origin, target].concat().as_str()));
         }
         for path in ["/oauth/health/live", "/oauth/health/ready"] {
-            let probe = scene.answer("GET", &format!("{path} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
+            let probe = fixture.answer("GET", &format!("{path} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
             assert_eq!(probe.status, 200, "{host}");
         }
-        let script = scene.answer("GET", &format!("/api HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"));
+        let script = fixture.answer("GET", &format!("/api HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"));
         assert_eq!(script.status, 401);
     }
-    assert_eq!(scene.upstream.received().len(), 0);
+    assert_eq!(fixture.upstream.received().len(), 0);
 }
 
 #[test]
 fn a_proxy_that_replaces_host_is_served_after_a_few_redirects() {
-    let scene = Scene::start(&[]);
+    let fixture = Fixture::start(&[]);
     let page = "accept: text/html\r\nsec-fetch-mode: navigate\r\nconnection: close\r\n";
-    let open = || scene.answer("GET", &format!("/a HTTP/1.1\r\nhost: in.example\r\n{page}\r\n"));
+    let open = || fixture.answer("GET", &format!("/a HTTP/1.1\r\nhost: in.example\r\n{page}\r\n"));
 
     // The start of the test asked for `health/live`, which does not count.
     let locations: Vec<_> = (0..20).map(|_| open().header("location").unwrap().to_owned()).collect();
@@ -446,22 +451,22 @@ fn a_proxy_that_replaces_host_is_served_after_a_few_redirects() {
     let looped = locations.iter().take_while(|location| location.starts_with("http://")).count();
     assert_eq!(looped, 8);
     assert!(locations[looped..].iter().all(|location| location == "/oauth/signin?redirect=%2Fa"), "{locations:?}");
-    let log = scene.handler.output();
+    let log = fixture.handler.output();
     support::wait_until("the stop is logged", || log.text().contains("alias_redirects_stopped"));
 }
 
 #[test]
 fn only_a_proved_gateway_names_the_host_that_was_used() {
     let secret = "a-secret-of-thirty-two-characters";
-    let scene = Scene::start(&[("GATEWAY_PROOF", "shared_secret"), ("GATEWAY_PROOF_SECRETS", secret)]);
-    let mut browser = scene.browser();
+    let fixture = Fixture::start(&[("GATEWAY_PROOF", "shared_secret"), ("GATEWAY_PROOF_SECRETS", secret)]);
+    let mut browser = fixture.browser();
     let mut open = |headers: &[(&str, &str)]| browser.send("GET", "/a", &[&NAVIGATION[..], headers].concat(), b"");
 
     let alias = open(&[("x-gateway-token", secret), ("x-gateway-host", "gw.azure-api.net")]);
     let public = open(&[("x-gateway-token", secret), ("x-gateway-host", "127.0.0.1")]);
     let unproved = open(&[("x-gateway-host", "gw.azure-api.net")]);
 
-    assert_eq!(alias.header("location"), Some(format!("{}/a", scene.handler.origin).as_str()));
+    assert_eq!(alias.header("location"), Some(format!("{}/a", fixture.handler.origin).as_str()));
     assert_eq!(public.header("location"), Some("/oauth/signin?redirect=%2Fa"));
     assert_eq!(unproved.status, 403);
 }

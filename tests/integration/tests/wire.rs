@@ -13,26 +13,26 @@ use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_answer
 
 const MEGABYTE: usize = 1024 * 1024;
 
-struct Scene {
+struct Fixture {
     upstream: Upstream,
     handler: Handler,
     browser: Browser,
 }
 
-fn scene(upstream: Upstream, start: impl FnOnce(&[(&str, &str)]) -> Handler) -> Scene {
+fn fixture(upstream: Upstream, start: impl FnOnce(&[(&str, &str)]) -> Handler) -> Fixture {
     let provider = Provider::start();
     let settings = [("UPSTREAM_URL", upstream.url.as_str()), ("LOG", "warn")];
     let handler = start(&[&settings[..], &provider.settings()[..]].concat());
     let mut browser = Browser::new(&handler.origin);
     browser.sign_in("/sign-in-done", &provider);
-    Scene { upstream, handler, browser }
+    Fixture { upstream, handler, browser }
 }
 
 /// Runs a case directly, and behind the Functions host where there is one.
-fn everywhere(upstream: impl Fn() -> Upstream, case: impl Fn(&mut Scene)) {
-    case(&mut scene(upstream(), Handler::start));
+fn everywhere(upstream: impl Fn() -> Upstream, case: impl Fn(&mut Fixture)) {
+    case(&mut fixture(upstream(), Handler::start));
     if support::functions_host().is_some() {
-        case(&mut scene(upstream(), |settings| Handler::start_behind_the_host(settings).unwrap()));
+        case(&mut fixture(upstream(), |settings| Handler::start_behind_the_host(settings).unwrap()));
     }
 }
 
@@ -54,24 +54,24 @@ fn answering(answer: &'static str) -> impl Fn() -> Upstream {
 
 #[test]
 fn queries_pass_as_they_are() {
-    everywhere(Upstream::start, |scene| {
+    everywhere(Upstream::start, |fixture| {
         for query in ["a=1&a=2", "a=%2f%2F&b=+%20", "empty=&novalue&=x", "a[]=1&a[]=2", "u=https://x.example/?y", ""] {
-            scene.browser.fetch(&format!("/path?{query}"));
+            fixture.browser.fetch(&format!("/path?{query}"));
             let expected = if query.is_empty() { "GET /path".to_owned() } else { format!("GET /path?{query}") };
             // The host itself drops a question mark with nothing behind it.
-            assert_eq!(scene.upstream.last().request_line.trim_end_matches('?'), expected);
+            assert_eq!(fixture.upstream.last().request_line.trim_end_matches('?'), expected);
         }
     });
 }
 
 #[test]
 fn paths_and_odd_queries_pass_in_the_bytes_they_came_in() {
-    let mut scene = scene(Upstream::start(), Handler::start);
+    let mut fixture = fixture(Upstream::start(), Handler::start);
     let paths =
         ["/a%2Fb", "/%7euser", "/double//slash", "/a;v=1/b", "/D%5Cuser", "/100%25", "/%E2%82%AC", "/a,b:c@d!$&'()*+="];
     for target in paths.into_iter().chain(["/a?q=100%", "/a?p=C:\\x", "/a?q=%zz", "/a?"]) {
-        scene.browser.fetch(target);
-        assert_eq!(scene.upstream.last().request_line, format!("GET {target}"));
+        fixture.browser.fetch(target);
+        assert_eq!(fixture.upstream.last().request_line, format!("GET {target}"));
     }
 }
 
@@ -82,19 +82,19 @@ fn the_host_itself_rewrites_some_targets() {
     if support::functions_host().is_none() {
         return;
     }
-    let mut scene = scene(Upstream::start(), |settings| Handler::start_behind_the_host(settings).unwrap());
+    let mut fixture = fixture(Upstream::start(), |settings| Handler::start_behind_the_host(settings).unwrap());
     for (sent, seen) in
         [("/a%2Fb", "/a%252Fb"), ("/%7euser", "/~user"), ("/%e2%82%ac", "/%E2%82%AC"), ("/a?q=100%", "/a?q=100%25")]
     {
-        scene.browser.fetch(sent);
-        assert_eq!(scene.upstream.last().request_line, format!("GET {seen}"), "{sent}");
+        fixture.browser.fetch(sent);
+        assert_eq!(fixture.upstream.last().request_line, format!("GET {seen}"), "{sent}");
     }
 }
 
 #[test]
 fn hostile_targets_are_refused_before_anything_else() {
-    let scene = scene(Upstream::start(), Handler::start);
-    let before = scene.upstream.received().len();
+    let fixture = fixture(Upstream::start(), Handler::start);
+    let before = fixture.upstream.received().len();
     let table = [
         ("GET /a/../b HTTP/1.1\r\nhost: h\r\n\r\n", "target_dot_segment"),
         ("GET /a/%2e%2e/b HTTP/1.1\r\nhost: h\r\n\r\n", "target_dot_segment"),
@@ -105,7 +105,7 @@ fn hostile_targets_are_refused_before_anything_else() {
         ("GET http://evil.example/ HTTP/1.1\r\nhost: h\r\n\r\n", "bad_request"),
     ];
     for (request, code) in table {
-        let mut stream = TcpStream::connect(scene.handler.origin.trim_start_matches("http://")).unwrap();
+        let mut stream = TcpStream::connect(fixture.handler.origin.trim_start_matches("http://")).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let answer = read_answer(&stream, "GET").unwrap();
@@ -120,19 +120,19 @@ fn hostile_targets_are_refused_before_anything_else() {
         "GET /a HTTP/1.1\r\nhost: h\r\nx y: z\r\n\r\n",
     ];
     for request in malformed {
-        let mut stream = TcpStream::connect(scene.handler.origin.trim_start_matches("http://")).unwrap();
+        let mut stream = TcpStream::connect(fixture.handler.origin.trim_start_matches("http://")).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
-        let cookie = format!("\r\ncookie: {}\r\n\r\n", scene.browser.cookie_header());
+        let cookie = format!("\r\ncookie: {}\r\n\r\n", fixture.browser.cookie_header());
         stream.write_all(request.replacen("\r\n\r\n", &cookie, 1).as_bytes()).unwrap();
         let status = read_answer(&stream, "GET").unwrap().status;
         assert_eq!(status, 400, "{request}");
     }
-    assert_eq!(scene.upstream.received().len(), before);
+    assert_eq!(fixture.upstream.received().len(), before);
 }
 
 #[test]
 fn what_only_the_proxy_and_the_gateway_may_say_never_comes_from_a_client() {
-    everywhere(Upstream::start, |scene| {
+    everywhere(Upstream::start, |fixture| {
         let forged = [
             ("authorization", "Bearer forged"),
             ("x-forwarded-user", "forged"),
@@ -157,13 +157,13 @@ fn what_only_the_proxy_and_the_gateway_may_say_never_comes_from_a_client() {
             ("connection", "close, x-forwarded-proto, authorization"),
         ];
 
-        scene.browser.send("GET", "/page", &forged, b"");
+        fixture.browser.send("GET", "/page", &forged, b"");
 
-        let seen = scene.upstream.last();
+        let seen = fixture.upstream.last();
         assert!(!seen.headers.iter().any(|(_, value)| value.contains("forged")), "{seen:?}");
         assert_eq!(seen.header("authorization"), Some("Bearer access-token-1"));
         assert_eq!(seen.header("x-forwarded-proto"), Some("http"));
-        let public = scene.handler.origin.trim_start_matches("http://");
+        let public = fixture.handler.origin.trim_start_matches("http://");
         assert_eq!(seen.header("x-forwarded-host"), Some(public));
         assert_eq!(seen.header("host"), Some(public));
         assert_eq!(seen.header("x-forwarded-port"), public.rsplit(':').next());
@@ -177,12 +177,12 @@ fn our_cookies_stay_between_us_and_the_browser() {
             "HTTP/1.1 200 OK\r\nset-cookie: a=1\r\nset-cookie: oauth-proxy-session=stolen\r\nset-cookie: b=2; Path=/\r\n\
              set-cookie: __Host-oauth-proxy-login-00000000=x\r\ncontent-length: 0\r\n\r\n",
         ),
-        |scene| {
-            scene.browser.cookies.insert("theirs".to_owned(), "x y".to_owned());
+        |fixture| {
+            fixture.browser.cookies.insert("theirs".to_owned(), "x y".to_owned());
 
-            let answer = scene.browser.clone().fetch("/page");
+            let answer = fixture.browser.clone().fetch("/page");
 
-            assert_eq!(scene.upstream.last().header("cookie"), Some("theirs=x y"));
+            assert_eq!(fixture.upstream.last().header("cookie"), Some("theirs=x y"));
             assert_eq!(answer.headers_named("set-cookie").collect::<Vec<_>>(), ["a=1", "b=2; Path=/"]);
         },
     );
@@ -210,22 +210,22 @@ fn answers_keep_their_status_and_their_framing() {
                 stream.write_all(answer).is_ok()
             })
         },
-        |scene| {
-            let head = scene.browser.send("HEAD", "/page", &[], b"");
+        |fixture| {
+            let head = fixture.browser.send("HEAD", "/page", &[], b"");
             assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("1234"), 0));
-            let empty = scene.browser.fetch("/empty");
+            let empty = fixture.browser.fetch("/empty");
             assert_eq!((empty.status, empty.header("transfer-encoding"), empty.is_complete), (204, None, true));
-            let same = scene.browser.send("GET", "/same", &[("if-none-match", "\"e\"")], b"");
+            let same = fixture.browser.send("GET", "/same", &[("if-none-match", "\"e\"")], b"");
             assert_eq!((same.status, same.header("etag")), (304, Some("\"e\"")));
-            assert_eq!(scene.upstream.last().header("if-none-match"), Some("\"e\""));
-            let range = scene.browser.send("GET", "/range", &[("range", "bytes=0-3")], b"");
+            assert_eq!(fixture.upstream.last().header("if-none-match"), Some("\"e\""));
+            let range = fixture.browser.send("GET", "/range", &[("range", "bytes=0-3")], b"");
             assert_eq!((range.status, range.text().as_str()), (206, "abcd"));
-            assert_eq!(scene.upstream.last().header("range"), Some("bytes=0-3"));
-            let gzip = scene.browser.send("GET", "/gzip", &[("accept-encoding", "gzip")], b"");
+            assert_eq!(fixture.upstream.last().header("range"), Some("bytes=0-3"));
+            let gzip = fixture.browser.send("GET", "/gzip", &[("accept-encoding", "gzip")], b"");
             assert_eq!((gzip.header("content-encoding"), gzip.body.len()), (Some("gzip"), 4));
             assert_eq!(gzip.header("content-type"), None, "nothing is invented");
-            assert_eq!(scene.browser.fetch("/teapot").status, 418);
-            assert_eq!(scene.browser.fetch("/early").text(), "ok");
+            assert_eq!(fixture.browser.fetch("/teapot").status, 418);
+            assert_eq!(fixture.browser.fetch("/early").text(), "ok");
         },
     );
 }
@@ -241,14 +241,14 @@ fn bodies_arrive_whole_by_length_and_in_chunks() {
                 write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()).is_ok()
             })
         },
-        |scene| {
-            assert_eq!(scene.browser.post("/upload", b"a body").text(), "length a body");
+        |fixture| {
+            assert_eq!(fixture.browser.post("/upload", b"a body").text(), "length a body");
             let headers = [("sec-fetch-site", "same-origin"), ("transfer-encoding", "chunked")];
-            let mut stream = scene.browser.begin("PUT", "/upload", &headers, b"");
+            let mut stream = fixture.browser.begin("PUT", "/upload", &headers, b"");
             stream.write_all(b"3\r\none\r\n4;x=y\r\n two\r\n0\r\n\r\n").unwrap();
             assert_eq!(read_answer(&stream, "PUT").unwrap().text(), "chunked one two");
             let headers = [("sec-fetch-site", "same-origin"), ("expect", "100-continue")];
-            let stream = scene.browser.begin("POST", "/upload", &headers, b"expected");
+            let stream = fixture.browser.begin("POST", "/upload", &headers, b"expected");
             assert_eq!(read_answer(&stream, "POST").unwrap().text(), "length expected");
         },
     );
@@ -267,11 +267,11 @@ fn events_arrive_one_by_one() {
         }
         stream.write_all(b"0\r\n\r\n").is_ok()
     });
-    let scene = match support::functions_host() {
-        Some(_) => scene(upstream, |settings| Handler::start_behind_the_host(settings).unwrap()),
-        None => scene(upstream, Handler::start),
+    let fixture = match support::functions_host() {
+        Some(_) => fixture(upstream, |settings| Handler::start_behind_the_host(settings).unwrap()),
+        None => fixture(upstream, Handler::start),
     };
-    let mut lines = BufReader::new(scene.browser.begin("GET", "/events", &[], b"")).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(fixture.browser.begin("GET", "/events", &[], b"")).lines().map(Result::unwrap);
 
     for event in ["data: one", "data: two", "data: three"] {
         send.send(event).unwrap();
@@ -293,11 +293,11 @@ fn a_hundred_megabytes_pass_each_way_at_once_in_little_memory() {
         }
         true
     });
-    let scene = scene(upstream, Handler::start);
-    let before = scene.handler.peak_memory_kb();
+    let fixture = fixture(upstream, Handler::start);
+    let before = fixture.handler.peak_memory_kb();
     let length = (100 * MEGABYTE).to_string();
     let headers = [("sec-fetch-site", "same-origin"), ("content-length", length.as_str())];
-    let mut stream = scene.browser.begin("PUT", "/echo", &headers, b"");
+    let mut stream = fixture.browser.begin("PUT", "/echo", &headers, b"");
     let mut sender = stream.try_clone().unwrap();
     let piece: Vec<u8> = (0..MEGABYTE).map(|byte| (byte % 251) as u8).collect();
     let expected = piece.clone();
@@ -316,7 +316,7 @@ fn a_hundred_megabytes_pass_each_way_at_once_in_little_memory() {
     }
     sending.join().unwrap();
 
-    let grown = scene.handler.peak_memory_kb() - before;
+    let grown = fixture.handler.peak_memory_kb() - before;
     assert!(grown < 20 * 1024, "{grown} KB");
 }
 
@@ -335,10 +335,10 @@ fn a_hundred_megabytes_pass_through_the_host() {
         write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 99 * MEGABYTE).unwrap();
         (0..99).all(|_| stream.write_all(&piece).is_ok())
     });
-    let scene = scene(upstream, |settings| Handler::start_behind_the_host(settings).unwrap());
+    let fixture = fixture(upstream, |settings| Handler::start_behind_the_host(settings).unwrap());
     let length = (99 * MEGABYTE).to_string(); // the host's limit is 100
     let headers = [("sec-fetch-site", "same-origin"), ("content-length", length.as_str())];
-    let mut stream = scene.browser.begin("PUT", "/upload", &headers, b"");
+    let mut stream = fixture.browser.begin("PUT", "/upload", &headers, b"");
 
     let piece = vec![0; MEGABYTE];
     (0..99).for_each(|_| stream.write_all(&piece).unwrap());
@@ -349,7 +349,7 @@ fn a_hundred_megabytes_pass_through_the_host() {
 
 #[test]
 fn an_upstream_that_refuses_early_is_heard() {
-    let mut scene = scene(
+    let mut fixture = fixture(
         upstream(|_, _, stream| {
             stream
                 .write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
@@ -360,7 +360,7 @@ fn an_upstream_that_refuses_early_is_heard() {
     );
     let length = (50 * MEGABYTE).to_string();
     let headers = [("sec-fetch-site", "same-origin"), ("content-length", length.as_str())];
-    let stream = scene.browser.begin("POST", "/upload", &headers, b"");
+    let stream = fixture.browser.begin("POST", "/upload", &headers, b"");
     let mut sender = stream.try_clone().unwrap();
     std::thread::spawn(move || {
         let piece = vec![0; MEGABYTE];
@@ -370,7 +370,7 @@ fn an_upstream_that_refuses_early_is_heard() {
     let answer = read_answer(&stream, "POST").unwrap();
 
     assert_eq!((answer.status, answer.text().as_str()), (413, "big"));
-    assert_eq!(scene.browser.fetch("/sign-in-done").status, 200, "others are served");
+    assert_eq!(fixture.browser.fetch("/sign-in-done").status, 200, "others are served");
 }
 
 #[test]
@@ -387,9 +387,9 @@ fn an_answer_that_breaks_off_never_looks_complete() {
                     false
                 })
             },
-            |scene| {
+            |fixture| {
                 // A reset may overtake the head: that is no complete answer either.
-                let received = read_answer(&scene.browser.begin("GET", "/page", &[], b""), "GET");
+                let received = read_answer(&fixture.browser.begin("GET", "/page", &[], b""), "GET");
                 assert!(received.is_err() || received.is_ok_and(|received| !received.is_complete), "{answer}");
             },
         );
@@ -453,8 +453,8 @@ fn a_browser_that_goes_away_ends_the_upstreams_work() {
         ended.lock().unwrap().send(()).unwrap();
         false
     });
-    let scene = scene(upstream, Handler::start);
-    let stream = scene.browser.begin("GET", "/endless", &[], b"");
+    let fixture = fixture(upstream, Handler::start);
+    let stream = fixture.browser.begin("GET", "/endless", &[], b"");
     has_begun.recv_timeout(LIMIT).unwrap();
 
     drop(stream);
@@ -466,8 +466,8 @@ fn a_browser_that_goes_away_ends_the_upstreams_work() {
 fn answers_to_signed_in_people_stay_out_of_shared_caches() {
     everywhere(
         answering("HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\ncontent-length: 0\r\n\r\n"),
-        |scene| {
-            let answer = scene.browser.fetch("/page");
+        |fixture| {
+            let answer = fixture.browser.fetch("/page");
 
             assert_eq!(answer.header("cache-control"), Some("private, max-age=60"));
             assert_eq!(answer.header("vary"), None);
@@ -492,14 +492,14 @@ fn a_persons_root_page_is_no_ping_of_the_hosts() {
 
 #[test]
 fn methods_that_are_not_forwarded_and_bodies_that_break_off_are_told() {
-    let scene = scene(Upstream::start(), Handler::start);
+    let fixture = fixture(Upstream::start(), Handler::start);
     let session = [("sec-fetch-site", "same-origin")];
 
-    let trace = read_answer(&scene.browser.begin("TRACE", "/page", &session, b""), "TRACE").unwrap();
+    let trace = read_answer(&fixture.browser.begin("TRACE", "/page", &session, b""), "TRACE").unwrap();
     assert_eq!((trace.status, trace.json()["code"].as_str()), (400, Some("bad_request")));
 
     let headers = [("sec-fetch-site", "same-origin"), ("content-length", "100")];
-    let stream = scene.browser.begin("PUT", "/page", &headers, b"only this");
+    let stream = fixture.browser.begin("PUT", "/page", &headers, b"only this");
     stream.shutdown(Shutdown::Write).unwrap();
     let broken = read_answer(&stream, "PUT");
     assert!(broken.is_err() || broken.is_ok_and(|broken| broken.status >= 400));
@@ -507,30 +507,30 @@ fn methods_that_are_not_forwarded_and_bodies_that_break_off_are_told() {
 
 #[test]
 fn an_upstream_that_switches_protocols_unasked_is_broken() {
-    let mut scene = scene(
+    let mut fixture = fixture(
         upstream(|_, _, stream| {
             stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").is_ok()
         }),
         Handler::start,
     );
 
-    let answer = scene.browser.fetch("/page");
+    let answer = fixture.browser.fetch("/page");
 
     assert_eq!((answer.status, answer.json()["code"].as_str()), (502, Some("upstream_broken")));
 }
 
 #[test]
 fn a_head_that_never_ends_holds_nobody_up() {
-    let mut scene = scene(Upstream::start(), Handler::start);
+    let mut fixture = fixture(Upstream::start(), Handler::start);
     let idle: Vec<TcpStream> = (0..100)
         .map(|_| {
-            let mut stream = TcpStream::connect(scene.handler.origin.trim_start_matches("http://")).unwrap();
+            let mut stream = TcpStream::connect(fixture.handler.origin.trim_start_matches("http://")).unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\nx-slow: ").unwrap();
             stream
         })
         .collect();
 
-    assert_eq!(scene.browser.fetch("/page").status, 200);
+    assert_eq!(fixture.browser.fetch("/page").status, 200);
 
     for mut stream in idle {
         stream.set_read_timeout(Some(LIMIT + Duration::from_secs(5))).unwrap();

@@ -11,23 +11,23 @@ use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-struct Scene {
+struct Fixture {
     provider: ScriptedProvider,
     key: SigningKey,
     party: RelyingParty,
     known: PersonClaims,
 }
 
-fn scene(userinfo: bool) -> Scene {
+fn fixture(userinfo: bool) -> Fixture {
     let (provider, key) = ScriptedProvider::start();
     let cache: Arc<ProviderCache> = Arc::default();
     let party = party(&provider.origin, ClientAuthentication::None, userinfo, &cache);
     let known = json!({"iss": provider.origin, "sub": "ada", "name": "Ada", "exp": 1, "nonce": "n", "auth_time": 1});
     let known = json!({"id_token": known, "userinfo": {"locale": "de", "groups": ["admins"]}});
-    Scene { party, key, known: serde_json::from_value(known).unwrap(), provider }
+    Fixture { party, key, known: serde_json::from_value(known).unwrap(), provider }
 }
 
-impl Scene {
+impl Fixture {
     async fn refresh_to(&self, reply: Reply) -> Result<CompletedRefresh, RefreshError> {
         self.provider.reply("/token_endpoint", reply);
         self.party.refresh(&RefreshToken::new("old".to_owned()), None, &self.known, &|| true, NOW).await
@@ -60,27 +60,27 @@ fn invalid(outcome: Result<CompletedRefresh, RefreshError>) -> (&'static str, St
 
 #[actix_web::test]
 async fn a_refresh_yields_tokens_and_merged_claims() {
-    let scene = scene(false);
+    let fixture = fixture(false);
 
-    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+    let refresh = fixture.refresh_to(fixture.tokens(&fixture.key, &json!({}))).await.unwrap();
 
     assert_eq!(refresh.tokens.access_token.expose(), "new");
     assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
     assert_eq!((refresh.claims.text("name"), refresh.claims.text("email")), (Some("Ada"), Some("a@b")));
-    let sent = scene.provider.received("/token_endpoint")[0].form();
+    let sent = fixture.provider.received("/token_endpoint")[0].form();
     assert_eq!((sent["grant_type"].as_str(), sent["refresh_token"].as_str()), ("refresh_token", "old"));
 }
 
 #[actix_web::test]
 async fn a_refresh_asks_for_the_scope_of_the_grant_and_otherwise_for_the_configured_one() {
-    let scene = scene(false);
+    let fixture = fixture(false);
     let granted = Scope::parse("openid api://app/access");
 
-    scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+    fixture.refresh_to(fixture.tokens(&fixture.key, &json!({}))).await.unwrap();
     let token = RefreshToken::new("old".to_owned());
-    scene.party.refresh(&token, granted.as_ref(), &scene.known, &|| true, NOW).await.unwrap();
+    fixture.party.refresh(&token, granted.as_ref(), &fixture.known, &|| true, NOW).await.unwrap();
 
-    let sent = scene.provider.received("/token_endpoint");
+    let sent = fixture.provider.received("/token_endpoint");
     assert_eq!(
         (sent[0].form()["scope"].as_str(), sent[1].form()["scope"].as_str()),
         ("openid", "openid api://app/access")
@@ -89,19 +89,20 @@ async fn a_refresh_asks_for_the_scope_of_the_grant_and_otherwise_for_the_configu
 
 #[actix_web::test]
 async fn a_response_of_an_access_token_alone_is_normal() {
-    let scene = scene(true);
-    scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
+    let fixture = fixture(true);
+    fixture.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
 
-    let refresh = scene.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
+    let refresh =
+        fixture.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
 
     assert!(refresh.tokens.refresh_token.is_none() && refresh.tokens.id_token.is_none());
-    assert_eq!(refresh.claims, scene.known);
-    assert!(scene.provider.received("/jwks_uri").is_empty());
+    assert_eq!(refresh.claims, fixture.known);
+    assert!(fixture.provider.received("/jwks_uri").is_empty());
 }
 
 #[actix_web::test]
 async fn a_refresh_token_that_is_refused_ends_the_session() {
-    let scene = scene(false);
+    let fixture = fixture(false);
     let table = [
         (400, "invalid_grant"),
         (401, "invalid_grant"),
@@ -111,7 +112,7 @@ async fn a_refresh_token_that_is_refused_ends_the_session() {
         (400, "consent_required"),
     ];
     for (status, error) in table {
-        let refused = scene.refresh_to(oauth_error(status, error)).await.unwrap_err();
+        let refused = fixture.refresh_to(oauth_error(status, error)).await.unwrap_err();
 
         assert_eq!(refused.code(), "refresh_refused");
         assert!(
@@ -123,29 +124,29 @@ async fn a_refresh_token_that_is_refused_ends_the_session() {
 
 #[actix_web::test]
 async fn a_response_that_breaks_a_rule_ends_the_session_and_names_the_token_to_revoke() {
-    let scene = scene(false);
+    let fixture = fixture(false);
     let dpop = |rest: &str| Reply::Raw(200, "", format!(r#"{{"access_token":"a","token_type":"DPoP"{rest}}}"#));
     let table = [
-        (scene.tokens(&scene.key, &json!({"sub": "eve"})), "id_token_subject", "next"),
-        (scene.tokens(&scene.key, &json!({"iss": "https://evil.example"})), "id_token_issuer", "next"),
-        (scene.tokens(&scene.key, &json!({"aud": "another"})), "id_token_audience", "next"),
-        (scene.tokens(&scene.key, &json!({"exp": 1})), "id_token_expired", "next"),
-        (scene.tokens(&scene.key, &json!({"nonce": "another"})), "id_token_nonce", "next"),
-        (scene.tokens(&scene.key, &json!({"auth_time": 2})), "id_token_auth_time", "next"),
+        (fixture.tokens(&fixture.key, &json!({"sub": "eve"})), "id_token_subject", "next"),
+        (fixture.tokens(&fixture.key, &json!({"iss": "https://evil.example"})), "id_token_issuer", "next"),
+        (fixture.tokens(&fixture.key, &json!({"aud": "another"})), "id_token_audience", "next"),
+        (fixture.tokens(&fixture.key, &json!({"exp": 1})), "id_token_expired", "next"),
+        (fixture.tokens(&fixture.key, &json!({"nonce": "another"})), "id_token_nonce", "next"),
+        (fixture.tokens(&fixture.key, &json!({"auth_time": 2})), "id_token_auth_time", "next"),
         (dpop(r#","refresh_token":"next""#), "token_type", "next"),
         (dpop(""), "token_type", "old"),
     ];
     for (reply, code, to_revoke) in table {
-        assert_eq!(invalid(scene.refresh_to(reply).await), (code, to_revoke.to_owned()));
+        assert_eq!(invalid(fixture.refresh_to(reply).await), (code, to_revoke.to_owned()));
     }
 }
 
 #[actix_web::test]
 async fn a_signature_that_newer_keys_do_not_verify_either_ends_the_session() {
     for (key, code) in [(SigningKey::es256("k1"), "id_token_signature"), (SigningKey::es256("k9"), "id_token_key")] {
-        let scene = scene(false);
+        let fixture = fixture(false);
 
-        let refused = scene.refresh_to(scene.tokens(&key, &json!({}))).await;
+        let refused = fixture.refresh_to(fixture.tokens(&key, &json!({}))).await;
 
         assert_eq!(invalid(refused), (code, "next".to_owned()));
     }
@@ -154,42 +155,42 @@ async fn a_signature_that_newer_keys_do_not_verify_either_ends_the_session() {
 #[actix_web::test]
 async fn a_signature_whose_newer_keys_cannot_be_had_ends_nothing() {
     for key in [SigningKey::es256("k1"), SigningKey::es256("k9")] {
-        let scene = scene(true);
-        scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
-        scene.party.is_ready(NOW).await.unwrap();
-        scene.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
+        let fixture = fixture(true);
+        fixture.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
+        fixture.party.is_ready(NOW).await.unwrap();
+        fixture.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
 
-        let refresh = scene.refresh_to(scene.tokens(&key, &json!({}))).await.unwrap();
+        let refresh = fixture.refresh_to(fixture.tokens(&key, &json!({}))).await.unwrap();
 
         assert!(refresh.tokens.id_token.is_none());
         assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
-        assert_eq!(refresh.claims, scene.known);
+        assert_eq!(refresh.claims, fixture.known);
     }
 }
 
 #[actix_web::test]
 async fn an_id_token_that_nobody_can_judge_now_is_as_if_none_had_come() {
-    let scene = scene(true);
-    scene.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
-    scene.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
+    let fixture = fixture(true);
+    fixture.provider.reply("/userinfo_endpoint", Reply::Raw(503, "", String::new()));
+    fixture.provider.reply("/jwks_uri", Reply::Raw(503, "", String::new()));
 
-    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+    let refresh = fixture.refresh_to(fixture.tokens(&fixture.key, &json!({}))).await.unwrap();
 
-    assert_eq!(refresh.claims, scene.known);
+    assert_eq!(refresh.claims, fixture.known);
     assert!(refresh.tokens.id_token.is_none());
     assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
 }
 
 #[actix_web::test]
 async fn a_key_that_was_rotated_is_sought_and_if_that_must_wait_the_id_token_is_left_out() {
-    let scene = scene(false);
-    scene.party.is_ready(NOW).await.unwrap();
+    let fixture = fixture(false);
+    fixture.party.is_ready(NOW).await.unwrap();
     let (second, third) = (SigningKey::es256("k2"), SigningKey::es256("k3"));
 
-    scene.provider.publish(&[&second.jwk]);
-    let sought = scene.refresh_to(scene.tokens(&second, &json!({}))).await.unwrap();
-    scene.provider.publish(&[&third.jwk]);
-    let waiting = scene.refresh_to(scene.tokens(&third, &json!({}))).await.unwrap();
+    fixture.provider.publish(&[&second.jwk]);
+    let sought = fixture.refresh_to(fixture.tokens(&second, &json!({}))).await.unwrap();
+    fixture.provider.publish(&[&third.jwk]);
+    let waiting = fixture.refresh_to(fixture.tokens(&third, &json!({}))).await.unwrap();
 
     assert!(sought.tokens.id_token.is_some());
     assert!(waiting.tokens.id_token.is_none());
@@ -201,7 +202,7 @@ fn oauth_error(status: u16, error: &str) -> Reply {
 
 #[actix_web::test]
 async fn a_refusal_of_the_client_or_the_request_is_for_good_and_ends_no_session() {
-    let scene = scene(false);
+    let fixture = fixture(false);
     let table = [
         (oauth_error(401, "invalid_client"), "client_refused"),
         (oauth_error(400, "invalid_client"), "client_refused"),
@@ -215,7 +216,7 @@ async fn a_refusal_of_the_client_or_the_request_is_for_good_and_ends_no_session(
         (oauth_error(200, "invalid_scope"), "token_request_refused"),
     ];
     for (number, (reply, code)) in table.into_iter().enumerate() {
-        let refused = scene.refresh_to(reply).await.unwrap_err();
+        let refused = fixture.refresh_to(reply).await.unwrap_err();
 
         assert_eq!(refused.code(), code, "row {number}");
         let is_for_good = matches!(refused, RefreshError::ClientRefused { .. } | RefreshError::RequestRefused { .. });
@@ -225,7 +226,7 @@ async fn a_refusal_of_the_client_or_the_request_is_for_good_and_ends_no_session(
 
 #[actix_web::test]
 async fn a_provider_in_trouble_ends_no_session() {
-    let scene = scene(false);
+    let fixture = fixture(false);
     let raw = |status, header| Reply::Raw(status, header, String::new());
     let later = |error: &str| Reply::Raw(400, "retry-after: 7\r\n", json!({ "error": error }).to_string());
     let table = [
@@ -264,25 +265,25 @@ async fn a_provider_in_trouble_ends_no_session() {
     ];
     let rows = table.len();
     for (number, (reply, expected, seconds)) in table.into_iter().enumerate() {
-        let unavailable = scene.refresh_to(reply).await.unwrap_err();
+        let unavailable = fixture.refresh_to(reply).await.unwrap_err();
 
         assert_eq!(unavailable.code(), "refresh_unavailable", "row {number}");
         let RefreshError::Unavailable { is_ambiguous, retry_after, .. } = unavailable else { panic!("row {number}") };
         assert_eq!((is_ambiguous, retry_after), (expected, seconds.map(Duration::from_secs)), "row {number}");
     }
-    assert_eq!(scene.provider.received("/token_endpoint").len(), rows, "a refresh token is never sent twice");
+    assert_eq!(fixture.provider.received("/token_endpoint").len(), rows, "a refresh token is never sent twice");
 }
 
 #[actix_web::test]
 async fn metadata_that_cannot_be_had_spends_no_refresh_token() {
     for reply in [Reply::Raw(500, "", String::new()), Reply::Silence, Reply::Reset, Reply::Torn] {
-        let scene = scene(false);
-        scene.provider.reply("/.well-known/openid-configuration", reply);
+        let fixture = fixture(false);
+        fixture.provider.reply("/.well-known/openid-configuration", reply);
 
-        let error = scene.refresh_to(Reply::Rotated).await.unwrap_err();
+        let error = fixture.refresh_to(Reply::Rotated).await.unwrap_err();
 
         assert!(matches!(error, RefreshError::Unavailable { is_ambiguous: false, .. }), "{error:?}");
-        assert!(scene.provider.received("/token_endpoint").is_empty());
+        assert!(fixture.provider.received("/token_endpoint").is_empty());
     }
 }
 
@@ -299,7 +300,7 @@ async fn a_provider_that_cannot_be_reached_has_spent_nothing() {
 
 #[actix_web::test]
 async fn userinfo_after_a_refresh_replaces_what_it_said_before_or_changes_nothing() {
-    let scene = scene(true);
+    let fixture = fixture(true);
     let (before, no_groups) = (json!({"locale": "de", "groups": ["admins"]}), json!({}));
     let table = [
         (Reply::Json(json!({"sub": "ada", "email": "new@b"})), Some("new@b"), no_groups),
@@ -310,23 +311,24 @@ async fn userinfo_after_a_refresh_replaces_what_it_said_before_or_changes_nothin
         (Reply::Silence, Some("a@b"), before),
     ];
     for (number, (userinfo, email, others)) in table.into_iter().enumerate() {
-        scene.provider.reply("/userinfo_endpoint", userinfo);
+        fixture.provider.reply("/userinfo_endpoint", userinfo);
 
-        let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+        let refresh = fixture.refresh_to(fixture.tokens(&fixture.key, &json!({}))).await.unwrap();
 
         let claims = &refresh.claims;
         assert_eq!((claims.text("email"), claims.text("name")), (email, Some("Ada")), "row {number}");
         let found = claims.only(&["locale", "groups"]);
         assert_eq!(serde_json::to_value(found).unwrap(), others, "row {number}");
     }
-    assert_eq!(scene.provider.received("/userinfo_endpoint")[0].headers["authorization"], "Bearer new");
+    assert_eq!(fixture.provider.received("/userinfo_endpoint")[0].headers["authorization"], "Bearer new");
 }
 
 #[actix_web::test]
 async fn userinfo_that_is_no_longer_configured_is_forgotten_at_a_refresh() {
-    let scene = scene(false);
+    let fixture = fixture(false);
 
-    let refresh = scene.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
+    let refresh =
+        fixture.refresh_to(Reply::Json(json!({"access_token": "new", "token_type": "bearer"}))).await.unwrap();
 
     assert_eq!(refresh.claims.as_map().get("groups"), None);
     assert_eq!(refresh.claims.text("name"), Some("Ada"));
@@ -334,11 +336,11 @@ async fn userinfo_that_is_no_longer_configured_is_forgotten_at_a_refresh() {
 
 #[actix_web::test]
 async fn rights_that_a_newer_id_token_omits_are_gone() {
-    let mut scene = scene(false);
-    let known = json!({"iss": scene.provider.origin, "sub": "ada", "name": "Ada", "roles": ["admin"], "sid": "s"});
-    scene.known = serde_json::from_value::<Claims>(known).unwrap().into();
+    let mut fixture = fixture(false);
+    let known = json!({"iss": fixture.provider.origin, "sub": "ada", "name": "Ada", "roles": ["admin"], "sid": "s"});
+    fixture.known = serde_json::from_value::<Claims>(known).unwrap().into();
 
-    let refresh = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await.unwrap();
+    let refresh = fixture.refresh_to(fixture.tokens(&fixture.key, &json!({}))).await.unwrap();
 
     assert_eq!(refresh.claims.as_map().get("roles"), None);
     assert_eq!((refresh.claims.text("name"), refresh.claims.text("sid")), (Some("Ada"), Some("s")));
@@ -346,31 +348,31 @@ async fn rights_that_a_newer_id_token_omits_are_gone() {
 
 #[actix_web::test]
 async fn userinfo_of_someone_else_after_a_refresh_ends_the_session() {
-    let scene = scene(true);
-    scene.provider.reply("/userinfo_endpoint", Reply::Json(json!({"sub": "eve"})));
+    let fixture = fixture(true);
+    fixture.provider.reply("/userinfo_endpoint", Reply::Json(json!({"sub": "eve"})));
 
-    let outcome = scene.refresh_to(scene.tokens(&scene.key, &json!({}))).await;
+    let outcome = fixture.refresh_to(fixture.tokens(&fixture.key, &json!({}))).await;
 
     assert_eq!(invalid(outcome), ("userinfo_subject", "next".to_owned()));
 }
 
 #[actix_web::test]
 async fn a_refresh_that_may_not_be_sent_any_more_is_not_sent() {
-    let scene = scene(false);
+    let fixture = fixture(false);
 
     let token = RefreshToken::new("old".to_owned());
-    let error = scene.party.refresh(&token, None, &scene.known, &|| false, NOW).await.unwrap_err();
+    let error = fixture.party.refresh(&token, None, &fixture.known, &|| false, NOW).await.unwrap_err();
 
     let RefreshError::Unavailable { is_ambiguous, source, .. } = error else { panic!("{error}") };
     assert!(!is_ambiguous && matches!(source, ProviderError::Withheld));
-    assert_eq!(scene.provider.received("/token_endpoint").len(), 0);
+    assert_eq!(fixture.provider.received("/token_endpoint").len(), 0);
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn new_tokens_are_not_kept_waiting_for_keys_and_userinfo() {
-    let scene = scene(true);
-    let metadata = scene.provider.metadata();
-    let id_token = scene.id_token(&scene.key, &json!({}));
+    let fixture = fixture(true);
+    let metadata = fixture.provider.metadata();
+    let id_token = fixture.id_token(&fixture.key, &json!({}));
     let wire = ScriptedWire::new(move |request: ScriptedRequest| {
         let tokens = json!({
             "access_token": "new", "token_type": "Bearer", "refresh_token": "next", "id_token": id_token,
@@ -382,13 +384,14 @@ async fn new_tokens_are_not_kept_waiting_for_keys_and_userinfo() {
         };
         async { if let Some(response) = response { Ok(response) } else { std::future::pending().await } }
     });
-    let settings = Arc::new(scene.party.settings().clone());
+    let settings = Arc::new(fixture.party.settings().clone());
     let party = RelyingParty::scripted(settings, Arc::default(), wire);
     let started = tokio::time::Instant::now();
 
-    let refresh = party.refresh(&RefreshToken::new("old".to_owned()), None, &scene.known, &|| true, NOW).await.unwrap();
+    let refresh =
+        party.refresh(&RefreshToken::new("old".to_owned()), None, &fixture.known, &|| true, NOW).await.unwrap();
 
     assert_eq!(started.elapsed(), CLAIMS_TIMEOUT);
     assert_eq!(refresh.tokens.refresh_token.unwrap().expose(), "next");
-    assert_eq!((refresh.claims, refresh.tokens.id_token), (scene.known, None));
+    assert_eq!((refresh.claims, refresh.tokens.id_token), (fixture.known, None));
 }
