@@ -1,6 +1,6 @@
-//! `POST signout`, `GET signout?sid=`: ends the session here and at the Provider.
+//! `POST signout`, `GET signout?token=`: ends the session here and at the Provider.
 //!
-//! A `GET` needs the session's own `sid` (from `me`), so that no link elsewhere signs anyone out; without it
+//! A `GET` needs the session's own sign-out token (from `me`), so that no link elsewhere signs anyone out; without it
 //! the person is asked.
 
 use actix_web::HttpResponse;
@@ -23,7 +23,8 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     };
     if *request.http.method() != Method::POST {
         let is_head = *request.http.method() == Method::HEAD; // RFC 9110 9.2.1: it changes nothing
-        let is_meant = !is_head && request.query("sid").is_some_and(|sid| ticket.sid.is_sign_out_token(&sid));
+        let is_token = |name| request.query(name).is_some_and(|token| ticket.sid.is_sign_out_token(&token));
+        let is_meant = !is_head && (is_token("token") || is_token("sid")); // `sid`: links of earlier versions
         if !is_meant || is_background(request.http) {
             return Ok(confirmation(request, state));
         }

@@ -35,7 +35,7 @@ impl SessionId {
         &self.0
     }
 
-    /// Token of a sign-out link (`signout?sid=`): derived from the identifier without revealing it.
+    /// Token of a sign-out link (`signout?token=`): derived from the identifier without revealing it.
     #[must_use]
     pub fn sign_out_token(&self) -> String {
         base64url(&Sha256::new().chain_update(b"signout").chain_update(self.0).finalize()[..16])

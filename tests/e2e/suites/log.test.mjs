@@ -26,7 +26,7 @@ test('a journey leaves an account of itself and nothing that opens a door', asyn
   await person.page.waitForURL(/journey/);
   await keepCookies();
   const { logout_url: logoutUrl } = JSON.parse((await person.fetch('/oauth/me')).body);
-  stack.keep(logoutUrl.split('sid=')[1]);
+  stack.keep(logoutUrl.split('token=')[1]);
   await person.fetch('/oauth/refresh', { method: 'POST', headers: { 'X-CSRF': '1' } });
   await person.fetch('/form', { method: 'POST', body: 'note=Kx3body-marker' });
   stack.keep('Kx3body-marker');

@@ -52,7 +52,7 @@ test('`me` tells who is signed in and how to sign out, and no token', async (t) 
   assert.equal(status, 200);
   assert.deepEqual([me.sub, me.name, me.email], [ALICE.sub, ALICE.name, ALICE.email]);
   assert.ok(me.session_expires_in > 1_700 && me.session_expires_in <= 1_800, `${me.session_expires_in}`);
-  assert.match(me.logout_url, /^\/oauth\/signout\?sid=[\w-]+$/);
+  assert.match(me.logout_url, /^\/oauth\/signout\?token=[\w-]+$/);
   assert.ok(!body.includes(stack.provider.newest('AccessToken').value));
 });
 

@@ -95,7 +95,7 @@ test('a callback delivered once more after signing out brings nothing back', asy
   assert.ok(!again.setCookies.some((cookie) => /-session=[^;]/.test(cookie)), `${again.setCookies}`);
 });
 
-test('without its own `sid` a link only asks, and the button signs out', async (t) => {
+test('without its own token a link only asks, and the button signs out', async (t) => {
   const person = await stack.person(t);
   await person.signIn(BOB, `${stack.origin}/`);
 

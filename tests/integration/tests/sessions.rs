@@ -149,8 +149,9 @@ fn me_tells_the_claims_and_never_a_token() {
     let me = answer.json();
     assert_eq!((me["sub"].as_str(), me["name"].as_str()), (Some("ada"), Some("Ada Lovelace")));
     assert!(me["session_expires_in"].as_u64().is_some_and(|seconds| (1_790..=1_800).contains(&seconds)), "{me}");
-    assert!(me["logout_url"].as_str().unwrap().starts_with("/oauth/signout?sid="), "{me}");
-    assert!(!answer.text().contains("token") && me["nonce"] == Value::Null, "{me}");
+    assert!(me["logout_url"].as_str().unwrap().starts_with("/oauth/signout?token="), "{me}");
+    let without_link = answer.text().replace("/oauth/signout?token=", "");
+    assert!(!without_link.contains("token") && me["nonce"] == Value::Null, "{me}");
     assert_asks_for_a_session(&fixture.browser().navigate("/oauth/me"), "a script's URL, whoever asks");
 }
 
@@ -176,12 +177,29 @@ fn a_sign_out_ends_the_session_everywhere() {
 }
 
 #[test]
-fn a_link_without_the_sessions_own_sid_signs_nobody_out() {
+fn a_sign_out_link_under_its_older_name_still_works() {
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
+    let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
+
+    let answer = browser.navigate(&logout_url.replace("?token=", "?sid="));
+
+    assert_eq!(answer.status, 303);
+    assert!(!browser.cookies.contains_key(SESSION));
+}
+
+#[test]
+fn a_link_without_the_sessions_own_token_signs_nobody_out() {
     let fixture = Fixture::with(&[]);
     let mut browser = fixture.signed_in();
 
-    for link in ["/oauth/signout", "/oauth/signout?sid=", "/oauth/signout?sid=AAAAAAAAAAAAAAAAAAAAAA", "/oauth/logout"]
-    {
+    for link in [
+        "/oauth/signout",
+        "/oauth/signout?token=",
+        "/oauth/signout?token=AAAAAAAAAAAAAAAAAAAAAA",
+        "/oauth/signout?sid=AAAAAAAAAAAAAAAAAAAAAA",
+        "/oauth/logout",
+    ] {
         let asked = browser.navigate(link);
         assert_eq!(asked.status, 200, "{link}");
         assert!(asked.text().contains("action=\"/oauth/signout\""), "{link}");
