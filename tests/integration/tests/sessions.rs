@@ -398,7 +398,7 @@ fn a_form_that_is_no_form_begins_no_sign_in() {
     let script = [("sec-fetch-mode", "cors")];
     for (headers, body, status, reason) in [
         (&navigation[..], vec![0xff, 0xfe], 400, "no text"),
-        (&navigation[..], vec![b'a'; 65 * 1024], 400, "too large"),
+        (&navigation[..], vec![b'a'; 65 * 1024], 413, "too large"),
         (&script[..], b"iss=x".to_vec(), 401, "a script can't show a sign-in page"),
     ] {
         assert_eq!(fixture.browser().send("POST", "/oauth/signin", headers, &body).status, status, "{reason}");
@@ -518,16 +518,16 @@ fn a_refusal_of_the_provider_is_told_on_a_page() {
 fn a_callback_that_is_no_authorization_response_is_refused() {
     let fixture = Fixture::with(&[]);
     let too_large = vec![b'a'; 65 * 1024];
-    let table: [(&[u8], &str); 4] = [
-        (b"code=a", "state_missing"),
-        (b"state=a", "code_missing"),
-        (b"code=\xff\xfe&state=a", "bad_request"),
-        (&too_large, "bad_request"),
+    let table: [(&[u8], u16, &str); 4] = [
+        (b"code=a", 400, "state_missing"),
+        (b"state=a", 400, "code_missing"),
+        (b"code=\xff\xfe&state=a", 400, "bad_request"),
+        (&too_large, 413, "form_too_large"),
     ];
-    for (form, code) in table {
+    for (form, status, code) in table {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let answer = fixture.browser().send("POST", "/oauth/callback", &headers, form);
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some(code)));
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)));
     }
     let repeated = fixture.browser().fetch("/oauth/callback?code=a&code=b&state=c");
     assert_eq!(repeated.json()["code"].as_str(), Some("parameter_repeated"));
