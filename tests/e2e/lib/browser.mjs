@@ -61,11 +61,12 @@ class Person {
    */
   async callbackUrl({ login, password }) {
     const form = { login, password, action: 'signin' };
-    let answer = await this.context.request.post(this.page.url(), { form, maxRedirects: 0 });
+    let url = this.page.url();
+    let answer = await this.context.request.post(url, { form, maxRedirects: 0 });
     for (;;) {
-      const { location } = answer.headers();
-      if (new URL(location).pathname.endsWith('/callback')) return location;
-      answer = await this.context.request.get(location, { maxRedirects: 0 });
+      url = new URL(answer.headers().location, url).href;
+      if (new URL(url).pathname.endsWith('/callback')) return url;
+      answer = await this.context.request.get(url, { maxRedirects: 0 });
     }
   }
 

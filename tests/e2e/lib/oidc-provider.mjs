@@ -1,12 +1,15 @@
-// A real OpenID Provider: the certified oidc-provider, with a sign-in form of our own that asks for a password.
+// A real OpenID Provider: the certified oidc-provider with its own policy, and a sign-in form of our own that asks for a
+// password. Who signs in consents.
 //
-// Tests see what reached it (`grants`, `issued`), shorten its tokens and break its endpoints.
+// A refresh token needs consent to `offline_access` (OIDC Core 11), so the settings ask for it. Tests see what reached it
+// (`grants`, `issued`), shorten its access tokens and break its endpoints.
 
 import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
 
 import { Provider } from 'oidc-provider';
 
+import { consent } from './consent.mjs';
 import { close, listen, request } from './network.mjs';
 import { PEOPLE } from './people.mjs';
 
@@ -34,7 +37,7 @@ export async function startProvider(origin, { host = 'localhost', claimsInIdToke
   const credentials = { client_id: CLIENT_ID, client_secret: CLIENT_SECRET };
   return Object.assign(kit, {
     issuer,
-    settings: { OIDC_ISSUER_URL: issuer, CLIENT_ID, CLIENT_SECRET },
+    settings: { OIDC_ISSUER_URL: issuer, CLIENT_ID, CLIENT_SECRET, AUTHORIZE_PARAMETERS: 'prompt=consent' },
     /** Counts from now on how many times tokens were given for this grant. */
     counter(grant) {
       const { length } = kit.grants;
@@ -78,26 +81,20 @@ function configuration(origin, kit, { claimsInIdToken, client }) {
     claims: { openid: ['sub'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'] },
     scopes: ['openid', 'offline_access', 'profile', 'email'],
     conformIdTokenClaims: !claimsInIdToken,
-    pkce: { required: () => true },
-    rotateRefreshToken: true,
-    issueRefreshToken: () => true, // without consent there is no offline_access (OIDC Core 11), and we ask for none
+    pkce: { required: () => true }, // stricter than its own policy
     features: {
       devInteractions: { enabled: false },
-      revocation: { enabled: true, allowedPolicy: () => true },
-      introspection: { enabled: true, allowedPolicy: () => true },
+      revocation: { enabled: true },
+      introspection: { enabled: true },
       rpInitiatedLogout: { enabled: true, logoutSource: askToSignOut },
       backchannelLogout: { enabled: true }, // a client that registers for it gets `sid` in its ID tokens
     },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
-    ttl: {
-      AccessToken: () => kit.accessTokenSeconds,
-      Grant: FAR_SECONDS, IdToken: FAR_SECONDS, Interaction: FAR_SECONDS, RefreshToken: FAR_SECONDS, Session: FAR_SECONDS,
-    },
+    ttl: { AccessToken: () => kit.accessTokenSeconds },
     findAccount: (_ctx, sub) => {
       const person = PEOPLE.find((known) => known.sub === sub);
       return person && { accountId: sub, claims: () => claimsOf(person) };
     },
-    loadExistingGrant,
     renderError: (ctx, out) => {
       ctx.type = 'html';
       ctx.body = page('The provider refused', `<pre>${JSON.stringify(out)}</pre>`);
@@ -107,18 +104,6 @@ function configuration(origin, kit, { claimsInIdToken, client }) {
 
 function claimsOf({ sub, name, login, email }) {
   return { sub, name, preferred_username: login, email, email_verified: true };
-}
-
-/** Everyone has consented. */
-async function loadExistingGrant(ctx) {
-  const { client, session, provider, params } = ctx.oidc;
-  const known = session.grantIdFor(client.clientId);
-  const living = known && (await provider.Grant.find(known));
-  if (living) return living;
-  const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
-  grant.addOIDCScope(params.scope);
-  await grant.save();
-  return grant;
 }
 
 function observe(provider, kit) {
@@ -135,12 +120,13 @@ function observe(provider, kit) {
   });
 }
 
-/** `/interaction/UID`: the form, its answer, and the way out for someone who changes their mind. */
+/** `/interaction/UID`: the form, its answer, the consent, and the way out for someone who changes their mind. */
 function withSignInForm(provider, next) {
   return async (req, res) => {
     if (!req.url.startsWith('/interaction/')) return next(req, res);
     try {
-      await provider.interactionDetails(req, res);
+      const { prompt } = await provider.interactionDetails(req, res);
+      if (prompt.name === 'consent') return await consent(provider, req, res);
       if (req.method !== 'POST') return show(res, 200, signInForm(''));
       const form = await readForm(req);
       if (form.get('action') === 'cancel') {

@@ -1,11 +1,12 @@
-// The certified oidc-provider with its own policy: no refresh token without consent (OIDC Core 11), pushed requests if it
-// is told to demand them, keys of two algorithms. Whoever comes is Ada, and consents.
+// The certified oidc-provider with more demands: pushed requests if it is told to demand them, resources, keys of two
+// algorithms. Whoever comes is Ada, and consents.
 
 import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
 
 import { Provider } from 'oidc-provider';
 
+import { consent } from './consent.mjs';
 import { close, listen } from './network.mjs';
 
 const CLIENT_ID = 'strict-app';
@@ -39,7 +40,6 @@ function configuration(origin, client, demandsPushedRequests) {
     scopes: ['openid', 'offline_access', 'profile', 'email', 'api'],
     claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
     pkce: { required: () => true },
-    rotateRefreshToken: true,
     features: {
       devInteractions: { enabled: false },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: demandsPushedRequests },
@@ -57,11 +57,8 @@ function configuration(origin, client, demandsPushedRequests) {
 function withConsent(provider, next) {
   return async (req, res) => {
     if (!req.url.startsWith('/interaction/')) return next(req, res);
-    const { prompt, params, grantId } = await provider.interactionDetails(req, res);
+    const { prompt } = await provider.interactionDetails(req, res);
     if (prompt.name === 'login') return provider.interactionFinished(req, res, { login: { accountId: 'ada' } });
-    const grant = (grantId && (await provider.Grant.find(grantId))) || new provider.Grant({ accountId: 'ada', clientId: CLIENT_ID });
-    grant.addOIDCScope(params.scope);
-    if (params.resource) grant.addResourceScope(params.resource, 'api');
-    return provider.interactionFinished(req, res, { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
+    return consent(provider, req, res);
   };
 }

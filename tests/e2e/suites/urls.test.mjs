@@ -22,7 +22,8 @@ const ADDRESSES = [
 describe('the handler by itself', () => {
   let stack;
   before(async () => {
-    stack = await startStack({ place: 'none' });
+    // Without offline access: a consent at each sign-in would keep tabs that sign in at once from doing so silently.
+    stack = await startStack({ place: 'none', settings: { AUTHORIZE_PARAMETERS: '', SCOPES: 'openid profile email' } });
   });
   after(() => stack?.stop());
 
