@@ -11,6 +11,8 @@ import { start } from './process.mjs';
 const START_LIMIT_MS = 150_000; // the first start builds its own image
 const REALM = 'legacy';
 const CLIENT_SECRET = 'e2e-keycloak-secret-41ab';
+/** The realm's roles that everyone has; in the ID token they are where Keycloak puts them, below `realm_access`. */
+export const REALM_ROLES = ['offline_access', 'staff'];
 const ADMIN = { username: 'operator', password: 'e2e-operator-5d0c' };
 
 /** Starts it. `register(origin)` gives an application its client: the object that `startStack` takes for a provider. */
@@ -96,11 +98,11 @@ function realm() {
     refreshTokenMaxReuse: 0,
     eventsEnabled: true,
     enabledEventTypes: ['LOGIN', 'LOGOUT', 'CODE_TO_TOKEN', 'REFRESH_TOKEN', 'REFRESH_TOKEN_ERROR', 'REVOKE_GRANT'],
+    roles: { realm: [{ name: 'staff' }] },
     users: PEOPLE.map(({ login, password, name, email }) => {
       const [firstName, lastName] = name.split(' ');
       const credentials = [{ type: 'password', value: password }];
-      const realmRoles = [`default-roles-${REALM}`]; // they bring offline_access
-      return { username: login, enabled: true, emailVerified: true, email, firstName, lastName, credentials, realmRoles };
+      return { username: login, enabled: true, emailVerified: true, email, firstName, lastName, credentials, realmRoles: REALM_ROLES };
     }),
   };
 }
@@ -126,6 +128,11 @@ function client(clientId, origin, accessTokenSeconds) {
         'claim.name': 'department', 'claim.value': 'Archives', 'jsonType.label': 'String',
         'userinfo.token.claim': 'true', 'id.token.claim': 'false', 'access.token.claim': 'false',
       },
+    }, {
+      name: 'realm roles',
+      protocol: 'openid-connect',
+      protocolMapper: 'oidc-usermodel-realm-role-mapper',
+      config: { 'claim.name': 'realm_access.roles', 'jsonType.label': 'String', multivalued: 'true', 'id.token.claim': 'true' },
     }],
   };
 }

@@ -1,4 +1,5 @@
-// The same journey with Keycloak: sign in, refresh with rotation, UserInfo, both response modes, sign out.
+// The same journey with Keycloak: sign in, refresh with rotation, UserInfo, both response modes, sign out, back channel;
+// by the standards (PROVIDER=generic) and by its profile.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -6,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { startCosmos } from '../lib/cosmos.mjs';
 import { startInstance } from '../lib/host.mjs';
 import { FETCH, request, until } from '../lib/network.mjs';
-import { giveCredentials, startKeycloak } from '../lib/keycloak.mjs';
+import { giveCredentials, REALM_ROLES, startKeycloak } from '../lib/keycloak.mjs';
 import { ALICE, BOB } from '../lib/people.mjs';
 import { startStack } from '../lib/stack.mjs';
 
@@ -29,17 +30,20 @@ async function me(person) {
   return JSON.parse((await person.fetch('/oauth/me')).body);
 }
 
+const PROFILE = { PROVIDER: 'keycloak' };
+
 const MODES = [
-  { title: 'RESPONSE_MODE=query, client_secret_basic', settings: {}, https: false, method: 'GET' },
+  { title: 'RESPONSE_MODE=query, client_secret_basic', settings: {}, https: false, method: 'GET', roles: undefined },
   {
-    title: 'RESPONSE_MODE=form_post over https, client_secret_post',
-    settings: { RESPONSE_MODE: 'form_post', CLIENT_AUTH_METHOD: 'client_secret_post', USERINFO: 'true' },
+    title: 'PROVIDER=keycloak, RESPONSE_MODE=form_post over https, client_secret_post',
+    settings: { ...PROFILE, RESPONSE_MODE: 'form_post', CLIENT_AUTH_METHOD: 'client_secret_post', USERINFO: 'true' },
     https: true,
     method: 'POST',
+    roles: REALM_ROLES,
   },
 ];
 
-for (const { title, settings, https, method } of MODES) {
+for (const { title, settings, https, method, roles } of MODES) {
   describe(`Keycloak, ${title}`, () => {
     let stack;
     before(async () => {
@@ -58,7 +62,8 @@ for (const { title, settings, https, method } of MODES) {
 
       assert.deepEqual(returns, [method]);
       assert.equal(await person.page.locator('h1').textContent(), `Hello ${ALICE.name}`);
-      assert.equal((await me(person)).email, ALICE.email);
+      const { email, roles: told } = await me(person);
+      assert.deepEqual([email, told?.toSorted()], [ALICE.email, roles]);
     });
 
     test('after signing out the password is asked for, the old cookie is worthless and so is the refresh token', async (t) => {
@@ -103,7 +108,7 @@ describe('Keycloak, tokens that lapse', () => {
   });
 });
 
-describe('Keycloak, four instances over one store', () => {
+describe('Keycloak, PROVIDER=keycloak, four instances over one store', () => {
   let cosmos;
   let stack;
   let instances;
@@ -111,8 +116,8 @@ describe('Keycloak, four instances over one store', () => {
     cosmos = await startCosmos();
     const keys = { COOKIE_KEYS: `c1:${'A'.repeat(43)}=`, TOKEN_KEYS: `t1:${'B'.repeat(42)}A=` };
     stack = await startStack({
-      // Keycloak's back channel tells of sessions, and an offline token has left its own.
-      settings: { ...cosmos.settings, ...keys, SESSION_CACHE_TTL: '0s', SCOPES: 'openid profile email' },
+      // Keycloak's back channel tells of sessions, and an offline token has left its own: the profile asks for none.
+      settings: { ...cosmos.settings, ...keys, ...PROFILE, SESSION_CACHE_TTL: '0s' },
       provider: (origin) => keycloak.register(origin, { accessTokenSeconds: SOON_SECONDS }),
     });
     instances = await Promise.all([1, 2, 3].map(() => startInstance(stack.settings)));
