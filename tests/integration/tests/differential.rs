@@ -281,6 +281,6 @@ fn what_passes_is_what_a_relay_would_send_and_the_rest_is_refused() {
 #[test]
 fn the_same_through_the_host() {
     if support::functions_host().is_some() {
-        compare(2, 500, true, |settings| Handler::start_behind_the_host(settings).unwrap());
+        compare(2, 2_000, true, |settings| Handler::start_behind_the_host(settings).unwrap());
     }
 }
