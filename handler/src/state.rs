@@ -27,9 +27,11 @@ use crate::web::{
     PersonCookie, PublicHost, RoutePrefix, SessionCookie, SocketNotice, WebSocketWarning,
 };
 
-/// Maximum front-channel logouts per second with an unknown `sid`. Each costs a read of the store, and anyone can
-/// invent one.
-const UNKNOWN_SIDS: u32 = 20;
+/// Maximum store reads per second for front-channel `sid`s that no session has: anyone can invent one.
+const UNKNOWN_SIDS: u32 = 50;
+
+/// Maximum of them for one address: ten addresses together can exhaust the process's.
+const UNKNOWN_SIDS_OF_ADDRESS: u32 = 5;
 
 /// Cache lifetime of a readiness probe's result.
 const READINESS: Duration = Duration::from_secs(2);
@@ -161,7 +163,7 @@ impl SharedState {
             is_under_functions_host,
             route_prefix: configuration.route_prefix,
             limits: configuration.limits,
-            unknown_sids: Budget::per_second(UNKNOWN_SIDS),
+            unknown_sids: Budget::per_second(UNKNOWN_SIDS, UNKNOWN_SIDS_OF_ADDRESS),
             store_readiness: tokio::sync::Mutex::default(),
             keys,
             clock,

@@ -45,15 +45,17 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
 /// Ends the sessions of these `sid`s. Anyone can invent a `sid`: an unknown one costs a read, which is rate-limited,
 /// and no write.
 async fn end_sessions_of(sids: &[String], request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
-    if state.unknown_sids.is_used_up(request.now) {
+    let reads = u32::try_from(sids.len()).unwrap_or(u32::MAX);
+    let address = request.passed.client_address;
+    if !state.unknown_sids.take(reads, address, request.now) {
         return Err(Error::FrontchannelBusy);
     }
     let mut ended = 0;
     for sid in sids {
         ended += state.sessions.end_known(&state.sessions.provider_session(sid), request.now).await?;
     }
-    if ended == 0 {
-        state.unknown_sids.spend(request.now);
+    if ended > 0 {
+        state.unknown_sids.give_back(reads, address, request.now);
     }
     Ok(ended)
 }

@@ -146,6 +146,28 @@ fn the_providers_frame_ends_a_session_by_its_sid() {
     assert!(!scene.is_signed_in());
 }
 
+#[test]
+fn a_stranger_who_makes_sids_up_keeps_nobody_elses_frame_waiting() {
+    let scene = Scene::start();
+    let proof =
+        [("GATEWAY_PROOF", "shared_secret"), ("GATEWAY_PROOF_SECRETS", "a-secret-of-the-gateway-of-forty-letters")];
+    let behind_gateway =
+        Handler::start(&[&settings(&scene.cosmos, &scene.provider, &scene.upstream)[..], &proof].concat());
+    let frame = |sid: &str, address: &str| {
+        let headers =
+            [("x-gateway-token", "a-secret-of-the-gateway-of-forty-letters"), ("x-gateway-client-address", address)];
+        let path = format!("/oauth/frontchannel-logout?sid={sid}");
+        Browser::new(&behind_gateway.origin).send("GET", &path, &headers, b"")
+    };
+
+    let strangers: Vec<_> = (0..100).map(|sid| frame(&sid.to_string(), "192.0.2.1").status).collect();
+    let person = frame("sid-of-ada", "192.0.2.2");
+
+    assert!(strangers.iter().all(|status| matches!(status, 200 | 503)), "{strangers:?}");
+    assert_eq!(person.status, 200);
+    wait_until("the log has the logout", || behind_gateway.output().text().contains("provider_logout"));
+}
+
 /// The headers a browser sends for a frame in a page of the same site.
 const FRAME: [(&str, &str); 4] = [
     ("accept", "text/html"),
