@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder, header};
+use awc::http::{Method, header};
+use awc::{Client, ClientRequest};
 use serde_json::Value;
 use url::Url;
 
@@ -30,7 +30,7 @@ impl Answer {
 
 impl Browser {
     pub(crate) fn new(site: &str) -> Self {
-        let client = Client::builder().redirect(Policy::none()).build().unwrap();
+        let client = Client::builder().disable_redirects().finish();
         Self { client, site: site.parse().unwrap(), cookies: HashMap::new() }
     }
 
@@ -47,7 +47,7 @@ impl Browser {
     /// Navigates once.
     pub(crate) async fn visit(&mut self, target: &str) -> Answer {
         let url = self.site.join(target).unwrap();
-        let request = self.request(Method::GET, &url).header("Sec-Fetch-Mode", "navigate");
+        let request = self.request(Method::GET, &url).insert_header(("Sec-Fetch-Mode", "navigate"));
         self.send(url, request, String::new()).await
     }
 
@@ -57,9 +57,9 @@ impl Browser {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self
             .request(Method::POST, &url)
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(header::ORIGIN, url.origin().ascii_serialization())
-            .header("Sec-Fetch-Mode", "navigate");
+            .insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"))
+            .insert_header((header::ORIGIN, url.origin().ascii_serialization()))
+            .insert_header(("Sec-Fetch-Mode", "navigate"));
         let answer = self.send(url, request, body).await;
         let next = Url::parse(&answer.url).unwrap().join(answer.location.as_deref().expect("a redirect")).unwrap();
         self.open(next.as_str()).await
@@ -68,7 +68,7 @@ impl Browser {
     /// Asks as a script does.
     pub(crate) async fn get(&mut self, target: &str) -> Answer {
         let url = self.site.join(target).unwrap();
-        let request = self.request(Method::GET, &url).header("Sec-Fetch-Mode", "cors");
+        let request = self.request(Method::GET, &url).insert_header(("Sec-Fetch-Mode", "cors"));
         self.send(url, request, String::new()).await
     }
 
@@ -77,9 +77,9 @@ impl Browser {
         let url = self.site.join(target).unwrap();
         let request = self
             .request(Method::POST, &url)
-            .header("X-CSRF", "1")
-            .header(header::ORIGIN, url.origin().ascii_serialization())
-            .header("Sec-Fetch-Mode", "cors");
+            .insert_header(("X-CSRF", "1"))
+            .insert_header((header::ORIGIN, url.origin().ascii_serialization()))
+            .insert_header(("Sec-Fetch-Mode", "cors"));
         self.send(url, request, String::new()).await
     }
 
@@ -88,21 +88,21 @@ impl Browser {
         self.get("/identity").await.json()
     }
 
-    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+    fn request(&self, method: Method, url: &Url) -> ClientRequest {
         let host = url.host_str().unwrap();
         let cookies = self.cookies.iter().filter(|((of, _), _)| of == host);
         let line: Vec<_> = cookies.map(|((_, name), value)| format!("{name}={value}")).collect();
-        self.client.request(method, url.as_str()).header(header::COOKIE, line.join("; "))
+        self.client.request(method, url.as_str()).insert_header((header::COOKIE, line.join("; ")))
     }
 
-    async fn send(&mut self, url: Url, request: RequestBuilder, body: String) -> Answer {
-        let response = request.body(body).send().await.unwrap();
+    async fn send(&mut self, url: Url, request: ClientRequest, body: String) -> Answer {
+        let mut response = request.send_body(body).await.unwrap();
         for line in response.headers().get_all(header::SET_COOKIE) {
             self.keep(url.host_str().unwrap(), line.to_str().unwrap());
         }
         let location = response.headers().get(header::LOCATION).map(|value| value.to_str().unwrap().to_owned());
-        let status = response.status().as_u16();
-        Answer { url: url.into(), status, location, body: response.text().await.unwrap() }
+        let body = String::from_utf8(response.body().await.unwrap().to_vec()).unwrap();
+        Answer { url: url.into(), status: response.status().as_u16(), location, body }
     }
 
     fn keep(&mut self, host: &str, line: &str) {

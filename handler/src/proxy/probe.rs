@@ -2,34 +2,22 @@
 //!
 //! Has no session and accepts every status; the proxy itself uses `pool`.
 
-use std::error::Error as _;
-use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::future::{Either, select};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, LOCATION, USER_AGENT};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
+use awc::error::{ConnectError, SendRequestError};
+use awc::{Client, Connector};
+use hyper::header::LOCATION;
 
 use super::origin_mapping::OriginMapping;
 use super::public_side::PublicSide;
 use super::routes::{Route, RouteTable};
-use super::upstream::Upstream;
 use super::upstream_host::UpstreamHost;
 use crate::tls::with_hint;
 
-/// Timeout of DNS lookup and TCP connection together, and another one of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Timeout of the response head.
+/// Timeout from the DNS lookup to the response head.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Reason why an Upstream did not respond.
@@ -70,83 +58,42 @@ pub async fn probe(
     public: &PublicSide,
     tls: &rustls::ClientConfig,
 ) -> Result<ProbeResponse, ProbeError> {
+    let mut tls = tls.clone();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let connector = Connector::new().rustls_0_23(Arc::new(tls));
+    let connector = connector.timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
+    let client = Client::builder().connector(connector).disable_redirects().timeout(RESPONSE_TIMEOUT).finish();
+    let user_agent = concat!("apim-oauth-proxy/", env!("CARGO_PKG_VERSION"));
     let mapping = OriginMapping { public, route, routes };
-    let request = request(&mapping, host).map_err(|error| ProbeError::Response(error.to_string()))?;
-    let upstream = route.upstream();
-    let tcp = timeout(CONNECT_TIMEOUT, connect(upstream)).await.unwrap_or_else(|_| Err(no_connection()))?;
-    let head = match upstream.tls() {
-        None => respond(tcp, request).await?,
-        Some(name) => {
-            let handshake = TlsConnector::from(Arc::new(tls.clone())).connect(name.clone(), tcp);
-            let handshake = timeout(CONNECT_TIMEOUT, handshake).await;
-            let handshake = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            respond(handshake.map_err(tls_failure)?, request).await?
-        }
-    };
-    let redirects_to_itself = head.headers().get(LOCATION).is_some_and(|location| {
-        let location = location.as_bytes();
+    let request = client.get(route.upstream().url()).insert_header(("user-agent", user_agent)).force_close();
+    let mut request = request.insert_header(("host", mapping.host_header(host).as_bytes()));
+    for (name, value) in public.forwarded_headers() {
+        request = request.insert_header((name.as_str(), value.as_bytes()));
+    }
+    let response = request.send().await.map_err(failure)?;
+    let location = response.headers().get("location").map(awc::http::header::HeaderValue::as_bytes);
+    let redirects_to_itself = location.is_some_and(|location| {
         let seen = mapping.public_value(&LOCATION, location);
         let seen = seen.as_deref().unwrap_or(location);
         let path = seen.strip_prefix(public.origin().as_str().as_bytes()).unwrap_or(seen);
         matches!(path, b"" | b"/")
     });
-    Ok(ProbeResponse { status: head.status().as_u16(), redirects_to_itself })
+    Ok(ProbeResponse { status: response.status().as_u16(), redirects_to_itself })
 }
 
-fn request(mapping: &OriginMapping<'_>, host: UpstreamHost) -> hyper::http::Result<hyper::Request<Empty<Bytes>>> {
-    let mut request = hyper::Request::get(format!("{}/", mapping.route.upstream().base_path()))
-        .header(HOST, mapping.host_header(host))
-        .header(USER_AGENT, concat!("apim-oauth-proxy/", env!("CARGO_PKG_VERSION")))
-        .header(CONNECTION, "close");
-    for (name, value) in mapping.public.forwarded_headers() {
-        request = request.header(name, value);
-    }
-    request.body(Empty::new())
-}
-
-async fn connect(upstream: &Upstream) -> Result<TcpStream, ProbeError> {
-    let addresses = lookup_host(upstream.address()).await.map_err(|error| ProbeError::Name(error.to_string()))?;
-    let mut failure = ProbeError::Name("it has no address".to_owned());
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => failure = ProbeError::Connection(error.to_string()),
+fn failure(error: SendRequestError) -> ProbeError {
+    match error {
+        // awc's error for a connection that closed before the response.
+        SendRequestError::Connect(ConnectError::Disconnected) => {
+            ProbeError::Response("it closes the connection".into())
         }
-    }
-    Err(failure)
-}
-
-/// Sends the request and reads the head of the response; the connection ends with it.
-async fn respond(
-    io: impl AsyncRead + AsyncWrite + Unpin,
-    request: hyper::Request<Empty<Bytes>>,
-) -> Result<hyper::Response<hyper::body::Incoming>, ProbeError> {
-    let (mut sender, driver) = http1::handshake(TokioIo::new(io)).await.map_err(|error| no_response(&error))?;
-    let sending = async {
-        match select(pin!(sender.send_request(request)), pin!(driver)).await {
-            Either::Left((response, _)) => response,
-            Either::Right((_, sending)) => sending.await, // a connection that ended: it sees why
+        SendRequestError::Connect(ConnectError::Resolver(error)) => ProbeError::Name(error.to_string()),
+        SendRequestError::Connect(ConnectError::NoRecords) => ProbeError::Name("it has no address".into()),
+        // An error of the operating system has a number, one of TLS has none.
+        SendRequestError::Connect(ConnectError::Io(error)) if error.raw_os_error().is_none() => {
+            ProbeError::Tls(with_hint(error).to_string())
         }
-    };
-    let response = timeout(RESPONSE_TIMEOUT, sending).await;
-    response.map_err(|_| ProbeError::Response("timeout".to_owned()))?.map_err(|error| no_response(&error))
-}
-
-fn no_connection() -> ProbeError {
-    ProbeError::Connection("timeout".to_owned())
-}
-
-/// The error of a handshake. A system error has a number, a TLS error has none.
-fn tls_failure(error: io::Error) -> ProbeError {
-    if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::TimedOut {
-        return ProbeError::Connection(error.to_string());
+        SendRequestError::Connect(error) => ProbeError::Connection(error.to_string()),
+        error => ProbeError::Response(error.to_string()),
     }
-    ProbeError::Tls(with_hint(error).to_string())
-}
-
-fn no_response(error: &hyper::Error) -> ProbeError {
-    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        return ProbeError::Response("it closes the connection".to_owned());
-    }
-    ProbeError::Response(error.source().map_or_else(|| error.to_string(), ToString::to_string))
 }
