@@ -46,7 +46,7 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
 /// and no write.
 async fn end_sessions_of(sids: &[String], request: &Request<'_>, state: &AppState) -> Result<usize, Error> {
     let reads = u32::try_from(sids.len()).unwrap_or(u32::MAX);
-    let address = request.passed.client_address;
+    let address = request.gateway.client_address;
     if !state.unknown_sids.take(reads, address, request.now) {
         return Err(Error::FrontchannelBusy);
     }
