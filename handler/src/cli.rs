@@ -1,5 +1,6 @@
 //! Command line: `oauth-proxy` serves, `check` tests the configuration, `generate-key` makes a key.
 
+mod explain;
 mod provider_check;
 mod upstream_check;
 
@@ -14,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use zeroize::Zeroizing;
 
+use self::explain::{Question, explain};
 use self::provider_check::{clock_difference, diagnosis, logout_channel};
 use self::upstream_check::Probed;
 use crate::app;
@@ -35,6 +37,8 @@ Commands:
   (none)        serve, configured by environment variables
   check         check the configuration, then try keys, the provider's metadata, store, gateway's issuer and upstreams;
                 what only a sign-in tries is the client's own secret or key
+  explain METHOD TARGET [--claims FILE]
+                say which route and rule decide about a request, and what the upstream would get
   revoke        end sessions: --sid SID (a sign-in at the provider), --sub SUB (a person), --person KEY (the
                 same, by the person.key of the audit log), --all (how to)
   generate-key  print a new key for COOKIE_KEYS or TOKEN_KEYS
@@ -56,6 +60,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match arguments.as_slice() {
         [] => serve(),
         ["check"] => check(),
+        ["explain", method, target] => print_explanation(&Question { method, target, claims: None }),
+        ["explain", method, target, "--claims", file] => {
+            print_explanation(&Question { method, target, claims: Some(file) })
+        }
         ["revoke", "--sid", sid] if !sid.is_empty() => revoke(Revoked::ProviderSession(sid)),
         ["revoke", "--sub", sub] if !sub.is_empty() => revoke(Revoked::Subject(sub)),
         ["revoke", "--person", key] if !key.is_empty() => revoke(Revoked::Person(key)),
@@ -82,6 +90,7 @@ fn misuse(command: &str, rest: &[&str]) -> String {
         ("revoke", [flag @ ("--sid" | "--sub" | "--person"), ..]) => {
             format!("{flag} needs one value: revoke {flag} VALUE")
         }
+        ("explain", _) => "explain needs a method and a target: explain GET /admin --claims claims.json".to_owned(),
         ("revoke", _) => "revoke needs one of --sid SID, --sub SUB, --person KEY and --all".to_owned(),
         ("check" | "generate-key" | "help" | "version", _) => format!("{command} takes no arguments"),
         _ => match nearest(command, COMMANDS) {
@@ -207,6 +216,25 @@ fn check() -> ExitCode {
         keys && provider && store && gateway && upstreams
     });
     if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The lines about one request. The outcome is no failure, whatever it is.
+fn print_explanation(question: &Question<'_>) -> ExitCode {
+    let environment = Environment::of_this_process();
+    let configuration = match Configuration::read(&environment) {
+        Ok(configuration) => configuration,
+        Err(mistakes) => return report(&mistakes, &environment),
+    };
+    match explain(question, &configuration, SystemClock.now()) {
+        Ok(lines) => {
+            lines.iter().for_each(|line| say(format_args!("{line}")));
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("oauth-proxy: {problem}");
+            ExitCode::from(EXIT_MISTAKE)
+        }
+    }
 }
 
 /// Prints one line for every Upstream and every `Host` that its routes send.

@@ -15,16 +15,20 @@ use crate::config::{
 };
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::egress::Egress;
-use crate::oidc::{ClientAuthentication, ProviderCache, RelyingParty, RelyingPartySettings};
+use crate::oidc::{
+    AccessTokenCaches, AccessTokenVerifier, ApiIssuer, ClientAuthentication, ProviderCache, RelyingParty,
+    RelyingPartySettings,
+};
 use crate::proxy::{
-    BrowserCache, Forwarder, ForwarderSettings, HeaderPreset, HeaderRules, OwnCookies, PublicSide, RouteTable,
+    BrowserCache, ClaimHeaders, Forwarder, ForwarderSettings, HeaderPreset, HeaderRules, OwnCookies, PublicSide,
+    RouteTable,
 };
 use crate::public_origin::PublicOrigin;
-use crate::sessions::{HeaderNeeds, MemoryStore, SessionStore, Sessions, SessionsSettings};
+use crate::sessions::{MemoryStore, RequestNeeds, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
 use crate::web::{
     BrowserData, Budget, CookieNames, FormReader, GatewayGuard, GatewaySettings, KeptForms, LoginClient, LoginCookies,
-    PersonCookie, PublicHost, RoutePrefix, SessionCookie, SocketNotice, WebSocketWarning,
+    PersonCookie, PublicHost, RoutePrefix, SessionCookie, SignInRounds, SocketNotice, WebSocketWarning,
 };
 
 /// Maximum store reads per second for front-channel `sid`s that no session has: anyone can invent one.
@@ -52,6 +56,8 @@ pub struct SharedState {
     pub routes: RouteTable,
     /// Preset of the headers about the person.
     pub header_preset: HeaderPreset,
+    /// Headers of the operator's own on every route.
+    pub claim_headers: ClaimHeaders,
     /// Client headers that are removed before a request is forwarded.
     pub header_rules: HeaderRules,
     /// Our own cookies, which are hidden from every Upstream.
@@ -62,6 +68,8 @@ pub struct SharedState {
     pub login_cookies: LoginCookies,
     /// Browser data that is cleared at sign-out or when another person signs in.
     pub browser_data: BrowserData,
+    /// Counts the sign-ins of a browser, to end loops.
+    pub sign_in_rounds: SignInRounds,
     /// Page that tells a person that WebSockets do not pass.
     pub socket_notice: SocketNotice,
     /// Forms kept in a page until their person has signed in.
@@ -83,6 +91,9 @@ pub struct SharedState {
     browser_cache: BrowserCache,
     /// Limits of clients in time and memory.
     pub limits: Limits,
+    /// Issuers whose access tokens pass, and what was fetched and verified of them.
+    api_issuers: Vec<ApiIssuer>,
+    access_token_caches: Arc<AccessTokenCaches>,
     /// Rate limit of front-channel logouts with an unknown `sid`.
     pub unknown_sids: Budget,
     store_readiness: tokio::sync::Mutex<Option<(Timestamp, bool)>>,
@@ -102,6 +113,8 @@ pub struct AppState {
     pub shared: Arc<SharedState>,
     /// Client of the Provider.
     pub relying_party: RelyingParty,
+    /// Verifies access tokens of API clients.
+    pub access_tokens: AccessTokenVerifier,
     /// Verifier of the gateway's proof.
     pub gateway: GatewayGuard,
     /// Forwards requests to the Upstreams.
@@ -130,11 +143,12 @@ impl SharedState {
             lifetime: configuration.lifetime,
             cache_ttl: configuration.session_cache_ttl,
             refresh_before: configuration.refresh_before,
-            header_needs: HeaderNeeds { claims: preset.claims(), id_token: preset.has_id_token() },
+            request_needs: request_needs(&preset, &configuration.claim_headers, &configuration.routes),
             issuer: relying_party.issuer.clone(),
             client_id: relying_party.registration.client_id.clone(),
         });
-        let header_rules = configuration.header_rules.and_strip(configuration.routes.token_headers());
+        let header_rules = configuration.header_rules.and_strip(configuration.routes.identity_header_names());
+        let header_rules = header_rules.and_strip(configuration.claim_headers.names());
         let response_mode = relying_party.registration.response_mode;
         let client = LoginClient { issuer: &relying_party.issuer, client_id: &relying_party.registration.client_id };
         let public_origin = configuration.public_origin;
@@ -146,11 +160,13 @@ impl SharedState {
             auth_prefix: configuration.auth_prefix,
             routes: configuration.routes,
             header_preset: preset,
+            claim_headers: configuration.claim_headers,
             header_rules,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),
             login_cookies: LoginCookies::new(&names, client, Arc::clone(&keys), response_mode),
             browser_data: BrowserData::new(configuration.clear_site_data, person, &names),
+            sign_in_rounds: SignInRounds::new(&names, response_mode),
             socket_notice: SocketNotice::default(),
             browser_cache: configuration.browser_cache,
             kept_forms: KeptForms::new(&public_origin, Arc::clone(&keys)),
@@ -171,6 +187,8 @@ impl SharedState {
             provider: Arc::default(),
             gateway_settings: configuration.gateway,
             gateway_issuer: Arc::default(),
+            access_token_caches: Arc::new(AccessTokenCaches::new(configuration.api_issuers.len())),
+            api_issuers: configuration.api_issuers,
             egress: Egress::new(&tls, configuration.proxies),
             tls,
         })
@@ -217,6 +235,15 @@ impl SharedState {
     pub fn path(&self, endpoint: &str) -> String {
         format!("{}/{endpoint}", self.auth_prefix)
     }
+}
+
+/// Claims that become headers, and those that a route's requirement reads.
+fn request_needs(preset: &HeaderPreset, headers: &ClaimHeaders, routes: &RouteTable) -> RequestNeeds {
+    let claims = preset.claims().map(|named| {
+        let further = headers.claims().chain(routes.claims());
+        named.iter().copied().chain(further).map(str::to_owned).collect()
+    });
+    RequestNeeds { claims, id_token: preset.has_id_token() }
 }
 
 fn key_source(
@@ -281,6 +308,8 @@ impl AppState {
         let relying_party = RelyingParty::new(settings, provider, &shared.egress);
         let gateway =
             GatewayGuard::new(shared.gateway_settings.clone(), Arc::clone(&shared.gateway_issuer), &shared.egress);
+        let access_tokens =
+            AccessTokenVerifier::new(&shared.api_issuers, Arc::clone(&shared.access_token_caches), &shared.egress);
         let settings = ForwarderSettings {
             body_timeout: shared.limits.body_timeout,
             browser_cache: shared.browser_cache,
@@ -288,7 +317,7 @@ impl AppState {
             ..ForwarderSettings::default()
         };
         let forwarder = Forwarder::new(Arc::clone(&shared.tls), settings);
-        Self { shared, relying_party, gateway, forwarder }
+        Self { shared, relying_party, access_tokens, gateway, forwarder }
     }
 }
 

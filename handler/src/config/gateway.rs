@@ -221,7 +221,8 @@ fn fingerprint(digits: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-fn issuer(text: &str) -> Option<String> {
+/// An issuer of tokens that others present, exactly as it names itself.
+pub(super) fn issuer(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let is_usable = is_https_or_loopback(&url) && url.query().is_none() && url.fragment().is_none();
     (is_usable && url.username().is_empty()).then(|| text.to_owned())

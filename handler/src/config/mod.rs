@@ -2,7 +2,9 @@
 //!
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
+mod api_issuers;
 mod browser;
+mod claim_headers;
 mod egress;
 mod entra_cloud;
 mod environment;
@@ -32,7 +34,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
 use crate::egress::Proxies;
-use crate::proxy::{BrowserCache, HeaderPreset, HeaderRules, RouteTable};
+use crate::oidc::ApiIssuer;
+use crate::proxy::{BrowserCache, ClaimHeaders, HeaderPreset, HeaderRules, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 use crate::telemetry::ExportersSettings;
@@ -71,6 +74,10 @@ pub struct Configuration {
     pub cookie_prefix: String,
     /// Route table: path to Upstream.
     pub routes: RouteTable,
+    /// Issuers whose access tokens pass on routes for API clients.
+    pub api_issuers: Vec<ApiIssuer>,
+    /// Headers of the operator's own on every route (`HEADERS`).
+    pub claim_headers: ClaimHeaders,
     /// The proof that the gateway must send.
     pub gateway: GatewaySettings,
     /// Preset of the headers about the person.
@@ -145,6 +152,8 @@ impl Configuration {
         let public_side = public_side::read(&mut reader);
         let mut warnings = Vec::new();
         let routes = routes::read(&mut reader, &mut warnings);
+        let claim_headers = claim_headers::read(&mut reader);
+        let api_issuers = api_issuers::read(&mut reader, routes.as_ref());
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
         let sessions = sessions::read(&mut reader);
         let store = store::read(&mut reader, environment, &mut warnings);
@@ -169,8 +178,8 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let (Some(store), Some(keys), Some(identity), Some(proxies), Some(exporters)) =
-            (store, keys, identity, proxies, exporters)
+        let (Some(store), Some(keys), Some(identity), Some(proxies), Some(exporters), Some(api_issuers)) =
+            (store, keys, identity, proxies, exporters, api_issuers)
         else {
             return Err(mistakes);
         };
@@ -179,7 +188,9 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let (Some(public_side), Some(browser), Some(route_prefix)) = (public_side, browser, route_prefix) else {
+        let (Some(public_side), Some(browser), Some(route_prefix), Some(claim_headers)) =
+            (public_side, browser, route_prefix, claim_headers)
+        else {
             return Err(mistakes);
         };
         let (Some(header_rules), Some(limits), true) = (header_rules, limits, mistakes.is_empty()) else {
@@ -196,6 +207,8 @@ impl Configuration {
             keep_fragment: public_side.keep_fragment,
             cookie_prefix,
             routes,
+            api_issuers,
+            claim_headers,
             gateway,
             header_preset,
             browser_cache: browser.cache,

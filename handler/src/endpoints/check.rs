@@ -10,7 +10,8 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::header as up;
 
 use super::Destination;
-use super::proxy::identity;
+use super::admission::{Ruled, admit_client, admit_person, bearer_token};
+use super::proxy::{client_identity, identity};
 use super::request::Request;
 use crate::proxy::{Access, RequestTarget, Route};
 use crate::state::AppState;
@@ -30,6 +31,13 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     let mut headers = match route.access() {
         Access::Anonymous => Vec::new(),
         Access::Session => session_headers(&asked, request, route, state).await?,
+        Access::SessionOrBearer if bearer_token(request.http)?.is_none() => {
+            session_headers(&asked, request, route, state).await?
+        }
+        Access::Bearer | Access::SessionOrBearer => {
+            let (claims, token) = admit_client(asked.ruled(target.path(), route), request, state).await?;
+            client_identity(&claims, &token, route, state)
+        }
     };
     headers.extend_from_slice(state.public_side.forwarded_headers());
     headers.extend(application_cookies(request, state));
@@ -75,6 +83,12 @@ impl Asked {
     }
 }
 
+impl Asked {
+    fn ruled<'a>(&'a self, path: &'a str, route: &'a Route) -> Ruled<'a> {
+        Ruled { method: self.method.as_str(), path, route }
+    }
+}
+
 fn client_headers(sent: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for name in CLIENT_HEADERS {
@@ -100,7 +114,10 @@ async fn session_headers(
         check_csrf(&asked.method, &asked.headers, &state.public_origin)?;
     }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
-    Ok(identity(&session.ok_or(Error::SessionRequired)?.part, route, state))
+    let part = session.ok_or(Error::SessionRequired)?.part;
+    let target = RequestTarget::parse(&asked.url)?;
+    admit_person(asked.ruled(target.path(), route), &part.claims, &ticket, request, state)?;
+    Ok(identity(&part, route, state))
 }
 
 /// `Cookie` header without our own cookies, so that the gateway needs no rule for them.

@@ -1,5 +1,6 @@
 //! Endpoints, one file per public URL: each parses its request, calls one or two verbs, and responds.
 
+mod admission;
 mod backchannel_logout;
 mod callback;
 mod check;

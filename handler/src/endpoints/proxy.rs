@@ -7,12 +7,15 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_core::future::LocalBoxFuture;
 use hyper::header::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
+use super::admission::{Ruled, admit_client, admit_person, bearer_token};
 use super::request::Request;
 use super::slide::slide;
 use super::unsent;
-use crate::proxy::{Access, ForwardRequest, Route, Streams, WebSocketClient, identity_headers};
+use crate::oidc::Claims;
+use crate::proxy::{Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, identity_headers};
 use crate::sessions::{RequestPart, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
@@ -37,7 +40,29 @@ pub(super) async fn proxy(
     match route.access() {
         Access::Anonymous => forward(request, payload, route, None, state).await,
         Access::Session => proxy_session(request, payload, route, state).await,
+        Access::Bearer => proxy_client(request, payload, route, state).await,
+        Access::SessionOrBearer if bearer_token(request.http)?.is_some() => {
+            proxy_client(request, payload, route, state).await
+        }
+        Access::SessionOrBearer => proxy_session(request, payload, route, state).await,
     }
+}
+
+/// Forwards a request of an API client with its access token. A script of another site cannot send one, so there is no
+/// CSRF check; and no session, so nothing slides.
+async fn proxy_client(
+    request: &Request<'_>,
+    payload: Payload,
+    route: &Route,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let (claims, token) = admit_client(ruled(request, route), request, state).await?;
+    let identity = client_identity(&claims, &token, route, state);
+    forward(request, payload, route, Some(Authenticated { identity, cutoff: None }), state).await
+}
+
+fn ruled<'a>(request: &'a Request<'_>, route: &'a Route) -> Ruled<'a> {
+    Ruled { method: request.http.method().as_str(), path: request.target.path(), route }
 }
 
 /// Notice page for a person whose application waits for WebSockets that do not pass.
@@ -91,13 +116,45 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
         return Err(rejection.into());
     }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
-    Ok((ticket, session.ok_or(Error::SessionRequired)?.part))
+    let part = session.ok_or(Error::SessionRequired)?.part;
+    admit_person(ruled(request, route), &part.claims, &ticket, request, state)?;
+    Ok((ticket, part))
 }
 
 /// Identity headers of the person.
 pub(super) fn identity(part: &RequestPart, route: &Route, state: &AppState) -> Vec<(HeaderName, HeaderValue)> {
     let id_token = part.id_token.as_deref().map(String::as_str);
-    identity_headers(&state.header_preset, route.token(), part.claims.as_map(), id_token, part.access_token.expose())
+    let claims = part.claims.as_map();
+    let headers = identity_headers(&state.header_preset, route.token(), claims, id_token, part.access_token.expose());
+    with_claim_headers(headers, claims, route, state)
+}
+
+/// The headers that speak for an API client: its token as it came, and the same headers of its claims.
+pub(super) fn client_identity(
+    claims: &Claims,
+    token: &str,
+    route: &Route,
+    state: &AppState,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let claims = claims.as_map();
+    let headers = identity_headers(&state.header_preset, &TokenPlacement::Bearer, claims, None, token);
+    with_claim_headers(headers, claims, route, state)
+}
+
+/// The operator's own headers take the place of the preset's.
+fn with_claim_headers(
+    preset: Vec<(HeaderName, HeaderValue)>,
+    claims: &Map<String, Value>,
+    route: &Route,
+    state: &AppState,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let (own, global) = (route.headers(), &state.claim_headers);
+    if own.is_empty() && global.is_empty() {
+        return preset;
+    }
+    let further = global.of(claims).filter(|(name, _)| !own.has(name));
+    let preset = preset.into_iter().filter(|(name, _)| !own.has(name) && !global.has(name));
+    own.of(claims).chain(further).chain(preset).collect()
 }
 
 /// Session data of a forwarded request.

@@ -12,10 +12,13 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use super::redirect::see_other;
 use super::request::{Request, form, pairs, return_url};
 use crate::oidc::LoginHints;
+use crate::proxy::SignInDemand;
 use crate::return_url::{ReturnUrl, ReturnUrlError};
+use crate::sessions::LiveSession;
 use crate::state::AppState;
 use crate::web::{
-    Error, FRAGMENT, RememberedLogin, fragment_page, is_background, is_framed, is_navigation, sign_in_at_top,
+    AGAIN, Error, FRAGMENT, RememberedLogin, Rounds, SignInLoop, fragment_page, is_background, is_framed,
+    is_navigation, sign_in_at_top,
 };
 
 /// Starts a sign-in that returns to `redirect` (a path or URL of this site) or `target_link_uri` (the same); anything
@@ -31,17 +34,21 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     check_issuer(&pairs, state)?;
     let return_url = destination(&pairs, state)?;
     let hints = LoginHints::from_query(&pairs);
-    if is_framed(request.http) && !hints.is_silent() {
+    let demand = SignInDemand::from_parameters(&pairs);
+    let is_again = pairs.iter().any(|(name, _)| name == AGAIN);
+    check_rounds(&hints, is_again, request, state).await?;
+    let start = Start { hints, demand, is_again };
+    if is_framed(request.http) && !start.hints.is_silent() {
         return Ok(sign_in_at_top(request.http, request.target.as_str(), request.id));
     }
     if !state.keep_fragment || is_framed(request.http) {
-        return begin(return_url, &hints, request, state).await;
+        return begin(return_url, &start, request, state).await;
     }
     match with_fragment(&return_url, &pairs)? {
         None if *request.http.method() == Method::GET && is_navigation(request.http) => {
             Ok(fragment_page(request.target.as_str()))
         }
-        whole => begin(whole.unwrap_or(return_url), &hints, request, state).await,
+        whole => begin(whole.unwrap_or(return_url), &start, request, state).await,
     }
 }
 
@@ -77,7 +84,17 @@ pub(super) async fn signin_at_once(
         return Err(error);
     }
     match return_url(Some(target), state)? {
-        Some(return_url) => begin(return_url, &LoginHints::default(), request, state).await,
+        Some(return_url) => {
+            let demand = error.demand().cloned();
+            let parameters: Vec<(String, String)> = demand
+                .iter()
+                .flat_map(SignInDemand::parameters)
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
+            let hints = LoginHints::from_query(&parameters);
+            check_rounds(&hints, false, request, state).await?;
+            begin(return_url, &Start { hints, demand, is_again: false }, request, state).await
+        }
         None => Err(error),
     }
 }
@@ -85,11 +102,11 @@ pub(super) async fn signin_at_once(
 /// Redirects to the Provider. A `HEAD` starts no sign-in (RFC 9110 9.2.1: it is safe).
 async fn begin(
     return_url: ReturnUrl,
-    hints: &LoginHints,
+    start: &Start,
     request: &Request<'_>,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let begun = state.relying_party.begin_login(return_url.as_str(), hints, request.now).await;
+    let begun = state.relying_party.begin_login(return_url.as_str(), &start.hints, request.now).await;
     let (authorization, pending) = begun.map_err(|error| Error::Provider { error, return_url })?;
     let cookies = if *request.http.method() == Method::HEAD {
         Vec::new()
@@ -97,11 +114,48 @@ async fn begin(
         // A session cookie whose key is unavailable does not block a new sign-in.
         let session = state.session_cookie.read(request.http).await.unwrap_or(None);
         let login = RememberedLogin::new(pending, session.as_ref());
-        state.login_cookies.remember(request.http, login, request.now).await
+        let mut cookies = state.login_cookies.remember(request.http, login, request.now).await;
+        let before = state.sign_in_rounds.read(request.http);
+        let rounds = if start.is_again { Rounds::default() } else { before };
+        let rounds = rounds.begin(start.demand.as_ref(), request.now);
+        cookies.extend((rounds != before).then(|| state.sign_in_rounds.set(rounds)));
+        cookies
     };
     let mut response = see_other(authorization.url(), cookies);
     *response.status_mut() = StatusCode::FOUND;
     Ok(response)
+}
+
+/// A sign-in that begins.
+struct Start {
+    hints: LoginHints,
+    /// Demand of a route, or of whoever made the link.
+    demand: Option<SignInDemand>,
+    /// True if the person has seen the page that ends a loop, and wants to go on.
+    is_again: bool,
+}
+
+/// Ends a loop of sign-ins that no person makes: a page takes the place of the next redirect to the Provider.
+async fn check_rounds(
+    hints: &LoginHints,
+    is_again: bool,
+    request: &Request<'_>,
+    state: &AppState,
+) -> Result<(), Error> {
+    if is_again || hints.is_silent() || !state.sign_in_rounds.read(request.http).is_loop(request.now) {
+        return Ok(());
+    }
+    let Ok(ticket) = state.session_cookie.read(request.http).await else { return Ok(()) };
+    let Some(ticket) = ticket else { return Err(SignInLoop::CookieNotReturned.into()) };
+    let Ok(session) = state.sessions.load(&ticket, request.now).await else { return Ok(()) };
+    let has_lapsed = |session: &LiveSession| session.access_token_expires_at.is_some_and(|at| at <= request.now);
+    Err(match session {
+        Some(session) if has_lapsed(&session) => SignInLoop::ClockSkew,
+        Some(_) => SignInLoop::ApplicationAsksAgain,
+        None if state.sessions.lifetime().is_alive(&ticket, request.now) => SignInLoop::SessionLost,
+        None => SignInLoop::ClockSkew,
+    }
+    .into())
 }
 
 /// True if the target fits into `signin?redirect=`.

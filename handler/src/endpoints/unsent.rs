@@ -29,7 +29,7 @@ pub(super) async fn hold_up(
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
     let is_unsafe = !matches!(*request.http.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_unsafe || !is_navigation(request.http) || matches!(error, Error::Csrf(_)) {
+    if !is_unsafe || !is_navigation(request.http) || matches!(error, Error::Csrf(_) | Error::AccessDenied(_)) {
         return Err(error);
     }
     let is_foreign = is_from_elsewhere(request.http, &state.public_origin);

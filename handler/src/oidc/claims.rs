@@ -51,8 +51,8 @@ impl Claims {
 
     /// The claims with the given names.
     #[must_use]
-    pub fn only(&self, names: &[&str]) -> Self {
-        let wanted = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+    pub fn only(&self, names: &[impl AsRef<str>]) -> Self {
+        let wanted = self.0.iter().filter(|(name, _)| names.iter().any(|wanted| wanted.as_ref() == name.as_str()));
         Self(wanted.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use jsonwebtoken::Algorithm;
 use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::pkce::base64url;
+use super::signing_key::{PrivateKeyError, SigningKey};
 use crate::clock::Timestamp;
 use crate::random;
 
@@ -56,15 +57,9 @@ pub fn assertion_to_sign(
 
 /// `private_key_jwt` with a key of our own.
 pub struct PrivateKeyJwt {
-    key: EncodingKey,
-    algorithm: Algorithm,
+    key: SigningKey,
     key_id: Option<String>,
 }
-
-/// Unusable private key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a private key in PEM: PKCS #8, RSA of at least 2048 bits or EC on P-256")]
-pub struct PrivateKeyError;
 
 impl PrivateKeyJwt {
     /// Reads a private key in PEM; `key_id` names its public half at the Provider.
@@ -72,12 +67,7 @@ impl PrivateKeyJwt {
     /// # Errors
     /// For anything but an RSA key of at least 2048 bits (RS256) or one on P-256 (ES256), in PKCS #8.
     pub fn from_pem(pem: &str, key_id: Option<String>) -> Result<Self, PrivateKeyError> {
-        let rsa = EncodingKey::from_rsa_pem(pem.as_bytes()).map(|key| (key, Algorithm::RS256));
-        let ec = || EncodingKey::from_ec_pem(pem.as_bytes()).map(|key| (key, Algorithm::ES256));
-        let (key, algorithm) = rsa.or_else(|_| ec()).map_err(|_| PrivateKeyError)?;
-        // A key that doesn't fit its algorithm fails only when it signs.
-        crypto::sign(b"", &key, algorithm).map_err(|_| PrivateKeyError)?;
-        Ok(Self { key, algorithm, key_id })
+        Ok(Self { key: SigningKey::from_pem(pem)?, key_id })
     }
 }
 
@@ -89,15 +79,14 @@ impl ClientAssertion for PrivateKeyJwt {
         token_endpoint: &Url,
         now: Timestamp,
     ) -> Result<Zeroizing<String>, ClientAssertionError> {
-        let signed = assertion_to_sign(self.algorithm, self.key_id.as_deref(), client_id, token_endpoint, now);
-        let signature = crypto::sign(signed.as_bytes(), &self.key, self.algorithm);
-        let signature = signature.map_err(|error| ClientAssertionError(Arc::new(error)))?;
+        let signed = assertion_to_sign(self.key.algorithm(), self.key_id.as_deref(), client_id, token_endpoint, now);
+        let signature = self.key.sign(&signed).map_err(|error| ClientAssertionError(Arc::new(error)))?;
         Ok(Zeroizing::new(format!("{signed}.{signature}")))
     }
 }
 
 impl fmt::Debug for PrivateKeyJwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrivateKeyJwt({:?})", self.algorithm)
+        write!(f, "PrivateKeyJwt({:?})", self.key)
     }
 }

@@ -107,7 +107,7 @@ fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) 
         return Err(JwtError::Malformed); // RFC 7515 4.1.11: we understand no extension
     }
     // RFC 8725 3.11: a logout token or an access token of the same issuer is no ID token, even if well signed.
-    let is_expected = |typ: &str| explicit_type.is_some_and(|expected| typ.eq_ignore_ascii_case(expected));
+    let is_expected = |typ: &str| explicit_type.is_some_and(|expected| media_type(typ).eq_ignore_ascii_case(expected));
     let is_another = |typ: &str| typ.to_ascii_lowercase().ends_with("+jwt") && !is_expected(typ);
     let is_of_another_type = |typ: &Value| typ.as_str().is_none_or(is_another);
     if header.get("typ").is_some_and(is_of_another_type) {
@@ -115,6 +115,15 @@ fn accepted_algorithm(header: &Map<String, Value>, explicit_type: Option<&str>) 
     }
     let name = header.get("alg").and_then(Value::as_str).ok_or(JwtError::Algorithm)?;
     ALGORITHMS.into_iter().find(|accepted| format!("{accepted:?}") == name).ok_or(JwtError::Algorithm)
+}
+
+/// RFC 7515 4.1.9: `application/` may be omitted from a media type, or written.
+fn media_type(typ: &str) -> &str {
+    let prefix = "application/";
+    match typ.get(..prefix.len()) {
+        Some(start) if start.eq_ignore_ascii_case(prefix) => &typ[prefix.len()..],
+        _ => typ,
+    }
 }
 
 /// The `kid` (RFC 7515 4.1.4). Of another type than text it is an error: as absent it would try every key.

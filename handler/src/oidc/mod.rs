@@ -3,6 +3,7 @@
 //! Only `http` does I/O, and only `relying_party` and its verbs use it. Knows no cookie, no store and no
 //! web framework.
 
+mod access_token;
 mod authorization_request;
 mod authorization_response;
 mod claims;
@@ -16,6 +17,7 @@ mod gateway_token;
 mod group_overage;
 mod http;
 mod id_token;
+mod identity_assertion;
 mod issuer;
 mod json;
 mod jwks;
@@ -41,6 +43,7 @@ mod request_parameters;
 mod revocation;
 mod scope;
 mod signing_algorithm;
+mod signing_key;
 mod token_error;
 mod token_request;
 mod token_request_error;
@@ -48,10 +51,11 @@ mod token_response;
 mod userinfo;
 mod userinfo_error;
 
+pub use access_token::{AccessTokenCaches, AccessTokenError, AccessTokenType, AccessTokenVerifier, ApiIssuer};
 pub use authorization_request::AuthorizationRequest;
 pub use authorization_response::{AuthorizationResponse, AuthorizationResponseError};
 pub use claims::{ClaimAlias, Claims};
-pub use client_assertion::{ClientAssertion, ClientAssertionError, PrivateKeyError, PrivateKeyJwt, assertion_to_sign};
+pub use client_assertion::{ClientAssertion, ClientAssertionError, PrivateKeyJwt, assertion_to_sign};
 pub use client_authentication::ClientAuthentication;
 pub use client_registration::{ClientRegistration, ResponseMode};
 pub use discovery::{DiscoveryError, ProviderMetadata};
@@ -61,6 +65,7 @@ pub use http::MAX_TIME_TO_SEND;
 #[cfg(test)]
 pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};
 pub use id_token::IdTokenError;
+pub use identity_assertion::{AssertionKeysError, IdentityAssertions};
 pub use issuer::Issuer;
 pub use jwks::{JwksError, VerificationKeys};
 pub use jwt::{JwtError, VerifiedJwt, verify_signature};
@@ -81,6 +86,7 @@ pub use relying_party_settings::RelyingPartySettings;
 pub use request_parameters::{RequestParameters, RequestParametersError};
 pub use scope::Scope;
 pub use signing_algorithm::{SigningAlgorithm, UnknownAlgorithm};
+pub use signing_key::{PrivateKeyError, SigningKey};
 pub use token_error::TokenError;
 pub use token_response::{AccessToken, RefreshToken, TokenResponse, TokenResponseError};
 pub use userinfo_error::UserInfoError;

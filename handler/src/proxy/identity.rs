@@ -121,15 +121,15 @@ fn groups(claims: &Map<String, Value>) -> Option<String> {
 
 fn group_name(group: &Value) -> Option<String> {
     match group {
-        Value::String(name) if !name.is_empty() => Some(escaped_group(name)),
+        Value::String(name) if !name.is_empty() => Some(escaped_element(name, ',')),
         Value::Number(number) => Some(number.to_string()),
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
-/// Escaped group name, which cannot forge a separator: comma, percent sign, control characters, leading and trailing
-/// blanks are percent-encoded (RFC 3986 2.1), so that splitting, trimming and decoding restore it.
-fn escaped_group(name: &str) -> String {
+/// Escaped element of a list, which cannot forge a separator: the separator, percent sign, control characters, leading and
+/// trailing blanks are percent-encoded (RFC 3986 2.1), so that splitting, trimming and decoding restore it.
+pub(super) fn escaped_element(name: &str, separator: char) -> String {
     let inner = name.trim();
     let start = name.len() - name.trim_start().len();
     let mut escaped = String::with_capacity(name.len());
@@ -137,7 +137,7 @@ fn escaped_group(name: &str) -> String {
         let is_at_an_end = at < start || at >= start + inner.len();
         let mut utf8 = [0; 4];
         let text = character.encode_utf8(&mut utf8);
-        if is_at_an_end || matches!(character, ',' | '%') || character.is_ascii_control() {
+        if is_at_an_end || character == separator || character == '%' || character.is_ascii_control() {
             escaped.extend(percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC));
         } else {
             escaped.push_str(text);
@@ -147,7 +147,7 @@ fn escaped_group(name: &str) -> String {
 }
 
 /// Header value with UTF-8 unchanged and control characters percent-encoded, so that no value starts another header.
-fn header_text(text: &str) -> Option<HeaderValue> {
+pub(super) fn header_text(text: &str) -> Option<HeaderValue> {
     if !text.bytes().any(|byte| byte.is_ascii_control()) {
         return HeaderValue::from_bytes(text.as_bytes()).ok();
     }

@@ -5,6 +5,7 @@
 
 mod authority;
 mod caching;
+mod claim_headers;
 mod client_socket;
 mod cookies;
 mod cutoff;
@@ -23,6 +24,7 @@ mod probe;
 mod public_side;
 mod relay;
 mod request_body;
+mod requirement;
 mod response_body;
 mod routes;
 mod spelling;
@@ -37,6 +39,7 @@ mod webdav;
 mod websocket;
 
 pub use self::caching::BrowserCache;
+pub use self::claim_headers::{ClaimHeaders, ClaimHeadersError};
 pub use self::client_socket::ClientSocket;
 pub use self::cookies::OwnCookies;
 pub use self::error::ForwardError;
@@ -48,6 +51,7 @@ pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, ProbeResponse, probe};
 pub use self::public_side::PublicSide;
 pub use self::relay::WebSocketClient;
+pub use self::requirement::{Facts, Requirement, RequirementError, SignInDemand, Verdict};
 pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
 pub use self::target::{RequestTarget, TargetError};
 pub use self::token_placement::{TokenPlacement, TokenPlacementError};

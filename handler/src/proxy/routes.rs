@@ -9,6 +9,8 @@ use hyper::header::HeaderName;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::claim_headers::{ClaimHeaders, ClaimHeadersError};
+use super::requirement::{Requirement, RequirementError};
 use super::spelling::{LooseReading, is_droppable};
 use super::target::TargetError;
 use super::token_placement::{TokenPlacement, TokenPlacementError};
@@ -21,11 +23,13 @@ pub struct RouteTable {
     routes: Vec<Route>,
     /// Per anonymous route the session routes at or below its path, in any case, by index.
     protected: Vec<Vec<Protected>>,
+    /// For each route the others at or below its path, in any case, that have a requirement.
+    demanding: Vec<Vec<Protected>>,
     /// Segment count of the longest of them.
     depth: usize,
 }
 
-/// A session route below an anonymous one.
+/// A route with the stricter rule, at or below another.
 #[derive(Debug)]
 struct Protected {
     at: usize,
@@ -43,6 +47,8 @@ pub struct Route {
     token: TokenPlacement,
     is_isolated: bool,
     cross_site: CrossSite,
+    headers: ClaimHeaders,
+    requirement: Option<Requirement>,
 }
 
 /// Access rule of a route.
@@ -53,6 +59,18 @@ pub enum Access {
     Session,
     /// Everybody.
     Anonymous,
+    /// Only API clients, each request with an access token.
+    Bearer,
+    /// Requests with a live session, and API clients.
+    SessionOrBearer,
+}
+
+impl Access {
+    /// True if a request may pass by an access token of its own.
+    #[must_use]
+    pub fn takes_access_tokens(self) -> bool {
+        matches!(self, Self::Bearer | Self::SessionOrBearer)
+    }
 }
 
 /// Fate of streaming requests and responses when their session ends; anonymous routes have none.
@@ -79,7 +97,9 @@ enum CrossSite {
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// Not a JSON list of objects with known members.
-    #[error("the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate, cross_site}}")]
+    #[error(
+        "the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate, cross_site, headers, require, explain}}"
+    )]
     Json(#[source] serde_json::Error),
     /// Empty list: nothing could be reached.
     #[error("there is no route")]
@@ -90,8 +110,8 @@ pub enum RouteError {
     /// A repeated path.
     #[error("the route path {0:?} occurs twice")]
     Duplicate(String),
-    /// `access` is neither `session` nor `anonymous`.
-    #[error("the access {0:?} is neither session nor anonymous")]
+    /// `access` is none that we know.
+    #[error("the access {0:?} is none of session, anonymous, bearer and session_or_bearer")]
     Access(String),
     /// `streams` is neither `end` nor `outlive`.
     #[error("the streams {0:?} is neither end nor outlive")]
@@ -119,6 +139,24 @@ pub enum RouteError {
         /// The members, and why one makes the other useless.
         members: &'static str,
     },
+    /// `headers` has mistakes.
+    #[error("the headers of the route {path:?} can't be used")]
+    Headers {
+        /// The route's path.
+        path: String,
+        /// Every mistake in them.
+        #[source]
+        source: ClaimHeadersError,
+    },
+    /// `require` has mistakes, or stands where it can't hold.
+    #[error("the requirement of the route {path:?} can't be used")]
+    Requirement {
+        /// The route's path.
+        path: String,
+        /// Every mistake in it.
+        #[source]
+        source: RequirementError,
+    },
     /// An Upstream isn't usable.
     #[error("the upstream of the route {path:?} is not usable")]
     Upstream {
@@ -142,12 +180,15 @@ struct RouteRow {
     #[serde(default)]
     isolate: bool,
     cross_site: Option<String>,
+    headers: Option<Value>,
+    require: Option<Value>,
+    explain: Option<String>,
 }
 
 impl RouteTable {
-    /// Parses a JSON list of `{"path", "upstream", "access", "streams", "host", "token", "isolate", "cross_site"}`. The
-    /// defaults: access `session`, streams `end`, token `bearer`, isolate `false`, cross_site `refuse`, and the host
-    /// that [`RouteTable::with_host`] or the upstream's name says.
+    /// Parses a JSON list of objects with the members of [`RouteRow`]. The defaults: access `session`, streams `end`, token
+    /// `bearer`, isolate `false`, cross_site `refuse`, no requirement, and the host that [`RouteTable::with_host`] or the
+    /// upstream's name says.
     ///
     /// # Errors
     /// The first mistake found.
@@ -178,6 +219,9 @@ impl RouteTable {
             if let Some(members) = contradiction {
                 return Err(RouteError::Contradiction { path: row.path, members });
             }
+            let headers = row.headers.map_or(Ok(ClaimHeaders::default()), |json| ClaimHeaders::parse(&json));
+            let headers = headers.map_err(|source| RouteError::Headers { path: row.path.clone(), source })?;
+            let requirement = requirement(&row.path, access, row.require.as_ref(), row.explain)?;
             // One connection pool for routes with the same URL.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
                 Some((_, upstream)) => Arc::clone(upstream),
@@ -185,7 +229,18 @@ impl RouteTable {
             };
             upstreams.push((row.upstream, Arc::clone(&upstream)));
             let is_isolated = row.isolate;
-            routes.push(Route { path, upstream, access, streams, host, token, is_isolated, cross_site });
+            routes.push(Route {
+                path,
+                upstream,
+                access,
+                streams,
+                host,
+                token,
+                is_isolated,
+                cross_site,
+                headers,
+                requirement,
+            });
         }
         if routes.is_empty() {
             return Err(RouteError::Empty);
@@ -208,6 +263,8 @@ impl RouteTable {
             token: TokenPlacement::Bearer,
             is_isolated: false,
             cross_site: CrossSite::Refuse,
+            headers: ClaimHeaders::default(),
+            requirement: None,
         };
         Ok(Self::new(vec![route]))
     }
@@ -224,8 +281,10 @@ impl RouteTable {
     fn new(mut routes: Vec<Route>) -> Self {
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
         let protected: Vec<Vec<Protected>> = routes.iter().map(|route| protected_below(route, &routes)).collect();
-        let depth = protected.iter().flatten().map(|route| route.segments.len()).max().unwrap_or_default();
-        Self { routes, protected, depth }
+        let demanding: Vec<Vec<Protected>> = routes.iter().map(|route| demanding_below(route, &routes)).collect();
+        let depth = |lists: &[Vec<Protected>]| lists.iter().flatten().map(|route| route.segments.len()).max();
+        let depth = depth(&protected).max(depth(&demanding)).unwrap_or_default();
+        Self { routes, protected, demanding, depth }
     }
 
     /// Route with the longest prefix of `path` (without its query) that ends on a segment boundary.
@@ -276,6 +335,48 @@ impl RouteTable {
         found.allows_cross_site() && below.iter().all(|route| reading.may_start_with(route) == Ok(false))
     }
 
+    /// The requirements that a request of `path` on its `route` must meet: the route's own, and those of every route below
+    /// it that a forgiving Upstream might read the path as (see `spelling`).
+    ///
+    /// # Errors
+    /// [`TargetError::Ambiguous`] for a path above such a route that has no one reading.
+    pub fn requirements<'a>(
+        &'a self,
+        route: &'a Route,
+        path: &str,
+    ) -> Result<impl Iterator<Item = (&'a Route, &'a Requirement)>, TargetError> {
+        let at = self.routes.iter().position(|other| std::ptr::eq(other, route));
+        let demanding = at.map_or(&[][..], |at| &self.demanding[at]);
+        let mut meant = Vec::new();
+        if !demanding.is_empty() {
+            let reading = LooseReading::of(path, self.depth)?;
+            for other in demanding {
+                if reading.may_start_with(&other.segments)? {
+                    meant.push(&self.routes[other.at]);
+                }
+            }
+        }
+        let routes = std::iter::once(route).chain(meant);
+        Ok(routes.filter_map(|route| Some((route, route.requirement.as_ref()?))))
+    }
+
+    /// The claims that requirements and headers read, each once; for requirements also `sub`, which the audit log names.
+    #[must_use]
+    pub fn claims(&self) -> Vec<&str> {
+        let requirements = self.routes.iter().filter_map(|route| route.requirement.as_ref());
+        let mut names: Vec<&str> = requirements.flat_map(|requirement| requirement.claims().chain(["sub"])).collect();
+        names.extend(self.routes.iter().flat_map(|route| route.headers.claims()));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// True if a route takes access tokens of API clients.
+    #[must_use]
+    pub fn takes_access_tokens(&self) -> bool {
+        self.routes.iter().any(|route| route.access.takes_access_tokens())
+    }
+
     /// All Upstreams, each once.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let is_first = |(at, route): &(usize, &Route)| {
@@ -292,13 +393,19 @@ impl RouteTable {
         self.routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
     }
 
-    /// Headers in which routes send the access token; clients may not send them.
-    pub fn token_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.routes.iter().filter_map(|route| route.token.header())
+    /// Headers in which routes send the access token or claims; clients may not send them.
+    pub fn identity_header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.routes.iter().flat_map(|route| route.token.header().into_iter().chain(route.headers.names()))
     }
 }
 
 impl Route {
+    /// The headers that claims become on this route.
+    #[must_use]
+    pub fn headers(&self) -> &ClaimHeaders {
+        &self.headers
+    }
+
     /// Path prefix, without a trailing slash unless it is `/`.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -354,6 +461,8 @@ impl FromStr for Access {
         match text {
             "session" => Ok(Self::Session),
             "anonymous" => Ok(Self::Anonymous),
+            "bearer" => Ok(Self::Bearer),
+            "session_or_bearer" => Ok(Self::SessionOrBearer),
             _ => Err(RouteError::Access(text.to_owned())),
         }
     }
@@ -387,6 +496,28 @@ fn upstream(path: &str, url: &str) -> Result<Arc<Upstream>, RouteError> {
     Upstream::parse(url).map(Arc::new).map_err(|source| RouteError::Upstream { path: path.to_owned(), source })
 }
 
+fn requirement(
+    path: &str,
+    access: Access,
+    require: Option<&Value>,
+    explain: Option<String>,
+) -> Result<Option<Requirement>, RouteError> {
+    let refused = |problem: &str| {
+        let source = RequirementError(vec![problem.to_owned()]);
+        Err(RouteError::Requirement { path: path.to_owned(), source })
+    };
+    match (require, access) {
+        (None, _) if explain.is_some() => refused("explain: there is no require to explain"),
+        (None, _) => Ok(None),
+        (Some(_), Access::Anonymous) => refused("require: an anonymous route knows no person"),
+        (Some(require), Access::Session | Access::Bearer | Access::SessionOrBearer) => {
+            Requirement::parse(require, explain)
+                .map(Some)
+                .map_err(|source| RouteError::Requirement { path: path.to_owned(), source })
+        }
+    }
+}
+
 /// Normalises a route's path: no trailing slash, except `/`.
 fn prefix(path: &str) -> Result<String, RouteError> {
     let refused = || RouteError::Path(path.to_owned());
@@ -412,22 +543,28 @@ fn covers(prefix: &str, path: &str) -> bool {
     }
 }
 
-/// Session routes at or below an anonymous route, the longest first.
+/// Routes with a session or a token at or below an anonymous route, the longest first.
 fn protected_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
-    if route.access == Access::Session {
-        return Vec::new();
+    match route.access {
+        Access::Anonymous => below(route, routes, |other| other.access != Access::Anonymous),
+        Access::Session | Access::Bearer | Access::SessionOrBearer => Vec::new(),
     }
-    // A reader that drops a segment of the anonymous route matches the routes below the rest.
+}
+
+/// The other routes at or below a route that have a requirement, the longest first.
+fn demanding_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
+    below(route, routes, |other| other.requirement.is_some() && other.path != route.path)
+}
+
+fn below(route: &Route, routes: &[Route], is_protected: impl Fn(&Route) -> bool) -> Vec<Protected> {
+    // A reader that drops a segment of the upper route finds what lies below the rest.
     let above: Vec<&str> = segments(&route.path).filter(|segment| !is_droppable(segment)).collect();
     let is_below = |path: &str| {
         let mut below = segments(path);
         above.iter().all(|segment| below.next().is_some_and(|own| own.eq_ignore_ascii_case(segment)))
     };
-    let places = routes.iter().enumerate();
-    let protected = places.filter(|(_, other)| other.access == Access::Session && is_below(&other.path));
-    protected
-        .map(|(at, other)| Protected { at, segments: segments(&other.path).map(str::to_owned).collect() })
-        .collect()
+    let places = routes.iter().enumerate().filter(|(_, other)| is_protected(other) && is_below(&other.path));
+    places.map(|(at, other)| Protected { at, segments: segments(&other.path).map(str::to_owned).collect() }).collect()
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
@@ -468,6 +605,65 @@ mod tests {
             ("/app/x", "/app"),
         ] {
             assert_eq!(table.find(path).unwrap().unwrap().path(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_a_path_meets_the_requirement_of_every_route_it_may_mean() {
+        let rule = |group: &str| format!(r#"{{"claim":"groups","equals":"{group}"}}"#);
+        let json = format!(
+            r#"[{{"path":"/","upstream":"http://a","require":{}}},
+                {{"path":"/admin","upstream":"http://a","require":{}}},
+                {{"path":"/admin/Keys","upstream":"http://a","require":{}}},
+                {{"path":"/admin/open","upstream":"http://a"}},
+                {{"path":"/Admin","upstream":"http://a"}}]"#,
+            rule("staff"),
+            rule("admins"),
+            rule("owners"),
+        );
+        let table = RouteTable::parse(&json).unwrap();
+        for (path, expected) in [
+            ("/", &["/"][..]),
+            ("/x", &["/"]),
+            ("/administrator", &["/"]),
+            ("/admin", &["/admin"]),
+            ("/admin/x", &["/admin"]),
+            ("/admin/open", &[]),
+            ("/admin/open/x", &[]),
+            ("/ADMIN/x", &["/", "/admin"]),
+            ("/Admin/x", &["/admin"]),
+            ("/%61dmin", &["/", "/admin"]),
+            ("/%2561dmin", &["/", "/admin"]),
+            ("//admin", &["/", "/admin"]),
+            ("/admin;x/y", &["/", "/admin"]),
+            ("/admin./y", &["/", "/admin"]),
+            ("/admin%2fkeys", &["/", "/admin/Keys", "/admin"]),
+            ("/admin/Keys/1", &["/admin/Keys"]),
+            ("/admin/keys/1", &["/admin", "/admin/Keys"]),
+            ("/admin//Keys", &["/admin", "/admin/Keys"]),
+            ("/admin/OPEN", &["/admin"]),
+        ] {
+            let route = table.find(path).unwrap().unwrap();
+            let held = table.requirements(route, path).unwrap();
+            let held: Vec<&str> = held.map(|(route, _)| route.path()).collect();
+            assert_eq!(held, expected, "{path}");
+        }
+        assert_eq!(table.claims(), ["groups", "sub"]);
+        let ambiguous = table.requirements(table.find("/%ff").unwrap().unwrap(), "/%ff").map(|_| ());
+        assert_eq!(ambiguous, Err(TargetError::Ambiguous), "bytes that are no UTF-8 have no one reading");
+    }
+
+    #[test]
+    fn a_requirement_without_a_person_or_a_meaning_is_refused() {
+        let rule = r#""require":{"claim":"a","present":true}"#;
+        for (json, expected) in [
+            (format!(r#"[{{"path":"/","upstream":"http://a","access":"anonymous",{rule}}}]"#), "an anonymous route"),
+            (r#"[{"path":"/","upstream":"http://a","explain":"ask"}]"#.to_owned(), "no require to explain"),
+            (r#"[{"path":"/","upstream":"http://a","require":{"clam":"a"}}]"#.to_owned(), "\"clam\" is no condition"),
+        ] {
+            let error = RouteTable::parse(&json).unwrap_err();
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains(expected), "{json}: {source}");
         }
     }
 

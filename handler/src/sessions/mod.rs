@@ -33,7 +33,7 @@ pub use lifetime::SessionLifetime;
 pub use memory_store::MemoryStore;
 #[cfg(test)]
 pub(crate) use parts::TokenParts;
-pub use parts::{HeaderNeeds, RefreshPart, RequestPart};
+pub use parts::{RefreshPart, RequestNeeds, RequestPart};
 pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord, WriteId};
 pub use refresher::RefreshOutcome;
 pub use sessions::{LivePerson, LiveSession, NoFreshToken, SessionError, Sessions, SessionsSettings};

@@ -2,6 +2,7 @@
 //! sign-out and `me`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -41,19 +42,19 @@ impl fmt::Debug for RefreshPart {
     }
 }
 
-/// Claims and tokens that become headers, and so belong to the request part.
-#[derive(Clone, Copy, Debug)]
-pub struct HeaderNeeds {
+/// Claims and tokens that become headers or decide who may pass, and so belong to the request part.
+#[derive(Clone, Debug)]
+pub struct RequestNeeds {
     /// The claims; `None` stands for all.
-    pub claims: Option<&'static [&'static str]>,
+    pub claims: Option<Arc<[String]>>,
     /// True if the ID token becomes a header.
     pub id_token: bool,
 }
 
 /// Settings that decide how a token response is divided into the parts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TokenPolicy {
-    pub(super) header_needs: HeaderNeeds,
+    pub(super) request_needs: RequestNeeds,
     pub(super) refresh_before: RefreshBefore,
 }
 
@@ -71,7 +72,7 @@ impl TokenParts {
         tokens: TokenResponse,
         claims: PersonClaims,
         before: Option<RefreshPart>,
-        policy: TokenPolicy,
+        policy: &TokenPolicy,
         now: Timestamp,
     ) -> Self {
         // RFC 6749 6: a refresh narrows its access token, never the grant.
@@ -81,14 +82,14 @@ impl TokenParts {
         let id_token = tokens.id_token.map(Zeroizing::new).or(old_id_token);
         let expiry = refresh_token.as_ref().and(tokens.expires_at);
         let refresh_at = expiry.map(|expires_at| policy.refresh_before.refresh_at(expires_at, now));
-        let request_claims = match policy.header_needs.claims {
+        let request_claims = match &policy.request_needs.claims {
             Some(names) => claims.only(names),
             None => (*claims).clone(),
         };
         Self {
             request: RequestPart {
                 access_token: tokens.access_token,
-                id_token: id_token.clone().filter(|_| policy.header_needs.id_token),
+                id_token: id_token.clone().filter(|_| policy.request_needs.id_token),
                 claims: request_claims,
             },
             refresh: RefreshPart { refresh_token, scope, id_token, claims },

@@ -218,7 +218,7 @@ impl Refresher {
         let now = self.clock.now();
         let CompletedCall { refreshed: CompletedRefresh { tokens, claims }, started_at, leased, part } = call;
         let has_new_sid = claims.text("sid") != part.claims.text("sid");
-        let parts = TokenParts::divide(tokens, claims, Some(part), self.policy, now);
+        let parts = TokenParts::divide(tokens, claims, Some(part), &self.policy, now);
         if has_new_sid && !self.enter_new_sid(&parts.refresh.claims, ticket, started_at, now).await {
             revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
             self.records.end(ticket, now).await.confirmed?;

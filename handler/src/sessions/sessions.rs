@@ -14,7 +14,7 @@ use super::index::IndexKey;
 use super::lease::{Leases, Trigger};
 use super::lifetime::SessionLifetime;
 use super::login_exchanges::LoginExchanges;
-use super::parts::{HeaderNeeds, RefreshPart, RequestPart, TokenPolicy};
+use super::parts::{RefreshPart, RequestNeeds, RequestPart, TokenPolicy};
 use super::provider_logout::ProviderLogout;
 use super::record_cache::RecordCache;
 use super::records::{EndedSession, Records};
@@ -43,7 +43,7 @@ pub struct SessionsSettings {
     /// Time before expiry at which an access token is refreshed.
     pub refresh_before: RefreshBefore,
     /// Claims and tokens that become headers.
-    pub header_needs: HeaderNeeds,
+    pub request_needs: RequestNeeds,
     /// The Provider's issuer; authenticated by every sealed part.
     pub issuer: String,
     /// Our client identifier; authenticated by every sealed part.
@@ -109,7 +109,7 @@ impl Sessions {
     /// Builds the sessions from their settings.
     #[must_use]
     pub fn new(settings: SessionsSettings) -> Self {
-        let policy = TokenPolicy { header_needs: settings.header_needs, refresh_before: settings.refresh_before };
+        let policy = TokenPolicy { request_needs: settings.request_needs, refresh_before: settings.refresh_before };
         let clock = settings.clock;
         let records = Arc::new(Records {
             store: settings.store,
@@ -125,7 +125,7 @@ impl Sessions {
             leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock), background: background.clone() },
             provider_logout: provider_logout.clone(),
             clock: Arc::clone(&clock),
-            policy,
+            policy: policy.clone(),
             flights: SingleFlight::new(background.clone()),
             background: background.clone(),
         };

@@ -103,7 +103,7 @@ impl SignIns {
         })?;
 
         let now = self.clock.now();
-        let parts = TokenParts::divide(login.tokens, login.claims, None, self.policy, now);
+        let parts = TokenParts::divide(login.tokens, login.claims, None, &self.policy, now);
         let Err(error) = self.begin(&parts, ticket, pending.issued_at(), now).await else {
             return Ok(ticket.issued_at);
         };

@@ -13,7 +13,7 @@ use crate::oidc::{
     RefreshToken, RelyingParty, RelyingPartySettings, ResponseMode,
 };
 use crate::sessions::{
-    HeaderNeeds, RefreshBefore, RefreshPart, RequestPart, SessionLifetime, SessionRecord, SessionStore, SessionTicket,
+    RefreshBefore, RefreshPart, RequestNeeds, RequestPart, SessionLifetime, SessionRecord, SessionStore, SessionTicket,
     Sessions, SessionsSettings, TokenParts,
 };
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
@@ -200,7 +200,7 @@ pub(super) fn instance(
         lifetime: SessionLifetime { idle: Duration::from_secs(86_400), absolute: Duration::from_secs(86_400) },
         cache_ttl: Duration::from_secs(5),
         refresh_before: RefreshBefore::Share(20),
-        header_needs: HeaderNeeds { claims: Some(&["name"]), id_token: false },
+        request_needs: RequestNeeds { claims: Some(["name".to_owned()].into()), id_token: false },
         issuer: issuer.to_owned(),
         client_id: client_id.to_owned(),
     })

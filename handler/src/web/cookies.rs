@@ -18,6 +18,7 @@ use crate::sessions::SessionTicket;
 pub struct CookieNames {
     session: String,
     person: String,
+    rounds: String,
     login_prefix: String,
     attributes: &'static str,
     origin: String,
@@ -38,6 +39,7 @@ impl CookieNames {
         Self {
             session: format!("{host}{prefix}-session"),
             person: format!("{host}{prefix}-person"),
+            rounds: format!("{host}{prefix}-rounds"),
             login_prefix: format!("{host}{prefix}-login-"),
             attributes,
             origin: origin.as_str().to_owned(),
@@ -54,6 +56,10 @@ impl CookieNames {
         &self.person
     }
 
+    pub(super) fn rounds(&self) -> &str {
+        &self.rounds
+    }
+
     /// Name of the cookie of the pending login with this tag.
     #[must_use]
     pub fn login(&self, tag: &str) -> String {
@@ -64,7 +70,7 @@ impl CookieNames {
     #[must_use]
     pub fn own_cookies(&self) -> OwnCookies {
         let plain = |name: &str| name.strip_prefix("__Host-").unwrap_or(name).to_owned();
-        let ours = [&self.session, &self.person, &self.login_prefix];
+        let ours = [&self.session, &self.person, &self.rounds, &self.login_prefix];
         let mut names: Vec<String> = ours.map(String::clone).into();
         names.extend(
             ["", "__Secure-", "__Host-", "__Http-", "__Host-Http-"]
@@ -155,6 +161,12 @@ impl SessionCookie {
         let (Some((name, value)), None) = (values.next(), values.next()) else { return Ok(None) };
         let opened = self.names.open(name, value, &*self.keys).await?;
         Ok(opened.and_then(|opened| SessionTicket::from_bytes(&opened).ok()))
+    }
+
+    /// True if the request has the cookie, whatever it holds.
+    #[must_use]
+    pub fn is_sent(&self, req: &HttpRequest) -> bool {
+        cookies(req).any(|(name, _)| *name == self.names.session)
     }
 
     /// `Set-Cookie` of a ticket. A session cookie of the browser; its times are sealed inside it.

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 
-use super::{CrossSiteRejection, CsrfRejection, FormError, GatewayProofError, NotKept};
+use super::{
+    AccessDenied, BearerError, CrossSiteRejection, CsrfRejection, FormError, GatewayProofError, NotKept, SignInLoop,
+};
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
     AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError,
     RefusalReason, Remedy,
 };
-use crate::proxy::{ForwardError, TargetError};
+use crate::proxy::{ForwardError, SignInDemand, TargetError};
 use crate::return_url::ReturnUrl;
 use crate::sessions::{NoFreshToken, SessionError, SignInError, StoreError};
 
@@ -28,6 +30,21 @@ pub enum Error {
     /// An unsafe request from another origin.
     #[error(transparent)]
     Csrf(#[from] CsrfRejection),
+    /// A rule of the route is not met.
+    #[error(transparent)]
+    AccessDenied(Box<AccessDenied>),
+    /// The route asks for a stronger or a more recent sign-in.
+    #[error("the route asks for another sign-in")]
+    StepUpRequired(Box<SignInDemand>),
+    /// The person signed in for a rule, and still does not meet it.
+    #[error("the sign-in does not meet the demand of the route")]
+    StepUpUnmet,
+    /// The access token of an API client does not open the route.
+    #[error(transparent)]
+    Bearer(#[from] BearerError),
+    /// Sign-ins follow each other without an end.
+    #[error(transparent)]
+    SignInLoop(#[from] SignInLoop),
     /// A page of another site requests an isolated route.
     #[error(transparent)]
     CrossSite(#[from] CrossSiteRejection),
@@ -164,6 +181,11 @@ impl Error {
             Self::Gateway(error) => gateway_code(error),
             Self::Csrf(_) => "csrf_rejected",
             Self::CrossSite(_) => "cross_site_rejected",
+            Self::AccessDenied(_) => "access_denied",
+            Self::StepUpRequired(_) => "step_up_required",
+            Self::StepUpUnmet => "step_up_unmet",
+            Self::Bearer(error) => error.code(),
+            Self::SignInLoop(error) => error.code(),
             Self::Target(error) => error.code(),
             Self::Request(_) => "bad_request",
             Self::HeadersTooLarge => "headers_too_large",
@@ -198,8 +220,23 @@ impl Error {
     pub fn needs_sign_in(&self) -> bool {
         matches!(
             self.cause(),
-            Self::SessionRequired | Self::RefreshRefused | Self::RefreshTokenMissing | Self::Forward(ForwardError::Cut)
+            Self::SessionRequired
+                | Self::StepUpRequired(_)
+                | Self::RefreshRefused
+                | Self::RefreshTokenMissing
+                | Self::Forward(ForwardError::Cut)
         )
+    }
+
+    /// The operator's words for a rule that is not met.
+    pub(super) fn explain(&self) -> Option<&str> {
+        if let Self::AccessDenied(denied) = self.cause() { denied.explain.as_deref() } else { None }
+    }
+
+    /// The sign-in that the route asks for, if it asks for more than any.
+    #[must_use]
+    pub fn demand(&self) -> Option<&SignInDemand> {
+        if let Self::StepUpRequired(demand) = self.cause() { Some(demand) } else { None }
     }
 
     /// The error itself, of a navigation that it held up as of any other request.
@@ -231,7 +268,11 @@ impl Error {
             Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
             Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
             Self::Provider { error, .. } => (!error.needs_operator()).then_some(SOON),
-            Self::Store(_) | Self::Keys(_) | Self::FrontchannelBusy | Self::Form(FormError::Busy) => Some(SOON),
+            Self::Store(_)
+            | Self::Keys(_)
+            | Self::FrontchannelBusy
+            | Self::Form(FormError::Busy)
+            | Self::Bearer(BearerError::IssuerUnavailable(_)) => Some(SOON),
             Self::Unsent(unsent) => unsent.error.retry_after(),
             Self::SignIn { error, .. } => match error {
                 SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
@@ -239,6 +280,11 @@ impl Error {
                 SignInError::Over | SignInError::Used | SignInError::LoggedOut => None,
             },
             Self::SessionRequired
+            | Self::AccessDenied(_)
+            | Self::StepUpRequired(_)
+            | Self::StepUpUnmet
+            | Self::Bearer(_)
+            | Self::SignInLoop(_)
             | Self::Csrf(_)
             | Self::CrossSite(_)
             | Self::Target(_)
@@ -290,6 +336,23 @@ impl Error {
                 "This request was refused",
                 "A page of another site asked for it. Open the application itself.",
             ),
+            Self::AccessDenied(_) => (
+                StatusCode::FORBIDDEN,
+                "You may not open this",
+                "You are signed in, and this part of the application is not open to you.",
+            ),
+            Self::StepUpRequired(_) => (
+                StatusCode::UNAUTHORIZED,
+                "Please sign in once more",
+                "This part of the application asks for a stronger or a more recent sign-in. The request was not passed on.",
+            ),
+            Self::StepUpUnmet => (
+                StatusCode::FORBIDDEN,
+                "Your sign-in is not strong enough",
+                "This part of the application asks for a stronger or a more recent sign-in than the sign-in service made.",
+            ),
+            Self::Bearer(error) => error.row(),
+            Self::SignInLoop(error) => error.row(),
             Self::Target(_) | Self::Request(_) => (
                 StatusCode::BAD_REQUEST,
                 "This address cannot be used",

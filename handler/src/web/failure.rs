@@ -2,6 +2,7 @@
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
+use url::form_urlencoded::{self, Serializer};
 
 use super::challenge::{allow, challenge};
 use super::csrf::same_origin_referrer;
@@ -9,7 +10,7 @@ use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
 use super::unsent::NOT_PASSED_ON;
 use super::{Error, Link, Page, RequestId, Unsent, is_navigation, sign_in_at_top};
-use crate::proxy::ForwardError;
+use crate::proxy::{ForwardError, SignInDemand};
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
 
@@ -37,10 +38,10 @@ impl Failure<'_> {
     pub fn respond(&self, error: &Error) -> HttpResponse {
         let mut response = match (self.is_page(), error.needs_sign_in()) {
             (true, _) if let Error::Unsent(unsent) = error => self.unsent_page(unsent),
-            (true, true) if is_safe(self.req.method()) && is_framed(self.req) => self.page_in_frame(),
-            (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(),
+            (true, true) if is_safe(self.req.method()) && is_framed(self.req) => self.page_in_frame(error),
+            (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(error),
             (true, _) => self.page(error),
-            (false, true) => problem(error, Some(&self.login_url(self.referrer())), self.id),
+            (false, true) => problem(error, Some(&self.login_url(self.referrer(), error.demand())), self.id),
             (false, false) => problem(error, None, self.id),
         };
         if let Some(retry_after) = error.retry_after() {
@@ -55,7 +56,7 @@ impl Failure<'_> {
         if self.is_page() && is_shown_in_frames && is_framed(self.req) {
             allow_framing_by_self(&mut response);
         }
-        challenge(&mut response);
+        challenge(error, &mut response);
         response
     }
 
@@ -64,13 +65,14 @@ impl Failure<'_> {
     }
 
     /// The window returns to the page around the frame, or to the frame's own URL where that page is not known.
-    fn page_in_frame(&self) -> HttpResponse {
-        sign_in_at_top(self.req, &self.login_url(self.referrer().or(self.target)), self.id)
+    fn page_in_frame(&self, error: &Error) -> HttpResponse {
+        let login_url = self.login_url(self.referrer().or(self.target), error.demand());
+        sign_in_at_top(self.req, &login_url, self.id)
     }
 
-    fn redirect_to_signin(&self) -> HttpResponse {
+    fn redirect_to_signin(&self, error: &Error) -> HttpResponse {
         HttpResponse::Found()
-            .insert_header((header::LOCATION, self.login_url(self.target)))
+            .insert_header((header::LOCATION, self.login_url(self.target, error.demand())))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::VARY, "Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Accept"))
             .finish()
@@ -81,9 +83,9 @@ impl Failure<'_> {
         let telling = unsent.error.telling();
         let signin = match (&unsent.error, unsent.needs_another_tab()) {
             // OIDC Core 3.1.2.1: without `prompt` the Provider would sign in the same account again.
-            (Error::FormOfAnotherPerson, _) => format!("{}&prompt=login", self.login_url_to(self.resend)),
-            (_, true) => self.login_url_to(self.resend),
-            (_, false) => self.login_url(self.referrer()),
+            (Error::FormOfAnotherPerson, _) => format!("{}&prompt=login", self.login_url_to(self.resend, None)),
+            (_, true) => self.login_url_to(self.resend, unsent.error.demand()),
+            (_, false) => self.login_url(self.referrer(), unsent.error.demand()),
         };
         let mut links = Vec::with_capacity(2);
         if unsent.needs_another_tab() {
@@ -105,21 +107,41 @@ impl Failure<'_> {
         let telling = error.telling();
         let login_url = match error {
             Error::SignIn { return_url, .. } | Error::Provider { return_url, .. } => {
-                self.login_url(Some(return_url.as_str()))
+                self.login_url(Some(return_url.as_str()), None)
             }
-            _ => self.login_url(self.referrer()),
+            // Another person, or the same one with another of its accounts (OIDC Core 3.1.2.1).
+            Error::AccessDenied(_) => {
+                let login_url = self.login_url(self.target, None);
+                let separator = if login_url.contains('?') { '&' } else { '?' };
+                format!("{login_url}{separator}prompt=select_account")
+            }
+            Error::SignInLoop(_) => self.go_on(),
+            Error::StepUpUnmet => self.login_url(self.target, None),
+            _ => self.login_url(self.referrer(), error.demand()),
         };
-        let label = if error.needs_sign_in() { "Sign in" } else { "Try again" };
+        let label = match error {
+            Error::AccessDenied(_) => "Sign in as someone else",
+            _ if error.needs_sign_in() => "Sign in",
+            _ => "Try again",
+        };
         let signin = self.sign_in_link(&login_url, label);
         let start = Link::To { href: "/", label: "Go to the start page" };
         let links = match error {
             _ if error.needs_operator() => vec![start], // another sign-in meets the same refusal
-            Error::SessionRequired | Error::LoginUnknown | Error::SignIn { .. } | Error::AuthorizationResponse(_) => {
+            Error::SessionRequired
+            | Error::StepUpRequired(_)
+            | Error::LoginUnknown
+            | Error::SignIn { .. }
+            | Error::AuthorizationResponse(_) => {
                 vec![signin]
             }
             Error::Forward(ForwardError::Cut) => vec![signin],
             Error::ReturnUrlTooLong => vec![Link::To { href: self.signin, label: "Sign in" }],
-            Error::Provider { .. } => vec![signin, start],
+            Error::Provider { .. } | Error::StepUpUnmet => vec![signin, start],
+            Error::AccessDenied(denied) if denied.is_bearer => vec![],
+            Error::AccessDenied(_) => vec![start, signin],
+            Error::SignInLoop(_) => vec![signin],
+            Error::Bearer(_) => vec![],
             Error::ConfigurationIncomplete => vec![],
             _ => vec![start],
         };
@@ -131,7 +153,8 @@ impl Failure<'_> {
             _ => String::new(),
         };
         let note = if is_safe(self.req.method()) { "" } else { &note };
-        let (status, title, text) = (telling.status, telling.title, [telling.detail, note].concat());
+        let (status, title, text) =
+            (telling.status, telling.title, [error.explain().unwrap_or(telling.detail), note].concat());
         Page { status, title, text: &text, links: &links, code: Some(error.code()) }.respond(self.id)
     }
 
@@ -144,19 +167,40 @@ impl Failure<'_> {
         same_origin_referrer(self.req, self.public_origin)
     }
 
+    /// URL of the sign-in that was stopped as a loop, once more.
+    fn go_on(&self) -> String {
+        let target = self.target.unwrap_or_default();
+        match target.strip_prefix(self.signin).map(|query| query.strip_prefix('?').unwrap_or(query)) {
+            Some(query) => {
+                let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != AGAIN);
+                let query = Serializer::new(String::new()).extend_pairs(pairs).append_pair(AGAIN, "1").finish();
+                format!("{}?{query}", self.signin)
+            }
+            None => self.login_url(Some(target), None),
+        }
+    }
+
     /// URL of `signin` that returns to `target`, if it is a valid return URL.
-    fn login_url(&self, target: Option<&str>) -> String {
+    fn login_url(&self, target: Option<&str>, demand: Option<&SignInDemand>) -> String {
         match target.and_then(|target| target.parse::<ReturnUrl>().ok()) {
-            Some(target) => self.login_url_to(target.as_str()),
+            Some(target) => self.login_url_to(target.as_str(), demand),
+            None if demand.is_some() => self.login_url_to("/", demand),
             None => self.signin.to_owned(),
         }
     }
 
-    fn login_url_to(&self, target: &str) -> String {
-        let encoded: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
-        format!("{}?redirect={encoded}", self.signin)
+    fn login_url_to(&self, target: &str, demand: Option<&SignInDemand>) -> String {
+        let mut query = Serializer::new(String::new());
+        query.append_pair("redirect", target);
+        if let Some(demand) = demand {
+            query.extend_pairs(demand.parameters());
+        }
+        format!("{}?{}", self.signin, query.finish())
     }
 }
+
+/// Parameter of `signin` by which a person goes on after the page that ends a loop.
+pub const AGAIN: &str = "again";
 
 /// True for safe methods (RFC 9110 9.2.1), of those that a navigation can have.
 fn is_safe(method: &Method) -> bool {

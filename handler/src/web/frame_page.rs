@@ -21,6 +21,6 @@ pub fn sign_in_at_top(req: &HttpRequest, signin: &str, id: &RequestId) -> HttpRe
     };
     let mut response = page.respond(id);
     allow_framing_by_self(&mut response);
-    challenge(&mut response);
+    challenge(&Error::SessionRequired, &mut response);
     response
 }

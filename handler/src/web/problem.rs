@@ -7,7 +7,7 @@ use actix_web::http::header;
 use serde::Serialize;
 
 use super::error::{BackchannelLogoutError, Telling, is_gateway_unknown};
-use super::{Error, RequestId};
+use super::{BearerError, Error, RequestId};
 use crate::oidc::LogoutTokenError;
 use crate::proxy::ForwardError;
 
@@ -21,6 +21,9 @@ struct Problem<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     login_url: Option<&'a str>,
+    /// The operator's words for a rule that is not met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<&'a str>,
 }
 
 /// The document, with the sign-in URL if a session is missing.
@@ -35,6 +38,7 @@ pub(super) fn problem(error: &Error, login_url: Option<&str>, request_id: &Reque
         code: error.code(),
         request_id: request_id.as_str(),
         login_url,
+        explain: error.explain(),
     };
     let body = serde_json::to_vec(&document).expect("a problem document is plain data");
     HttpResponse::build(status)
@@ -67,6 +71,17 @@ fn detail(error: &Error) -> &'static str {
         Error::Forward(ForwardError::ClientStalled) => {
             "The request body stopped arriving: a part of the request may have arrived. Look before you send it again."
         }
+        Error::AccessDenied(_) => "The rules of this route do not let the request pass, so it was not passed on.",
+        Error::StepUpRequired(_) => {
+            "The route asks for a stronger or a more recent sign-in, so the request was not passed on. Sign in at login_url, \
+             then send it again."
+        }
+        Error::StepUpUnmet => "The sign-in that was made for this route does not meet its demand.",
+        Error::Bearer(BearerError::Missing) => {
+            "The route takes requests of programs, with an access token in Authorization (RFC 6750 2.1)."
+        }
+        Error::Bearer(_) => error.telling().detail,
+        Error::SignInLoop(_) => "Sign-ins followed each other without an end. Open the page in a browser to see why.",
         Error::CrossSite(_) => {
             "The request was not passed on: other sites may link to this route, and fetch or embed nothing of it."
         }

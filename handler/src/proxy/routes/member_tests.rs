@@ -51,5 +51,5 @@ fn a_token_has_its_place_and_no_client_any_of_them() {
 
     assert_eq!((token("/"), token("/none")), (TokenPlacement::Bearer, TokenPlacement::None));
     assert_eq!(token("/own").header().unwrap(), "x-access-token");
-    assert_eq!(table.token_headers().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-access-token"]);
+    assert_eq!(table.identity_header_names().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-access-token"]);
 }

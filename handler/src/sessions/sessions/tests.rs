@@ -25,7 +25,7 @@ fn sessions_of(store: Arc<MemoryStore>, keys: Arc<dyn KeySource>) -> Sessions {
         lifetime: SessionLifetime { idle: Duration::from_secs(1_800), absolute: Duration::from_secs(28_800) },
         cache_ttl: Duration::from_secs(5),
         refresh_before: RefreshBefore::Share(20),
-        header_needs: HeaderNeeds { claims: Some(&["name"]), id_token: false },
+        request_needs: RequestNeeds { claims: Some(["name".to_owned()].into()), id_token: false },
         issuer: "https://op.example".to_owned(),
         client_id: "client".to_owned(),
     })

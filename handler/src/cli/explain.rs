@@ -1,0 +1,196 @@
+//! `explain`: the route and the rules that decide about a request, and the headers that the upstream would get.
+//!
+//! Reads the configuration alone: no store, no provider, no upstream is asked.
+
+use std::fs;
+
+use serde_json::{Map, Value};
+
+use crate::clock::Timestamp;
+use crate::config::Configuration;
+use crate::endpoints::Destination;
+use crate::proxy::{Access, Facts, RequestTarget, Route, SignInDemand, TargetError, Verdict, identity_headers};
+
+/// A request that somebody asks about.
+pub(super) struct Question<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    /// A file with the person's claims, as `me` responds.
+    pub(super) claims: Option<&'a str>,
+}
+
+/// The lines that explain what happens to a request.
+pub(super) fn explain(
+    question: &Question<'_>,
+    configuration: &Configuration,
+    now: Timestamp,
+) -> Result<Vec<String>, String> {
+    let target = match RequestTarget::parse(question.target) {
+        Ok(target) => target,
+        Err(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
+    };
+    let claims = question.claims.map(read_claims).transpose()?;
+    let route = match Destination::of(target.path(), &configuration.auth_prefix, &configuration.routes) {
+        Destination::Endpoint(endpoint) => return Ok(vec![format!("own URL   {}", endpoint.names[0])]),
+        Destination::Nothing => return Ok(vec!["refused   404 route_not_found: no route covers the path".to_owned()]),
+        Destination::Refused(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
+        Destination::Proxy(route) => route,
+    };
+    let mut lines =
+        vec![format!("route     {} ({}) to {}", route.path(), access(route.access()), route.upstream().url())];
+    let Some(claims) = claims else {
+        lines.push(without_person(route.access()).to_owned());
+        return Ok(lines);
+    };
+    if route.access() == Access::Anonymous {
+        lines.push("passes    without a person".to_owned());
+        return Ok(lines);
+    }
+    let facts = Facts { method: question.method, claims: &claims, now };
+    let verdict = match rules(&mut lines, route, target.path(), configuration, facts) {
+        Ok(verdict) => verdict,
+        Err(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
+    };
+    lines.push(match verdict {
+        Verdict::Met => "passes    with these headers".to_owned(),
+        Verdict::NeedsSignIn(demand) => format!("sign-in   once more, with {}", parameters(&demand)),
+        Verdict::Unmet => "refused   403 access_denied".to_owned(),
+    });
+    if lines.last().is_some_and(|line| line.starts_with("passes")) {
+        lines.extend(headers(configuration, route, &claims));
+    }
+    Ok(lines)
+}
+
+/// A line for every rule, and the verdict of all.
+fn rules(
+    lines: &mut Vec<String>,
+    route: &Route,
+    path: &str,
+    configuration: &Configuration,
+    facts: Facts<'_>,
+) -> Result<Verdict, TargetError> {
+    let mut verdict = Verdict::Met;
+    for (ruled, requirement) in configuration.routes.requirements(route, path)? {
+        let failure = requirement.first_failure(facts);
+        let outcome = failure.map_or_else(|| "met".to_owned(), |condition| format!("not met: {condition}"));
+        lines.push(format!("rule      of {}: {outcome}", ruled.path()));
+        verdict = verdict.and(requirement.judge(facts));
+    }
+    Ok(verdict)
+}
+
+fn headers(configuration: &Configuration, route: &Route, claims: &Map<String, Value>) -> Vec<String> {
+    let (preset, token) = (&configuration.header_preset, route.token());
+    let headers = identity_headers(preset, token, claims, Some("<ID token>"), "<access token>");
+    let line = |(name, value): (hyper::header::HeaderName, hyper::header::HeaderValue)| {
+        format!("          {name}: {}", String::from_utf8_lossy(value.as_bytes()))
+    };
+    headers.into_iter().map(line).collect()
+}
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Session => "session",
+        Access::Anonymous => "anonymous",
+        Access::Bearer => "bearer",
+        Access::SessionOrBearer => "session_or_bearer",
+    }
+}
+
+fn without_person(access: Access) -> &'static str {
+    match access {
+        Access::Session => {
+            "sign-in   a navigation is redirected, a script gets 401; with --claims FILE the rules are tried"
+        }
+        Access::Anonymous => "passes    without a person",
+        Access::Bearer => "refused   401 without an access token; with --claims FILE the rules are tried",
+        Access::SessionOrBearer => {
+            "sign-in   a navigation is redirected, others need an access token; with --claims FILE the rules are tried"
+        }
+    }
+}
+
+fn parameters(demand: &SignInDemand) -> String {
+    let acr = (!demand.acr_values.is_empty()).then(|| format!("acr_values={}", demand.acr_values.join(" ")));
+    let max_age = demand.max_age.map(|seconds| format!("max_age={seconds}"));
+    acr.into_iter().chain(max_age).collect::<Vec<_>>().join(" and ")
+}
+
+fn read_claims(path: &str) -> Result<Map<String, Value>, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("the file {path:?} cannot be read: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("the file {path:?} is no JSON object of claims: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+    fn explained(method: &str, target: &str, claims: Option<&Value>) -> String {
+        let routes = r#"[
+            {"path": "/", "upstream": "http://app.internal"},
+            {"path": "/public", "upstream": "http://app.internal", "access": "anonymous"},
+            {"path": "/admin", "upstream": "http://app.internal", "require": [
+                {"claim": "groups", "equals": "admins"}, {"any": [{"methods": "GET"}, {"max_age": "5min"}]}
+            ]}
+        ]"#;
+        let configuration = Configuration::read(&Environment::from([
+            ("PUBLIC_BASE_URL", "https://app.example"),
+            ("ROUTES", routes),
+            ("OIDC_ISSUER_URL", "https://op.example"),
+            ("CLIENT_ID", "app"),
+            ("HEADER_PRESET", "oauth2-proxy"),
+        ]))
+        .unwrap();
+        let file = claims.map(|claims| {
+            let path = std::env::temp_dir().join(format!("oauth-proxy-claims-{}.json", crate::random::guid_pair()));
+            fs::write(&path, claims.to_string()).unwrap();
+            path
+        });
+        let path = file.as_ref().map(|path| path.to_str().unwrap());
+        let lines = explain(&Question { method, target, claims: path }, &configuration, NOW).unwrap();
+        if let Some(file) = file {
+            fs::remove_file(file).unwrap();
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_deciding_route_and_rule_are_told() {
+        let ada = serde_json::json!({"sub": "ada", "groups": ["admins"]});
+        let bob = serde_json::json!({"sub": "bob"});
+        let table: [(&str, &str, Option<&Value>, &[&str]); 9] = [
+            ("GET", "/public/x", None, &["route     /public (anonymous)", "passes    without a person"]),
+            (
+                "GET",
+                "/x",
+                None,
+                &["route     / (session) to http://app.internal/", "sign-in   a navigation is redirected"],
+            ),
+            ("GET", "/x", Some(&bob), &["passes    with these headers", "x-forwarded-user: bob"]),
+            ("GET", "/admin", Some(&ada), &["rule      of /admin: met", "x-forwarded-groups: admins"]),
+            ("GET", "/admin", Some(&bob), &["of /admin: not met: groups is admins", "refused   403 access_denied"]),
+            ("PUT", "/admin", Some(&ada), &["not older than 5m", "sign-in   once more, with max_age=300"]),
+            ("GET", "/ADMIN", Some(&bob), &["route     / (session)", "of /admin: not met", "403 access_denied"]),
+            ("GET", "/oauth/me", None, &["own URL   me"]),
+            ("GET", "/a/../b", None, &["refused   400 target_dot_segment"]),
+        ];
+        for (method, target, claims, expected) in table {
+            let text = explained(method, target, claims);
+            for part in expected {
+                assert!(text.contains(part), "{method} {target}: {part:?} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn claims_that_cannot_be_read_are_told() {
+        assert!(read_claims("/no/such/file").unwrap_err().contains("cannot be read"));
+        assert!(
+            read_claims(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap_err().contains("no JSON object")
+        );
+    }
+}
