@@ -7,6 +7,7 @@ use super::Environment;
 /// Every setting; `tests/architecture` holds the list to the code.
 pub(super) const SETTINGS: &[&str] = &[
     "ALL_PROXY",
+    "API_ISSUERS",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AUTHORIZE_PARAMETERS",
@@ -47,6 +48,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "GATEWAY_PROOF_SECRETS",
     "GRAPH_ORIGIN",
     "GROUP_OVERAGE",
+    "HEADERS",
     "HEADER_PRESET",
     "HTTPS_PROXY",
     "HTTP_PROXY",

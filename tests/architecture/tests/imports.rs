@@ -53,8 +53,11 @@ const TABLE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("endpoints", &["clock", "oidc", "proxy", "return_url", "sessions", "state", "telemetry", "web"]),
-    ("app", &["config", "endpoints", "oidc", "proxy", "public_origin", "sessions", "state", "telemetry", "web"]),
+    ("endpoints", &["clock", "oidc", "percent", "proxy", "return_url", "sessions", "state", "telemetry", "web"]),
+    (
+        "app",
+        &["clock", "config", "endpoints", "oidc", "proxy", "public_origin", "sessions", "state", "telemetry", "web"],
+    ),
     (
         "state",
         &["azure", "clock", "config", "crypto", "egress", "oidc", "proxy", "public_origin", "sessions", "tls", "web"],

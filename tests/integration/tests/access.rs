@@ -173,6 +173,9 @@ fn an_api_client_passes_by_its_access_token_alone() {
     assert_eq!(received.headers.iter().filter(|(name, _)| name.replace('_', "-") == "x-groups").count(), 1);
 }
 
+/// Headers, the expected status and code, and a part of the challenge.
+type Refusal<'a> = (&'a [(&'a str, &'a str)], u16, &'a str, Option<&'a str>);
+
 #[test]
 fn what_is_no_access_token_for_here_is_challenged() {
     let fixture = Fixture::start(&[]);
@@ -181,7 +184,7 @@ fn what_is_no_access_token_for_here_is_challenged() {
     let good = format!("Bearer {}", fixture.provider.access_token("at+jwt", &json!({})));
     let of = |typ: &str, changes: Value| format!("Bearer {}", fixture.provider.access_token(typ, &changes));
     let cookie = ada.cookie_header();
-    let table: [(&[(&str, &str)], u16, &str, Option<&str>); 9] = [
+    let table: [Refusal<'_>; 9] = [
         (&[], 401, "bearer_required", Some("Bearer")),
         (&[("authorization", "Basic YTpi")], 401, "bearer_required", Some("Bearer")),
         (&[("authorization", "Bearer")], 401, "bearer_required", Some("Bearer")),
@@ -258,15 +261,12 @@ fn the_keys_of_an_issuer_that_cannot_be_had_are_no_verdict_on_its_tokens() {
 fn a_loop_of_sign_ins_ends_with_a_page_that_says_why() {
     let fixture = Fixture::start(&[]);
     let signin = "/oauth/signin?redirect=%2F";
-    let lose = |browser: &mut Browser| browser.cookies.retain(|name, _| !name.ends_with("-session"));
-    let keep = |_: &mut Browser| {};
-    let table: [(&dyn Fn(&mut Browser), &str); 2] = [(&lose, "cookie_not_returned"), (&keep, "application_asks_again")];
-    for (after_each, expected) in table {
+    for (lost, expected) in [("oauth-proxy-session", "cookie_not_returned"), ("none", "application_asks_again")] {
         let mut browser = Browser::new(&fixture.handler.origin);
         for _ in 0..3 {
             let provider_url = browser.navigate(signin).header("location").unwrap().to_owned();
             assert_eq!(browser.navigate(&fixture.provider.approve(&provider_url)).status, 303, "{expected}");
-            after_each(&mut browser);
+            browser.cookies.remove(lost);
         }
 
         let page = browser.navigate(signin);
