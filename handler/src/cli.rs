@@ -263,7 +263,8 @@ async fn check_upstream(
         return (false, format!("upstream {name}: {error}"));
     }
     let other = probe(route, used.other(), routes, public, tls).await;
-    Probed { name, used, response, other }.verdict()
+    let replaces_authorization = !route.token().passes_authorization();
+    Probed { name, used, replaces_authorization, response, other }.verdict()
 }
 
 /// Prints a line for the Provider, and a second if its clock and ours differ too much.

@@ -10,6 +10,8 @@ pub(super) struct Probed<'a> {
     pub(super) name: &'a str,
     /// The `Host` that its routes send.
     pub(super) used: UpstreamHost,
+    /// True if a route to it replaces the client's `Authorization`.
+    pub(super) replaces_authorization: bool,
     /// Response to that `Host`.
     pub(super) response: Result<ProbeResponse, ProbeError>,
     /// Response to the other `Host`.
@@ -34,6 +36,9 @@ impl Probed<'_> {
                 );
             }
             (Err(error), _, _) => return (false, format!("upstream {name}: {error}")),
+            (Ok(response), _, _) if response.is_this_service => {
+                return (false, format!("upstream {name} is this service itself: name the application's own address"));
+            }
             (Ok(response), Some(_), Some(_)) if response.redirects_to_itself => {
                 let cause = "does it read X-Forwarded-Proto and X-Forwarded-Host?";
                 (response.status, format!("it redirects / to itself under both names: {cause}"))
@@ -46,7 +51,13 @@ impl Probed<'_> {
             }
             (Ok(response), None, None) => (response.status, format!("it takes {used}, which is used, and {other}")),
         };
-        (true, format!("upstream {name} responds with status {status}; {names}"))
+        let login = match &self.response {
+            Ok(response) if response.asks_for_login && self.replaces_authorization => {
+                "; it asks for a login of its own, which needs \"token\": \"none\" in its routes"
+            }
+            Ok(_) | Err(_) => "",
+        };
+        (true, format!("upstream {name} responds with status {status}; {names}{login}"))
     }
 }
 
@@ -65,12 +76,34 @@ fn refusal(response: &Result<ProbeResponse, ProbeError>) -> Option<String> {
 mod tests {
     use super::*;
 
+    type Response = Result<ProbeResponse, ProbeError>;
+
+    fn probed(used: UpstreamHost, response: Response, other: Response) -> Probed<'static> {
+        Probed { name: "app:81", used, replaces_authorization: true, response, other }
+    }
+
+    #[test]
+    fn a_login_of_its_own_and_this_service_itself_are_told() {
+        let answer = |asks_for_login, is_this_service| {
+            Ok(ProbeResponse { status: 401, asks_for_login, is_this_service, redirects_to_itself: false })
+        };
+        let login = probed(UpstreamHost::Public, answer(true, false), answer(true, false));
+        let (is_well, line) = login.verdict();
+        assert!(is_well && line.ends_with("which needs \"token\": \"none\" in its routes"), "{line}");
+
+        let passed = Probed { replaces_authorization: false, ..login };
+        assert!(!passed.verdict().1.contains("login of its own"));
+
+        let (is_well, line) = probed(UpstreamHost::Public, answer(false, true), answer(false, true)).verdict();
+        assert!(!is_well && line.contains("is this service itself"), "{line}");
+    }
+
     fn status(status: u16) -> Result<ProbeResponse, ProbeError> {
-        Ok(ProbeResponse { status, redirects_to_itself: false })
+        Ok(ProbeResponse { status, ..ProbeResponse::default() })
     }
 
     fn to_itself() -> Result<ProbeResponse, ProbeError> {
-        Ok(ProbeResponse { status: 301, redirects_to_itself: true })
+        Ok(ProbeResponse { status: 301, redirects_to_itself: true, ..ProbeResponse::default() })
     }
 
     fn closed() -> Result<ProbeResponse, ProbeError> {
@@ -110,7 +143,7 @@ mod tests {
             (public, closed(), closed(), false, ": it does not respond: it closes the connection"),
         ];
         for (used, response, other, expected, part) in table {
-            let (is_well, line) = Probed { name: "app:81", used, response, other }.verdict();
+            let (is_well, line) = probed(used, response, other).verdict();
 
             assert!(line.starts_with("upstream app:81") && line.contains(part), "{line}");
             assert_eq!(is_well, expected, "{line}");

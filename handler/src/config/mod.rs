@@ -152,6 +152,9 @@ impl Configuration {
         let public_side = public_side::read(&mut reader);
         let mut warnings = Vec::new();
         let routes = routes::read(&mut reader, &mut warnings);
+        if let (Some(routes), Some(prefix)) = (&routes, &auth_prefix) {
+            warnings.extend(routes.hidden_below(prefix).map(|path| routes::hidden(path, prefix)));
+        }
         let claim_headers = claim_headers::read(&mut reader);
         let api_issuers = api_issuers::read(&mut reader, routes.as_ref());
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());

@@ -50,6 +50,15 @@ fn risky_order((anonymous, session): (&str, &str)) -> &'static str {
     warning.leak()
 }
 
+/// Warning about a route that no request reaches. Leaked once at start-up.
+pub(super) fn hidden(path: &str, prefix: &str) -> &'static str {
+    let warning = format!(
+        "the route {path:?} is never reached: everything below AUTH_PREFIX ({prefix}) is the service's own. Set another \
+         AUTH_PREFIX, or leave the route out"
+    );
+    warning.leak()
+}
+
 fn plain_http(upstream: &Upstream) -> &'static str {
     let name = upstream.name();
     format!("tokens and bodies reach the upstream {name} over plain http, readable for the network between: use https")

@@ -37,6 +37,7 @@ pub(super) async fn frontchannel_logout(request: &Request<'_>, state: &AppState)
         .body("<!doctype html><html lang=\"en\"><title>Signed out</title></html>\n");
     if sids.is_empty() && ended > 0 {
         response.headers_mut().append(header::SET_COOKIE, state.session_cookie.delete());
+        state.sign_in_rounds.forget(request.http, response.headers_mut());
         state.browser_data.end(response.headers_mut());
     }
     Ok(response)

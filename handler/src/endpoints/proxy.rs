@@ -70,8 +70,8 @@ fn socket_page(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let same_url = state.public_origin.url(request.target.as_str());
     let links = [Link::To { href: &same_url, label: "Open it anyway" }];
     let title = "This application may not work here";
-    let text = "It needs live connections (WebSockets), which do not get through here. Pages may stay empty or stop \
-                updating. Please tell the people who run this application.";
+    let text = "It asks for live connections (WebSockets) again and again, and they do not get through here. If pages stay \
+                empty or stop updating, please tell the people who run this application.";
     let code = Some(Error::WebSocketUnsupported.code());
     Page { status: StatusCode::OK, title, text, links: &links, code }.respond(request.id)
 }

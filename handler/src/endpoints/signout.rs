@@ -13,7 +13,7 @@ use crate::return_url::ReturnUrl;
 use crate::sessions::RefreshPart;
 use crate::state::AppState;
 use crate::telemetry::metrics;
-use crate::web::{Error, Link, Page, Rounds, check_csrf, header_text, is_background, is_navigation};
+use crate::web::{Error, Link, Page, check_csrf, header_text, is_background, is_navigation};
 
 /// Writes the tombstone, clears the cookie, revokes in the background and redirects to the Provider's logout.
 pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
@@ -45,9 +45,7 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
             .insert_header((header::SET_COOKIE, state.session_cookie.delete()))
             .json(json!({ "location": location }))
     };
-    if state.sign_in_rounds.read(request.http) != Rounds::default() {
-        response.headers_mut().append(header::SET_COOKIE, state.sign_in_rounds.delete());
-    }
+    state.sign_in_rounds.forget(request.http, response.headers_mut());
     state.browser_data.end(response.headers_mut());
     Ok(response)
 }

@@ -29,6 +29,7 @@ use super::headers;
 use super::host_headers;
 use super::method::is_safe;
 use super::origin_mapping::OriginMapping;
+use super::own_login::warn_if_replaced;
 use super::pool::{self, Connection, Pool};
 use super::public_side::PublicSide;
 use super::request_body::{RequestBody, Upload};
@@ -163,6 +164,9 @@ impl Forwarder {
             };
             match self.send(&mut connection, message, upload.as_deref(), &mut cutoff).await {
                 Ok(response) => {
+                    if request.authenticated {
+                        warn_if_replaced(response.status().as_u16(), response.headers(), request.route);
+                    }
                     let mut response = self.respond(response, connection, upload, cutoff, request)?;
                     if self.settings.is_under_functions_host {
                         host_headers::restrict(response.headers_mut(), upstream.name());

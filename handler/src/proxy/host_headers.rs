@@ -3,13 +3,11 @@
 //! For any other byte it responds 500 without a reason. A header is encoded if it keeps its meaning, otherwise
 //! dropped. Without the host the bytes pass unchanged.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
-
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 
 use super::field_value::{parts, unquoted};
+use super::once_a_minute::OnceAMinute;
 
 /// Encodes or drops headers that the host can't write, and logs a warning.
 pub(super) fn restrict(headers: &mut HeaderMap, upstream_name: &str) {
@@ -104,14 +102,10 @@ fn ascii(bytes: &[u8]) -> String {
     text(bytes).chars().map(|c| if is_visible(&c) { c } else { '_' }).collect()
 }
 
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
-
 /// Logs at most once a minute: an application that sends such a header sends it with every response.
 fn warn(name: &HeaderName, upstream_name: &str) {
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let Ok(mut last) = LAST.lock() else { return };
-    if last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
-        *last = Some(Instant::now());
+    static LAST: OnceAMinute = OnceAMinute::new();
+    if LAST.is_due() {
         tracing::warn!(
             code = "response_header_not_ascii",
             header.name = name.as_str(),

@@ -18,7 +18,9 @@ mod headers;
 mod host_headers;
 mod identity;
 mod method;
+mod once_a_minute;
 mod origin_mapping;
+mod own_login;
 mod pool;
 mod probe;
 mod public_side;
@@ -48,7 +50,7 @@ pub use self::forward::{ClientHeaderRules, ForwardRequest, Forwarder, ForwarderS
 pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::method::is_safe;
 pub use self::pool::READ_AHEAD;
-pub use self::probe::{ProbeError, ProbeResponse, probe};
+pub use self::probe::{ProbeError, ProbeResponse, SIGN_IN_CHALLENGE, probe};
 pub use self::public_side::PublicSide;
 pub use self::relay::WebSocketClient;
 pub use self::requirement::{Facts, Requirement, RequirementError, SignInDemand, Verdict};

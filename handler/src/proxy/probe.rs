@@ -10,10 +10,14 @@ use awc::{Client, Connector};
 use hyper::header::LOCATION;
 
 use super::origin_mapping::OriginMapping;
+use super::own_login::is_prompted_for;
 use super::public_side::PublicSide;
 use super::routes::{Route, RouteTable};
 use super::upstream_host::UpstreamHost;
 use crate::tls::with_hint;
+
+/// Challenge of this service's own 401 (RFC 9110 11.6.1).
+pub const SIGN_IN_CHALLENGE: &str = "Cookie realm=\"sign-in\"";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -38,12 +42,16 @@ pub enum ProbeError {
 }
 
 /// Response head of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProbeResponse {
     /// Status code.
     pub status: u16,
     /// True for a redirect to the requested URL itself.
     pub redirects_to_itself: bool,
+    /// True for a login of its own that browsers prompt for.
+    pub asks_for_login: bool,
+    /// True for the 401 of this service, which would forward to itself.
+    pub is_this_service: bool,
 }
 
 /// Requests the base URL of a route's Upstream with a given `Host`, without following a redirect. Connection and
@@ -78,7 +86,14 @@ pub async fn probe(
         let path = seen.strip_prefix(public.origin().as_str().as_bytes()).unwrap_or(seen);
         matches!(path, b"" | b"/")
     });
-    Ok(ProbeResponse { status: response.status().as_u16(), redirects_to_itself })
+    let challenges = || response.headers().get_all("www-authenticate").map(awc::http::header::HeaderValue::as_bytes);
+    let status = response.status().as_u16();
+    Ok(ProbeResponse {
+        status,
+        redirects_to_itself,
+        asks_for_login: status == 401 && challenges().any(is_prompted_for),
+        is_this_service: challenges().any(|challenge| challenge == SIGN_IN_CHALLENGE.as_bytes()),
+    })
 }
 
 fn failure(error: SendRequestError) -> ProbeError {

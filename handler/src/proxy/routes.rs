@@ -16,6 +16,7 @@ use super::target::TargetError;
 use super::token_placement::{TokenPlacement, TokenPlacementError};
 use super::upstream::{Upstream, UpstreamError};
 use super::upstream_host::UpstreamHost;
+use crate::percent::is_under;
 
 /// All routes, the longest path first.
 #[derive(Debug)]
@@ -107,6 +108,9 @@ pub enum RouteError {
     /// A path with other than plain, decoded segments.
     #[error("the route path {0:?} must start with / and hold no escape, query, dot segment or empty segment")]
     Path(String),
+    /// A pattern in place of a prefix.
+    #[error("the route path {0:?} is a pattern: a path covers everything below it, so leave the * out")]
+    Pattern(String),
     /// A repeated path.
     #[error("the route path {0:?} occurs twice")]
     Duplicate(String),
@@ -377,6 +381,11 @@ impl RouteTable {
         self.routes.iter().any(|route| route.access.takes_access_tokens())
     }
 
+    /// Paths of routes that are hidden below `prefix`, whose URLs are ours.
+    pub fn hidden_below(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        self.routes.iter().map(|route| route.path.as_str()).filter(move |path| is_under(path, prefix))
+    }
+
     /// All Upstreams, each once.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let is_first = |(at, route): &(usize, &Route)| {
@@ -526,6 +535,9 @@ fn prefix(path: &str) -> Result<String, RouteError> {
         return Ok("/".to_owned());
     }
     let inner = inner.strip_suffix('/').unwrap_or(inner);
+    if inner.split('/').any(|segment| matches!(segment, "*" | "**") || segment.ends_with(".*")) {
+        return Err(RouteError::Pattern(path.to_owned()));
+    }
     let is_plain = |segment: &str| {
         let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b"%?#\\;".contains(&byte);
         !matches!(segment, "" | "." | "..") && segment.bytes().all(is_allowed)
@@ -842,6 +854,9 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","host":"app.example"}]"#, "an unknown host"),
             (r#"[{"path":"/","upstream":"http://a","token":"basic"}]"#, "an unknown token"),
             (r#"[{"path":"/","upstream":"http://a","token":{"header":"Host"}}]"#, "a header that has a meaning"),
+            (r#"[{"path":"/public/*","upstream":"http://a"}]"#, "a pattern"),
+            (r#"[{"path":"/public/**","upstream":"http://a"}]"#, "a pattern of Ant"),
+            (r#"[{"path":"/public/.*","upstream":"http://a"}]"#, "a regular expression"),
             (r#"[{"path":"/","upstream":"http://a","isolate":"yes"}]"#, "an isolation that is no truth value"),
             (
                 r#"[{"path":"/","upstream":"http://a","isolate":true,"cross_site":"allow"}]"#,

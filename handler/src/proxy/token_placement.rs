@@ -51,7 +51,8 @@ impl TokenPlacement {
     }
 
     /// True if the client's own `Authorization` reaches the upstream.
-    pub(super) fn passes_authorization(&self) -> bool {
+    #[must_use]
+    pub fn passes_authorization(&self) -> bool {
         match self {
             Self::Bearer => false,
             Self::None | Self::Header(_) => true,

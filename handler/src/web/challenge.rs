@@ -5,10 +5,11 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 
 use super::Error;
+use crate::proxy::SIGN_IN_CHALLENGE;
 
 /// Challenge of a 401 on a route of people. Browsers show no prompt for `Cookie`, as they do for Basic, Digest and
 /// Negotiate. `Bearer` would be wrong there: a token in `Authorization` is not accepted, and a client would send it.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"sign-in\"");
+const CHALLENGE: HeaderValue = HeaderValue::from_static(SIGN_IN_CHALLENGE);
 
 /// Adds the challenge to a 401 of ours, and to a 403 for an API client.
 pub(super) fn challenge(error: &Error, response: &mut HttpResponse) {

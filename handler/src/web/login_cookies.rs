@@ -19,9 +19,9 @@ use crate::sessions::SessionTicket;
 /// Maximum pending sign-ins of one browser: more than the dozen tabs that a browser restores at once.
 const MAX_PENDING: usize = 16;
 
-/// Maximum bytes of all login cookies in a `Cookie` header; the newest always fits. Servers on the way accept
-/// 16 KiB of headers or more.
-const MAX_BYTES: usize = 12 * 1024;
+/// Maximum bytes of all login cookies in a `Cookie` header; the newest always fits. nginx accepts 8 KiB in one line by
+/// default, and the application has cookies, too.
+const MAX_BYTES: usize = 6 * 1024;
 
 /// Maximum bytes of a cookie's value. RFC 6265 6.1 promises 4096 for name, value and attributes.
 const MAX_VALUE: usize = 3840;

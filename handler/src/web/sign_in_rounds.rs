@@ -4,7 +4,7 @@
 //! sees a page instead of the Provider.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use sha2::{Digest as _, Sha256};
 
 use super::cookies::{CookieNames, cookies, set_cookie};
@@ -59,10 +59,11 @@ impl SignInRounds {
         set_cookie(self.names.rounds(), &rounds.to_text(), Some(age.unsigned_abs()), self.attributes)
     }
 
-    /// The `Set-Cookie` that forgets them: at a sign-out, and with the page that ends a loop.
-    #[must_use]
-    pub fn delete(&self) -> HeaderValue {
-        set_cookie(self.names.rounds(), "", Some(0), self.attributes)
+    /// Deletes the cookie if the request has it: a sign-out begins the count anew.
+    pub fn forget(&self, req: &HttpRequest, headers: &mut HeaderMap) {
+        if cookies(req).any(|(name, _)| name == self.names.rounds()) {
+            headers.append(SET_COOKIE, set_cookie(self.names.rounds(), "", Some(0), self.attributes));
+        }
     }
 }
 

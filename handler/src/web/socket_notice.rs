@@ -64,6 +64,8 @@ impl SocketNotice {
         });
         if is_due {
             self.sessions.insert(session, Refusals::Shown);
+        } else if let Some(Refusals::Counted { .. }) = refusals {
+            self.sessions.remove(&session); // each page asked once, and fell back
         }
         is_due
     }
@@ -136,6 +138,15 @@ mod tests {
             (Method::GET, ("navigate", "iframe"), "a frame"),
         ] {
             assert!(!is_due(&refused(&[0, 1, 2]), &method, fetch, NOW + 3), "{reason}");
+        }
+    }
+
+    #[test]
+    fn pages_that_ask_once_each_and_fall_back_are_left_alone() {
+        let notice = SocketNotice::default();
+        for page in 0..5 {
+            assert!(!is_due(&notice, &Method::GET, VISIT, NOW + page), "page {page}");
+            notice.count(session(1), Timestamp::from_unix(NOW + page));
         }
     }
 

@@ -581,7 +581,7 @@ fn cookies_of_an_https_site_are_as_strict_as_they_can_be() {
 
     let cookies: Vec<&str> =
         answer.headers_named("set-cookie").chain(to_provider.headers_named("set-cookie")).collect();
-    assert_eq!(cookies.len(), 4);
+    assert_eq!(cookies.len(), 5);
     for cookie in &cookies {
         assert!(cookie.starts_with("__Host-oauth-proxy-"), "{cookie}");
         assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{cookie}");
