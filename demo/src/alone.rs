@@ -4,6 +4,7 @@
 //! same, so the Provider signs nobody in who isn't at this machine.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use actix_web::web::Data;
 use url::Url;
@@ -12,6 +13,7 @@ use crate::application::{self, Addresses};
 use crate::launcher::{DemoError, asked_to_stop, client, server, start};
 use crate::part::Part;
 use crate::provider::{self, Provider};
+use crate::story::Story;
 use crate::terminal;
 
 const USAGE: &str = "\
@@ -53,7 +55,7 @@ impl Alone {
         }
         let Ok(listen) = listen.parse() else { return Some(Err(mistake("--listen takes an address and a port"))) };
         if part == "application" {
-            let addresses = Addresses { handler, provider: last, application: url };
+            let addresses = Addresses { handler, provider: last, application: url, inspector: None };
             return Some(Ok(Self::Application { listen, addresses }));
         }
         if !is_on_loopback(&url) {
@@ -67,16 +69,17 @@ impl Alone {
         let (part, listen, server) = match self {
             Self::Provider { listen, url, handler, client_secret } => {
                 let client = client(&handler, client_secret);
-                let provider = Data::new(Provider::new(url, client).map_err(DemoError::Provider)?);
+                let story = Arc::new(Story::default());
+                let provider = Data::new(Provider::new(url, client, story).map_err(DemoError::Provider)?);
                 let configure = move |service: &mut actix_web::web::ServiceConfig| {
                     provider::configure(service.app_data(provider.clone()));
                 };
                 (Part::Provider, listen, server(TcpListener::bind(listen)?, configure)?)
             }
             Self::Application { listen, addresses } => {
-                let shown = Data::new(addresses);
+                let shown = (Data::new(addresses), Data::new(Story::default()));
                 let configure = move |service: &mut actix_web::web::ServiceConfig| {
-                    application::configure(service.app_data(shown.clone()));
+                    application::configure(service.app_data(shown.0.clone()).app_data(shown.1.clone()));
                 };
                 (Part::Application, listen, server(TcpListener::bind(listen)?, configure)?)
             }

@@ -5,15 +5,15 @@
 use oauth_proxy::proxy::Upstream;
 use url::Url;
 
-/// Default port of the handler (`--port`); the Provider and the application use the next two.
+/// Default port of the handler (`--port`); the other parts use the next four.
 const DEFAULT_PORT: u16 = 8080;
 
 /// Shown for `--help`, and after a mistake.
 pub(crate) const USAGE: &str = "\
 Usage: cargo run -p demo [-- [--port N] [--upstream URL]]
 
-  --port N        the handler listens at N, the Provider at N+1, the application at N+2 (default 8080);
-                  0 takes any free ports
+  --port N        the handler listens at N, the Provider at N+1, the application at N+2, the inspector at N+3
+                  and the database at N+4 (default 8080); 0 takes any free ports
   --upstream URL  your own application instead of the demo's, such as http://localhost:3000
   --help          this text";
 
@@ -58,10 +58,10 @@ fn missing_url<T>() -> Result<T, String> {
     Err(mistake("--upstream needs the URL of your application, such as http://localhost:3000"))
 }
 
-/// The two ports that follow must exist, too.
+/// The four ports that follow must exist, too.
 fn port(text: &str) -> Result<u16, String> {
-    let port = text.parse().ok().filter(|port: &u16| port.checked_add(2).is_some());
-    port.ok_or_else(|| mistake(&format!("--port takes a number from 0 to 65533, not {text:?}")))
+    let port = text.parse().ok().filter(|port: &u16| port.checked_add(4).is_some());
+    port.ok_or_else(|| mistake(&format!("--port takes a number from 0 to 65531, not {text:?}")))
 }
 
 /// A URL that the handler accepts as well.
@@ -111,7 +111,7 @@ mod tests {
             (&["http://localhost:3000"], "is no argument"),
             (&["--help=1"], "is no argument"),
             (&["--port"], "--port needs a number"),
-            (&["--port", "65534"], "not \"65534\""),
+            (&["--port", "65532"], "not \"65532\""),
             (&["--port", "http"], "not \"http\""),
             (&["--port", "1", "2"], "\"2\" is no argument"),
             (&["--upstream"], "--upstream needs the URL"),

@@ -5,19 +5,22 @@
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::process::{ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::database::{CONTAINER, DATABASE};
 use crate::part::Part;
+use crate::story::Story;
 use crate::terminal::{self, DIM, paint};
 
 /// The one argument that makes this program the handler.
 pub(crate) const ARGUMENT: &str = "handler";
 
-/// The audit trail, what goes wrong, and the line that says where it listens. That sessions and keys live in memory
-/// only, which `cli` warns of, is as it should be here.
+/// The audit trail, what goes wrong, and the line that says where it listens. The warnings of `cli` about keys in the
+/// environment are no news here.
 const LOG: &str = "warn,audit=info,oauth_proxy::app=info,oauth_proxy::cli=error";
 
 /// Serves until the parent is gone: stdin is a pipe that ends with it, however it ends.
@@ -37,6 +40,9 @@ pub(crate) struct Settings {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
     pub(crate) application: Behind,
+    pub(crate) database: String,
+    /// One entry of `COOKIE_KEYS` and one of `TOKEN_KEYS`.
+    pub(crate) keys: [String; 2],
 }
 
 /// The application that the handler protects.
@@ -62,11 +68,12 @@ pub(crate) enum HandlerError {
 pub(crate) struct Handler {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    story: Arc<Story>,
 }
 
 impl Handler {
     /// Starts it and waits until it listens.
-    pub(crate) async fn start(settings: Settings) -> Result<Self, HandlerError> {
+    pub(crate) async fn start(settings: Settings, story: Arc<Story>) -> Result<Self, HandlerError> {
         let mut command = Command::new(std::env::current_exe()?);
         // Only what we say: a variable of the shell's is no setting here. Windows opens no socket without its root.
         command.env_clear().envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
@@ -77,12 +84,12 @@ impl Handler {
         let mut child = command.kill_on_drop(true).spawn()?;
         let Some(stdout) = child.stdout.take() else { return Err(io::Error::from(io::ErrorKind::BrokenPipe).into()) };
 
-        let mut handler = Self { child, lines: BufReader::new(stdout).lines() };
+        let mut handler = Self { child, lines: BufReader::new(stdout).lines(), story };
         while let Some(line) = handler.lines.next_line().await? {
             if line.contains("listening") {
                 return Ok(handler);
             }
-            tell(&line);
+            tell(&line, &handler.story);
         }
         Err(HandlerError::Ended(handler.child.wait().await?))
     }
@@ -90,7 +97,7 @@ impl Handler {
     /// Repeats what it logs until it ends, which it should not do by itself.
     pub(crate) async fn watch(&mut self) -> HandlerError {
         while let Ok(Some(line)) = self.lines.next_line().await {
-            tell(&line);
+            tell(&line, &self.story);
         }
         self.child.wait().await.map_or_else(HandlerError::Start, HandlerError::Ended)
     }
@@ -103,7 +110,7 @@ impl Handler {
 }
 
 impl Settings {
-    fn variables(self) -> [(&'static str, String); 9] {
+    fn variables(self) -> [(&'static str, String); 17] {
         let routes = match &self.application {
             Behind::Demo(url) => json!([
                 { "path": "/", "upstream": url, "access": "session" },
@@ -111,7 +118,17 @@ impl Settings {
             ]),
             Behind::Own(url) => json!([{ "path": "/", "upstream": url, "access": "session" }]),
         };
+        let [cookie_key, token_key] = self.keys;
         [
+            ("SESSION_STORE", "cosmos".to_owned()),
+            ("COSMOS_ENDPOINT", self.database),
+            ("COSMOS_DATABASE", DATABASE.to_owned()),
+            ("COSMOS_CONTAINER", CONTAINER.to_owned()),
+            ("COSMOS_KEY", "ZGVtbw==".to_owned()), // signs requests that nobody checks
+            // Azure's library would write its items in a binary form of JSON.
+            ("AZURE_COSMOS_BINARY_ENCODING_ENABLED", "false".to_owned()),
+            ("COOKIE_KEYS", cookie_key),
+            ("TOKEN_KEYS", token_key),
             ("LISTEN_ADDR", self.address.to_string()),
             ("PUBLIC_BASE_URL", self.public_base_url),
             ("ROUTES", routes.to_string()),
@@ -126,8 +143,24 @@ impl Settings {
 }
 
 /// A log line for a person who sits before it: without the time, and the long identifiers cut short.
-fn tell(line: &str) {
+fn tell(line: &str, story: &Story) {
     terminal::tell(Part::Handler, &readable(line));
+    let event = line.split_once("event=\"").and_then(|(_, rest)| rest.split('"').next());
+    if let Some((label, text)) = event.and_then(shown_event) {
+        story.note(Part::Handler, label, text);
+    }
+}
+
+/// Label and sentence of an event of the audit log.
+fn shown_event(event: &str) -> Option<(&'static str, &'static str)> {
+    Some(match event {
+        "signed_in" => ("sealed cookie", "seals the session's secret into a cookie that only your browser has"),
+        "signed_out" => ("sign-out", "ends the session, and takes the cookie away"),
+        "session_ended" => ("session ended", "finds your session by the Provider's word, without a cookie"),
+        "sign_in_failed" => ("no sign-in", "shows a page, for the Provider gave no code"),
+        "refresh_failed" => ("no refresh", "got no new tokens; the session lives on, and it tries again"),
+        _ => return None,
+    })
 }
 
 fn readable(line: &str) -> String {

@@ -3,6 +3,7 @@
 //! Knows addresses and processes; what the parts do is theirs.
 
 use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -14,10 +15,13 @@ use url::Url;
 
 use crate::application::Addresses;
 use crate::arguments::Options;
+use crate::database::{self, Database};
 use crate::handler::{Behind, Handler, HandlerError, Settings};
+use crate::inspector::{self, Inspector, generate_key};
 use crate::part::Part;
 use crate::ports::{Listeners, PortTaken};
 use crate::provider::{self, Client, Provider};
+use crate::story::Story;
 use crate::{application, terminal, welcome};
 
 /// From the lookup of a name to a connection.
@@ -32,6 +36,8 @@ pub(crate) enum DemoError {
     Handler(#[from] HandlerError),
     #[error("the demo Provider could not be started: {0}")]
     Provider(String),
+    #[error("no key could be made")]
+    Key,
     #[error("the demo could not be started: {0}")]
     Server(#[from] io::Error),
 }
@@ -40,7 +46,11 @@ pub(crate) enum DemoError {
 pub(crate) async fn run(options: Options) -> Result<(), DemoError> {
     let listeners = Listeners::bind(options.first_port)?;
     let addresses = addresses(&listeners)?;
+    let story = Arc::new(Story::default());
     let client = client(&addresses.handler, random::guid_pair());
+    let (cookie_key, cookie_keys) = generate_key("demo-cookie").ok_or(DemoError::Key)?;
+    let (token_key, token_keys) = generate_key("demo-token").ok_or(DemoError::Key)?;
+    let database_url = format!("http://{}/", listeners.database.local_addr()?);
     let settings = Settings {
         address: listeners.handler.local_addr()?,
         public_base_url: addresses.handler.clone(),
@@ -48,19 +58,38 @@ pub(crate) async fn run(options: Options) -> Result<(), DemoError> {
         client_id: client.id.clone(),
         client_secret: client.secret.clone(),
         application: application_behind(&addresses, options.upstream.as_ref()),
+        database: database_url.clone(),
+        keys: [cookie_key, token_key],
     };
-    let provider = Data::new(Provider::new(addresses.provider.clone(), client).map_err(DemoError::Provider)?);
-    let shown = Data::new(addresses.clone());
+    let client_id = client.id.clone();
+    let provider = Provider::new(addresses.provider.clone(), client, Arc::clone(&story));
+    let provider = Data::new(provider.map_err(DemoError::Provider)?);
+    let database = Data::new(Database::new(database_url, Arc::clone(&story)));
+    let inspector = Data::new(Inspector {
+        addresses: addresses.clone(),
+        database: database.clone(),
+        provider: provider.clone(),
+        story: Arc::clone(&story),
+        client_id,
+        cookie_keys,
+        token_keys,
+        stolen: Mutex::default(),
+    });
+    let shown = (Data::new(addresses.clone()), Data::from(Arc::clone(&story)));
     let servers = [
         start(server(listeners.provider, move |service| provider::configure(service.app_data(provider.clone())))?),
-        start(server(listeners.application, move |service| application::configure(service.app_data(shown.clone())))?),
+        start(server(listeners.application, move |service| {
+            application::configure(service.app_data(shown.0.clone()).app_data(shown.1.clone()));
+        })?),
+        start(server(listeners.inspector, move |service| inspector::configure(service.app_data(inspector.clone())))?),
+        start(database_server(listeners.database, database)?),
     ];
     drop(listeners.handler); // held until now, so that nobody else was given it
-    let mut handler = Handler::start(settings).await?;
+    let mut handler = Handler::start(settings, story).await?;
     match &options.upstream {
-        None => welcome::welcome(&addresses.handler, &addresses.application),
+        None => welcome::welcome(&addresses),
         Some(upstream) => {
-            welcome::welcome_with(&addresses.handler, upstream);
+            welcome::welcome_with(&addresses, upstream);
             warn_unless_reachable(upstream).await;
         }
     }
@@ -76,12 +105,14 @@ pub(crate) async fn run(options: Options) -> Result<(), DemoError> {
     ended
 }
 
-/// The handler has another host than the Provider, as in production: ports of one host would share their cookies.
+/// The handler has another host than the Provider, as in production: ports of one host share their cookies. The
+/// inspector has the handler's host for that very reason.
 fn addresses(listeners: &Listeners) -> io::Result<Addresses> {
     Ok(Addresses {
         handler: format!("http://localhost:{}", listeners.handler.local_addr()?.port()),
         provider: format!("http://{}", listeners.provider.local_addr()?),
         application: format!("http://{}", listeners.application.local_addr()?),
+        inspector: Some(format!("http://localhost:{}", listeners.inspector.local_addr()?.port())),
     })
 }
 
@@ -114,6 +145,7 @@ pub(crate) fn client(handler: &str, secret: String) -> Client {
         secret,
         redirect_uri: format!("{handler}/oauth/callback"),
         post_logout_redirect_uri: format!("{handler}/oauth/signedout"),
+        backchannel_logout_uri: format!("{handler}/oauth/backchannel-logout"),
     }
 }
 
@@ -123,6 +155,12 @@ pub(crate) fn server(
 ) -> io::Result<Server> {
     let server = HttpServer::new(move || App::new().configure(configure.clone()));
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
+}
+
+/// Azure's library speaks HTTP/2 from the first byte, also without TLS.
+fn database_server(listener: std::net::TcpListener, database: Data<Database>) -> io::Result<Server> {
+    let app = move || App::new().configure(|service| database::configure(service.app_data(database.clone())));
+    Ok(HttpServer::new(app).workers(1).disable_signals().listen_auto_h2c(listener)?.run())
 }
 
 pub(crate) fn start(server: Server) -> ServerHandle {

@@ -12,12 +12,15 @@ mod alone;
 mod application;
 mod arguments;
 mod cookies;
+mod database;
 mod handler;
+mod inspector;
 mod launcher;
 mod page;
 mod part;
 mod ports;
 mod provider;
+mod story;
 mod terminal;
 mod welcome;
 

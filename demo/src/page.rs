@@ -10,7 +10,7 @@ use crate::part::Part;
 
 /// Nothing from elsewhere: what a page needs is inside it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-                      connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
+                      connect-src 'self' http://localhost:*; img-src data:; base-uri 'none'; frame-ancestors 'none'";
 
 /// A whole page in the hue of its part: `body` is HTML, `title` is text.
 pub(crate) fn page(status: StatusCode, part: Part, title: &str, body: &str) -> HttpResponse {

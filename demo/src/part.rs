@@ -1,4 +1,4 @@
-//! The three parts of the demo. Each has one name and one hue, in the terminal and on every page.
+//! The parts of the demo. Each has one name and one hue, in the terminal and on every page.
 
 /// Part of the demo: author of a line in the terminal, or owner of a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub(crate) enum Part {
     Provider,
     /// The legacy application.
     Application,
+    /// The browser of whoever tries the demo.
+    Browser,
 }
 
 impl Part {
@@ -18,6 +20,7 @@ impl Part {
             Self::Handler => "handler",
             Self::Provider => "provider",
             Self::Application => "app",
+            Self::Browser => "browser",
         }
     }
 
@@ -27,6 +30,7 @@ impl Part {
             Self::Handler => "34",
             Self::Provider => "35",
             Self::Application => "32",
+            Self::Browser => "90",
         }
     }
 }

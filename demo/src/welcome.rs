@@ -2,32 +2,39 @@
 
 use url::Url;
 
+use crate::application::Addresses;
 use crate::provider::USERS;
 use crate::terminal::{BOLD, DIM, paint, say};
 
-/// Says it. `url` is the handler's, `application` the demo's own behind it.
-pub(crate) fn welcome(url: &str, application: &str) {
+/// Says it for the demo's own application.
+pub(crate) fn welcome(addresses: &Addresses) {
+    let Addresses { handler: url, application, .. } = addresses;
     say_with(
         url,
         &format!(
             "1  Sign in, and watch the access token: it lives 60 s and is refreshed while you read
-          2  Send 10 MB through, and see that both ends computed the same hash
-          3  Sign out in a second tab, then use the first: a script gets 401, never a redirect
-          4  {url}/public needs no sign-in
-          5  {application} is the application itself: nobody tells it who you are"
+          2  Show the cookie and the stored record, and open it: with both keys, then with the cookie
+          3  Stop the Provider, steal the cookie, let the session end: the page tells what happens
+          4  Send 10 MB through, and see that both ends computed the same hash
+          5  Sign out in a second tab, then use the first: a script gets 401, never a redirect
+          6  {url}/public needs no sign-in
+          7  {application} is the application itself: nobody tells it who you are"
         ),
     );
 }
 
 /// Says it for an application of one's own.
-pub(crate) fn welcome_with(url: &str, upstream: &Url) {
+pub(crate) fn welcome_with(addresses: &Addresses, upstream: &Url) {
+    let url = &addresses.handler;
+    let inspector = addresses.inspector.as_deref().unwrap_or_default();
     say_with(
         url,
         &format!(
             "1  Sign in: behind it is {upstream}
           2  Your application gets `Authorization: Bearer …`, `x-proxy-id-token-name` and `-preferred-username`
           3  {url}/oauth/me says who you are, to a script of yours as well
-          4  {url}/oauth/signout signs you out"
+          4  {inspector} shows cookie and stored record, stops the Provider, ends the session
+          5  {url}/oauth/signout signs you out"
         ),
     );
 }

@@ -46,8 +46,9 @@ if (life) {
   setInterval(tick, 250);
 
   by("refresh").addEventListener("click", async () => {
-    await fetch("/oauth/refresh", { method: "POST", headers: { "X-CSRF": "1" } });
+    const response = await fetch("/oauth/refresh", { method: "POST", headers: { "X-CSRF": "1" } });
     await ask();
+    if (response.status >= 500) by("refreshed").textContent = `No new token now (${response.status}): the session lives on with the one it has.`;
   });
 }
 

@@ -13,17 +13,22 @@ use super::flash::take_note;
 use super::identity::{AccessToken, person};
 use super::received::received;
 use crate::cookies::{cookie, set_cookie};
+use crate::inspector;
 use crate::page::{fill, page};
 use crate::part::Part;
+use crate::story::Story;
 
 const VISITS: &str = "ledger-visits";
 
 /// The page for the person whom the headers name, or for someone who came past the handler.
-pub(super) async fn home(req: HttpRequest, addresses: Data<Addresses>) -> HttpResponse {
+pub(super) async fn home(req: HttpRequest, addresses: Data<Addresses>, story: Data<Story>) -> HttpResponse {
     let visits = cookie(&req, VISITS).and_then(|value| value.parse::<u32>().ok()).unwrap_or(0).saturating_add(1);
     let note = take_note(&req);
     let (greeting, account) = match person(&req) {
-        Some(name) => signed_in(name),
+        Some(name) => {
+            story.note(Part::Application, "request", &format!("serves the page to {name}: a header says who it is"));
+            signed_in(name)
+        }
         None => (include_str!("stranger.html").to_owned(), String::new()),
     };
     let body = fill(
@@ -38,7 +43,9 @@ pub(super) async fn home(req: HttpRequest, addresses: Data<Addresses>) -> HttpRe
             ("application", &host(&addresses.application)),
             ("received", &received(&req)),
             ("token", &AccessToken::of(&req).map(|token| shown_token(&token)).unwrap_or_default()),
-            ("script", include_str!("home.js")),
+            ("behind", &behind(&addresses, &story)),
+            ("inspector", addresses.inspector.as_deref().unwrap_or_default()),
+            ("script", concat!(include_str!("home.js"), include_str!("../inspector/live.js"))),
         ],
     );
     let mut response = page(StatusCode::OK, Part::Application, "Harbour Ledger", &body);
@@ -47,6 +54,12 @@ pub(super) async fn home(req: HttpRequest, addresses: Data<Addresses>) -> HttpRe
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// The strip of events and everything to press, where there is an inspector.
+fn behind(addresses: &Addresses, story: &Story) -> String {
+    let Some(inspector) = &addresses.inspector else { return String::new() };
+    fill(include_str!("behind.html"), &[("story", &story.html()), ("cards", &inspector::cards(inspector))])
 }
 
 fn signed_in(name: &str) -> (String, String) {

@@ -12,7 +12,7 @@ mod received;
 mod stream;
 mod upload;
 
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, FormConfig, ServiceConfig};
 
 /// Addresses of the demo's parts, as its pages draw them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +20,14 @@ pub(crate) struct Addresses {
     pub(crate) handler: String,
     pub(crate) provider: String,
     pub(crate) application: String,
+    /// The inspector, where there is one: it needs the handler's keys and database.
+    pub(crate) inspector: Option<String>,
 }
 
 /// Puts the application's pages into a server.
 pub(crate) fn configure(service: &mut ServiceConfig) {
     service
+        .app_data(FormConfig::default().error_handler(|error, _| public::unreadable(&error.to_string())))
         .route("/", web::get().to(home::home))
         .route("/notes", web::post().to(flash::leave_note))
         .route("/upload", web::post().to(upload::upload))

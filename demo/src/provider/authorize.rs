@@ -12,6 +12,7 @@ use super::keys::Expired;
 use super::store::{CodeBinding, Login, authenticate};
 use super::{COOKIE, Provider, pages};
 use crate::cookies::{cookie, delete_cookie, set_cookie};
+use crate::part::Part;
 
 /// An authorization request (OIDC Core 3.1.2.1, RFC 7636 section 4.3).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,8 +47,12 @@ pub(super) enum Refusal {
 /// Fields of the sign-in form.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
+    #[serde(default)]
     username: String,
+    #[serde(default)]
     password: String,
+    /// Sent by the button *Cancel*.
+    cancel: Option<String>,
 }
 
 /// Answers at once when the person is signed in here already, else shows the sign-in form.
@@ -59,6 +64,11 @@ pub(super) async fn authorize(
     if let Err(refusal) = check(&query, &provider) {
         return refuse(&query, &refusal, &provider);
     }
+    provider.story.note(
+        Part::Handler,
+        "redirect",
+        "sends your browser to the Provider with state, nonce and PKCE challenge",
+    );
     let now = provider.now();
     let login = cookie(&req, COOKIE).and_then(|cookie| provider.store.login(cookie));
     if let Some(login) = login.filter(|login| query.accepts(*login, now)) {
@@ -67,7 +77,7 @@ pub(super) async fn authorize(
     if query.has_prompt("none") {
         return refuse(&query, &Refusal::Redirect("login_required", "nobody is signed in here"), &provider);
     }
-    provider.tell("asked for a sign-in: shows its form");
+    provider.story.tell(Part::Provider, "form", "asks who you are");
     pages::sign_in(req.query_string(), query.login_hint.as_deref().unwrap_or(""), None)
 }
 
@@ -80,6 +90,10 @@ pub(super) async fn sign_in(
 ) -> HttpResponse {
     if let Err(refusal) = check(&query, &provider) {
         return refuse(&query, &refusal, &provider);
+    }
+    if form.cancel.is_some() {
+        provider.story.tell(Part::Provider, "cancelled", "sends your browser back with access_denied");
+        return refuse(&query, &Refusal::Redirect("access_denied", "the person pressed Cancel"), &provider);
     }
     let Some(user) = authenticate(&form.username, &form.password) else {
         provider.tell("a name and a password that do not match");
@@ -133,7 +147,8 @@ fn answer_code(request: &AuthorizationRequest, login: Login, provider: &Provider
         redirect_uri: request.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone().unwrap_or_default(),
     };
-    provider.tell(&format!("sends a code for {}", login.user.username));
+    let text = format!("sends your browser back with a one-time code for {}", login.user.username);
+    provider.story.tell(Part::Provider, "code", &text);
     let code = provider.store.issue_code(login, request.scope.clone(), request.nonce.clone(), binding, now);
     respond(request, &[("code", code.as_str())], provider)
 }
@@ -213,7 +228,10 @@ fn end(req: &HttpRequest, logout: &LogoutRequest, provider: &Provider) -> HttpRe
         return pages::refused("The address to return to after signing out is not registered.");
     }
     match cookie(req, COOKIE).and_then(|cookie| provider.store.end_login(cookie)) {
-        Some(login) => provider.tell(&format!("end_session: {} is signed out here too", login.user.username)),
+        Some(login) => {
+            let text = format!("end_session: {} is signed out here too", login.user.username);
+            provider.story.tell(Part::Provider, "sign-out", &text);
+        }
         None => provider.tell("end_session: nobody was signed in"),
     }
     let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();

@@ -4,13 +4,18 @@
 //! It must never run anywhere but for browsers on this machine: its passwords are on its sign-in page.
 
 mod authorize;
+mod end_session;
 mod keys;
+mod outage;
 mod pages;
 mod store;
 mod token;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, FormConfig, QueryConfig, ServiceConfig};
 use oauth_proxy::clock::{Clock, SystemClock, Timestamp};
 use serde_json::json;
 
@@ -18,6 +23,7 @@ use keys::SigningKey;
 use store::Store;
 
 use crate::part::Part;
+use crate::story::Story;
 use crate::terminal;
 
 pub(crate) use store::USERS;
@@ -35,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) redirect_uri: String,
     /// The only `post_logout_redirect_uri` accepted.
     pub(crate) post_logout_redirect_uri: String,
+    /// Where the handler takes logout tokens.
+    pub(crate) backchannel_logout_uri: String,
 }
 
 /// Everything the Provider's endpoints need.
@@ -43,16 +51,27 @@ pub(crate) struct Provider {
     client: Client,
     keys: SigningKey,
     store: Store,
+    stopped_until: Mutex<Option<Timestamp>>,
+    story: Arc<Story>,
 }
 
 impl Provider {
     /// A Provider with a new key and nobody signed in.
-    pub(crate) fn new(issuer: String, client: Client) -> Result<Self, String> {
-        Ok(Self { issuer, client, keys: SigningKey::generate()?, store: Store::default() })
+    pub(crate) fn new(issuer: String, client: Client, story: Arc<Story>) -> Result<Self, String> {
+        let keys = SigningKey::generate()?;
+        Ok(Self { issuer, client, keys, store: Store::default(), stopped_until: Mutex::default(), story })
     }
 
     fn now(&self) -> Timestamp {
         SystemClock.now()
+    }
+
+    fn part(&self) -> Part {
+        Part::Provider
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.stopped_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line in the terminal about what was asked. Names of people, never a code or a token.
@@ -63,7 +82,10 @@ impl Provider {
 
 /// Puts the Provider's endpoints into a server.
 pub(crate) fn configure(service: &mut ServiceConfig) {
-    service
+    let endpoints = web::scope("")
+        .app_data(QueryConfig::default().error_handler(|error, _| pages::unreadable(&error.to_string())))
+        .app_data(FormConfig::default().error_handler(|error, _| pages::unreadable(&error.to_string())))
+        .wrap(from_fn(outage::outage))
         .route("/", web::get().to(pages::home))
         .route("/.well-known/openid-configuration", web::get().to(discovery))
         .route("/jwks", web::get().to(jwks))
@@ -74,7 +96,9 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .route("/token", web::post().to(token::token))
         .route("/revoke", web::post().to(token::revoke))
         .route("/userinfo", web::get().to(token::userinfo))
-        .route("/userinfo", web::post().to(token::userinfo));
+        .route("/userinfo", web::post().to(token::userinfo))
+        .default_service(web::to(pages::not_found));
+    service.service(endpoints);
 }
 
 /// The Provider's metadata (OIDC Discovery 1.0 section 3).
@@ -88,6 +112,7 @@ async fn discovery(provider: Data<Provider>) -> HttpResponse {
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "revocation_endpoint": format!("{issuer}/revoke"),
         "end_session_endpoint": format!("{issuer}/end_session"),
+        "backchannel_logout_supported": true,
         "jwks_uri": format!("{issuer}/jwks"),
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "response_types_supported": ["code"],

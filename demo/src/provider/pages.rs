@@ -70,6 +70,30 @@ pub(super) fn refused(reason: &str) -> HttpResponse {
     narrow(StatusCode::BAD_REQUEST, "This request was refused", &format!("<p>{}</p>", escape(reason)))
 }
 
+/// A path that the Provider doesn't have.
+pub(super) async fn not_found() -> HttpResponse {
+    narrow(
+        StatusCode::NOT_FOUND,
+        "No such page",
+        "<p>The demo Provider has no page here. Open the application instead.</p>",
+    )
+}
+
+/// A request whose parameters can't be read.
+pub(super) fn unreadable(reason: &str) -> actix_web::Error {
+    let response = refused(reason);
+    actix_web::error::InternalError::from_response(reason.to_owned(), response).into()
+}
+
+/// In place of every page while the Provider is stopped.
+pub(super) fn stopped(seconds: u64) -> HttpResponse {
+    let text = format!(
+        "<p>You stopped the demo Provider. It is back in {seconds} s; reload this page then.</p><p>Whoever is signed in \
+         at the application goes on working: the handler uses the access token that is still valid.</p>"
+    );
+    narrow(StatusCode::SERVICE_UNAVAILABLE, "The Provider is stopped", &text)
+}
+
 /// Sends the response in a form that posts itself (OAuth 2.0 Form Post Response Mode section 2).
 pub(super) fn form_post(address: &str, parameters: &[(&str, &str)]) -> HttpResponse {
     let mut form = format!(r#"<form method="post" action="{}">"#, escape(address));

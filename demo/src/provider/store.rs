@@ -101,6 +101,13 @@ impl Store {
         self.tables().logins.remove(cookie)
     }
 
+    /// Forgets every sign-in and every grant of a person.
+    pub(crate) fn end_logins_of(&self, username: &str) {
+        let mut tables = self.tables();
+        tables.logins.retain(|_, login| login.user.username != username);
+        tables.grants.retain(|_, grant| grant.login.user.username != username);
+    }
+
     /// A new code for this login, good for one use within a minute.
     pub(crate) fn issue_code(
         &self,

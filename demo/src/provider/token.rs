@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Provider;
 use super::keys::{Expired, at_hash};
 use super::store::{Grant, USERS, is_same_secret};
+use crate::part::Part;
 
 /// Short, so that a refresh is seen within a minute.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
@@ -71,7 +72,10 @@ pub(super) async fn revoke(req: HttpRequest, form: Form<TokenRequest>, provider:
         return refuse(error);
     }
     match provider.store.revoke(&form.token) {
-        Some(grant) => provider.tell(&format!("revokes the refresh token of {}", grant.login.user.username)),
+        Some(grant) => {
+            let text = format!("revokes the refresh token of {}", grant.login.user.username);
+            provider.story.tell(Part::Provider, "revocation", &text);
+        }
         None => provider.tell("revoke: the refresh token was of no use any more"),
     }
     HttpResponse::Ok().finish()
@@ -112,10 +116,11 @@ pub(super) fn exchange(
     };
     let grant = grant.ok_or(TokenError::InvalidGrant)?;
     let (person, seconds) = (grant.login.user.username, TOKEN_LIFETIME.as_secs());
-    match grant.generation {
-        1 => provider.tell(&format!("exchanges the code of {person}: tokens for {seconds} s")),
-        generation => provider.tell(&format!("refresh #{} for {person}: tokens for {seconds} s more", generation - 1)),
-    }
+    let (label, text) = match grant.generation {
+        1 => ("tokens", format!("exchanges the code of {person}: tokens for {seconds} s")),
+        generation => ("refresh", format!("refresh #{} for {person}: tokens for {seconds} s more", generation - 1)),
+    };
+    provider.story.tell(Part::Provider, label, &text);
     issue(&grant, provider, now).map_err(|_| TokenError::Server)
 }
 

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_proxy::clock::Timestamp;
@@ -16,8 +17,9 @@ pub(in crate::provider) fn provider() -> Provider {
         secret: "secret".into(),
         redirect_uri: CALLBACK.into(),
         post_logout_redirect_uri: "http://127.0.0.1:8080/oauth/signedout".into(),
+        backchannel_logout_uri: "http://127.0.0.1:8080/oauth/backchannel-logout".into(),
     };
-    Provider::new("http://127.0.0.1:8081".into(), client).unwrap()
+    Provider::new("http://127.0.0.1:8081".into(), client, Arc::default()).unwrap()
 }
 
 fn code(provider: &Provider) -> String {
