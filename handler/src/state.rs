@@ -16,8 +16,8 @@ use crate::config::{
 use crate::crypto::{KeySource, KeysUnavailable, StaticKeys};
 use crate::egress::Egress;
 use crate::oidc::{
-    AccessTokenCaches, AccessTokenVerifier, ApiIssuer, ClientAuthentication, ProviderCache, RelyingParty,
-    RelyingPartySettings,
+    AccessTokenCaches, AccessTokenVerifier, ApiIssuer, ClientAuthentication, IdentityAssertions, ProviderCache,
+    RelyingParty, RelyingPartySettings,
 };
 use crate::proxy::{
     BrowserCache, ClaimHeaders, Forwarder, ForwarderSettings, HeaderPreset, HeaderRules, OwnCookies, PublicSide,
@@ -56,6 +56,10 @@ pub struct SharedState {
     pub routes: RouteTable,
     /// Preset of the headers about the person.
     pub header_preset: HeaderPreset,
+    /// Signer of identity assertions.
+    pub assertions: Option<IdentityAssertions>,
+    /// Claims that headers and rules name, and so assertions have; `None` stands for all.
+    pub mapped_claims: Option<Arc<[String]>>,
     /// Headers of the operator's own on every route.
     pub claim_headers: ClaimHeaders,
     /// Client headers that are removed before a request is forwarded.
@@ -136,6 +140,7 @@ impl SharedState {
         let keys = key_source(configuration.keys, credential, &clock)?;
         let store = session_store(configuration.store, credential)?;
         let preset = configuration.header_preset;
+        let request_needs = request_needs(&preset, &configuration.claim_headers, &configuration.routes);
         let sessions = Sessions::new(SessionsSettings {
             store,
             keys: Arc::clone(&keys),
@@ -143,7 +148,7 @@ impl SharedState {
             lifetime: configuration.lifetime,
             cache_ttl: configuration.session_cache_ttl,
             refresh_before: configuration.refresh_before,
-            request_needs: request_needs(&preset, &configuration.claim_headers, &configuration.routes),
+            request_needs: request_needs.clone(),
             issuer: relying_party.issuer.clone(),
             client_id: relying_party.registration.client_id.clone(),
         });
@@ -161,6 +166,8 @@ impl SharedState {
             routes: configuration.routes,
             header_preset: preset,
             claim_headers: configuration.claim_headers,
+            assertions: configuration.assertions,
+            mapped_claims: request_needs.claims,
             header_rules,
             own_cookies: names.own_cookies(),
             session_cookie: SessionCookie::new(names.clone(), Arc::clone(&keys)),

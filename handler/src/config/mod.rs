@@ -3,6 +3,7 @@
 //! Every value becomes a type of the module that uses it. No message repeats a secret.
 
 mod api_issuers;
+mod assertion;
 mod browser;
 mod claim_headers;
 mod egress;
@@ -34,7 +35,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::azure::Identity;
 use crate::egress::Proxies;
-use crate::oidc::ApiIssuer;
+use crate::oidc::{ApiIssuer, IdentityAssertions};
 use crate::proxy::{BrowserCache, ClaimHeaders, HeaderPreset, HeaderRules, RouteTable};
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
@@ -76,6 +77,8 @@ pub struct Configuration {
     pub routes: RouteTable,
     /// Issuers whose access tokens pass on routes for API clients.
     pub api_issuers: Vec<ApiIssuer>,
+    /// Signer of identity assertions (`ASSERTION_KEYS`).
+    pub assertions: Option<IdentityAssertions>,
     /// Headers of the operator's own on every route (`HEADERS`).
     pub claim_headers: ClaimHeaders,
     /// The proof that the gateway must send.
@@ -155,6 +158,7 @@ impl Configuration {
         if let (Some(routes), Some(prefix)) = (&routes, &auth_prefix) {
             warnings.extend(routes.hidden_below(prefix).map(|path| routes::hidden(path, prefix)));
         }
+        let assertions = assertion::read(&mut reader, routes.as_ref(), public_origin.as_ref());
         let claim_headers = claim_headers::read(&mut reader);
         let api_issuers = api_issuers::read(&mut reader, routes.as_ref());
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
@@ -191,8 +195,8 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let (Some(public_side), Some(browser), Some(route_prefix), Some(claim_headers)) =
-            (public_side, browser, route_prefix, claim_headers)
+        let (Some(public_side), Some(browser), Some(route_prefix), Some(claim_headers), Some(assertions)) =
+            (public_side, browser, route_prefix, claim_headers, assertions)
         else {
             return Err(mistakes);
         };
@@ -212,6 +216,7 @@ impl Configuration {
             routes,
             api_issuers,
             claim_headers,
+            assertions,
             gateway,
             header_preset,
             browser_cache: browser.cache,

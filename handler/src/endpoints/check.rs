@@ -36,7 +36,7 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
         }
         Access::Bearer | Access::SessionOrBearer => {
             let (claims, token) = admit_client(asked.ruled(target.path(), route), request, state).await?;
-            client_identity(&claims, &token, route, state)
+            client_identity(&claims, &token, route, request.now, state)
         }
     };
     headers.extend_from_slice(state.public_side.forwarded_headers());
@@ -117,7 +117,7 @@ async fn session_headers(
     let part = session.ok_or(Error::SessionRequired)?.part;
     let target = RequestTarget::parse(&asked.url)?;
     admit_person(asked.ruled(target.path(), route), &part.claims, &ticket, request, state)?;
-    Ok(identity(&part, route, state))
+    Ok(identity(&part, route, request.now, state))
 }
 
 /// `Cookie` header without our own cookies, so that the gateway needs no rule for them.

@@ -31,6 +31,7 @@ pub(super) enum Kind {
     BackchannelLogout,
     FrontchannelLogout,
     Check,
+    Jwks,
     Live,
     Ready,
 }
@@ -39,7 +40,12 @@ impl Endpoint {
     /// True if it works without our keys: it reads no cookie, or an optional one.
     pub(super) fn is_open(&self) -> bool {
         match self.kind {
-            Kind::SignedOut | Kind::BackchannelLogout | Kind::FrontchannelLogout | Kind::Live | Kind::Ready => true,
+            Kind::SignedOut
+            | Kind::BackchannelLogout
+            | Kind::FrontchannelLogout
+            | Kind::Jwks
+            | Kind::Live
+            | Kind::Ready => true,
             Kind::Signin | Kind::Callback | Kind::Signout | Kind::Me | Kind::Refresh | Kind::Check | Kind::Resend => {
                 false
             }
@@ -94,6 +100,7 @@ pub const ROUTES: &[Endpoint] = &[
         kind: Kind::FrontchannelLogout,
     },
     Endpoint { folder: "check", names: &["check"], methods: &[Method::GET, Method::HEAD], kind: Kind::Check },
+    Endpoint { folder: "jwks", names: &["jwks"], methods: &[Method::GET, Method::HEAD], kind: Kind::Jwks },
     Endpoint { folder: "health", names: &["health/live"], methods: &[Method::GET, Method::HEAD], kind: Kind::Live },
     Endpoint { folder: "health", names: &["health/ready"], methods: &[Method::GET, Method::HEAD], kind: Kind::Ready },
 ];
@@ -166,7 +173,13 @@ impl<'a> Destination<'a> {
     pub fn is_api(self) -> bool {
         match self {
             Self::Endpoint(endpoint) => match endpoint.kind {
-                Kind::Me | Kind::Refresh | Kind::BackchannelLogout | Kind::Check | Kind::Live | Kind::Ready => true,
+                Kind::Me
+                | Kind::Refresh
+                | Kind::BackchannelLogout
+                | Kind::Check
+                | Kind::Jwks
+                | Kind::Live
+                | Kind::Ready => true,
                 Kind::Signin
                 | Kind::Callback
                 | Kind::Signout

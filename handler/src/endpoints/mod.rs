@@ -7,6 +7,7 @@ mod check;
 mod destination;
 mod frontchannel_logout;
 mod health;
+mod jwks;
 mod me;
 mod provider_logout;
 mod proxy;
@@ -72,6 +73,7 @@ pub async fn respond(
         Kind::BackchannelLogout => backchannel_logout::backchannel_logout(request, payload, state).await,
         Kind::FrontchannelLogout => frontchannel_logout::frontchannel_logout(request, state).await,
         Kind::Check => check::check(request, state).await,
+        Kind::Jwks => jwks::jwks(state),
         Kind::Live => Ok(health::live()),
         Kind::Ready => Ok(health::ready(request, state).await),
     }

@@ -14,6 +14,7 @@ use super::admission::{Ruled, admit_client, admit_person, bearer_token};
 use super::request::Request;
 use super::slide::slide;
 use super::unsent;
+use crate::clock::Timestamp;
 use crate::oidc::Claims;
 use crate::proxy::{Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, identity_headers};
 use crate::sessions::{RequestPart, SessionTicket};
@@ -57,7 +58,7 @@ async fn proxy_client(
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
     let (claims, token) = admit_client(ruled(request, route), request, state).await?;
-    let identity = client_identity(&claims, &token, route, state);
+    let identity = client_identity(&claims, &token, route, request.now, state);
     forward(request, payload, route, Some(Authenticated { identity, cutoff: None }), state).await
 }
 
@@ -92,7 +93,7 @@ async fn proxy_session(
     }
     metrics::session_age(request.now.since(ticket.issued_at));
 
-    let identity = identity(&part, route, state);
+    let identity = identity(&part, route, request.now, state);
     let cutoff = match route.streams() {
         Streams::End => Some(session_end(&ticket, route, state)),
         Streams::Outlive => None,
@@ -122,11 +123,17 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
 }
 
 /// Identity headers of the person.
-pub(super) fn identity(part: &RequestPart, route: &Route, state: &AppState) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn identity(
+    part: &RequestPart,
+    route: &Route,
+    now: Timestamp,
+    state: &AppState,
+) -> Vec<(HeaderName, HeaderValue)> {
     let id_token = part.id_token.as_deref().map(String::as_str);
     let claims = part.claims.as_map();
     let headers = identity_headers(&state.header_preset, route.token(), claims, id_token, part.access_token.expose());
-    with_claim_headers(headers, claims, route, state)
+    let headers = with_claim_headers(headers, claims, route, state);
+    with_assertion(headers, claims, route, now, state)
 }
 
 /// The headers that speak for an API client: its token as it came, and the same headers of its claims.
@@ -134,12 +141,38 @@ pub(super) fn client_identity(
     claims: &Claims,
     token: &str,
     route: &Route,
+    now: Timestamp,
     state: &AppState,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let claims = claims.as_map();
     let headers = identity_headers(&state.header_preset, &TokenPlacement::Bearer, claims, None, token);
-    with_claim_headers(headers, claims, route, state)
+    let headers = with_claim_headers(headers, claims, route, state);
+    let mapped: Option<Map<String, Value>> = state.mapped_claims.as_ref().map(|names| {
+        let is_mapped = |(name, _): &(&String, &Value)| names.contains(name);
+        claims.iter().filter(is_mapped).map(|(name, value)| (name.clone(), value.clone())).collect()
+    });
+    with_assertion(headers, mapped.as_ref().unwrap_or(claims), route, now, state)
 }
+
+/// Header with the identity assertion of a route that wants one.
+fn with_assertion(
+    mut headers: Vec<(HeaderName, HeaderValue)>,
+    claims: &Map<String, Value>,
+    route: &Route,
+    now: Timestamp,
+    state: &AppState,
+) -> Vec<(HeaderName, HeaderValue)> {
+    if let Some(assertions) = &state.assertions
+        && let Some(audience) = route.assertion_audience(state.public_origin.as_str())
+        && let Ok(value) = HeaderValue::from_str(&assertions.assertion(&audience, claims, now))
+    {
+        headers.push((ASSERTION_HEADER, value));
+    }
+    headers
+}
+
+/// Header of the identity assertion. `proxy` strips it from clients: its name means a person.
+const ASSERTION_HEADER: HeaderName = HeaderName::from_static("x-identity-assertion");
 
 /// The operator's own headers take the place of the preset's.
 fn with_claim_headers(

@@ -49,6 +49,7 @@ pub struct Route {
     is_isolated: bool,
     cross_site: CrossSite,
     headers: ClaimHeaders,
+    assertion: Option<AssertionAudience>,
     requirement: Option<Requirement>,
 }
 
@@ -94,12 +95,31 @@ enum CrossSite {
     Allow,
 }
 
+/// Audience (`aud`) of a route's identity assertions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum AssertionAudience {
+    /// The URL of the route at the public origin.
+    Route,
+    /// The operator's own name for the application.
+    Named(String),
+}
+
+impl AssertionAudience {
+    fn parse(json: &Value) -> Result<Option<Self>, RouteError> {
+        match json {
+            Value::Bool(wanted) => Ok(wanted.then_some(Self::Route)),
+            Value::String(audience) if !audience.is_empty() => Ok(Some(Self::Named(audience.clone()))),
+            _ => Err(RouteError::Assertion(json.to_string())),
+        }
+    }
+}
+
 /// Mistake in a route table.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// Not a JSON list of objects with known members.
     #[error(
-        "the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate, cross_site, headers, require, explain}}"
+        "the routes are not a JSON list of {{path, upstream, access, streams, host, token, isolate, cross_site, headers, assertion, require, explain}}"
     )]
     Json(#[source] serde_json::Error),
     /// Empty list: nothing could be reached.
@@ -152,6 +172,9 @@ pub enum RouteError {
         #[source]
         source: ClaimHeadersError,
     },
+    /// `assertion` is neither a truth value nor an audience.
+    #[error("the assertion {0} is neither true nor an audience")]
+    Assertion(String),
     /// `require` has mistakes, or stands where it can't hold.
     #[error("the requirement of the route {path:?} can't be used")]
     Requirement {
@@ -185,6 +208,7 @@ struct RouteRow {
     isolate: bool,
     cross_site: Option<String>,
     headers: Option<Value>,
+    assertion: Option<Value>,
     require: Option<Value>,
     explain: Option<String>,
 }
@@ -220,11 +244,18 @@ impl RouteTable {
                 }
                 _ => None,
             };
+            let contradiction = match access {
+                Access::Anonymous if row.assertion.is_some() => {
+                    Some("an assertion and access anonymous, which knows nobody")
+                }
+                _ => contradiction,
+            };
             if let Some(members) = contradiction {
                 return Err(RouteError::Contradiction { path: row.path, members });
             }
             let headers = row.headers.map_or(Ok(ClaimHeaders::default()), |json| ClaimHeaders::parse(&json));
             let headers = headers.map_err(|source| RouteError::Headers { path: row.path.clone(), source })?;
+            let assertion = row.assertion.map_or(Ok(None), |json| AssertionAudience::parse(&json))?;
             let requirement = requirement(&row.path, access, row.require.as_ref(), row.explain)?;
             // One connection pool for routes with the same URL.
             let upstream = match upstreams.iter().find(|(url, _)| *url == row.upstream) {
@@ -243,6 +274,7 @@ impl RouteTable {
                 is_isolated,
                 cross_site,
                 headers,
+                assertion,
                 requirement,
             });
         }
@@ -268,6 +300,7 @@ impl RouteTable {
             is_isolated: false,
             cross_site: CrossSite::Refuse,
             headers: ClaimHeaders::default(),
+            assertion: None,
             requirement: None,
         };
         Ok(Self::new(vec![route]))
@@ -370,6 +403,7 @@ impl RouteTable {
         let requirements = self.routes.iter().filter_map(|route| route.requirement.as_ref());
         let mut names: Vec<&str> = requirements.flat_map(|requirement| requirement.claims().chain(["sub"])).collect();
         names.extend(self.routes.iter().flat_map(|route| route.headers.claims()));
+        names.extend(self.has_assertions().then_some("sub"));
         names.sort_unstable();
         names.dedup();
         names
@@ -379,6 +413,12 @@ impl RouteTable {
     #[must_use]
     pub fn takes_access_tokens(&self) -> bool {
         self.routes.iter().any(|route| route.access.takes_access_tokens())
+    }
+
+    /// True if a route sends identity assertions.
+    #[must_use]
+    pub fn has_assertions(&self) -> bool {
+        self.routes.iter().any(|route| route.assertion.is_some())
     }
 
     /// Paths of routes that are hidden below `prefix`, whose URLs are ours.
@@ -409,6 +449,15 @@ impl RouteTable {
 }
 
 impl Route {
+    /// Audience of the identity assertion that this route sends; by default its own URL at `origin`.
+    #[must_use]
+    pub fn assertion_audience(&self, origin: &str) -> Option<String> {
+        Some(match self.assertion.as_ref()? {
+            AssertionAudience::Route => [origin, &self.path].concat(),
+            AssertionAudience::Named(audience) => audience.clone(),
+        })
+    }
+
     /// The headers that claims become on this route.
     #[must_use]
     pub fn headers(&self) -> &ClaimHeaders {
@@ -854,6 +903,12 @@ mod tests {
             (r#"[{"path":"/","upstream":"http://a","host":"app.example"}]"#, "an unknown host"),
             (r#"[{"path":"/","upstream":"http://a","token":"basic"}]"#, "an unknown token"),
             (r#"[{"path":"/","upstream":"http://a","token":{"header":"Host"}}]"#, "a header that has a meaning"),
+            (r#"[{"path":"/","upstream":"http://a","assertion":""}]"#, "an empty audience"),
+            (r#"[{"path":"/","upstream":"http://a","assertion":["a"]}]"#, "a list of audiences"),
+            (
+                r#"[{"path":"/","upstream":"http://a","access":"anonymous","assertion":true}]"#,
+                "an assertion about nobody",
+            ),
             (r#"[{"path":"/public/*","upstream":"http://a"}]"#, "a pattern"),
             (r#"[{"path":"/public/**","upstream":"http://a"}]"#, "a pattern of Ant"),
             (r#"[{"path":"/public/.*","upstream":"http://a"}]"#, "a regular expression"),

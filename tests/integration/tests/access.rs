@@ -317,3 +317,42 @@ fn a_loop_by_a_lost_record_or_a_clock_has_its_own_name() {
     assert!(by_clock.status == 500 && by_clock.text().contains("clock_skew"), "{}", by_clock.text());
     assert!(lost.status == 500 && lost.text().contains("session_lost"), "{}", lost.text());
 }
+
+#[test]
+fn an_application_verifies_the_assertion_of_its_route_and_of_no_other() {
+    let (provider, upstream) = (Provider::start(), Upstream::start());
+    let url = &upstream.url;
+    let routes = json!([
+        { "path": "/", "upstream": url },
+        { "path": "/app", "upstream": url, "assertion": true,
+          "headers": [{ "name": "X-Groups", "claim": "groups", "format": "json" }] },
+        { "path": "/named", "upstream": url, "assertion": "urn:orders" },
+    ]);
+    let (routes, key) = (routes.to_string(), Provider::new_signing_key());
+    let own = [("ROUTES", routes.as_str()), ("ASSERTION_KEYS", key.as_str())];
+    let handler = Handler::start(&[&own[..], &provider.settings()].concat());
+    provider.set_claims(&json!({ "sub": "ada", "groups": ["staff"], "secret": "not mapped" }));
+    let mut ada = Browser::new(&handler.origin);
+    ada.sign_in("/", &provider);
+
+    let forged = [("x-identity-assertion", "forged"), ("X_Identity_Assertion", "forged")];
+    let mut assertion = |path: &str| {
+        assert_eq!(ada.send("GET", path, &forged, b"").status, 200);
+        let received = upstream.last();
+        let sent = received.headers.iter().filter(|(name, _)| name.replace('_', "-") == "x-identity-assertion");
+        sent.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    let (plain, of_route, named) = (assertion("/"), assertion("/app/x"), assertion("/named"));
+    let key_set = Browser::new(&handler.origin).send("GET", "/oauth/jwks", &[], b"");
+
+    assert_eq!(plain, [""; 0], "no route of its own");
+    assert_eq!(key_set.header("content-type"), Some("application/jwk-set+json"));
+    for (assertion, audience) in [(&of_route, format!("{}/app", handler.origin)), (&named, "urn:orders".to_owned())] {
+        let [assertion] = &assertion[..] else { panic!("{assertion:?}") };
+        let claims = support::verify_assertion(assertion, &key_set.text(), &handler.origin, &audience);
+        assert_eq!((&claims["sub"], &claims["groups"]), (&json!("ada"), &json!(["staff"])));
+        assert!(claims.get("secret").is_none() && claims["exp"].as_u64() > claims["iat"].as_u64());
+    }
+    let none = Fixture::start(&[]);
+    assert_eq!(code(&none.program("/oauth/jwks", &[])), (404, "route_not_found".to_owned()));
+}

@@ -102,6 +102,14 @@ impl Provider {
         Self { issuer: upstream.url, state }
     }
 
+    /// A private key on P-256 in PEM (PKCS #8).
+    #[must_use]
+    pub fn new_signing_key() -> String {
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let body = base64::engine::general_purpose::STANDARD.encode(document);
+        format!("-----BEGIN PRIVATE KEY-----\\n{body}\\n-----END PRIVATE KEY-----")
+    }
+
     /// The settings that name this Provider.
     #[must_use]
     pub fn settings(&self) -> [(&str, &str); 3] {
@@ -324,4 +332,19 @@ fn ok(json: &Value) -> String {
 
 fn raw(status: u16, header: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} Scripted\r\n{header}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Verifies an identity assertion as an application does, by the key set alone, and returns its claims.
+///
+/// # Panics
+/// When the signature, the issuer, the audience or a time is wrong.
+#[must_use]
+pub fn verify_assertion(assertion: &str, key_set: &str, issuer: &str, audience: &str) -> Value {
+    let keys: jsonwebtoken::jwk::JwkSet = serde_json::from_str(key_set).unwrap();
+    let id = jsonwebtoken::decode_header(assertion).unwrap().kid.unwrap();
+    let key = jsonwebtoken::DecodingKey::from_jwk(keys.find(&id).unwrap()).unwrap();
+    let mut rules = jsonwebtoken::Validation::new(Algorithm::ES256);
+    rules.set_issuer(&[issuer]);
+    rules.set_audience(&[audience]);
+    jsonwebtoken::decode::<Value>(assertion, &key, &rules).unwrap().claims
 }
