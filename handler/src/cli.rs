@@ -200,9 +200,9 @@ fn check() -> ExitCode {
         actix_web::rt::spawn(async move { followed.follow().await });
         let now = SystemClock.now();
         // A failed load, retries included, outlasts one request's wait; the second wait gets its error.
-        let keys = match state.keys_in_hand().await {
+        let keys = match state.ensure_keys_loaded().await {
             Ok(()) => Ok(()),
-            Err(_) => state.keys_in_hand().await,
+            Err(_) => state.ensure_keys_loaded().await,
         };
         let keys = tell("keys", keys);
         let provider = check_provider(&state.relying_party).await;

@@ -210,7 +210,7 @@ impl SharedState {
     ///
     /// # Errors
     /// If no keys are loaded: without keys no cookie opens, so no session is recognised.
-    pub async fn keys_in_hand(&self) -> Result<(), KeysUnavailable> {
+    pub async fn ensure_keys_loaded(&self) -> Result<(), KeysUnavailable> {
         match self.keys.is_ready() {
             Ok(()) => Ok(()),
             Err(_) => self.keys.reload().await.and(self.keys.is_ready()),

@@ -46,7 +46,7 @@ pub(super) async fn cookie(req: HttpRequest, inspector: Data<Inspector>) -> Http
     let rows = rows(&[
         ("value", &format!("<code class=\"value\">{}</code>", escape(&cookie))),
         ("sealed with", &format!("cookie key <code>{}</code>, AES-256-GCM", escape(kid))),
-        ("identifier", &format!("<code>{}</code>", hex(ticket.sid.as_bytes()))),
+        ("identifier", &format!("<code>{}</code>", hex(ticket.id.as_bytes()))),
         ("secret S", &format!("<code>{}…</code> 32 bytes", hex(&ticket.secret.as_bytes()[..4]))),
         ("signed in", &time(ticket.issued_at)),
         ("last seen", &time(ticket.last_seen)),
@@ -79,7 +79,7 @@ pub(super) async fn open_with_keys(req: HttpRequest, inspector: Data<Inspector>)
     let Some(session) = inspector.session(&req) else { return no_session() };
     let Some(item) = inspector.item(&session) else { return no_record(&inspector) };
     let guess = random::bytes::<32>();
-    let opened = inspector.open(&item, RecordPart::Request, session.ticket.sid.as_bytes(), &guess);
+    let opened = inspector.open(&item, RecordPart::Request, session.ticket.id.as_bytes(), &guess);
     match opened {
         Ok(_) => result(&inspector, "It opened", "<p>This must never happen: please report it.</p>"),
         Err(error) => {
@@ -100,7 +100,7 @@ pub(super) async fn open_with_cookie(req: HttpRequest, inspector: Data<Inspector
     let Some(session) = inspector.session(&req) else { return no_session() };
     let Some(item) = inspector.item(&session) else { return no_record(&inspector) };
     let ticket = &session.ticket;
-    let open = |part| inspector.open(&item, part, ticket.sid.as_bytes(), ticket.secret.as_bytes()).ok();
+    let open = |part| inspector.open(&item, part, ticket.id.as_bytes(), ticket.secret.as_bytes()).ok();
     let (Some(request), Some(refresh)) = (open(RecordPart::Request), open(RecordPart::Refresh)) else {
         return has_ended(&inspector);
     };

@@ -34,7 +34,7 @@ impl Inspector {
 
     /// The session's item in the database.
     pub(super) fn item(&self, session: &Session) -> Option<Value> {
-        self.database.item(session.ticket.sid.key().as_str())
+        self.database.item(session.ticket.id.key().as_str())
     }
 
     /// Opens one part of an item with the database, both keys and this secret.
@@ -65,7 +65,7 @@ impl Inspector {
     pub(super) fn subject(&self, session: &Session) -> Option<String> {
         let ticket = &session.ticket;
         let opened =
-            self.open(&self.item(session)?, RecordPart::Request, ticket.sid.as_bytes(), ticket.secret.as_bytes());
+            self.open(&self.item(session)?, RecordPart::Request, ticket.id.as_bytes(), ticket.secret.as_bytes());
         let part: Value = serde_json::from_slice(&opened.ok()?).ok()?;
         Some(token_claims(part["access_token"].as_str()?)?["sub"].as_str()?.to_owned())
     }

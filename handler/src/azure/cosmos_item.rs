@@ -292,7 +292,7 @@ mod tests {
             ciphertext: base64url_decode(value(SESSION)["parts"][name]["ciphertext"].as_str().unwrap()).unwrap(),
         };
         SessionRecord {
-            key: SessionTicket::from_seed(&[3; 32], "frozen", NOW, END).sid.key(),
+            key: SessionTicket::from_seed(&[3; 32], "frozen", NOW, END).id.key(),
             generation: 1,
             access_token_expires_at: Some(Timestamp::from_unix(1_800_003_600)),
             refresh_at: Some(Timestamp::from_unix(1_800_002_880)),
@@ -388,6 +388,6 @@ mod tests {
     fn the_item_of_another_key_is_no_record() {
         let read = parse::<SessionItem>(value(SESSION)).unwrap().unwrap();
 
-        assert_eq!(read.record(&SessionTicket::from_seed(&[4; 32], "other", NOW, END).sid.key()), None);
+        assert_eq!(read.record(&SessionTicket::from_seed(&[4; 32], "other", NOW, END).id.key()), None);
     }
 }

@@ -171,7 +171,7 @@ impl KeyVaultKeys {
     }
 
     /// `Ok` while the last complete load is younger than the activation delay: a newer version cannot be sealing yet.
-    fn know_every_key(&self) -> Result<(), KeysUnavailable> {
+    fn ensure_key_list_current(&self) -> Result<(), KeysUnavailable> {
         let looked = self.looked();
         if looked.at.is_some_and(|at| at.elapsed() < self.settings.activation_delay) {
             return Ok(());
@@ -218,10 +218,10 @@ impl KeySource for KeyVaultKeys {
             }
             let landed = progress.wait_for(|progress| progress.finished > before.finished);
             if timeout(LOAD_WAIT, landed).await.is_err() {
-                return self.know_every_key().map_err(|_| KeysUnavailable(Arc::new(AccessError::Timeout)));
+                return self.ensure_key_list_current().map_err(|_| KeysUnavailable(Arc::new(AccessError::Timeout)));
             }
         }
-        self.know_every_key()
+        self.ensure_key_list_current()
     }
 
     async fn follow(&self) {

@@ -41,7 +41,7 @@ pub(super) fn admit_person(
         Outcome::Met => Ok(()),
         Outcome::Denied(rule, explain) => {
             tracing::warn!(target: "audit", event = "access_denied", rule = rule.path(),
-                session.key = ticket.sid.key().as_str(),
+                session.key = ticket.id.key().as_str(),
                 person.key = state.sessions.subject(claims.subject()).as_str(),
                 request.id = request.id.as_str(), "access denied: the rule of the route is not met");
             Err(denied(rule, explain, false))

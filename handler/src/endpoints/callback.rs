@@ -51,7 +51,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
     };
     let person = person(&ticket, request, state).await;
     end_older_session(request, replaced, &ticket, person.as_ref(), state).await;
-    tracing::info!(target: "audit", event = "signed_in", session.key = ticket.sid.key().as_str(),
+    tracing::info!(target: "audit", event = "signed_in", session.key = ticket.id.key().as_str(),
         request.id = request.id.as_str(), "person signed in");
     metrics::sign_in("ok");
     let forgotten = state.login_cookies.forget(request.http, &state_parameter);
@@ -78,10 +78,10 @@ async fn end_older_session(
 ) {
     // An unreadable old cookie is ignored.
     let older = state.session_cookie.read(request.http).await.ok().flatten().or(replaced);
-    let Some(older) = older.filter(|older| older.sid != ticket.sid) else { return };
+    let Some(older) = older.filter(|older| older.id != ticket.id) else { return };
     // The old session ends; on failure it expires by itself.
     if let Err(error) = state.sessions.end_replaced(&older, person, &state.relying_party, request.now).await {
-        tracing::warn!(session.key = older.sid.key().as_str(), %error, "older session not ended");
+        tracing::warn!(session.key = older.id.key().as_str(), %error, "older session not ended");
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn live() -> HttpResponse {
 pub(super) async fn ready(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let provider = state.relying_party.is_ready(request.now).await;
     let store = state.is_store_ready(request.now).await;
-    let keys = state.keys_in_hand().await;
+    let keys = state.ensure_keys_loaded().await;
     let gateway = state.gateway.is_ready(request.now).await;
     let is_draining = state.sessions.is_draining();
     let is_up = provider.is_ok() && store && keys.is_ok() && gateway.is_ok();

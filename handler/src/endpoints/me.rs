@@ -29,7 +29,7 @@ pub(super) async fn me(request: &Request<'_>, state: &AppState) -> Result<HttpRe
     let remaining = lifetime.remaining(slid.as_ref().unwrap_or(&ticket), request.now);
     let remaining = person.ends_at.map_or(remaining, |ends_at| remaining.min(ends_at.since(request.now)));
     body.insert("session_expires_in".to_owned(), remaining.as_secs().into());
-    let logout_url = format!("{}?token={}", state.path("signout"), ticket.sid.sign_out_token());
+    let logout_url = format!("{}?token={}", state.path("signout"), ticket.id.sign_out_token());
     body.insert("logout_url".to_owned(), logout_url.into());
 
     let mut response = HttpResponse::Ok();

@@ -60,7 +60,7 @@ pub async fn respond(
         return Err(Error::MethodNotAllowed { allowed: endpoint.methods });
     }
     if !endpoint.is_open() {
-        state.keys_in_hand().await?;
+        state.ensure_keys_loaded().await?;
     }
     match endpoint.kind {
         Kind::Signin => signin::signin(request, payload, state).await,

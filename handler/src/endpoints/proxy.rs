@@ -88,7 +88,7 @@ async fn proxy_session(
         // Boxed: this future is large and rare, and every request would reserve its size.
         Err(error) => return Box::pin(unsent::hold_up(error, request, payload, route, state)).await,
     };
-    if state.socket_notice.is_due(request.http, || ticket.sid.key(), request.now) {
+    if state.socket_notice.is_due(request.http, || ticket.id.key(), request.now) {
         return Ok(socket_page(request, state));
     }
     metrics::session_age(request.now.since(ticket.issued_at));
@@ -107,7 +107,7 @@ async fn proxy_session(
 
 /// Admits a request to a session route: returns its live session and tokens.
 async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<(SessionTicket, RequestPart), Error> {
-    state.keys_in_hand().await?;
+    state.ensure_keys_loaded().await?;
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     if is_websocket_handshake(request.http) {
         check_websocket_origin(request.http, &state.public_origin)?;
@@ -258,7 +258,7 @@ async fn refuse_websocket(request: &Request<'_>, route: &Route, state: &AppState
     if check_websocket_origin(request.http, &state.public_origin).is_ok()
         && let Ok(Some(ticket)) = state.session_cookie.read(request.http).await
     {
-        state.socket_notice.count(ticket.sid.key(), request.now);
+        state.socket_notice.count(ticket.id.key(), request.now);
     }
     if state.websocket_warning.is_due(request.now) {
         tracing::warn!(

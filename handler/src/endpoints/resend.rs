@@ -53,7 +53,7 @@ enum Owner {
 async fn owner(form: &KeptForm, request: &Request<'_>, state: &AppState) -> Result<Owner, Error> {
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     let person = state.sessions.load_person(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
-    if form.session.as_ref() == Some(&ticket.sid.key()) {
+    if form.session.as_ref() == Some(&ticket.id.key()) {
         return Ok(Owner::Same);
     }
     match &form.person {

@@ -23,14 +23,14 @@ pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<H
     };
     if *request.http.method() != Method::POST {
         let is_head = *request.http.method() == Method::HEAD; // RFC 9110 9.2.1: it changes nothing
-        let is_token = |name| request.query(name).is_some_and(|token| ticket.sid.is_sign_out_token(&token));
+        let is_token = |name| request.query(name).is_some_and(|token| ticket.id.is_sign_out_token(&token));
         let is_meant = !is_head && (is_token("token") || is_token("sid")); // `sid`: links of earlier versions
         if !is_meant || is_background(request.http) {
             return Ok(confirmation(request, state));
         }
     }
     let part = state.sessions.sign_out(&ticket, &state.relying_party, request.now).await?;
-    tracing::info!(target: "audit", event = "signed_out", session.key = ticket.sid.key().as_str(),
+    tracing::info!(target: "audit", event = "signed_out", session.key = ticket.id.key().as_str(),
         request.id = request.id.as_str(), "person signed out");
 
     metrics::sign_out("person", 1);

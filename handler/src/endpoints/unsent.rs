@@ -76,7 +76,7 @@ async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &Ap
         target: target.to_owned(),
         content_type: content_type.to_owned(),
         body: body.to_vec(),
-        session: ticket.map(|ticket| ticket.sid.key()),
+        session: ticket.map(|ticket| ticket.id.key()),
         person,
         kept_at: request.now,
     };

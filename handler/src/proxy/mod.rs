@@ -9,7 +9,7 @@ mod claim_headers;
 mod client_socket;
 mod cookies;
 mod cutoff;
-mod early_answer;
+mod early_response_io;
 mod error;
 mod field_value;
 mod forgeable;

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::client_socket::keep_alive;
-use super::early_answer::EarlyAnswer;
+use super::early_response_io::EarlyResponseIo;
 use super::request_body::RequestBody;
 use super::upstream::Upstream;
 
@@ -110,7 +110,7 @@ pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Resu
     let tcp = TcpStream::connect(upstream.address()).await?;
     tcp.set_nodelay(true)?;
     keep_alive(&tcp); // a WebSocket may be silent for hours
-    let tcp = EarlyAnswer::new(tcp);
+    let tcp = EarlyResponseIo::new(tcp);
     match upstream.tls() {
         None => handshake(tcp, upstream).await,
         Some(name) => handshake(tls.connect(name.clone(), tcp).await?, upstream).await,

@@ -154,7 +154,7 @@ mod tests {
 
     fn entry(seed: u8) -> IndexedSession {
         let now = Timestamp::from_unix(0);
-        let key = SessionTicket::from_seed(&[seed; 32], "code", now, now).sid.key();
+        let key = SessionTicket::from_seed(&[seed; 32], "code", now, now).id.key();
         IndexedSession { key, expires_at: now, has_sid: false }
     }
 

@@ -127,7 +127,7 @@ impl Leases {
         let mut observation = Observation::default();
         loop {
             let now = self.clock.now();
-            let Some(stored) = self.records.read(&ticket.sid.key(), now).await? else {
+            let Some(stored) = self.records.read(&ticket.id.key(), now).await? else {
                 return Ok(LeaseAttempt::Ended);
             };
             if let Some(attempt) = needs_no_lease(&stored.record, trigger, now) {
@@ -260,7 +260,7 @@ impl Leases {
         holder: &str,
         now: Timestamp,
     ) -> Result<Option<StoredRecord>, StoreError> {
-        let found = self.records.read(&ticket.sid.key(), now).await?;
+        let found = self.records.read(&ticket.id.key(), now).await?;
         let is_ours = |lease: &RefreshLease| lease.purpose == LeasePurpose::Refreshing && lease.holder == holder;
         Ok(found.filter(|found| found.record.lease.as_ref().is_some_and(is_ours)).map(|found| (*found).clone()))
     }

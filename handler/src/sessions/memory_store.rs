@@ -139,7 +139,7 @@ mod tests {
     fn record() -> SessionRecord {
         let part = SealedPart { kid: "k".to_owned(), salt: [0; 32], ciphertext: vec![1] };
         SessionRecord {
-            key: SessionTicket::from_seed(&crate::random::bytes(), "", NOW, END).sid.key(),
+            key: SessionTicket::from_seed(&crate::random::bytes(), "", NOW, END).id.key(),
             generation: 1,
             access_token_expires_at: None,
             refresh_at: None,

@@ -81,7 +81,7 @@ impl ProviderLogout {
         let provider_session = claims.text("sid").map(|sid| self.provider_session(sid));
         let has_sid = provider_session.is_some();
         for index in provider_session.into_iter().chain([self.subject(claims.subject())]) {
-            let session = IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid };
+            let session = IndexedSession { key: ticket.id.key(), expires_at: ticket.expires_at, has_sid };
             if !self.enter(&index, session, began_at, now).await? {
                 return Ok(false);
             }

@@ -93,7 +93,7 @@ mod tests {
     fn record(generation: u64) -> SessionRecord {
         let part = || SealedPart { kid: "k".to_owned(), salt: [0; 32], ciphertext: vec![] };
         SessionRecord {
-            key: SessionTicket::from_seed(&[7; 32], "", NOW, NOW).sid.key(),
+            key: SessionTicket::from_seed(&[7; 32], "", NOW, NOW).id.key(),
             generation,
             access_token_expires_at: None,
             refresh_at: None,

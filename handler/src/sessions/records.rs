@@ -107,7 +107,7 @@ impl Records {
 
     /// Ends a session. `Ok` if it is already ended or missing.
     pub(crate) async fn end(&self, ticket: &SessionTicket, now: Timestamp) -> EndedSession {
-        let (lived, confirmed) = match self.tombstone(&ticket.sid.key(), now).await {
+        let (lived, confirmed) = match self.tombstone(&ticket.id.key(), now).await {
             Ok(Tombstone::Written(lived)) => (lived, Ok(())),
             Ok(Tombstone::Unknown(lived, failure)) => (lived, Err(failure)),
             Ok(Tombstone::Ended | Tombstone::Missing) => return EndedSession { part: None, confirmed: Ok(()) },
@@ -115,7 +115,7 @@ impl Records {
         };
         let part = self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
             // Nothing else is lost: only the refresh token stays valid at the Provider.
-            tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "refresh token not revoked: session record not opened");
+            tracing::warn!(session.key = ticket.id.key().as_str(), %error, "refresh token not revoked: session record not opened");
             None
         });
         EndedSession { part, confirmed }
@@ -210,7 +210,7 @@ impl Records {
     pub(crate) fn seal(&self, parts: &TokenParts, generation: u64, ticket: &SessionTicket) -> SessionRecord {
         let context = |part| part_context(part, generation, parts.access_token_expires_at, parts.refresh_at);
         SessionRecord {
-            key: ticket.sid.key(),
+            key: ticket.id.key(),
             generation,
             access_token_expires_at: parts.access_token_expires_at,
             refresh_at: parts.refresh_at,
@@ -276,7 +276,7 @@ impl Records {
 
     fn cipher<'a>(&'a self, ticket: &'a SessionTicket) -> RecordCipher<'a> {
         RecordCipher {
-            sid: ticket.sid.as_bytes(),
+            sid: ticket.id.as_bytes(),
             secret: ticket.secret.as_bytes(),
             issuer: &self.issuer,
             client_id: &self.client_id,
@@ -333,7 +333,7 @@ mod tests {
             ciphertext: base64url_decode(ciphertext).unwrap(),
         };
         let record = SessionRecord {
-            key: ticket.sid.key(),
+            key: ticket.id.key(),
             generation: 1,
             access_token_expires_at: Some(Timestamp::from_unix(1_800_003_600)),
             refresh_at: Some(Timestamp::from_unix(1_800_002_880)),

@@ -111,9 +111,9 @@ impl Refresher {
         trigger: Trigger,
     ) -> Option<Flight<RefreshOutcome>> {
         if self.background.is_draining() {
-            return self.flights.join(&ticket.sid.key());
+            return self.flights.join(&ticket.id.key());
         }
-        Some(self.flights.join_or_start(ticket.sid.key(), || {
+        Some(self.flights.join_or_start(ticket.id.key(), || {
             let refresher = self.clone();
             let ticket = ticket.clone();
             let relying_party = relying_party.clone();
@@ -245,7 +245,7 @@ impl Refresher {
         let entered = self.provider_logout.enter_indexes(claims, ticket, started_at, now).await;
         entered.unwrap_or_else(|error| {
             // Not fatal: the new tokens must not be lost for this.
-            tracing::warn!(session.key = ticket.sid.key().as_str(), %error, "sid not indexed: logout by sid won't find it");
+            tracing::warn!(session.key = ticket.id.key().as_str(), %error, "sid not indexed: logout by sid won't find it");
             true
         })
     }
@@ -327,7 +327,7 @@ fn log_client_refused(ticket: &SessionTicket, error: &RefreshError) {
     tracing::error!(
         target: "audit",
         event = "refresh_failed",
-        session.key = ticket.sid.key().as_str(),
+        session.key = ticket.id.key().as_str(),
         code = error.code(),
         cause = %error,
         provider.error = provider_error,
@@ -344,7 +344,7 @@ fn log_unwritten(ticket: &SessionTicket, error: &UnwrittenError) {
     tracing::warn!(
         target: "audit",
         event = "refresh_failed",
-        session.key = ticket.sid.key().as_str(),
+        session.key = ticket.id.key().as_str(),
         code = error.code(),
         %error,
         "refresh failed: session store unavailable"
@@ -357,7 +357,7 @@ fn audit(ticket: &SessionTicket, code: &str, source: Option<&dyn std::error::Err
     tracing::warn!(
         target: "audit",
         event = "refresh_failed",
-        session.key = ticket.sid.key().as_str(),
+        session.key = ticket.id.key().as_str(),
         code,
         cause,
         provider.error = error,

@@ -206,7 +206,7 @@ impl Sessions {
     /// # Errors
     /// If the store cannot be read.
     pub async fn past_person(&self, ticket: &SessionTicket, now: Timestamp) -> Result<Option<IndexKey>, StoreError> {
-        let Some(stored) = self.0.records.find(&ticket.sid.key(), now).await? else { return Ok(None) };
+        let Some(stored) = self.0.records.find(&ticket.id.key(), now).await? else { return Ok(None) };
         let part = self.0.records.open_refresh_part(&stored, ticket).await?;
         Ok(part.map(|part| self.subject(part.claims.subject())))
     }
@@ -216,7 +216,7 @@ impl Sessions {
     /// # Errors
     /// If the store cannot be read.
     pub async fn is_alive_in_store(&self, ticket: &SessionTicket, now: Timestamp) -> Result<bool, StoreError> {
-        let found = self.0.records.read(&ticket.sid.key(), now).await?;
+        let found = self.0.records.read(&ticket.id.key(), now).await?;
         Ok(self.lifetime().is_alive(ticket, now) && found.is_some_and(|found| !found.record.is_ended()))
     }
 
@@ -370,7 +370,7 @@ impl Sessions {
     /// cache time.
     pub fn ended(&self, ticket: &SessionTicket) -> impl Future<Output = SessionKey> + 'static {
         let this = self.clone();
-        let key = ticket.sid.key();
+        let key = ticket.id.key();
         let expires_at = ticket.expires_at;
         async move {
             loop {
@@ -399,7 +399,7 @@ impl Sessions {
     /// If the store does not respond.
     pub async fn is_ready(&self, now: Timestamp) -> Result<(), StoreError> {
         let nobody = SessionTicket::from_seed(&[0; 32], "", now, now);
-        self.0.records.store.load(&nobody.sid.key(), now).await.map(drop)
+        self.0.records.store.load(&nobody.id.key(), now).await.map(drop)
     }
 
     #[cfg(test)]
@@ -422,7 +422,7 @@ impl Sessions {
         if !self.lifetime().is_alive(ticket, now) {
             return Ok(None);
         }
-        let found = self.0.records.find(&ticket.sid.key(), now).await?;
+        let found = self.0.records.find(&ticket.id.key(), now).await?;
         Ok(found.filter(|found| Freshness::of(&found.record, now) != Freshness::Spent))
     }
 }

@@ -72,7 +72,7 @@ impl SignIns {
     ) -> Result<SessionTicket, SignInError> {
         let code = response.code().unwrap_or_default();
         let ticket = self.lifetime.issue(pending.session_seed(), code, self.clock.now());
-        let flight = self.flights.join_or_start(ticket.sid.key(), || {
+        let flight = self.flights.join_or_start(ticket.id.key(), || {
             let this = self.clone();
             let ticket = ticket.clone();
             async move { this.complete(response, pending, &relying_party, &ticket).await }
@@ -92,7 +92,7 @@ impl SignIns {
         let now = self.clock.now();
         // Only a response that belongs to this login may query its session, or use the login up.
         let is_ours = pending.has_state(response.state()) && !pending.is_expired(now) && response.code().is_some();
-        if is_ours && let Some(began_at) = self.earlier_delivery(&pending, &ticket.sid.key(), now).await? {
+        if is_ours && let Some(began_at) = self.earlier_delivery(&pending, &ticket.id.key(), now).await? {
             return Ok(began_at);
         }
         let login = relying_party.complete_login(response, &pending, now).await.inspect_err(|error| {
@@ -109,7 +109,7 @@ impl SignIns {
         };
         // Our write may have succeeded without a reply, or another delivery came first. The tokens are revoked only if
         // their session cannot be live any more.
-        let error = match self.records.read(&ticket.sid.key(), now).await {
+        let error = match self.records.read(&ticket.id.key(), now).await {
             Ok(Some(found)) if found.record.is_ended() => SignInError::LoggedOut,
             Ok(Some(found)) => return Ok(self.began_at(&found.record)),
             Ok(None) => error,
@@ -167,7 +167,7 @@ impl SignIns {
         }
         self.records.create(self.records.seal(parts, 1, ticket), now).await?;
         let person = self.provider_logout.subject(claims.subject()); // for `oauth-proxy revoke --person`
-        tracing::info!(target: "audit", event = "session_begun", session.key = ticket.sid.key().as_str(),
+        tracing::info!(target: "audit", event = "session_begun", session.key = ticket.id.key().as_str(),
             person.key = person.as_str(), "session started");
         Ok(())
     }

@@ -92,7 +92,7 @@ mod tests {
     use crate::sessions::SessionTicket;
 
     fn key() -> SessionKey {
-        SessionTicket::from_seed(&[1; 32], "", Timestamp::from_unix(0), Timestamp::from_unix(0)).sid.key()
+        SessionTicket::from_seed(&[1; 32], "", Timestamp::from_unix(0), Timestamp::from_unix(0)).id.key()
     }
 
     #[actix_web::test]

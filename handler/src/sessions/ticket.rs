@@ -1,6 +1,6 @@
 //! Session ticket in the cookie: identifier, secret and times.
 //!
-//! Fixed layout, 73 bytes: version, `sid`, `S`, and three times. `crypto` seals it.
+//! Fixed layout, 73 bytes: version, identifier, `S`, and three times. `crypto` seals it.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub struct SessionId([u8; 16]);
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SessionSecret([u8; 32]);
 
-/// Key of a session in the store: `base64url(SHA-256("sid" || sid))`, independent of rotating keys.
+/// Key of a session in the store: `base64url(SHA-256("sid" || id))`, independent of rotating keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionKey(String);
@@ -86,7 +86,7 @@ impl fmt::Debug for SessionSecret {
 #[derive(Clone, Debug)]
 pub struct SessionTicket {
     /// The identifier.
-    pub sid: SessionId,
+    pub id: SessionId,
     /// The secret, which opens the record.
     pub secret: SessionSecret,
     /// Time of the sign-in.
@@ -108,11 +108,11 @@ impl SessionTicket {
     #[must_use]
     pub fn from_seed(seed: &[u8; 32], code: &str, now: Timestamp, expires_at: Timestamp) -> Self {
         let derived = derive_session(seed, code.as_bytes());
-        let mut sid = [0; 16];
+        let mut id = [0; 16];
         let mut secret = [0; 32];
-        sid.copy_from_slice(&derived[..16]);
+        id.copy_from_slice(&derived[..16]);
         secret.copy_from_slice(&derived[16..]);
-        Self { sid: SessionId(sid), secret: SessionSecret(secret), issued_at: now, last_seen: now, expires_at }
+        Self { id: SessionId(id), secret: SessionSecret(secret), issued_at: now, last_seen: now, expires_at }
     }
 
     /// Serialises the ticket, to be sealed.
@@ -120,7 +120,7 @@ impl SessionTicket {
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
         bytes.push(VERSION);
-        bytes.extend_from_slice(&self.sid.0);
+        bytes.extend_from_slice(&self.id.0);
         bytes.extend_from_slice(&self.secret.0);
         for time in [self.issued_at, self.last_seen, self.expires_at] {
             bytes.extend_from_slice(&time.as_unix().to_be_bytes());
@@ -136,7 +136,7 @@ impl SessionTicket {
         let (&[VERSION], rest) = bytes.split_first_chunk().ok_or(TicketError)? else {
             return Err(TicketError);
         };
-        let (sid, rest) = rest.split_first_chunk().ok_or(TicketError)?;
+        let (id, rest) = rest.split_first_chunk().ok_or(TicketError)?;
         let (secret, rest) = rest.split_first_chunk().ok_or(TicketError)?;
         let (issued_at, rest) = read_time(rest)?;
         let (last_seen, rest) = read_time(rest)?;
@@ -144,7 +144,7 @@ impl SessionTicket {
         if !rest.is_empty() {
             return Err(TicketError);
         }
-        Ok(Self { sid: SessionId(*sid), secret: SessionSecret(*secret), issued_at, last_seen, expires_at })
+        Ok(Self { id: SessionId(*id), secret: SessionSecret(*secret), issued_at, last_seen, expires_at })
     }
 }
 
@@ -193,11 +193,11 @@ mod tests {
 
     #[test]
     fn the_stores_key_follows_from_the_identifier_alone() {
-        let sid = SessionId([0; 16]);
+        let id = SessionId([0; 16]);
 
-        assert_eq!(sid.key(), SessionId([0; 16]).key());
-        assert_ne!(sid.key(), SessionId([1; 16]).key());
-        assert_eq!(sid.key().as_str().len(), 43);
+        assert_eq!(id.key(), SessionId([0; 16]).key());
+        assert_ne!(id.key(), SessionId([1; 16]).key());
+        assert_eq!(id.key().as_str().len(), 43);
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         let ticket = SessionTicket::from_bytes(&base64url_decode(FROZEN).unwrap()).unwrap();
 
         let expected = SessionTicket::from_seed(&[3; 32], "frozen", NOW, END);
-        assert_eq!(ticket.sid, expected.sid);
+        assert_eq!(ticket.id, expected.id);
         assert_eq!(ticket.secret.as_bytes(), expected.secret.as_bytes());
         let times = [ticket.issued_at, ticket.last_seen, ticket.expires_at].map(Timestamp::as_unix);
         assert_eq!(times, [1_800_000_000, 1_800_000_600, 1_800_028_800]);
@@ -238,10 +238,10 @@ mod tests {
 
     #[test]
     fn the_frozen_names_of_a_session_never_change() {
-        let sid = SessionTicket::from_seed(&[3; 32], "frozen", NOW, END).sid;
+        let id = SessionTicket::from_seed(&[3; 32], "frozen", NOW, END).id;
 
-        assert_eq!(sid.key().as_str(), "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0");
-        assert_eq!(sid.sign_out_token(), "lSoJZ9ZEwKxM-1mu_p1eQQ");
-        assert!(sid.is_sign_out_token("lSoJZ9ZEwKxM-1mu_p1eQQ"));
+        assert_eq!(id.key().as_str(), "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0");
+        assert_eq!(id.sign_out_token(), "lSoJZ9ZEwKxM-1mu_p1eQQ");
+        assert!(id.is_sign_out_token("lSoJZ9ZEwKxM-1mu_p1eQQ"));
     }
 }

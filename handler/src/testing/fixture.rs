@@ -141,7 +141,7 @@ impl Fixture {
 
     /// Record in the store.
     pub(crate) async fn record(&self, ticket: &SessionTicket) -> SessionRecord {
-        self.store.load(&ticket.sid.key(), self.clock.now()).await.unwrap().unwrap().record
+        self.store.load(&ticket.id.key(), self.clock.now()).await.unwrap().unwrap().record
     }
 }
 

@@ -81,7 +81,7 @@ impl World {
 
     /// Record in the store.
     pub(crate) async fn record(&self, ticket: &SessionTicket) -> SessionRecord {
-        self.store.load(&ticket.sid.key(), self.instances[0].now()).await.unwrap().unwrap().record
+        self.store.load(&ticket.id.key(), self.instances[0].now()).await.unwrap().unwrap().record
     }
 
     /// Waits until this virtual time after the start.

@@ -257,7 +257,7 @@ mod tests {
 
         let ticket = cookie.read(&req.to_http_request()).await.unwrap().unwrap();
 
-        assert_eq!(ticket.sid.key().as_str(), "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0");
+        assert_eq!(ticket.id.key().as_str(), "N-qJ5kyyOos8W9xrY2Kwi-WXktpo_axsprL4w--pom0");
         assert_eq!(ticket.last_seen.as_unix(), 1_800_000_600);
     }
 }

@@ -128,7 +128,7 @@ mod tests {
             target: "/form?a=\"1\"".to_owned(),
             content_type: "multipart/form-data; boundary=b".to_owned(),
             body: b"line\r\n\xff\nline".to_vec(),
-            session: Some(SessionTicket::from_seed(&[3; 32], "code", NOW, NOW).sid.key()),
+            session: Some(SessionTicket::from_seed(&[3; 32], "code", NOW, NOW).id.key()),
             person: Some(IndexKey::of(IndexKind::Subject, "https://op.example", "client", "ada")),
             kept_at: NOW,
         }
@@ -154,7 +154,7 @@ mod tests {
             "kept_at": 1800000000
         }"#;
         let head: String = head.split_whitespace().collect();
-        let session = SessionTicket::from_seed(&[3; 32], "frozen", NOW, NOW).sid.key();
+        let session = SessionTicket::from_seed(&[3; 32], "frozen", NOW, NOW).id.key();
         let content_type = "application/x-www-form-urlencoded".to_owned();
         let form = KeptForm { target: "/form?a=1".to_owned(), content_type, session: Some(session), ..form() };
 

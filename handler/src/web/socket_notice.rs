@@ -105,7 +105,7 @@ mod tests {
 
     fn session(byte: u8) -> SessionKey {
         let at = Timestamp::from_unix(NOW);
-        SessionTicket::from_seed(&[byte; 32], "code", at, at).sid.key()
+        SessionTicket::from_seed(&[byte; 32], "code", at, at).id.key()
     }
 
     fn refused(times: &[i64]) -> SocketNotice {

@@ -24,7 +24,7 @@ pub const END: Timestamp = Timestamp::from_unix(1_800_000_100);
 pub fn record() -> SessionRecord {
     let part = |byte: u8| SealedPart { kid: "k1".to_owned(), salt: [byte; 32], ciphertext: vec![byte, 0, 255] };
     SessionRecord {
-        key: SessionTicket::from_seed(&random::bytes(), "code", NOW, END).sid.key(),
+        key: SessionTicket::from_seed(&random::bytes(), "code", NOW, END).id.key(),
         generation: 7,
         access_token_expires_at: Some(NOW.plus(Duration::from_secs(60))),
         refresh_at: Some(NOW.plus(Duration::from_secs(48))),

@@ -5,7 +5,7 @@ use crate::sessions::Sessions;
 use crate::testing::{ContendedStore, Fixture, START, WriteOutcome};
 
 fn session(ticket: &SessionTicket) -> IndexedSession {
-    IndexedSession { key: ticket.sid.key(), expires_at: ticket.expires_at, has_sid: true }
+    IndexedSession { key: ticket.id.key(), expires_at: ticket.expires_at, has_sid: true }
 }
 
 async fn enter(fixture: &Fixture, index: &IndexKey, ticket: &SessionTicket) -> bool {
@@ -227,8 +227,7 @@ async fn a_session_is_entered_once_and_leaves_when_it_has_expired() {
         .enter(&index, late.clone(), START, first.expires_at.minus(Duration::from_secs(1)))
         .await
         .unwrap();
-    let last =
-        IndexedSession { key: fixture.sessions.lifetime().issue(&[6; 32], "x", START).sid.key(), ..late.clone() };
+    let last = IndexedSession { key: fixture.sessions.lifetime().issue(&[6; 32], "x", START).id.key(), ..late.clone() };
     fixture.sessions.provider_logout().enter(&index, last.clone(), START, first.expires_at).await.unwrap();
 
     assert_eq!(indexed(&fixture, &index, first.expires_at).await, [late, last]);

@@ -86,7 +86,7 @@ async fn an_ended_session_yields_its_refresh_token_once_and_never_loads_again() 
 async fn a_write_that_began_before_the_sign_out_does_not_bring_the_session_back() {
     let sessions = sessions();
     let ticket = start(&sessions, 1).await;
-    let read = sessions.records().store.load(&ticket.sid.key(), NOW).await.unwrap().unwrap();
+    let read = sessions.records().store.load(&ticket.id.key(), NOW).await.unwrap().unwrap();
     sessions.records().end(&ticket, NOW).await.confirmed.unwrap();
 
     let late = sessions.records().replace(read.record, &read.etag, NOW).await;
@@ -188,7 +188,7 @@ async fn an_early_tombstone_recognises_its_own_write() {
         let ticket = unwritten(&fixture);
         let records = fixture.sessions.records();
 
-        let written = records.write_early_tombstone(&ticket.sid.key(), ticket.expires_at, START).await;
+        let written = records.write_early_tombstone(&ticket.id.key(), ticket.expires_at, START).await;
 
         assert!(matches!(written, Ok(())), "{outcome:?}: {written:?}");
     }

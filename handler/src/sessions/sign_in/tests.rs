@@ -79,7 +79,7 @@ async fn a_callback_delivered_again_and_again_is_one_session_and_one_exchange() 
         tokio::join!(deliver(&fixture, "code", &state, &pending), deliver(&fixture, "code", &state, &pending));
     let later = deliver(&fixture, "code", &state, &pending).await;
 
-    let keys = [one, two, later].map(|ticket| ticket.unwrap().sid.key());
+    let keys = [one, two, later].map(|ticket| ticket.unwrap().id.key());
     assert!(keys.iter().all(|key| *key == keys[0]));
     assert_eq!(fixture.calls(), 1);
 }
@@ -309,12 +309,7 @@ async fn a_session_that_was_ended_before_it_began_was_logged_out() {
     let (state, pending) = begun(&fixture).await;
     let seed = *serde_json::from_str::<PendingLogin>(&pending).unwrap().session_seed();
     let ticket = fixture.sessions.lifetime().issue(&seed, "code", fixture.now());
-    fixture
-        .sessions
-        .records()
-        .write_early_tombstone(&ticket.sid.key(), ticket.expires_at, fixture.now())
-        .await
-        .unwrap();
+    fixture.sessions.records().write_early_tombstone(&ticket.id.key(), ticket.expires_at, fixture.now()).await.unwrap();
 
     let refused = deliver(&fixture, "code", &state, &pending).await;
 

@@ -17,7 +17,7 @@ pub(super) fn met(evidence: &Evidence) -> Vec<String> {
     };
     let calls = evidence.provider.refresh_calls();
     let in_flight = Duration::from_secs(3);
-    let written = evidence.store.generations(&evidence.main.sid.key());
+    let written = evidence.store.generations(&evidence.main.id.key());
     let ahead = &evidence.plan.ahead;
     see("clocks differ by 20 s and more", ahead.iter().max().unwrap() - ahead.iter().min().unwrap() >= 20);
     see("a write was repeated", evidence.store.count(CallOutcome::Repeated) > 0);

@@ -40,7 +40,7 @@ pub(super) fn check(evidence: &Evidence) -> Result<(), Violation> {
     completes(evidence)?;
     let main_remains = evidence.main_remains.as_ref().expect("a schedule that completes leaves remains");
     let main = Subject {
-        key: evidence.main.sid.key(),
+        key: evidence.main.id.key(),
         sid: evidence.plan.sid,
         token: MAIN.to_owned(),
         sign_in: None,
@@ -53,7 +53,7 @@ pub(super) fn check(evidence: &Evidence) -> Result<(), Violation> {
     no_token_is_lost(evidence, &main)?;
     for (sign_in, remains) in evidence.sign_ins.iter().zip(&evidence.sign_in_remains) {
         let subject = Subject {
-            key: sign_in.ticket.sid.key(),
+            key: sign_in.ticket.id.key(),
             sid: sign_in.sid,
             token: format!("of-{}", sign_in.code),
             sign_in: Some(sign_in),
@@ -206,7 +206,7 @@ fn one_call_for_each_generation(evidence: &Evidence, remains: &Remains) -> Resul
 /// Rule 5: two calls of unknown outcome while the access token lives, then one for each backoff.
 fn few_calls_in_an_outage(evidence: &Evidence) -> Result<(), Violation> {
     let calls = calls_of(evidence, MAIN);
-    let generations = evidence.store.generations(&evidence.main.sid.key());
+    let generations = evidence.store.generations(&evidence.main.id.key());
     let most_ahead = evidence.plan.ahead.iter().copied().max().unwrap_or(0);
     // A backoff cannot be written to a failing store, and a dead holder writes none.
     let is_written = evidence.plan.store == StoreHealth::Well && evidence.killed.is_none();

@@ -213,7 +213,7 @@ impl Schedule {
         let by_sid = self.plan.sid.map(|sid| sessions.provider_session(sid));
         for key in [sessions.subject("ada")].into_iter().chain(by_sid) {
             let entry = IndexedSession {
-                key: self.main.sid.key(),
+                key: self.main.id.key(),
                 expires_at: self.main.expires_at,
                 has_sid: self.plan.sid.is_some(),
             };
@@ -417,7 +417,7 @@ impl Schedule {
         local.await;
 
         let now = self.world.instances[left[0]].now();
-        let stored = self.store.inner().load(&ticket.sid.key(), now).await.unwrap();
+        let stored = self.store.inner().load(&ticket.id.key(), now).await.unwrap();
         let records = self.world.instances[left[0]].sessions.records();
         let part = match &stored {
             Some(stored) => records.open_refresh_part(stored, ticket).await.unwrap(),

@@ -11,18 +11,18 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A socket, with a flag for a failed write.
-pub(super) struct EarlyAnswer<T> {
+pub(super) struct EarlyResponseIo<T> {
     io: T,
     is_refused: bool,
 }
 
-impl<T> EarlyAnswer<T> {
+impl<T> EarlyResponseIo<T> {
     pub(super) fn new(io: T) -> Self {
         Self { io, is_refused: false }
     }
 
     /// Turns a failed write (`EPIPE`, `ECONNRESET`) into success, and later writes too.
-    fn told(&mut self, written: io::Result<usize>, length: usize) -> io::Result<usize> {
+    fn swallow(&mut self, written: io::Result<usize>, length: usize) -> io::Result<usize> {
         match written {
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
                 self.is_refused = true;
@@ -33,18 +33,18 @@ impl<T> EarlyAnswer<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for EarlyAnswer<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for EarlyResponseIo<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for EarlyAnswer<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for EarlyResponseIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.is_refused {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.io).poll_write(cx, bytes).map(|written| self.told(written, bytes.len()))
+        Pin::new(&mut self.io).poll_write(cx, bytes).map(|written| self.swallow(written, bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -56,7 +56,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for EarlyAnswer<T> {
         if self.is_refused {
             return Poll::Ready(Ok(length));
         }
-        Pin::new(&mut self.io).poll_write_vectored(cx, pieces).map(|written| self.told(written, length))
+        Pin::new(&mut self.io).poll_write_vectored(cx, pieces).map(|written| self.swallow(written, length))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -102,22 +102,22 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_answer_is_read_after_the_other_end_stopped_reading() {
+    async fn a_response_is_read_after_the_other_end_stopped_reading() {
         for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset] {
-            let mut socket = EarlyAnswer::new(Closed(kind, b"413"));
-            let mut answer = String::new();
+            let mut socket = EarlyResponseIo::new(Closed(kind, b"413"));
+            let mut response = String::new();
 
             socket.write_all(b"a body").await.unwrap();
             socket.write_all(b"and more").await.unwrap();
-            socket.read_to_string(&mut answer).await.unwrap();
+            socket.read_to_string(&mut response).await.unwrap();
 
-            assert_eq!(answer, "413", "{kind}");
+            assert_eq!(response, "413", "{kind}");
         }
     }
 
     #[actix_web::test]
     async fn any_other_failure_to_write_is_told() {
-        let mut socket = EarlyAnswer::new(Closed(ErrorKind::TimedOut, b""));
+        let mut socket = EarlyResponseIo::new(Closed(ErrorKind::TimedOut, b""));
 
         assert_eq!(socket.write_all(b"a body").await.unwrap_err().kind(), ErrorKind::TimedOut);
     }
