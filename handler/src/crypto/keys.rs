@@ -237,6 +237,7 @@ mod tests {
         for text in ["", "a.b", "a b", "ü", "a:b", &"a".repeat(65)] {
             assert_eq!(KeyId::parse(text).unwrap_err(), KeyError::Id, "{text:?}");
         }
+        assert!(KeyId::parse(&"a".repeat(64)).is_ok());
     }
 
     #[test]

@@ -100,6 +100,33 @@ mod tests {
     use crate::proxy::{PublicSide, RouteTable};
 
     #[test]
+    fn every_header_of_one_connection_is_known_and_no_other() {
+        let of_one_connection = [
+            "te",
+            "proxy",
+            "expect",
+            "upgrade",
+            "trailer",
+            "trailers",
+            "connection",
+            "keep-alive",
+            "content-length",
+            "http2-settings",
+            "proxy-connection",
+            "transfer-encoding",
+            "proxy-authenticate",
+            "proxy-authorization",
+        ];
+        for name in of_one_connection {
+            assert!(is_hop_by_hop(name), "{name}");
+        }
+        for name in ["", "dt", "range", "accept", "referer", "if-match", "user-agent", "content-type", "authorization"]
+        {
+            assert!(!is_hop_by_hop(name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_connection_header_names_headers_in_any_case_and_not_too_many() {
         let parse = |value: &str| ConnectionOptions::parse([value.as_bytes()].into_iter()).map(|named| named.0.len());
 
@@ -108,6 +135,32 @@ mod tests {
         assert_eq!(parse(&"close,".repeat(5_000)), Ok(0));
         assert_eq!(parse(&"a,".repeat(MAX_CONNECTION_OPTIONS)), Ok(MAX_CONNECTION_OPTIONS));
         assert_eq!(parse(&"a,".repeat(MAX_CONNECTION_OPTIONS + 1)), Err(TooManyOptions));
+    }
+
+    #[test]
+    fn a_response_keeps_neither_headers_of_its_connection_nor_cookies_of_our_names() {
+        let mut from = up::HeaderMap::new();
+        for (name, value) in [
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("set-cookie", "own-session=x"),
+            ("set-cookie", "other=x"),
+            ("x-kept", "1"),
+        ] {
+            from.append(up::HeaderName::from_static(name), up::HeaderValue::from_static(value));
+        }
+        let public = PublicSide::new("https://app.example".parse().unwrap());
+        let routes = RouteTable::single("https://app.internal").unwrap();
+        let route = routes.find("/").unwrap().unwrap();
+        let mapping = OriginMapping { public: &public, route, routes: &routes };
+        let mut to = down::HeaderMap::new();
+
+        copy_response(&from, &OwnCookies::new(vec!["own-session".to_owned()]), mapping, &mut to).unwrap();
+
+        let mut kept: Vec<_> = to.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [("set-cookie", "other=x"), ("x-kept", "1")]);
     }
 
     #[test]

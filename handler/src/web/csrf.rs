@@ -125,6 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn a_referrer_of_ours_is_a_path_and_any_other_is_none() {
+        let origin: PublicOrigin = "https://app.example".parse().unwrap();
+        let table = [
+            ("https://app.example/form?a=1", Some("/form?a=1"), "a page of ours"),
+            ("https://app.example", None, "no page"),
+            ("https://app.example.evil.example/", None, "a longer origin"),
+            ("https://evil.example/https://app.example/", None, "another site's page"),
+        ];
+        for (referrer, expected, why) in table {
+            let req = TestRequest::default().insert_header(("referer", referrer)).to_http_request();
+            assert_eq!(same_origin_referrer(&req, &origin), expected, "{why}");
+        }
+        assert_eq!(same_origin_referrer(&TestRequest::default().to_http_request(), &origin), None, "no header");
+    }
+
+    #[test]
     fn a_client_that_is_no_browser_may_send_what_no_form_can() {
         let origin: PublicOrigin = "https://app.example".parse().unwrap();
         let table: &[Row] = &[
