@@ -98,6 +98,8 @@ pub struct SharedState {
     /// Issuers whose access tokens pass, and what was fetched and verified of them.
     api_issuers: Vec<ApiIssuer>,
     access_token_caches: Arc<AccessTokenCaches>,
+    /// Threads that serve requests; each has connections of its own.
+    workers: usize,
     /// Rate limit of front-channel logouts with an unknown `sid`.
     pub unknown_sids: Budget,
     store_readiness: tokio::sync::Mutex<Option<(Timestamp, bool)>>,
@@ -186,6 +188,7 @@ impl SharedState {
             is_under_functions_host,
             route_prefix: configuration.route_prefix,
             limits: configuration.limits,
+            workers: configuration.workers,
             unknown_sids: Budget::per_second(UNKNOWN_SIDS, UNKNOWN_SIDS_OF_ADDRESS),
             store_readiness: tokio::sync::Mutex::default(),
             keys,
@@ -319,6 +322,7 @@ impl AppState {
             AccessTokenVerifier::new(&shared.api_issuers, Arc::clone(&shared.access_token_caches), &shared.egress);
         let settings = ForwarderSettings {
             body_timeout: shared.limits.body_timeout,
+            max_idle: shared.limits.idle_upstream_connections.div_ceil(shared.workers),
             browser_cache: shared.browser_cache,
             is_under_functions_host: shared.is_under_functions_host,
             ..ForwarderSettings::default()

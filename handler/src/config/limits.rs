@@ -1,4 +1,4 @@
-//! Limits on clients: connections, headers, bodies and timeouts.
+//! Limits on clients: connections, headers, bodies and timeouts; and on idle connections to upstreams.
 
 use std::time::Duration;
 
@@ -8,6 +8,11 @@ const MAX_CONNECTIONS: Setting = Setting {
     name: "MAX_CONNECTIONS",
     expected: "a number of connections of clients from 64 to 100000",
     example: "4096",
+};
+const MAX_IDLE_UPSTREAM_CONNECTIONS: Setting = Setting {
+    name: "MAX_IDLE_UPSTREAM_CONNECTIONS",
+    expected: "a number of idle connections to one upstream from 0 to 100000",
+    example: "1024",
 };
 const MAX_HEADER_BYTES: Setting = Setting {
     name: "MAX_HEADER_BYTES",
@@ -22,11 +27,13 @@ const CLIENT_IDLE_TIMEOUT: Setting =
     Setting { name: "CLIENT_IDLE_TIMEOUT", expected: "a duration from 1s to 10m", example: "3m" };
 const FORM_TIMEOUT: Setting = Setting { name: "FORM_TIMEOUT", expected: "a duration from 1s to 60s", example: "10s" };
 
-/// Limits on clients.
+/// Limits on clients, and on idle connections to upstreams.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Maximum client connections of all threads together.
     pub connections: usize,
+    /// Maximum idle connections to one Upstream, of all threads together.
+    pub idle_upstream_connections: usize,
     /// Maximum size of a request's header names and values, in bytes.
     pub header_bytes: usize,
     /// Timeout of a request's head, counted from the connection.
@@ -41,6 +48,7 @@ pub struct Limits {
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Limits> {
     let connections = number(reader, MAX_CONNECTIONS, 4096, 64..=100_000);
+    let idle_upstream_connections = number(reader, MAX_IDLE_UPSTREAM_CONNECTIONS, 1024, 0..=100_000);
     let header_bytes = number(reader, MAX_HEADER_BYTES, 32 * 1024, 4096..=128 * 1024);
     let header_timeout = duration(reader, CLIENT_HEADER_TIMEOUT, 5, 60);
     let body_timeout = duration(reader, CLIENT_BODY_TIMEOUT, 60, 230);
@@ -49,6 +57,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Limits> {
     let form_timeout = duration(reader, FORM_TIMEOUT, 10, 60);
     Some(Limits {
         connections: connections?,
+        idle_upstream_connections: idle_upstream_connections?,
         header_bytes: header_bytes?,
         header_timeout: header_timeout?,
         body_timeout: body_timeout?,

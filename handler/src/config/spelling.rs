@@ -64,6 +64,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "LOG",
     "MAX_CONNECTIONS",
     "MAX_HEADER_BYTES",
+    "MAX_IDLE_UPSTREAM_CONNECTIONS",
     "METADATA_URL",
     "NO_PROXY",
     "OIDC_ISSUER_URL",

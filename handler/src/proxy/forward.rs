@@ -30,7 +30,7 @@ use super::host_headers;
 use super::method::is_safe;
 use super::origin_mapping::OriginMapping;
 use super::own_login::warn_if_replaced;
-use super::pool::{self, Connection, Pool};
+use super::pool::{self, Connection, Pool, PoolSettings};
 use super::public_side::PublicSide;
 use super::request_body::{RequestBody, Upload};
 use super::response_body::{NoBody, ResponseBody};
@@ -74,7 +74,7 @@ impl<'a> ForwardRequest<'a> {
     }
 }
 
-/// Timeouts of a forwarder, and its treatment of response headers.
+/// Timeouts and limits of a forwarder, and its treatment of response headers.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwarderSettings {
     /// Timeout of a connection, TLS included.
@@ -85,6 +85,8 @@ pub struct ForwarderSettings {
     pub body_timeout: Duration,
     /// Keep-alive timeout: for the next request on an idle connection.
     pub idle_timeout: Duration,
+    /// Maximum idle connections to one Upstream that a worker keeps.
+    pub max_idle: usize,
     /// Grace period for the response head, and again for the end of the body, before [`ForwardRequest::cutoff`] is
     /// polled: most requests are over by then.
     pub unchecked: Duration,
@@ -102,6 +104,7 @@ impl Default for ForwarderSettings {
             response_timeout: Duration::from_secs(230),
             body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(60),
+            max_idle: 512,
             unchecked: Duration::from_secs(1),
             browser_cache: BrowserCache::Allow,
             is_under_functions_host: false,
@@ -133,7 +136,8 @@ impl Forwarder {
     pub fn new(tls: Arc<rustls::ClientConfig>, settings: ForwarderSettings) -> Self {
         let mut tls = (*tls).clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let pool = Pool::new(settings.idle_timeout);
+        let ForwarderSettings { max_idle, idle_timeout, .. } = settings;
+        let pool = Pool::new(PoolSettings { max_idle, idle_timeout });
         let watches = Watches::new(settings.unchecked / 2); // a task starts in the second period
         Self { pool, watches, tls: Arc::new(tls).into(), settings }
     }

@@ -2,10 +2,14 @@
 //!
 //! One thread uses a pool, so it needs no lock. A connection out of the pool is owned by one exchange, and dropping it
 //! closes its socket.
+//!
+//! The pool follows the load: it keeps every connection that was in use within the idle timeout, up to a limit. The one
+//! used last is taken first, so those that the load no longer needs grow old, and are closed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,15 +19,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 use super::client_socket::keep_alive;
 use super::early_response_io::EarlyResponseIo;
 use super::request_body::RequestBody;
 use super::upstream::Upstream;
-
-/// Maximum idle connections that a worker keeps to one Upstream.
-const MAX_IDLE: usize = 64;
 
 /// Size of a response read, and so the maximum response head; also the most of a request that waits for an Upstream
 /// that doesn't read. hyper's own bound for each is 400 KiB. (Its `read_buf_exact_size` would be a little faster, and
@@ -56,24 +58,40 @@ impl Drop for Connection {
     }
 }
 
-/// Idle connections per Upstream, the longest idle first.
+/// Limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PoolSettings {
+    /// Maximum idle connections to one Upstream.
+    pub(super) max_idle: usize,
+    /// Keep-alive timeout: for the next request on an idle connection.
+    pub(super) idle_timeout: Duration,
+}
+
+/// Idle connections per Upstream.
 pub(super) struct Pool {
-    idle: RefCell<Vec<(usize, Vec<Connection>)>>,
-    idle_timeout: Duration,
+    idle: RefCell<Vec<Idle>>,
+    is_swept: Cell<bool>,
+    settings: PoolSettings,
+}
+
+/// Idle connections to one Upstream, the longest idle first.
+struct Idle {
+    upstream: usize,
+    connections: VecDeque<Connection>,
 }
 
 impl Pool {
-    pub(super) fn new(idle_timeout: Duration) -> Rc<Self> {
-        Rc::new(Self { idle: RefCell::default(), idle_timeout })
+    pub(super) fn new(settings: PoolSettings) -> Rc<Self> {
+        Rc::new(Self { idle: RefCell::default(), is_swept: Cell::default(), settings })
     }
 
     /// Takes the most recently used connection that is still open.
     pub(super) fn take(&self, upstream: &Upstream) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        let (_, connections) = idle.iter_mut().find(|(key, _)| *key == upstream.key())?;
-        while let Some(connection) = connections.pop() {
+        let idle = idle.iter_mut().find(|idle| idle.upstream == upstream.key())?;
+        while let Some(connection) = idle.connections.pop_back() {
             // Not ready means closed, or an Upstream that answered before it read the whole request.
-            if connection.sender.is_ready() && connection.idle_since.elapsed() < self.idle_timeout {
+            if connection.sender.is_ready() && connection.idle_since.elapsed() < self.settings.idle_timeout {
                 return Some(connection);
             }
         }
@@ -81,29 +99,61 @@ impl Pool {
     }
 
     /// Returns a connection after a complete response.
-    pub(super) fn put(&self, mut connection: Connection) {
-        if connection.sender.is_closed() {
+    pub(super) fn put(self: &Rc<Self>, mut connection: Connection) {
+        if connection.sender.is_closed() || self.settings.max_idle == 0 {
             return;
         }
         connection.idle_since = Instant::now();
         let mut idle = self.idle.borrow_mut();
-        let at = match idle.iter().position(|(key, _)| *key == connection.upstream) {
+        let at = match idle.iter().position(|idle| idle.upstream == connection.upstream) {
             Some(at) => at,
             None => {
-                idle.push((connection.upstream, Vec::with_capacity(MAX_IDLE)));
+                idle.push(Idle { upstream: connection.upstream, connections: VecDeque::new() });
                 idle.len() - 1
             }
         };
-        let connections = &mut idle[at].1;
-        let is_stale = connections
-            .first()
-            .is_some_and(|first| connection.idle_since.duration_since(first.idle_since) >= self.idle_timeout);
-        if is_stale || connections.len() >= MAX_IDLE {
-            connections.remove(0);
+        let connections = &mut idle[at].connections;
+        if connections.len() >= self.settings.max_idle {
+            connections.pop_front();
         }
-        connections.push(connection);
+        connections.push_back(connection);
+        if !self.is_swept.replace(true) {
+            rt::spawn(Self::sweep(Rc::downgrade(self), self.settings.idle_timeout / SWEEPS));
+        }
+    }
+
+    /// Closes connections that are idle for too long; ends when none is left.
+    async fn sweep(pool: Weak<Self>, period: Duration) {
+        loop {
+            sleep(period).await;
+            let Some(pool) = pool.upgrade() else { return };
+            if !pool.close_stale(Instant::now()) {
+                return;
+            }
+        }
+    }
+
+    /// False if no connection is left.
+    fn close_stale(&self, now: Instant) -> bool {
+        let is_stale = |connection: &mut Connection| {
+            now.saturating_duration_since(connection.idle_since) >= self.settings.idle_timeout
+                || connection.sender.is_closed()
+        };
+        let mut idle = self.idle.borrow_mut();
+        for Idle { connections, .. } in idle.iter_mut() {
+            connections.retain_mut(|connection| !is_stale(connection));
+            if connections.len() < connections.capacity() / 4 {
+                connections.shrink_to_fit();
+            }
+        }
+        let is_any_left = idle.iter().any(|idle| !idle.connections.is_empty());
+        self.is_swept.set(is_any_left);
+        is_any_left
     }
 }
+
+/// Sweeps within one idle timeout: an idle connection outlives its timeout by a quarter at most.
+const SWEEPS: u32 = 4;
 
 /// Opens a connection: TCP with `TCP_NODELAY`, and TLS if the Upstream is `https`.
 pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Result<Connection> {
@@ -146,11 +196,105 @@ mod tests {
     use actix_web::{FromRequest as _, dev, web};
     use bytes::Bytes;
     use futures_util::stream;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+    use tokio::task::yield_now;
 
     use super::super::request_body::Upload;
     use super::*;
 
     const PIECE: usize = 4 * 1024;
+
+    const UPSTREAM: &str = "http://127.0.0.1:1";
+
+    fn pool(max_idle: usize, idle_timeout: Duration) -> Rc<Pool> {
+        Pool::new(PoolSettings { max_idle, idle_timeout })
+    }
+
+    /// Connections to `upstream` and the Upstream's ends of them.
+    async fn connections(upstream: &Upstream, count: usize) -> (Vec<Connection>, Vec<DuplexStream>) {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (near, far) = tokio::io::duplex(1_024);
+            ours.push(handshake(near, upstream).await.unwrap());
+            theirs.push(far);
+        }
+        (ours, theirs)
+    }
+
+    async fn is_closed(end: &mut DuplexStream) -> bool {
+        end.read(&mut [0; 1]).await.unwrap() == 0
+    }
+
+    #[actix_web::test]
+    async fn as_many_connections_are_kept_as_were_in_use() {
+        let upstream = Upstream::parse(UPSTREAM).unwrap();
+        let pool = pool(1_000, Duration::MAX);
+        let (used, _theirs) = connections(&upstream, 300).await;
+
+        used.into_iter().for_each(|connection| pool.put(connection));
+        for _ in 0..1_000 {
+            yield_now().await; // until every connection's task has said that it is ready
+        }
+
+        let taken: Vec<_> = std::iter::from_fn(|| pool.take(&upstream)).collect();
+        assert_eq!(taken.len(), 300);
+    }
+
+    #[actix_web::test]
+    async fn one_connection_too_many_closes_the_one_that_was_idle_longest() {
+        let upstream = Upstream::parse(UPSTREAM).unwrap();
+        let pool = pool(2, Duration::MAX);
+        let (used, mut theirs) = connections(&upstream, 3).await;
+
+        used.into_iter().for_each(|connection| pool.put(connection));
+
+        assert!(is_closed(&mut theirs[0]).await);
+        assert_eq!(std::iter::from_fn(|| pool.take(&upstream)).count(), 2);
+    }
+
+    #[actix_web::test]
+    async fn a_pool_for_nothing_closes_every_connection() {
+        let upstream = Upstream::parse(UPSTREAM).unwrap();
+        let pool = pool(0, Duration::MAX);
+        let (mut used, mut theirs) = connections(&upstream, 1).await;
+
+        pool.put(used.remove(0));
+
+        assert!(is_closed(&mut theirs[0]).await);
+    }
+
+    #[actix_web::test]
+    async fn a_connection_that_nobody_uses_is_closed_though_nobody_asks_for_one() {
+        let upstream = Upstream::parse(UPSTREAM).unwrap();
+        let pool = pool(10, Duration::ZERO);
+        let (mut used, mut theirs) = connections(&upstream, 1).await;
+
+        pool.put(used.remove(0));
+
+        assert!(is_closed(&mut theirs[0]).await);
+        assert!(pool.idle.borrow().iter().all(|idle| idle.connections.is_empty()));
+        let (mut used, mut theirs) = connections(&upstream, 1).await;
+        pool.put(used.remove(0));
+        assert!(is_closed(&mut theirs[0]).await, "sweeping starts again");
+    }
+
+    #[actix_web::test]
+    async fn only_those_that_the_load_no_longer_needs_grow_old() {
+        let upstream = Upstream::parse(UPSTREAM).unwrap();
+        let pool = pool(10, Duration::from_secs(60));
+        let (used, mut theirs) = connections(&upstream, 2).await;
+        used.into_iter().for_each(|connection| pool.put(connection));
+        let later = Instant::now() + Duration::from_secs(60);
+        yield_now().await;
+        let again = pool.take(&upstream).unwrap();
+        while Instant::now() + Duration::from_secs(60) == later {} // the clock must tick once
+        pool.put(again);
+
+        assert!(pool.close_stale(later));
+
+        assert!(is_closed(&mut theirs[0]).await);
+        assert!(pool.take(&upstream).is_some());
+    }
 
     #[actix_web::test]
     async fn little_of_an_upload_waits_for_an_upstream_that_does_not_read() {
@@ -171,7 +315,7 @@ mod tests {
 
         let _answer = connection.sender.try_send_request(message);
         for _ in 0..1_000 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
 
         assert!((PIECE..=READ_AHEAD + PIECE).contains(&taken.get()), "{} bytes were taken", taken.get());

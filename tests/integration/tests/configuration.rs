@@ -171,6 +171,7 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("AZURE_CLIENT_ID", "me"), ("AZURE_CREDENTIAL", "managed_identity")],
         &[("HEADER_PRESET", "EasyAuth")],
         &[("MAX_CONNECTIONS", "63")],
+        &[("MAX_IDLE_UPSTREAM_CONNECTIONS", "-1")],
         &[("MAX_HEADER_BYTES", "128KiB")],
         &[("CLIENT_HEADER_TIMEOUT", "0s")],
         &[("CLIENT_BODY_TIMEOUT", "4m")],
