@@ -3,10 +3,9 @@
 //! A fresh 16-byte salt makes a fresh key for every value, so a ring may seal any number of them.
 //! The cookie's name and the public origin are authenticated: a value fits no other place.
 
-use aes_gcm::aead::{Aead, Payload};
-
+use super::cipher::Cipher;
 use super::encoding::length_prefixed;
-use super::{KeyRing, OpenError, Plaintext, base64url, base64url_decode, cipher};
+use super::{KeyRing, OpenError, Plaintext, base64url, base64url_decode};
 use crate::random;
 
 const VERSION: &str = "1";
@@ -73,9 +72,7 @@ fn open(value: &str, context: CookieContext<'_>, ring: &KeyRing, purpose: &Purpo
     let (kid, key) = ring.find(kid).ok_or(OpenError::UnknownKey)?;
 
     let aad = associated_data(kid.as_str(), context);
-    let payload = Payload { msg: ciphertext, aad: &aad };
-    let (cipher, iv) = cipher::derive(salt, key.as_bytes(), purpose.info);
-    cipher.decrypt(&iv, payload).map(Plaintext).map_err(|_| OpenError::Invalid)
+    Cipher::derive(salt, key.as_bytes(), purpose.info).open(ciphertext, &aad).ok_or(OpenError::Invalid)
 }
 
 fn seal_with_salt(
@@ -87,9 +84,7 @@ fn seal_with_salt(
 ) -> String {
     let (kid, key) = ring.sealing();
     let aad = associated_data(kid.as_str(), context);
-    let payload = Payload { msg: plaintext, aad: &aad };
-    let (cipher, iv) = cipher::derive(&salt, key.as_bytes(), purpose.info);
-    let ciphertext = cipher.encrypt(&iv, payload).expect("a value is far below the 64 GiB that GCM seals");
+    let ciphertext = Cipher::derive(&salt, key.as_bytes(), purpose.info).seal(plaintext, &aad);
 
     let mut body = Vec::with_capacity(SALT + ciphertext.len());
     body.extend_from_slice(&salt);

@@ -3,14 +3,12 @@
 //! `W = HKDF-SHA256(ikm = token key || S, salt, info)` gives key and IV. Only the salt is stored,
 //! fresh for every part written, so neither key nor IV repeats and neither is at rest anywhere.
 
-use aes_gcm::aead::consts::U12;
-use aes_gcm::aead::{Aead, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::cipher::Cipher;
 use super::encoding::length_prefixed;
-use super::{Key, KeyId, KeyRing, OpenError, Plaintext, cipher};
+use super::{Key, KeyId, KeyRing, OpenError, Plaintext};
 use crate::random;
 
 const VERSION: &[u8] = b"2";
@@ -83,17 +81,13 @@ impl RecordCipher<'_> {
     pub fn open(&self, sealed: &SealedPart, context: PartContext, ring: &KeyRing) -> Result<Plaintext, OpenError> {
         let (kid, key) = ring.find(&sealed.kid).ok_or(OpenError::UnknownKey)?;
         let aad = self.associated_data(kid, context);
-        let payload = Payload { msg: &sealed.ciphertext, aad: &aad };
-        let (cipher, iv) = self.cipher(kid, key, &sealed.salt);
-        cipher.decrypt(&iv, payload).map(Plaintext).map_err(|_| OpenError::Invalid)
+        self.cipher(kid, key, &sealed.salt).open(&sealed.ciphertext, &aad).ok_or(OpenError::Invalid)
     }
 
     fn seal_with_salt(&self, plaintext: &[u8], context: PartContext, ring: &KeyRing, salt: [u8; 32]) -> SealedPart {
         let (kid, key) = ring.sealing();
         let aad = self.associated_data(kid, context);
-        let payload = Payload { msg: plaintext, aad: &aad };
-        let (cipher, iv) = self.cipher(kid, key, &salt);
-        let ciphertext = cipher.encrypt(&iv, payload).expect("a record is far below the 64 GiB that GCM seals");
+        let ciphertext = self.cipher(kid, key, &salt).seal(plaintext, &aad);
         SealedPart { kid: kid.as_str().to_owned(), salt, ciphertext }
     }
 
@@ -115,12 +109,12 @@ impl RecordCipher<'_> {
         length_prefixed(&fields)
     }
 
-    fn cipher(&self, kid: &KeyId, key: &Key, salt: &[u8; 32]) -> (Aes256Gcm, Nonce<U12>) {
+    fn cipher(&self, kid: &KeyId, key: &Key, salt: &[u8; 32]) -> Cipher {
         let mut material = Zeroizing::new([0_u8; 64]);
         material[..32].copy_from_slice(key.as_bytes());
         material[32..].copy_from_slice(self.secret);
         let info = length_prefixed(&[b"record/v1", self.sid, kid.as_str().as_bytes()]);
-        cipher::derive(salt, material.as_slice(), &info)
+        Cipher::derive(salt, material.as_slice(), &info)
     }
 }
 
