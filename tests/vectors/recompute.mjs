@@ -47,6 +47,9 @@ const refreshPart = json({
   id_token: 'id',
   claims: { id_token: { name: 'Ada', sub: 'ada' }, userinfo: { groups: ['staff'] } },
 });
+// As a byte string of Rust: the layout, and three texts behind their lengths.
+const behindLength = (text) => `\\0\\0\\0\\x${bytes(1, text.length).toString('hex')}${text.replaceAll('"', '\\"')}`;
+const requestLayout = `\\x01${['access', 'id', json({ name: 'Ada' })].map(behindLength).join('')}`;
 const context = { kid: 'k1', key: bytes(32, 6), generation: 1, accessTokenExpiresAt, refreshAt, issuer, clientId };
 const requestSealed = format.part('request', requestPart, session, { ...context, salt: bytes(32, 7) });
 const refreshSealed = format.part('refresh', refreshPart, session, { ...context, salt: bytes(32, 8) });
@@ -110,7 +113,8 @@ const vectors = [
   ['ticket', 'sessions/ticket.rs', format.base64url(ticket)],
   ['store key', 'sessions/ticket.rs', sessionKey],
   ['sign-out token', 'sessions/ticket.rs', format.signOutToken(session.sid)],
-  ['request part', 'sessions/parts.rs', requestPart],
+  ['request part', 'sessions/parts.rs', requestLayout],
+  ['request part of earlier versions', 'sessions/parts.rs', requestPart],
   ['refresh part', 'sessions/parts.rs', refreshPart],
   ['request part of a session', 'sessions/records.rs', format.base64url(requestSealed)],
   ['refresh part of a session', 'sessions/records.rs', format.base64url(refreshSealed)],

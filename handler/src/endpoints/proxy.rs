@@ -17,7 +17,7 @@ use super::unsent;
 use crate::clock::Timestamp;
 use crate::oidc::Claims;
 use crate::proxy::{Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, identity_headers};
-use crate::sessions::{RequestPart, SessionTicket};
+use crate::sessions::{LiveSession, RequestPart, SessionKey, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
 use crate::web::{
@@ -83,7 +83,7 @@ async fn proxy_session(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let (ticket, part) = match admit(request, route, state).await {
+    let (ticket, session) = match admit(request, route, state).await {
         Ok(admitted) => admitted,
         // Boxed: this future is large and rare, and every request would reserve its size.
         Err(error) => return Box::pin(unsent::hold_up(error, request, payload, route, state)).await,
@@ -93,9 +93,9 @@ async fn proxy_session(
     }
     metrics::session_age(request.now.since(ticket.issued_at));
 
-    let identity = identity(&part, route, request.now, state);
+    let identity = identity(&session.part, route, request.now, state);
     let cutoff = match route.streams() {
-        Streams::End => Some(session_end(&ticket, route, state)),
+        Streams::End => Some(session_end(session.key, ticket.expires_at, route, state)),
         Streams::Outlive => None,
     };
     let mut response = forward(request, payload, route, Some(Authenticated { identity, cutoff }), state).await?;
@@ -106,7 +106,7 @@ async fn proxy_session(
 }
 
 /// Admits a request to a session route: returns its live session and tokens.
-async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<(SessionTicket, RequestPart), Error> {
+async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<(SessionTicket, LiveSession), Error> {
     state.ensure_keys_loaded().await?;
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     if is_websocket_handshake(request.http) {
@@ -117,9 +117,9 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
         return Err(rejection.into());
     }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
-    let part = session.ok_or(Error::SessionRequired)?.part;
-    admit_person(ruled(request, route), &part.claims, &ticket, request, state)?;
-    Ok((ticket, part))
+    let session = session.ok_or(Error::SessionRequired)?;
+    admit_person(ruled(request, route), &session.part.claims, &ticket, request, state)?;
+    Ok((ticket, session))
 }
 
 /// Identity headers of the person.
@@ -198,8 +198,8 @@ struct Authenticated {
 
 /// Completes when the session has ended, and logs that the request is cut. Does nothing before it is polled, and holds
 /// no secret of the session.
-fn session_end(ticket: &SessionTicket, route: &Route, state: &AppState) -> LocalBoxFuture<'static, ()> {
-    let ended = state.sessions.ended(ticket);
+fn session_end(key: SessionKey, expires_at: Timestamp, route: &Route, state: &AppState) -> LocalBoxFuture<'static, ()> {
+    let ended = state.sessions.ended(key, expires_at);
     let upstream = Arc::clone(route.upstream());
     Box::pin(async move {
         let session_key = ended.await;

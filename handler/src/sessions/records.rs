@@ -5,9 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
-
 use super::parts::{RefreshPart, RequestPart, TokenParts};
 use super::record::{RecordState, SessionRecord, WriteId};
 use super::record_cache::RecordCache;
@@ -17,7 +14,7 @@ use super::timing::MAX_REFRESH;
 use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
-use crate::crypto::{KeySource, OpenError, PartContext, RecordCipher, RecordPart, SealedPart};
+use crate::crypto::{KeySource, OpenError, PartContext, Plaintext, RecordCipher, RecordPart, SealedPart};
 
 /// Minimum life of a tombstone: longer than any refresh in progress.
 const TOMBSTONE: Duration = Duration::from_secs(300);
@@ -217,8 +214,8 @@ impl Records {
             expires_at: ticket.expires_at,
             lease: None,
             state: RecordState::Active {
-                request: self.seal_part(&parts.request, context(RecordPart::Request), ticket),
-                refresh: self.seal_part(&parts.refresh, context(RecordPart::Refresh), ticket),
+                request: self.seal_part(&parts.request.to_bytes(), context(RecordPart::Request), ticket),
+                refresh: self.seal_part(&parts.refresh.to_bytes(), context(RecordPart::Refresh), ticket),
             },
         }
     }
@@ -230,7 +227,8 @@ impl Records {
         ticket: &SessionTicket,
     ) -> Result<Option<RequestPart>, StoreError> {
         let RecordState::Active { request, .. } = &stored.record.state else { return Ok(None) };
-        self.open_part(request, RecordPart::Request, &stored.record, ticket).await
+        let opened = self.open_part(request, RecordPart::Request, &stored.record, ticket).await?;
+        Ok(opened.and_then(|bytes| RequestPart::from_bytes(&bytes)))
     }
 
     /// Opens the refresh part, for a refresh, a sign-out and `me`.
@@ -240,28 +238,25 @@ impl Records {
         ticket: &SessionTicket,
     ) -> Result<Option<RefreshPart>, StoreError> {
         let RecordState::Active { refresh, .. } = &stored.record.state else { return Ok(None) };
-        self.open_part(refresh, RecordPart::Refresh, &stored.record, ticket).await
+        let opened = self.open_part(refresh, RecordPart::Refresh, &stored.record, ticket).await?;
+        Ok(opened.and_then(|bytes| RefreshPart::from_bytes(&bytes)))
     }
 
-    fn seal_part<T: Serialize>(&self, value: &T, context: PartContext, ticket: &SessionTicket) -> SealedPart {
-        let plaintext = Zeroizing::new(serde_json::to_vec(value).expect("a part is plain data"));
-        self.cipher(ticket).seal(&plaintext, context, &self.keys.token_keys())
+    fn seal_part(&self, plaintext: &[u8], context: PartContext, ticket: &SessionTicket) -> SealedPart {
+        self.cipher(ticket).seal(plaintext, context, &self.keys.token_keys())
     }
 
     /// Opens a part; an unknown key triggers one reload.
     ///
     /// # Errors
     /// If the key may exist but the newest keys cannot be loaded now.
-    async fn open_part<T>(
+    async fn open_part(
         &self,
         sealed: &SealedPart,
         part: RecordPart,
         record: &SessionRecord,
         ticket: &SessionTicket,
-    ) -> Result<Option<T>, StoreError>
-    where
-        T: for<'de> Deserialize<'de>,
-    {
+    ) -> Result<Option<Plaintext>, StoreError> {
         let context = part_context(part, record.generation, record.access_token_expires_at, record.refresh_at);
         let mut opened = self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
         if matches!(opened, Err(OpenError::UnknownKey)) {
@@ -271,7 +266,7 @@ impl Records {
                 reloaded.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
             }
         }
-        Ok(opened.ok().and_then(|opened| serde_json::from_slice(&opened).ok()))
+        Ok(opened.ok())
     }
 
     fn cipher<'a>(&'a self, ticket: &'a SessionTicket) -> RecordCipher<'a> {

@@ -67,6 +67,8 @@ struct Shared {
 /// A session that a request may use.
 #[derive(Debug)]
 pub struct LiveSession {
+    /// The store's name of the session.
+    pub key: SessionKey,
     /// Tokens and claims that the request needs.
     pub part: RequestPart,
     /// State of its access token.
@@ -177,6 +179,7 @@ impl Sessions {
         let part = self.0.records.open_request_part(&stored, ticket).await?;
         let record = &stored.record;
         Ok(part.map(|part| LiveSession {
+            key: record.key.clone(),
             part,
             freshness: Freshness::of(record, now),
             access_token_expires_at: record.access_token_expires_at,
@@ -368,10 +371,8 @@ impl Sessions {
     /// Completes with the key when the session has ended: at its absolute end, or within the cache time of a sign-out.
     /// Idle time does not count, and an unavailable store ends nothing. Costs at most two reads of a session in each
     /// cache time.
-    pub fn ended(&self, ticket: &SessionTicket) -> impl Future<Output = SessionKey> + 'static {
+    pub fn ended(&self, key: SessionKey, expires_at: Timestamp) -> impl Future<Output = SessionKey> + 'static {
         let this = self.clone();
-        let key = ticket.id.key();
-        let expires_at = ticket.expires_at;
         async move {
             loop {
                 let remaining = expires_at.since(this.0.clock.now());

@@ -175,7 +175,7 @@ async fn an_ended_session_is_noticed_within_the_cache_time() {
     let here = &world.instances[0];
     let there = &world.instances[1];
     let noticed = async {
-        here.sessions.ended(&ticket).await;
+        here.sessions.ended(ticket.id.key(), ticket.expires_at).await;
         world.started.elapsed()
     };
     let signed_out = async {
@@ -193,7 +193,7 @@ async fn a_session_that_nobody_signs_out_ends_at_its_absolute_end() {
     let world = World::new(Arc::new(MemoryStore::default()), &[0]);
     let ticket = world.signed_in(1, "refresh").await;
 
-    world.instances[0].sessions.ended(&ticket).await;
+    world.instances[0].sessions.ended(ticket.id.key(), ticket.expires_at).await;
 
     assert_eq!(world.started.elapsed().as_secs(), 86_400);
 }
