@@ -113,7 +113,8 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         Err(_) => Destination::Nothing,
     };
     let route = destination.route_name();
-    let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), incoming_context(&req, &admitted));
+    let context = || incoming_context(&req, &admitted);
+    let span = telemetry::request_span(req.method().as_str(), route, id.as_str(), context);
     let unfinished = Unfinished { http: &req, id: &id, route, started, is_finished: Cell::new(false) };
     let outcome = match admitted {
         Ok(Admitted { now, gateway, target }) => {

@@ -3,6 +3,7 @@
 //! Knows only their names. Everything else in a `Cookie` header passes byte for byte.
 
 use std::borrow::Cow;
+use std::iter;
 
 use crate::percent::decode_fully;
 
@@ -26,20 +27,17 @@ impl OwnCookies {
     /// Cookies are split at `;` only, as browsers write them (RFC 6265 4.2.1); a quote hides nothing.
     #[must_use]
     pub fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
-        let mut kept: Vec<u8> = Vec::with_capacity(value.len());
-        let mut has_ours = false;
-        for pair in value.split(|byte| *byte == b';') {
-            if self.owns(pair) {
-                has_ours = true;
-            } else if kept.is_empty() {
+        if !cookie_pairs(value).any(|pair| self.owns(pair)) {
+            return Some(Cow::Borrowed(value));
+        }
+        let mut kept: Vec<u8> = Vec::new(); // most often it stays empty
+        for pair in cookie_pairs(value).filter(|pair| !self.owns(pair)) {
+            if kept.is_empty() {
                 kept.extend_from_slice(pair.trim_ascii_start());
             } else {
                 kept.push(b';');
                 kept.extend_from_slice(pair);
             }
-        }
-        if !has_ours {
-            return Some(Cow::Borrowed(value));
         }
         (!kept.trim_ascii().is_empty()).then_some(Cow::Owned(kept))
     }
@@ -47,10 +45,9 @@ impl OwnCookies {
     /// True if this `name=value…` (one cookie pair, or a `Set-Cookie` value) is about one of our cookies.
     #[must_use]
     pub fn owns(&self, pair: &[u8]) -> bool {
-        let pair = pair.split(|byte| *byte == b';').next().unwrap_or_default();
         // `=name=value`: some browsers send a nameless cookie like this, and readers take the second part for the name.
         let first = pair.iter().position(|byte| !is_padding(*byte)).unwrap_or(pair.len());
-        let name = pair[first..].split(|byte| *byte == b'=').next().unwrap_or_default();
+        let name = pair[first..].split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default();
         let name = name.trim_ascii_end();
         if name.len() < self.shortest {
             return false;
@@ -59,6 +56,19 @@ impl OwnCookies {
         let is_ours = |name: &[u8]| self.names.iter().any(|own| matches_name(own.as_bytes(), name));
         is_ours(name) || name.contains(&b'%') && is_ours(&decode_fully(name))
     }
+}
+
+/// Pairs of a `Cookie` header, split at `;` only (RFC 6265 4.2.1), with their blanks. The header is longer than all others
+/// together, so it is searched by words, not byte by byte.
+pub fn cookie_pairs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut ends = memchr::memchr_iter(b';', value).chain([value.len()]);
+    let mut start = 0;
+    iter::from_fn(move || {
+        let end = ends.next()?;
+        let pair = &value[start..end];
+        start = end + 1;
+        Some(pair)
+    })
 }
 
 fn is_padding(byte: u8) -> bool {

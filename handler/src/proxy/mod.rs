@@ -43,7 +43,7 @@ mod websocket;
 pub use self::caching::BrowserCache;
 pub use self::claim_headers::{ClaimHeaders, ClaimHeadersError};
 pub use self::client_socket::ClientSocket;
-pub use self::cookies::OwnCookies;
+pub use self::cookies::{OwnCookies, cookie_pairs};
 pub use self::error::ForwardError;
 pub use self::forgeable::{HeaderRuleError, HeaderRules};
 pub use self::forward::{ClientHeaderRules, ForwardRequest, Forwarder, ForwarderSettings, copy_client_headers};

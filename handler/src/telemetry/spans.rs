@@ -21,7 +21,7 @@ pub struct IncomingContext<'a> {
 
 /// Span of a request, as a child of the incoming trace.
 #[must_use]
-pub fn request_span(method: &str, route: &str, id: &str, incoming: IncomingContext<'_>) -> Span {
+pub fn request_span<'a>(method: &str, route: &str, id: &str, incoming: impl FnOnce() -> IncomingContext<'a>) -> Span {
     let span = tracing::trace_span!(
         target: "span",
         "request",
@@ -36,7 +36,7 @@ pub fn request_span(method: &str, route: &str, id: &str, incoming: IncomingConte
     );
     if !span.is_disabled() {
         span.record("otel.name", format!("{method} {route}"));
-        let parent = TraceContextPropagator::new().extract(&incoming);
+        let parent = TraceContextPropagator::new().extract(&incoming());
         // W3C Trace Context 2.2.5: the sampled flag is the caller's word. A caller that samples nothing records no span for
         // ours to belong to, and must not keep ours out of the operator's traces: our own sampler decides then.
         if parent.span().span_context().is_sampled() {

@@ -9,7 +9,7 @@ use actix_web::http::header::{self, HeaderValue};
 
 use crate::crypto::{CookieContext, KeySource, KeysUnavailable, OpenError, Plaintext, open_cookie, seal_cookie};
 use crate::oidc::ResponseMode;
-use crate::proxy::OwnCookies;
+use crate::proxy::{OwnCookies, cookie_pairs};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::SessionTicket;
 
@@ -187,7 +187,7 @@ impl SessionCookie {
 ///
 /// Split as bytes: old applications set cookies that are not ASCII, and those must not hide ours.
 pub(super) fn cookies(req: &HttpRequest) -> impl Iterator<Item = (&str, &str)> {
-    let pairs = req.headers().get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let pairs = req.headers().get_all(header::COOKIE).flat_map(|value| cookie_pairs(value.as_bytes()));
     pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim_ascii().split_once('='))
 }
 

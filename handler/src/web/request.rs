@@ -32,9 +32,15 @@ impl RequestId {
 
 /// A unique number among processes, not secret: random once, then counted.
 fn next_id() -> String {
-    static PROCESS: LazyLock<String> = LazyLock::new(|| random::guid_pair()[..16].to_owned());
+    static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{}-", &random::guid_pair()[..16]));
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("{}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    let mut id = String::with_capacity(PROCESS.len() + 16);
+    id.push_str(&PROCESS);
+    let digit = |at: u32| char::from(b"0123456789abcdef"[usize::from((number >> (4 * at)).to_le_bytes()[0] & 0xF)]);
+    id.extend((0..digits).rev().map(digit));
+    id
 }
 
 /// Text of a header's first value.
@@ -60,5 +66,22 @@ pub(super) fn single_value<'a>(headers: &'a HeaderMap, name: &'static str) -> Op
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_of_our_own_is_the_process_and_a_number_in_hexadecimal() {
+        let ids: Vec<String> = (0..300).map(|_| next_id()).collect();
+
+        let parts: Vec<_> = ids.iter().map(|id| id.rsplit_once('-').unwrap()).collect();
+        let numbers: Vec<_> = parts.iter().map(|(_, number)| u64::from_str_radix(number, 16).unwrap()).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{ids:?}");
+        for ((process, number), value) in parts.iter().zip(&numbers) {
+            assert_eq!((*process, *number), (parts[0].0, format!("{value:x}").as_str()));
+        }
     }
 }
