@@ -24,8 +24,10 @@ export class Process {
         }
     }
 
-    cpuSeconds() {
-        return this.tree().reduce((sum, pid) => sum + ticks(pid), 0) / TICKS_A_SECOND
+    /** Of everything in it, or of what runs the program of this name. */
+    cpuSeconds(program) {
+        const counted = this.tree().filter((pid) => !program || commandOf(pid) === program)
+        return counted.reduce((sum, pid) => sum + ticks(pid), 0) / TICKS_A_SECOND
     }
 
     /** Proportional set size: memory of its own, and its share of what it shares. */
@@ -59,19 +61,23 @@ function fields(pid) {
     }
 }
 
+function commandOf(pid) {
+    try {
+        return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+    } catch {
+        return undefined // as above
+    }
+}
+
 function ticks(pid) {
     const stat = fields(pid)
     return stat ? Number(stat[11]) + Number(stat[12]) : 0
 }
 
-/** Begins to watch the machine; the returned function tells how busy it was, 0 to 1. */
-export function loadMachine() {
-    const read = () => readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1, 9).map(Number)
-    const before = read()
-    return () => {
-        const spent = read().map((now, column) => now - before[column])
-        return 1 - (spent[3] + spent[4]) / spent.reduce((sum, column) => sum + column, 0)
-    }
+/** TCP connections that this machine has opened so far. */
+export function connectionsOpened() {
+    const [names, values] = readFileSync('/proc/net/snmp', 'utf8').split('\n').filter((line) => line.startsWith('Tcp:'))
+    return Number(values.split(' ')[names.split(' ').indexOf('ActiveOpens')])
 }
 
 export function median(numbers) {

@@ -16,15 +16,17 @@ export function nginxUpstream(folder, port) {
     return nginx(folder, 'upstream', 1, `server { listen 127.0.0.1:${port}; root ${join(folder, 'www')}; }`)
 }
 
-/** Passes everything on, over kept connections, with as many workers as the handler has threads. */
-export function nginxProxy(folder, port, upstreamPort) {
+/** Passes everything on, over kept connections, with as many workers as the handler has threads; WebSockets to another. */
+export function nginxProxy(folder, port, upstreamPort, echoPort) {
     return nginx(
         folder,
         'proxy',
         availableParallelism(),
         `upstream app { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests 1000000; }
          server { listen 127.0.0.1:${port}; location / {
-             proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_pass http://app; } }`,
+             proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_pass http://app; }
+             location /ws { proxy_http_version 1.1; proxy_set_header Connection "Upgrade"; proxy_set_header Upgrade $http_upgrade;
+             proxy_pass http://127.0.0.1:${echoPort}; } }`,
     )
 }
 
@@ -37,7 +39,7 @@ function nginx(folder, name, workers, servers) {
     writeFileSync(
         file,
         `${asOurselves()} daemon off; worker_processes ${workers}; pid ${join(own, 'pid')}; error_log ${join(own, 'error.log')};
-         events { worker_connections 1024; }
+         events { worker_connections 4096; }
          http { access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000; ${temporary} ${servers} }`,
     )
     return new Process('nginx', ['-c', file, '-e', join(own, 'error.log')], {})
