@@ -42,7 +42,7 @@ const LOADS = [
     { name: '1 KB, 512 connections', ...KILOBYTE, connections: 512 },
     { name: '100 KB, 64 connections', body: '100 KB', path: '100k', connections: 64 },
 ]
-const REST_SECONDS = 80 // until idle connections are closed, and the memory they held is given back
+const REST_SECONDS = 100 // until idle connections are closed, and the memory they held is returned
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-'))
 const started = []

@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -122,10 +123,11 @@ impl Pool {
         }
     }
 
-    /// Closes connections that are idle for too long; ends when none is left.
+    /// Closes connections that are idle for too long; ends a period after the last.
     async fn sweep(pool: Weak<Self>, period: Duration) {
         loop {
             sleep(period).await;
+            return_freed_memory();
             let Some(pool) = pool.upgrade() else { return };
             if !pool.close_stale(Instant::now()) {
                 return;
@@ -133,23 +135,30 @@ impl Pool {
         }
     }
 
-    /// False if no connection is left.
+    /// False if no connection was left before.
     fn close_stale(&self, now: Instant) -> bool {
         let is_stale = |connection: &mut Connection| {
             now.saturating_duration_since(connection.idle_since) >= self.settings.idle_timeout
                 || connection.sender.is_closed()
         };
         let mut idle = self.idle.borrow_mut();
+        let was_any_left = idle.iter().any(|idle| !idle.connections.is_empty());
         for Idle { connections, .. } in idle.iter_mut() {
             connections.retain_mut(|connection| !is_stale(connection));
             if connections.len() < connections.capacity() / 4 {
                 connections.shrink_to_fit();
             }
         }
-        let is_any_left = idle.iter().any(|idle| !idle.connections.is_empty());
-        self.is_swept.set(is_any_left);
-        is_any_left
+        self.is_swept.set(was_any_left);
+        was_any_left
     }
+}
+
+/// Makes the allocator return the memory of closed connections to the system. It does so a second after a page was
+/// freed, but only when it frees another, and a worker without requests frees none.
+fn return_freed_memory() {
+    const MORE_THAN_IT_KEEPS: usize = 1024 * 1024;
+    drop(black_box(Vec::<u8>::with_capacity(MORE_THAN_IT_KEEPS)));
 }
 
 /// Sweeps within one idle timeout: an idle connection outlives its timeout by a quarter at most.
