@@ -132,7 +132,19 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
         let resend = state.path("resend");
         let is_api = destination.is_api();
         let (target, public_origin) = (text.as_deref(), &state.public_origin);
-        Failure { req: &req, target, id: &id, public_origin, signin: &signin, resend: &resend, is_api }.respond(&error)
+        let takes_access_tokens =
+            matches!(destination, Destination::Proxy(route) if route.access().takes_access_tokens());
+        let failure = Failure {
+            req: &req,
+            target,
+            id: &id,
+            public_origin,
+            signin: &signin,
+            resend: &resend,
+            is_api,
+            takes_access_tokens,
+        };
+        failure.respond(&error)
     });
     if is_ours && state.public_origin.is_secure() {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
@@ -278,6 +290,15 @@ async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
     };
     let id = RequestId::of(&req);
     let public_origin = &public_origin;
-    Failure { req: &req, target: None, id: &id, public_origin, signin: "/", resend: "/", is_api: false }
-        .respond(&Error::ConfigurationIncomplete)
+    Failure {
+        req: &req,
+        target: None,
+        id: &id,
+        public_origin,
+        signin: "/",
+        resend: "/",
+        is_api: false,
+        takes_access_tokens: false,
+    }
+    .respond(&Error::ConfigurationIncomplete)
 }

@@ -47,7 +47,7 @@ pub(super) fn explain(
         return Ok(lines);
     }
     let facts = Facts { method: question.method, claims: &claims, now };
-    let verdict = match rules(&mut lines, route, target.path(), configuration, facts) {
+    let verdict = match rules(&mut lines, target.path(), configuration, facts) {
         Ok(verdict) => verdict,
         Err(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
     };
@@ -65,13 +65,12 @@ pub(super) fn explain(
 /// A line for every rule, and the verdict of all.
 fn rules(
     lines: &mut Vec<String>,
-    route: &Route,
     path: &str,
     configuration: &Configuration,
     facts: Facts<'_>,
 ) -> Result<Verdict, TargetError> {
     let mut verdict = Verdict::Met;
-    for (ruled, requirement) in configuration.routes.requirements(route, path)? {
+    for (ruled, requirement) in configuration.routes.requirements(path)? {
         let failure = requirement.first_failure(facts);
         let outcome = failure.map_or_else(|| "met".to_owned(), |condition| format!("not met: {condition}"));
         lines.push(format!("rule      of {}: {outcome}", ruled.path()));

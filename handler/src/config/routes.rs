@@ -33,9 +33,12 @@ fn read_table(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Opti
             return None;
         }
         (Some(json), None) => (ROUTES, RouteTable::parse(json)),
-        (None, _) => (UPSTREAM_URL, RouteTable::single(reader.required(UPSTREAM_URL)?)),
+        (None, _) => {
+            let single = RouteTable::single(reader.required(UPSTREAM_URL)?);
+            (UPSTREAM_URL, single.map_err(|error| vec![error]))
+        }
     };
-    let table = table.map_err(|error| reader.mistake(setting, problem(&error))).ok()?;
+    let table = table.map_err(|errors| errors.iter().for_each(|error| reader.mistake(setting, problem(error)))).ok()?;
     warnings.extend(table.risky().map(risky_order));
     warnings.extend(table.upstreams().filter(|upstream| upstream.is_open_to_the_network()).map(plain_http));
     Some(table)

@@ -16,7 +16,6 @@ use crate::web::{AccessDenied, BearerError, Error};
 pub(super) struct Ruled<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
-    pub(super) route: &'a Route,
 }
 
 enum Outcome<'a> {
@@ -108,7 +107,7 @@ fn judge<'a>(
 ) -> Result<Outcome<'a>, TargetError> {
     let facts = Facts { method: ruled.method, claims: claims.as_map(), now };
     let mut demand: Option<SignInDemand> = None;
-    for (route, requirement) in state.routes.requirements(ruled.route, ruled.path)? {
+    for (route, requirement) in state.routes.requirements(ruled.path)? {
         match requirement.judge(facts) {
             Verdict::Met => {}
             Verdict::Unmet => return Ok(Outcome::Denied(route, requirement.explain())),

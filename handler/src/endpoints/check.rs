@@ -35,7 +35,7 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
             session_headers(&asked, request, route, state).await?
         }
         Access::Bearer | Access::SessionOrBearer => {
-            let (claims, token) = admit_client(asked.ruled(target.path(), route), request, state).await?;
+            let (claims, token) = admit_client(asked.ruled(target.path()), request, state).await?;
             client_identity(&claims, &token, route, request.now, state)
         }
     };
@@ -84,8 +84,8 @@ impl Asked {
 }
 
 impl Asked {
-    fn ruled<'a>(&'a self, path: &'a str, route: &'a Route) -> Ruled<'a> {
-        Ruled { method: self.method.as_str(), path, route }
+    fn ruled<'a>(&'a self, path: &'a str) -> Ruled<'a> {
+        Ruled { method: self.method.as_str(), path }
     }
 }
 
@@ -116,7 +116,7 @@ async fn session_headers(
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let part = session.ok_or(Error::SessionRequired)?.part;
     let target = RequestTarget::parse(&asked.url)?;
-    admit_person(asked.ruled(target.path(), route), &part.claims, &ticket, request, state)?;
+    admit_person(asked.ruled(target.path()), &part.claims, &ticket, request, state)?;
     Ok(identity(&part, route, request.now, state))
 }
 

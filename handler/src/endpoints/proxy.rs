@@ -57,13 +57,13 @@ async fn proxy_client(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let (claims, token) = admit_client(ruled(request, route), request, state).await?;
+    let (claims, token) = admit_client(ruled(request), request, state).await?;
     let identity = client_identity(&claims, &token, route, request.now, state);
     forward(request, payload, route, Some(Authenticated { identity, cutoff: None }), state).await
 }
 
-fn ruled<'a>(request: &'a Request<'_>, route: &'a Route) -> Ruled<'a> {
-    Ruled { method: request.http.method().as_str(), path: request.target.path(), route }
+fn ruled<'a>(request: &'a Request<'_>) -> Ruled<'a> {
+    Ruled { method: request.http.method().as_str(), path: request.target.path() }
 }
 
 /// Notice page for a person whose application waits for WebSockets that do not pass.
@@ -118,7 +118,7 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
     }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let session = session.ok_or(Error::SessionRequired)?;
-    admit_person(ruled(request, route), &session.part.claims, &ticket, request, state)?;
+    admit_person(ruled(request), &session.part.claims, &ticket, request, state)?;
     Ok((ticket, session))
 }
 

@@ -142,11 +142,18 @@ async fn check_rounds(
     request: &Request<'_>,
     state: &AppState,
 ) -> Result<(), Error> {
-    if is_again || hints.is_silent() || !state.sign_in_rounds.read(request.http).is_loop(request.now) {
+    let rounds = state.sign_in_rounds.read(request.http);
+    if is_again || hints.is_silent() || !rounds.is_loop(request.now) {
         return Ok(());
     }
+    if rounds.is_of_another_clock(request.now) {
+        return Err(SignInLoop::ClockSkew.into());
+    }
     let Ok(ticket) = state.session_cookie.read(request.http).await else { return Ok(()) };
-    let Some(ticket) = ticket else { return Err(SignInLoop::CookieNotReturned.into()) };
+    let Some(ticket) = ticket else {
+        let is_sent = state.session_cookie.is_sent(request.http);
+        return Err(if is_sent { SignInLoop::SessionLost } else { SignInLoop::CookieNotReturned }.into());
+    };
     let Ok(session) = state.sessions.load(&ticket, request.now).await else { return Ok(()) };
     let has_lapsed = |session: &LiveSession| session.access_token_expires_at.is_some_and(|at| at <= request.now);
     Err(match session {

@@ -9,7 +9,6 @@ use hyper::header as up;
 use super::authority::NetworkReference;
 use super::error::ForwardError;
 use super::origin_mapping::OriginMapping;
-use super::routes::Access;
 use super::target::RequestTarget;
 
 const DESTINATION: &str = "destination";
@@ -36,8 +35,8 @@ pub(super) fn map_destination(
     Ok(())
 }
 
-/// Refuses another server (RFC 4918 9.8.5), and a session route from an anonymous one, whatever host is named:
-/// some servers read only the path.
+/// Refuses another server (RFC 4918 9.8.5), and a route whose access or rules the request did not
+/// meet, whatever host is named: some servers read only the path.
 fn check_route(destination: &[u8], mapping: OriginMapping<'_>) -> Result<(), ForwardError> {
     let OriginMapping { route, routes, .. } = mapping;
     let path = match NetworkReference::parse(destination) {
@@ -46,10 +45,16 @@ fn check_route(destination: &[u8], mapping: OriginMapping<'_>) -> Result<(), For
         None => destination,
     };
     let target = std::str::from_utf8(path).ok().and_then(|path| RequestTarget::parse(path).ok());
-    let found = target.and_then(|target| routes.find(target.path()).ok()?);
+    let found = target.as_ref().and_then(|target| routes.find(target.path()).ok()?);
     let is_covered = found.is_some_and(|found| {
-        let is_open = route.access() == Access::Session || found.access() == Access::Anonymous;
+        let is_open = route.access().admits_only(found.access());
         is_open && found.upstream().is(route.upstream())
     });
+    // Only the rule of the request's own route was judged.
+    let is_judged = target.is_some_and(|target| {
+        let rules = routes.requirements(target.path());
+        rules.is_ok_and(|mut rules| rules.all(|(ruled, _)| std::ptr::eq(ruled, route)))
+    });
+    let is_covered = is_covered && is_judged;
     if is_covered { Ok(()) } else { Err(ForwardError::BadRequest("the Destination leads to another route")) }
 }

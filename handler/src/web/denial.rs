@@ -54,8 +54,8 @@ pub enum SignInLoop {
     /// The session has ended as soon as it began, by the clocks of this machine or the provider.
     #[error("sessions end as soon as they begin: a clock is off")]
     ClockSkew,
-    /// The cookie is there, its record is not: instances that share no store, or a store that loses records.
-    #[error("the store does not have the session that was just written")]
+    /// The cookie is there, and its key or its record is not: instances that share no keys or no store.
+    #[error("the session that was just begun is not found: instances share no keys or no store")]
     SessionLost,
 }
 

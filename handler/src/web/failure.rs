@@ -1,6 +1,7 @@
 //! Error response: a redirect to sign-in or a page for a person, a problem document for a script.
 
-use actix_web::http::{Method, header};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use url::form_urlencoded::{self, Serializer};
 
@@ -30,6 +31,8 @@ pub struct Failure<'a> {
     pub resend: &'a str,
     /// True for URLs that only scripts call.
     pub is_api: bool,
+    /// True for a route that also takes access tokens of API clients.
+    pub takes_access_tokens: bool,
 }
 
 impl Failure<'_> {
@@ -57,6 +60,9 @@ impl Failure<'_> {
             allow_framing_by_self(&mut response);
         }
         challenge(error, &mut response);
+        if self.takes_access_tokens && response.status() == StatusCode::UNAUTHORIZED && error.needs_sign_in() {
+            response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 

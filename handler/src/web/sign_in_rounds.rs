@@ -1,7 +1,7 @@
 //! Sign-ins that a browser went through lately: the end of a loop that no single request can see.
 //!
-//! Counted in a cookie of the browser, so every instance knows. It proves nothing and is not sealed: whoever forges it
-//! sees a page instead of the Provider.
+//! Counted in a cookie of the browser, so every instance knows. It proves nothing and is not sealed: a forged one leads
+//! to a page instead of the Provider.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderValue, SET_COOKIE};
@@ -12,30 +12,30 @@ use crate::clock::Timestamp;
 use crate::oidc::ResponseMode;
 use crate::proxy::SignInDemand;
 
-/// Reads and writes that cookie.
+/// Cookie of the rounds.
 #[derive(Clone, Debug)]
 pub struct SignInRounds {
     names: CookieNames,
     attributes: &'static str,
 }
 
-/// The sign-ins of one browser.
+/// Sign-ins of one browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rounds {
     /// Sign-ins finished since `since`.
     finished: u32,
     since: i64,
-    /// The demand that the last sign-in was to meet, and when it began.
+    /// Demand that the last sign-in was to meet, and its beginning.
     demand: Option<([u8; 4], i64)>,
 }
 
-/// Sign-ins that may follow each other. Nobody types a password three times in a minute.
+/// Maximum sign-ins that may follow each other. Nobody types a password three times in a minute.
 const MAX_ROUNDS: u32 = 3;
 
-/// Seconds in which they are counted.
+/// Window of the count, in seconds.
 const WINDOW: i64 = 60;
 
-/// Seconds that a person may take for a sign-in that was demanded (`PendingLogin::LIFETIME`).
+/// Maximum seconds of a sign-in that was demanded (`PendingLogin::LIFETIME`).
 const DEMAND_LIFETIME: i64 = 600;
 
 impl SignInRounds {
@@ -72,7 +72,7 @@ impl Rounds {
     #[must_use]
     pub fn finish(self, now: Timestamp) -> Self {
         let now = now.as_unix();
-        if self.is_counted_at(now) {
+        if self.finished > 0 && self.is_counted_at(now) {
             Self { finished: self.finished.saturating_add(1), ..self }
         } else {
             Self { finished: 1, since: now, demand: self.demand }
@@ -101,8 +101,19 @@ impl Rounds {
         })
     }
 
+    /// True if no browser could still have the cookie by its `Max-Age`: two instances have different clocks.
+    #[must_use]
+    pub fn is_of_another_clock(&self, now: Timestamp) -> bool {
+        self.finished > 0 && self.is_beyond_its_age(now.as_unix())
+    }
+
+    fn is_beyond_its_age(&self, now: i64) -> bool {
+        !(-WINDOW..=DEMAND_LIFETIME + WINDOW).contains(&(now - self.since))
+    }
+
+    /// Within the window, or by clocks that differ: the browser drops the cookie in time.
     fn is_counted_at(&self, now: i64) -> bool {
-        (0..=WINDOW).contains(&(now - self.since))
+        now - self.since <= WINDOW || self.is_beyond_its_age(now)
     }
 
     /// `2.1800000000`, or `2.1800000000.1800000030.0badcafe` with a demand.
@@ -167,10 +178,19 @@ mod tests {
             (&[], 0, false, "none"),
             (&[0, 1, 2], 61, false, "a minute later"),
             (&[0, 1, 61], 62, false, "the count begins anew"),
-            (&[0, 1, 2], -1, false, "a clock that was set back"),
+            (&[0, 1, 2], -100, true, "another instance, whose clock is behind"),
+            (&[0, 1, 2], 7200, true, "another instance, whose clock is ahead"),
         ] {
             assert_eq!(finished(times).is_loop(at(now)), expected, "{reason}");
         }
+    }
+
+    #[test]
+    fn a_count_that_no_browser_could_still_have_is_of_another_clock() {
+        for (now, expected) in [(0, false), (-60, false), (660, false), (-61, true), (661, true)] {
+            assert_eq!(finished(&[0]).is_of_another_clock(at(now)), expected, "{now}");
+        }
+        assert!(!Rounds::default().is_of_another_clock(at(0)));
     }
 
     #[test]

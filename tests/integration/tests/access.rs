@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use serde_json::{Value, json};
-use support::{Answer, Browser, Handler, Provider, Upstream, wait_for_lapse, wait_until};
+use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end, wait_for_lapse, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -355,4 +355,36 @@ fn an_application_verifies_the_assertion_of_its_route_and_of_no_other() {
     }
     let none = Fixture::start(&[]);
     assert_eq!(code(&none.program("/oauth/jwks", &[])), (404, "route_not_found".to_owned()));
+}
+
+#[test]
+fn a_destination_meets_the_rules_of_its_own_route() {
+    let fixture = Fixture::start(&[]);
+    let mut bob = fixture.signed_in(&json!({ "sub": "bob", "groups": ["staff"] }));
+    let before = fixture.upstream.received().len();
+    for (destination, status) in [("/admin/users", 400), ("/ADMIN/users", 400), ("/api/orders", 400), ("/copy", 200)] {
+        let destination = format!("{}{destination}", fixture.handler.origin);
+        let headers = [("origin", fixture.handler.origin.as_str()), ("destination", destination.as_str())];
+
+        assert_eq!(bob.send("MOVE", "/page", &headers, b"").status, status, "{destination}");
+    }
+    assert_eq!(fixture.passed_on(before), 1);
+}
+
+#[test]
+fn all_mistakes_of_a_route_table_are_told_at_once() {
+    let routes = r#"[{"path":"app","upstream":"x","access":"public","require":{"clam":"a"}},
+                     {"path":"/a","upstream":"http://a","acess":"bearer"},
+                     {"path":"/b/*","upstream":"http://a","headers":[{"name":"Host","claim":"a"}],"assertion":3}]"#;
+    let provider = Provider::start();
+    let settings =
+        [&provider.settings()[..], &[("PUBLIC_BASE_URL", "http://127.0.0.1:1"), ("ROUTES", routes)]].concat();
+
+    let (_, _, errors) = run_to_end(&["check"], &settings);
+
+    for expected in
+        ["\"app\" must start", "access \"public\"", "\"clam\"", "acess", "\"/b/*\"", "\"Host\"", "assertion 3"]
+    {
+        assert!(errors.contains(expected), "{expected}: {errors}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Route members `host` and `token`.
 
 use super::*;
+use crate::proxy::TokenPlacement;
 
 #[test]
 fn a_routes_host_is_its_own_the_settings_or_that_of_its_upstreams_platform() {
