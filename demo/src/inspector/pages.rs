@@ -7,7 +7,9 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use oauth_proxy::clock::Timestamp;
 use oauth_proxy::crypto::RecordPart;
+use oauth_proxy::oidc::RefreshToken;
 use oauth_proxy::random;
+use oauth_proxy::sessions::{RefreshPart, RequestPart};
 use oauth_proxy::web::escape;
 use serde_json::Value;
 
@@ -104,16 +106,17 @@ pub(super) async fn open_with_cookie(req: HttpRequest, inspector: Data<Inspector
     let (Some(request), Some(refresh)) = (open(RecordPart::Request), open(RecordPart::Refresh)) else {
         return has_ended(&inspector);
     };
-    let part = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
-    let (request, refresh) = (part(&request), part(&refresh));
-    let access_token = request["access_token"].as_str().unwrap_or_default();
+    let (Some(request), Some(refresh)) = (RequestPart::from_bytes(&request), RefreshPart::from_bytes(&refresh)) else {
+        return has_ended(&inspector);
+    };
+    let access_token = request.access_token.expose();
     let claims = token_claims(access_token).unwrap_or_default();
     let rows = rows(&[
         ("access token", &format!("<code>{}</code>", escape(&cut(access_token)))),
         ("its claims", &format!("<pre>{}</pre>", escape(&pretty(&claims)))),
         (
             "refresh token",
-            &format!("<code>{}</code>", escape(&cut(refresh["refresh_token"].as_str().unwrap_or_default()))),
+            &format!("<code>{}</code>", escape(&cut(refresh.refresh_token.as_ref().map_or("", RefreshToken::expose)))),
         ),
     ]);
     let text = format!(

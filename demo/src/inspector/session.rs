@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_proxy::crypto::{CookieContext, OpenError, PartContext, Plaintext, RecordCipher, RecordPart, SealedPart};
 use oauth_proxy::crypto::{base64url_decode, open_cookie};
-use oauth_proxy::sessions::SessionTicket;
+use oauth_proxy::sessions::{RequestPart, SessionTicket};
 use serde_json::Value;
 
 use super::Inspector;
@@ -66,8 +66,8 @@ impl Inspector {
         let ticket = &session.ticket;
         let opened =
             self.open(&self.item(session)?, RecordPart::Request, ticket.id.as_bytes(), ticket.secret.as_bytes());
-        let part: Value = serde_json::from_slice(&opened.ok()?).ok()?;
-        Some(token_claims(part["access_token"].as_str()?)?["sub"].as_str()?.to_owned())
+        let part = RequestPart::from_bytes(&opened.ok()?)?;
+        Some(token_claims(part.access_token.expose())?["sub"].as_str()?.to_owned())
     }
 }
 

@@ -53,8 +53,9 @@ impl RequestPart {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote, or an earlier version. `None` for anything else.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// Reads the bytes of an opened part, of an earlier version, too. `None` for anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let Some((&LAYOUT, rest)) = bytes.split_first() else {
             return serde_json::from_slice(bytes).ok();
         };
@@ -97,8 +98,9 @@ impl RefreshPart {
         Zeroizing::new(serde_json::to_vec(self).expect("a part is plain data"))
     }
 
-    /// Reads what [`Self::to_bytes`] wrote. `None` for anything else.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// Reads the bytes of an opened part. `None` for anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 }
