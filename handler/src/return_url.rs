@@ -46,6 +46,12 @@ impl ReturnUrl {
         &self.0
     }
 
+    /// The path, without query and fragment.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        path(&self.0)
+    }
+
     /// True if the path is `prefix` or below it: a sign-in that returns there would loop.
     #[must_use]
     pub fn is_under(&self, prefix: &str) -> bool {

@@ -55,7 +55,7 @@ pub(super) async fn callback(request: &Request<'_>, payload: Payload, state: &Ap
         request.id = request.id.as_str(), "person signed in");
     metrics::sign_in("ok");
     let forgotten = state.login_cookies.forget(request.http, &state_parameter);
-    let rounds = state.sign_in_rounds.read(request.http).finish(request.now);
+    let rounds = state.sign_in_rounds.read(request.http).finish(return_url.path(), request.now);
     let cookies = [state.session_cookie.set(&ticket), state.sign_in_rounds.set(rounds)].into_iter().chain(forgotten);
     let mut response = see_other(&state.public_origin.location(return_url.as_str()), cookies);
     state.browser_data.begin(person.as_ref(), request.http, response.headers_mut()).await;

@@ -36,7 +36,7 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     let hints = LoginHints::from_query(&pairs);
     let demand = SignInDemand::from_parameters(&pairs);
     let is_again = pairs.iter().any(|(name, _)| name == AGAIN);
-    check_rounds(&hints, is_again, request, state).await?;
+    check_rounds(&return_url, &hints, is_again, request, state).await?;
     let start = Start { hints, demand, is_again };
     if is_framed(request.http) && !start.hints.is_silent() {
         return Ok(sign_in_at_top(request.http, request.target.as_str(), request.id));
@@ -92,7 +92,7 @@ pub(super) async fn signin_at_once(
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();
             let hints = LoginHints::from_query(&parameters);
-            check_rounds(&hints, false, request, state).await?;
+            check_rounds(&return_url, &hints, false, request, state).await?;
             begin(return_url, &Start { hints, demand, is_again: false }, request, state).await
         }
         None => Err(error),
@@ -137,13 +137,14 @@ struct Start {
 
 /// Ends a loop of sign-ins that no person makes: a page takes the place of the next redirect to the Provider.
 async fn check_rounds(
+    return_url: &ReturnUrl,
     hints: &LoginHints,
     is_again: bool,
     request: &Request<'_>,
     state: &AppState,
 ) -> Result<(), Error> {
     let rounds = state.sign_in_rounds.read(request.http);
-    if is_again || hints.is_silent() || !rounds.is_loop(request.now) {
+    if is_again || hints.is_silent() || !rounds.is_loop(return_url.path(), request.now) {
         return Ok(());
     }
     if rounds.is_of_another_clock(request.now) {

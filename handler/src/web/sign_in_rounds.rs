@@ -22,9 +22,10 @@ pub struct SignInRounds {
 /// Sign-ins of one browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rounds {
-    /// Sign-ins finished since `since`.
+    /// Sign-ins for one page, finished since `since`.
     finished: u32,
     since: i64,
+    page: [u8; 4],
     /// Demand that the last sign-in was to meet, and its beginning.
     demand: Option<([u8; 4], i64)>,
 }
@@ -68,14 +69,14 @@ impl SignInRounds {
 }
 
 impl Rounds {
-    /// With one more sign-in that was finished.
+    /// With one more sign-in that was finished, for the page at `path`. Tabs that a browser restores are no loop.
     #[must_use]
-    pub fn finish(self, now: Timestamp) -> Self {
-        let now = now.as_unix();
-        if self.finished > 0 && self.is_counted_at(now) {
+    pub fn finish(self, path: &str, now: Timestamp) -> Self {
+        let (now, page) = (now.as_unix(), hash(path));
+        if self.finished > 0 && self.page == page && self.is_counted_at(now) {
             Self { finished: self.finished.saturating_add(1), ..self }
         } else {
-            Self { finished: 1, since: now, demand: self.demand }
+            Self { finished: 1, since: now, page, demand: self.demand }
         }
     }
 
@@ -85,10 +86,10 @@ impl Rounds {
         Self { demand: demand.map(|demand| (digest(demand), now.as_unix())), ..self }
     }
 
-    /// True if another sign-in would be one of a loop.
+    /// True if another sign-in for the page at `path` would be one of a loop.
     #[must_use]
-    pub fn is_loop(&self, now: Timestamp) -> bool {
-        self.finished >= MAX_ROUNDS && self.is_counted_at(now.as_unix())
+    pub fn is_loop(&self, path: &str, now: Timestamp) -> bool {
+        self.finished >= MAX_ROUNDS && self.page == hash(path) && self.is_counted_at(now.as_unix())
     }
 
     /// True if a sign-in of `signed_in_at` was to meet this demand, so that another would end no other way.
@@ -116,9 +117,9 @@ impl Rounds {
         now - self.since <= WINDOW || self.is_beyond_its_age(now)
     }
 
-    /// `2.1800000000`, or `2.1800000000.1800000030.0badcafe` with a demand.
+    /// `2.1800000000.deadbeef`, or `2.1800000000.deadbeef.1800000030.0badcafe` with a demand.
     fn to_text(self) -> String {
-        let counted = format!("{}.{}", self.finished, self.since);
+        let counted = format!("{}.{}.{:08x}", self.finished, self.since, u32::from_be_bytes(self.page));
         match self.demand {
             None => counted,
             Some((digest, begun_at)) => format!("{counted}.{begun_at}.{:08x}", u32::from_be_bytes(digest)),
@@ -128,6 +129,7 @@ impl Rounds {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let (finished, since) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let page = u32::from_str_radix(parts.next()?, 16).ok()?.to_be_bytes();
         let demand = match (parts.next(), parts.next(), parts.next()) {
             (None, None, None) => None,
             (Some(begun_at), Some(digest), None) => {
@@ -135,12 +137,15 @@ impl Rounds {
             }
             _ => return None,
         };
-        Some(Self { finished, since, demand })
+        Some(Self { finished, since, page, demand })
     }
 }
 
 fn digest(demand: &SignInDemand) -> [u8; 4] {
-    let text = format!("{}\n{:?}", demand.acr_values.join(" "), demand.max_age);
+    hash(&format!("{}\n{:?}", demand.acr_values.join(" "), demand.max_age))
+}
+
+fn hash(text: &str) -> [u8; 4] {
     let digest = Sha256::digest(text);
     [digest[0], digest[1], digest[2], digest[3]]
 }
@@ -166,7 +171,7 @@ mod tests {
     }
 
     fn finished(times: &[i64]) -> Rounds {
-        times.iter().fold(Rounds::default(), |rounds, seconds| rounds.finish(at(*seconds)))
+        times.iter().fold(Rounds::default(), |rounds, seconds| rounds.finish("/page", at(*seconds)))
     }
 
     #[test]
@@ -181,7 +186,7 @@ mod tests {
             (&[0, 1, 2], -100, true, "another instance, whose clock is behind"),
             (&[0, 1, 2], 7200, true, "another instance, whose clock is ahead"),
         ] {
-            assert_eq!(finished(times).is_loop(at(now)), expected, "{reason}");
+            assert_eq!(finished(times).is_loop("/page", at(now)), expected, "{reason}");
         }
     }
 
@@ -191,6 +196,14 @@ mod tests {
             assert_eq!(finished(&[0]).is_of_another_clock(at(now)), expected, "{now}");
         }
         assert!(!Rounds::default().is_of_another_clock(at(0)));
+    }
+
+    #[test]
+    fn pages_of_their_own_are_no_loop() {
+        let tabs = (0..12).fold(Rounds::default(), |rounds, tab| rounds.finish(&format!("/tab/{tab}"), at(tab)));
+
+        assert!(!tabs.is_loop("/tab/11", at(12)));
+        assert!(!finished(&[0, 1, 2]).is_loop("/other", at(3)));
     }
 
     #[test]
@@ -221,13 +234,15 @@ mod tests {
         }
         assert_eq!(
             cookie().set(plain),
-            "__Host-app-rounds=2.1800000000; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax"
+            "__Host-app-rounds=2.1800000000.c6377dd9; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax"
         );
     }
 
     #[test]
     fn what_is_no_count_counts_nothing() {
-        for value in ["", "x", "1", "1.x", "-1.0", "1.2.3", "1.2.3.zz", "1.2.3.4.5", "4294967296.0"] {
+        for value in
+            ["", "x", "1", "1.x.0", "1.2", "-1.0.0", "1.2.zz", "1.2.0.3", "1.2.0.3.zz", "1.2.0.3.4.5", "4294967296.0.0"]
+        {
             assert_eq!(Rounds::parse(value), None, "{value}");
         }
     }
