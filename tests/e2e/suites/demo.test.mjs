@@ -34,10 +34,10 @@ async function press(page, name) {
   await page.getByRole('button', { name, exact: true }).click();
 }
 
-async function signIn(page) {
+async function signIn(page, name = 'Ada Lovelace') {
   await page.goto(origin);
-  await page.getByRole('button', { name: /Ada Lovelace/ }).click();
-  await page.getByRole('heading', { name: 'Hello, Ada Lovelace' }).waitFor();
+  await page.getByRole('button', { name: new RegExp(name) }).click();
+  await page.getByRole('heading', { name: `Hello, ${name}` }).waitFor();
 }
 
 test('the page tells the sign-in, opens the record, and survives what is broken', async (t) => {
@@ -75,19 +75,20 @@ test('the page tells the sign-in, opens the record, and survives what is broken'
   assert.deepEqual(colours.sort(), ['app', 'handler', 'provider']);
   assert.equal(await page.locator('#events li.browser').count(), 1, 'the thief is a browser');
   assert.match(record, /"ciphertext"/);
-  assert.doesNotMatch(record, /ada|eyJ/, 'a token or a name in the stored record');
+  assert.doesNotMatch(record, /\bada\b|Lovelace|eyJhbGciOi/, 'a token or a name in the stored record');
   assert.match(opened, /"sub": "ada"/);
 });
 
 test('a stolen cookie is of no use after the sign-out', async (t) => {
   const { page } = await someone(t);
-  await signIn(page);
+  // Ada's sessions have just been ended by the provider: a sign-in of hers in the same second counts as under way.
+  await signIn(page, 'Grace Hopper');
   await press(page, 'Steal the cookie');
   await page.locator('.outcome', { hasText: 'The thief is let in' }).waitFor();
   await press(page, 'Sign out');
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
 
-  await signIn(page);
+  await signIn(page, 'Grace Hopper');
   await press(page, 'Steal the cookie');
   await page.locator('.outcome', { hasText: 'The thief is let in' }).waitFor();
   const other = await page.context().newPage();
