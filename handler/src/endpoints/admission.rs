@@ -93,7 +93,7 @@ pub(super) fn bearer_token(req: &HttpRequest) -> Result<Option<&str>, BearerErro
     let (Some(value), None) = (values.next(), values.next()) else {
         return if req.headers().contains_key(header::AUTHORIZATION) { Err(BearerError::Repeated) } else { Ok(None) };
     };
-    let Some((scheme, token)) = value.to_str().ok().and_then(|value| value.trim().split_once(' ')) else {
+    let Some((scheme, token)) = value.to_str().ok().and_then(|value| value.trim().split_once([' ', '\t'])) else {
         return Ok(None);
     };
     Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty()))
