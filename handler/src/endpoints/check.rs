@@ -13,7 +13,7 @@ use super::Destination;
 use super::admission::{Ruled, admit_client, admit_person, bearer_token};
 use super::proxy::{client_identity, identity};
 use super::request::Request;
-use crate::proxy::{Access, RequestTarget, Route};
+use crate::proxy::{Access, RequestTarget, Route, has_destination};
 use crate::state::AppState;
 use crate::web::{Error, check_csrf, check_isolation, check_websocket_origin};
 
@@ -75,7 +75,7 @@ impl Asked {
             Some(_) => return Err(Error::Request("upgrade is not websocket")),
         };
         let method = method.ok_or(Error::Request("method is missing or no method"))?;
-        if matches!(method.as_str(), "COPY" | "MOVE") {
+        if has_destination(&method) {
             return Err(Error::Request("COPY and MOVE have a Destination, which does not come along"));
         }
         let url = request.query("url").ok_or(Error::Request("url is missing"))?;

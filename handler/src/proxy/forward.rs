@@ -381,7 +381,7 @@ fn request_headers(request: &ForwardRequest<'_>) -> Result<up::HeaderMap, Forwar
         headers.insert(up::CONTENT_LENGTH, length.into());
     }
     let mapping = request.origin_mapping();
-    map_destination(request.method, &mut headers, mapping)?;
+    map_destination(request.method, request.target, &mut headers, mapping)?;
     headers.insert(up::HOST, mapping.host_header(request.route.host()));
     for (name, value) in &request.injected {
         headers.insert(name.clone(), value.clone());

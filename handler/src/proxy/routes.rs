@@ -139,6 +139,24 @@ impl RouteTable {
         found.allows_cross_site() && below.iter().all(|route| reading.may_start_with(route) == Ok(false))
     }
 
+    /// True if a collection at `path` could hold what another route rules more strictly than `found`: to copy or to move
+    /// the collection would take that along.
+    pub(super) fn may_hold_stricter(&self, path: &str, found: &Route) -> bool {
+        let is_stricter = |other: &&Route| {
+            !found.access.admits_only(other.access)
+                || other.requirement.is_some() && other.requirement != found.requirement
+        };
+        let stricter: Vec<Vec<String>> = self
+            .routes
+            .iter()
+            .filter(is_stricter)
+            .map(|route| segments(&route.path).map(str::to_owned).collect())
+            .collect();
+        let depth = stricter.iter().map(Vec::len).max().unwrap_or_default();
+        let is_held = |reading: LooseReading| stricter.iter().any(|route| reading.may_hold(route) != Ok(false));
+        !stricter.is_empty() && LooseReading::of(path, depth).map_or(true, is_held)
+    }
+
     /// Requirements that a request of `path` must meet: those of its route, and of every route below that an Upstream
     /// might read the path as (see `spelling`).
     ///

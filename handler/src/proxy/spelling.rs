@@ -1,41 +1,47 @@
 //! Alternative spellings of a path that a lenient Upstream could read as a protected route.
 //!
-//! Used only below an anonymous route that has a session route under it. In doubt a session is required: a false
-//! match costs a sign-in, a miss would bypass it.
+//! Used only above a route with a stricter rule. In doubt that rule is met: a false match costs a sign-in, a miss would
+//! bypass it.
 
+use super::punctuation::folded;
 use super::target::TargetError;
 use crate::percent::decode_fully;
 
 /// Maximum segments of a path that a reader may drop (see [`is_droppable`]); a path with more of them is refused.
 const MAX_DROPPED: usize = 4;
 
+/// The readings of a path: as it is decoded, and with its punctuation folded to ASCII.
+pub(super) struct LooseReading {
+    plain: Names,
+    folded: Option<Names>,
+}
+
 /// Names of a path's first segments, fully decoded, without parameters, surrounding blanks, trailing dots and empty
 /// segments.
-pub(super) struct LooseReading {
+struct Names {
     names: Vec<String>,
+    /// The path begins with two separators. RFC 3986 3.2: a reader of URLs takes the first name for a server.
+    is_network_path: bool,
 }
 
 impl LooseReading {
     /// Parses a path for the comparison with routes of at most `depth` segments.
     ///
     /// # Errors
-    /// If the path has no single reading: octets that are not UTF-8 (RFC 3629 3: overlong forms among them), or
-    /// `%uXXXX`.
+    /// If the path has no single reading: octets that are not UTF-8 (RFC 3629 3: overlong forms among them), `%uXXXX`,
+    /// or a name around a cookieless session.
     pub(super) fn of(path: &str, depth: usize) -> Result<Self, TargetError> {
         let decoded = decode_fully(path.as_bytes());
         let decoded = std::str::from_utf8(&decoded).map_err(|_| TargetError::Ambiguous)?;
         if decoded.match_indices('%').any(|(at, _)| is_unicode_escape(&decoded.as_bytes()[at..])) {
             return Err(TargetError::Ambiguous);
         }
-        let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\' | b'?' | b'#');
-        let segments = decoded.as_bytes().split(is_separator).filter(|segment| !segment.is_empty());
-        let names = segments.filter_map(|segment| {
-            let segment = std::str::from_utf8(segment).ok()?; // cut at ASCII, so it is whole
-            let name = segment.split(';').next().unwrap_or_default();
-            let name = name.trim_start_matches(' ').trim_end_matches(['.', ' ']);
-            (!name.is_empty()).then(|| name.to_owned())
-        });
-        Ok(Self { names: names.take(depth + MAX_DROPPED + 1).collect() })
+        if decoded.split(is_separator).any(is_split_name) {
+            return Err(TargetError::Ambiguous);
+        }
+        let folded = folded(decoded.as_bytes());
+        let folded = folded.as_deref().and_then(|folded| std::str::from_utf8(folded).ok());
+        Ok(Self { plain: Names::of(decoded, depth), folded: folded.map(|folded| Names::of(folded, depth)) })
     }
 
     /// True if a reader could match the route with these segments at the start of the path.
@@ -43,28 +49,76 @@ impl LooseReading {
     /// # Errors
     /// If more segments are droppable than any link has.
     pub(super) fn may_start_with(&self, route: &[String]) -> Result<bool, TargetError> {
+        self.any(|names| Ok(names.matched(route)?.covers_route))
+    }
+
+    /// True if a reader could take the path for a collection that holds the route with these segments.
+    ///
+    /// # Errors
+    /// If more segments are droppable than any link has.
+    pub(super) fn may_hold(&self, route: &[String]) -> Result<bool, TargetError> {
+        self.any(|names| Ok(names.matched(route)?.ends_within_route))
+    }
+
+    fn any(&self, holds: impl Fn(&Names) -> Result<bool, TargetError>) -> Result<bool, TargetError> {
+        let folded = self.folded.as_ref().map_or(Ok(false), &holds)?;
+        Ok(holds(&self.plain)? || folded)
+    }
+}
+
+/// How far a path and a route match.
+struct Matched {
+    covers_route: bool,
+    ends_within_route: bool,
+}
+
+impl Names {
+    fn of(decoded: &str, depth: usize) -> Self {
+        let names = decoded.split(is_separator).filter_map(|segment| {
+            let name = segment.split(';').next().unwrap_or_default();
+            let name = name.trim_start_matches(' ').trim_end_matches(['.', ' ']);
+            (!name.is_empty()).then(|| name.to_owned())
+        });
+        Self {
+            names: names.take(depth + MAX_DROPPED + 1).collect(),
+            is_network_path: decoded.starts_with(is_separator)
+                && decoded.get(1..).is_some_and(|rest| rest.starts_with(is_separator)),
+        }
+    }
+
+    fn matched(&self, route: &[String]) -> Result<Matched, TargetError> {
         let mut matched = vec![false; route.len() + 1]; // by how many of the route's segments can be matched so far
         matched[0] = true;
         let mut dropped = 0;
-        for name in &self.names {
+        for (place, name) in self.names.iter().enumerate() {
             if matched[route.len()] {
-                return Ok(true);
+                return Ok(Matched { covers_route: true, ends_within_route: false });
             }
-            let is_droppable = is_droppable(name);
+            let is_droppable = is_droppable(name) || self.is_network_path && place == 0;
             dropped += usize::from(is_droppable);
             for at in (0..=route.len()).rev() {
                 let follows = at > 0 && matched[at - 1] && may_be_read_as(name, &route[at - 1]);
                 matched[at] = follows || is_droppable && matched[at];
             }
             if !matched.contains(&true) {
-                return Ok(false);
+                return Ok(Matched { covers_route: false, ends_within_route: false });
             }
             if dropped > MAX_DROPPED {
                 return Err(TargetError::Ambiguous);
             }
         }
-        Ok(matched[route.len()])
+        Ok(Matched { covers_route: matched[route.len()], ends_within_route: matched[..route.len()].contains(&true) })
     }
+}
+
+fn is_separator(character: char) -> bool {
+    matches!(character, '/' | '\\' | '?' | '#')
+}
+
+/// True for a name behind a cookieless session in the same segment: ASP.NET joined `/ad/(S(x))min` to `/admin`
+/// (CVE-2023-36899).
+fn is_split_name(segment: &str) -> bool {
+    segment.starts_with('(') && segment.rsplit_once("))").is_some_and(|(_, rest)| !rest.is_empty())
 }
 
 /// True for a segment that frameworks remove from the path, or run with the rest as its argument: a cookieless session
@@ -220,6 +274,12 @@ mod tests {
             ("/%61dministration", "a server that decodes first"),
             ("/%252561dministration", "a chain of them"),
             ("//administration", "squeezed slashes"),
+            ("//x/administration", "a reader of URLs, which takes x for a server (RFC 3986 3.2)"),
+            ("///x/administration", "the same of WHATWG URL"),
+            ("//user@x:80/administration/users", "with a user and a port"),
+            ("/%2fx/administration", "a decoded slash in front of it"),
+            ("/%5cx/administration", "a decoded backslash"),
+            ("//x/index.php/administration", "and a script"),
             ("/%2fadministration", "a decoded slash"),
             ("/%5cadministration", "Windows separators"),
             ("/administration;v=1/users", "matrix parameters (RFC 3986 3.3), Tomcat"),
@@ -265,6 +325,9 @@ mod tests {
         assert_eq!(leads_to("/api/admin", "/api.php/API/%EF%BD%81dmin.json"), Ok(true), "several at once");
         assert_eq!(leads_to("/a.b", "/a.b;x"), Ok(true), "a route with a dot");
         assert_eq!(leads_to("/index.php", "/index.php/x"), Ok(true), "a route that is a script");
+        assert_eq!(leads_to("/api/admin", "/api%EF%BC%8Fadmin"), Ok(true), "a slash in full width");
+        assert_eq!(leads_to("/api/admin", "/api%C2%A5admin/x"), Ok(true), "a yen sign, a backslash to Windows");
+        assert_eq!(leads_to("/api/admin", "/ap%E2%88%95i/admin"), Ok(true), "a slash that is dropped");
     }
 
     #[test]
@@ -276,6 +339,8 @@ mod tests {
             "/administration_guide",
             "/my/administration",
             "/a;v=1/administration",
+            "/x//administration",
+            "//x/y/administration",
             "/v1.2/administration",
             "/admin",
             "/about~1",
@@ -305,8 +370,29 @@ mod tests {
             ("/%25u0061dministration", "an escape of IIS"),
             ("/x%25U0061", "anywhere, in any case"),
             ("/(a)/(b)/(c)/(d)/(e)/administration", "more droppable segments than any link has"),
+            ("/(S(x))/administ/(S(x))ration", "a name around a cookieless session"),
         ] {
             assert_eq!(leads_to("/administration", path), Err(TargetError::Ambiguous), "{path}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_collection_holds_the_routes_below_it_in_every_spelling() {
+        for (path, expected) in [
+            ("/", true),
+            ("/api", true),
+            ("/API/", true),
+            ("/%61pi;x", true),
+            ("//x/api", true),
+            ("/index.php/api", true),
+            ("/api/admin", false),
+            ("/api/admin/x", false),
+            ("/api/public", false),
+            ("/other", false),
+        ] {
+            let reading = LooseReading::of(path, 2).unwrap();
+
+            assert_eq!(reading.may_hold(&["api".to_owned(), "admin".to_owned()]), Ok(expected), "{path}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Nothing is normalised here. A path that two readers could understand differently is refused; in a query, which
 //! belongs to the application, only bytes that no request line may contain.
 
+use super::punctuation::folded;
 use crate::percent::decode_fully;
 
 /// A request target in origin form (RFC 9112 3.2.1) that is safe to match and to forward.
@@ -120,8 +121,8 @@ fn check_escape(rest: &[u8]) -> Result<(), TargetError> {
     }
 }
 
-/// Refuses dot segments in any reading: decoded first, however often, with `\` as `/`, or with `;parameters` cut
-/// off. Also refuses control bytes: some readers drop them, which moves dots together.
+/// Refuses dot segments in any reading: decoded first, however often, with `\` as `/`, with `;parameters` cut off, or
+/// in full width. Also refuses control bytes: some readers drop them, which moves dots together.
 fn check_segments(path: &[u8], has_escape: bool) -> Result<(), TargetError> {
     if splits_to_dots(path) {
         return Err(TargetError::DotSegment);
@@ -134,7 +135,7 @@ fn check_segments(path: &[u8], has_escape: bool) -> Result<(), TargetError> {
     if decoded.iter().any(u8::is_ascii_control) {
         return Err(TargetError::EncodedControl);
     }
-    if splits_to_dots(&decoded) {
+    if splits_to_dots(&decoded) || folded(&decoded).is_some_and(|folded| splits_to_dots(&folded)) {
         return Err(TargetError::DotSegment);
     }
     Ok(())
@@ -213,6 +214,11 @@ mod tests {
             ("/a/.%2525253b/b", DotSegment),
             ("/..%20/", DotSegment),
             ("/a/..?x=1", DotSegment),
+            ("/a/%EF%BC%8E%EF%BC%8E/b", DotSegment),
+            ("/a/%E2%80%A5/b", DotSegment),
+            ("/a%EF%BC%8F..%EF%BC%8Fb", DotSegment),
+            ("/a/..%C2%A0/b", DotSegment),
+            ("/a/.%E2%80%8B./b", DotSegment),
         ] {
             assert_eq!(RequestTarget::parse(raw).unwrap_err(), expected, "{raw:?}");
         }
@@ -233,6 +239,8 @@ mod tests {
             ("/a?q=100%", "/a", Some("q=100%")),
             ("/a?p=C:\\x&q=%zz&r=%00", "/a", Some("p=C:\\x&q=%zz&r=%00")),
             ("/D%5Cuser;v=1", "/D%5Cuser;v=1", None),
+            ("/wait%E2%80%A6", "/wait%E2%80%A6", None),
+            ("/%C3%A9%EF%BC%8F%FF", "/%C3%A9%EF%BC%8F%FF", None),
         ] {
             let target = RequestTarget::parse(raw).unwrap();
             assert_eq!((target.path(), target.query(), target.as_str()), (path, query, raw));

@@ -86,6 +86,55 @@ fn a_person_passes_or_is_denied_by_claims_until_the_next_refresh() {
 }
 
 #[test]
+fn a_path_that_begins_as_a_network_path_meets_the_rule_that_readers_of_urls_find() {
+    let fixture = Fixture::start(
+        json!([{"path": "/"}, {"path": "/admin", "require": admins()}, {"path": "/files/hr", "require": admins()}]),
+        &[],
+    );
+    fixture.provider.set_claims(&json!({"groups": ["staff"]}));
+    let mut browser = fixture.browser();
+    browser.sign_in("/", &fixture.provider);
+    let seen = fixture.upstream.received().len();
+
+    for path in
+        ["//x/admin", "///x/admin/users", "//user@x:80/ADMIN", "/%2fx/admin", "/%5cx/admin", "/files%EF%BC%8Fhr/pay"]
+    {
+        assert_eq!(code(&browser.fetch(path)), (403, "access_denied".to_owned()), "{path}");
+    }
+    assert_eq!(fixture.upstream.received().len(), seen);
+}
+
+#[test]
+fn a_destination_meets_the_rules_of_its_own_path_and_of_what_is_below() {
+    let fixture = Fixture::start(
+        json!([{"path": "/"}, {"path": "/files/hr", "require": admins()}, {"path": "/open", "access": "anonymous"}]),
+        &[],
+    );
+    fixture.provider.set_claims(&json!({"groups": ["staff"]}));
+    let mut browser = fixture.browser();
+    browser.sign_in("/", &fixture.provider);
+    let origin = fixture.handler.origin.clone();
+    let table = [
+        ("MOVE", "/mine", "/yours".to_owned(), 200, "beside the rules"),
+        ("MOVE", "/mine", format!("{origin}/yours"), 200, "the same as a URL"),
+        ("MOVE", "/mine", format!("{origin}/files/hr/x"), 400, "below the rule"),
+        ("MOVE", "/mine", "//files/hr/x".to_owned(), 400, "a path to nginx, a server to RFC 3986"),
+        ("move", "/mine", "/files/hr/x".to_owned(), 400, "a method in small letters"),
+        ("COPY", "/files", "/mine".to_owned(), 400, "a collection with what the rule protects"),
+        ("COPY", "/FILES/", "/mine".to_owned(), 400, "another spelling of it"),
+        ("MOVE", "/", "/mine".to_owned(), 400, "everything"),
+        ("MOVE", "/mine", "/files".to_owned(), 400, "over a collection that holds it"),
+    ];
+    for (method, path, destination, expected, reason) in table {
+        let headers = [("destination", destination.as_str()), ("sec-fetch-site", "same-origin")];
+
+        let answer = browser.send(method, path, &headers, b"");
+
+        assert_eq!(answer.status, expected, "{reason}: {}", answer.text());
+    }
+}
+
+#[test]
 fn methods_and_tenants_are_rules_too() {
     let require = json!([
         {"tenant": "t1"},
@@ -155,6 +204,7 @@ fn what_is_no_access_token_gets_a_challenge_and_never_the_upstream() {
         ("/api", "Basic dTpw".to_owned(), 401, "bearer_required", "Bearer", "another scheme"),
         ("/api", "Bearer".to_owned(), 401, "bearer_required", "Bearer", "a scheme alone"),
         ("/api", "Bearer opaque".to_owned(), 401, "bearer_invalid", invalid, "an opaque token"),
+        ("/api", "bearer\topaque".to_owned(), 401, "bearer_invalid", invalid, "behind a tab, as .NET reads it"),
         ("/api", "Bearer e30.e30.".to_owned(), 401, "bearer_invalid", invalid, "no signature"),
         ("/api", signed("JWT", json!({})), 401, "bearer_invalid", invalid, "an ID token"),
         ("/api", signed("at+jwt", json!({"aud": "client"})), 401, "bearer_invalid", invalid, "another audience"),
