@@ -159,7 +159,7 @@ impl Configuration {
             warnings.extend(routes.hidden_below(prefix).map(|path| routes::hidden(path, prefix)));
         }
         let assertions = assertion::read(&mut reader, routes.as_ref(), public_origin.as_ref());
-        let claim_headers = claim_headers::read(&mut reader);
+        let claim_headers = claim_headers::read(&mut reader, routes.as_ref());
         let api_issuers = api_issuers::read(&mut reader, routes.as_ref());
         let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
         let sessions = sessions::read(&mut reader);

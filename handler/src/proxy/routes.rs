@@ -9,6 +9,7 @@ use hyper::header::HeaderName;
 
 pub use self::route::{Access, Route, Streams};
 pub use self::row::RouteError;
+use super::claim_headers::ClaimHeaders;
 use super::requirement::Requirement;
 use super::spelling::{LooseReading, is_droppable};
 use super::target::TargetError;
@@ -185,6 +186,12 @@ impl RouteTable {
     #[must_use]
     pub fn takes_access_tokens(&self) -> bool {
         self.routes.iter().any(|route| route.access.takes_access_tokens())
+    }
+
+    /// Headers of the operator's own that are also the place of a route's access token.
+    pub fn token_headers<'a>(&'a self, headers: &'a ClaimHeaders) -> impl Iterator<Item = (&'a HeaderName, &'a Route)> {
+        let placed = self.routes.iter().filter_map(|route| Some((route.token.header()?, route)));
+        placed.filter(|(name, _)| headers.has(name))
     }
 
     /// True if a route sends identity assertions.
