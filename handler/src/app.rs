@@ -142,6 +142,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
             signin: &signin,
             resend: &resend,
             is_api,
+            is_endpoint: matches!(destination, Destination::Endpoint(_)),
             takes_access_tokens,
         };
         failure.respond(&error)
@@ -298,6 +299,7 @@ async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
         signin: "/",
         resend: "/",
         is_api: false,
+        is_endpoint: false,
         takes_access_tokens: false,
     }
     .respond(&Error::ConfigurationIncomplete)

@@ -21,8 +21,8 @@ use crate::sessions::{LiveSession, RequestPart, SessionKey, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
 use crate::web::{
-    Error, Link, Page, check_csrf, check_isolation, check_websocket_origin, is_websocket_handshake,
-    was_websocket_handshake,
+    Error, Label, Link, Page, Sentence, Title, check_csrf, check_isolation, check_websocket_origin,
+    is_websocket_handshake, was_websocket_handshake,
 };
 
 /// Forwards the request to the Upstream of its route.
@@ -69,12 +69,12 @@ fn ruled<'a>(request: &'a Request<'_>) -> Ruled<'a> {
 /// Notice page for a person whose application waits for WebSockets that do not pass.
 fn socket_page(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let same_url = state.public_origin.url(request.target.as_str());
-    let links = [Link::To { href: &same_url, label: "Open it anyway" }];
-    let title = "This application may not work here";
-    let text = "It asks for live connections (WebSockets) again and again, and they do not get through here. If pages stay \
-                empty or stop updating, please tell the people who run this application.";
+    let viewer = request.viewer();
+    let links = [Link::To { href: &same_url, label: viewer.label(Label::OpenAnyway) }];
+    let title = viewer.language.title(Title::MayNotWork);
+    let text = viewer.language.sentence(Sentence::MayNotWork);
     let code = Some(Error::WebSocketUnsupported.code());
-    Page { status: StatusCode::OK, title, text, links: &links, code }.respond(request.id)
+    Page { status: StatusCode::OK, title, text, links: &links, code }.respond(&viewer)
 }
 
 async fn proxy_session(

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::proxy::RequestTarget;
 use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::state::AppState;
-use crate::web::{Error, RequestId, VerifiedGateway};
+use crate::web::{Error, RequestId, VerifiedGateway, Viewer};
 
 /// A request on its way to an endpoint.
 pub struct Request<'a> {
@@ -24,6 +24,12 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// The person who sees a page in response.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer<'_> {
+        Viewer::of(self.http, self.id)
+    }
+
     /// The first value of a query parameter, decoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {

@@ -12,7 +12,10 @@ use super::request::{Request, pairs};
 use super::unsent::SendingPage;
 use crate::oidc::Claims;
 use crate::state::AppState;
-use crate::web::{Error, FormError, FormFields, KeptForm, Link, MAX_POSTED_FORM, Page, Sender, Unsent, check_csrf};
+use crate::web::{
+    Error, FormError, FormFields, KeptForm, Label, Link, MAX_POSTED_FORM, Page, Sender, Sentence, Title, Unsent,
+    check_csrf,
+};
 
 /// Opens the form and lets its person send it; after every error the page still has it.
 pub(super) async fn resend(request: &Request<'_>, payload: Payload, state: &AppState) -> Result<HttpResponse, Error> {
@@ -23,15 +26,22 @@ pub(super) async fn resend(request: &Request<'_>, payload: Payload, state: &AppS
     let sealed = sealed_form(request, payload, state).await?;
     let form = state.kept_forms.open(&sealed, request.now).await?.ok_or(Error::KeptFormInvalid)?;
     let fields = FormFields::parse(&form.content_type, &form.body).map_err(|_| Error::KeptFormInvalid)?;
+    let language = request.viewer().language;
     match owner(&form, request, state).await {
-        Ok(Owner::Same) => Ok(SENT_BY_PAGE.respond(&fields, &form.target, request, state)),
+        Ok(Owner::Same) => {
+            let page = SendingPage {
+                title: language.title(Title::SendingForm),
+                text: language.sentence(Sentence::SendingForm),
+                label: language.label(Label::Continue),
+                sender: Sender::Page,
+            };
+            Ok(page.respond(&fields, &form.target, request, state))
+        }
         Ok(Owner::Unknown { signed_in }) => {
-            let text = format!(
-                "You are signed in as {signed_in}. Nobody can tell any more whose session this form was filled in under: \
-                 send it only if it is yours."
-            );
-            let label = format!("Send as {signed_in}");
-            let page = SendingPage { title: "Send this form?", text: &text, label: &label, sender: Sender::Person };
+            let text = language.sentence(Sentence::SendForm).replace("{person}", &signed_in);
+            let label = language.label(Label::SendAs).replace("{person}", &signed_in);
+            let title = language.title(Title::SendFormQuestion);
+            let page = SendingPage { title, text: &text, label: &label, sender: Sender::Person };
             Ok(page.respond(&fields, &form.target, request, state))
         }
         Err(error) => Err(Box::new(Unsent { error, kept: Ok(sealed) }).into()),
@@ -83,14 +93,9 @@ async fn sealed_form(request: &Request<'_>, payload: Payload, state: &AppState) 
 async fn signed_in(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     state.sessions.load(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
-    let links = [Link::To { href: "/", label: "Go to the start page" }];
-    let text = "Close this tab, go back to the one with what you wanted to send, and send it again there.";
-    Ok(Page { status: StatusCode::OK, title: "You are signed in", text, links: &links, code: None }.respond(request.id))
+    let viewer = request.viewer();
+    let links = [Link::To { href: "/", label: viewer.label(Label::StartPage) }];
+    let title = viewer.language.title(Title::SignedIn);
+    let text = viewer.language.sentence(Sentence::SignedInElsewhere);
+    Ok(Page { status: StatusCode::OK, title, text, links: &links, code: None }.respond(&viewer))
 }
-
-const SENT_BY_PAGE: SendingPage<'static> = SendingPage {
-    title: "Sending your form",
-    text: "If the application does not respond by itself, continue.",
-    label: "Continue",
-    sender: Sender::Page,
-};

@@ -9,7 +9,7 @@ use actix_web::http::{StatusCode, header};
 use super::redirect::see_other;
 use super::request::{Request, return_url};
 use crate::state::AppState;
-use crate::web::{Link, Page, single_header};
+use crate::web::{Label, Link, Page, Sentence, Title, single_header};
 
 /// The page, or a redirect to the requested return URL (it travels as `state`, and is checked again).
 pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse {
@@ -22,13 +22,15 @@ pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse
         return response;
     }
     let signin = state.path("signin");
-    let links = [Link::To { href: &signin, label: "Sign in again" }];
-    let text = "Your session has ended. On a shared computer, close the browser too.";
-    let page = Page { status: StatusCode::OK, title: "You are signed out", text, links: &links, code: None };
+    let viewer = request.viewer();
+    let links = [Link::To { href: &signin, label: viewer.label(Label::SignInAgain) }];
+    let title = viewer.language.title(Title::SignedOut);
+    let text = viewer.language.sentence(Sentence::SignedOut);
+    let page = Page { status: StatusCode::OK, title, text, links: &links, code: None };
     if state.browser_data.has_cache() {
-        page.respond_with_image(&state.path("signedout"), request.id)
+        page.respond_with_image(&state.path("signedout"), &viewer)
     } else {
-        page.respond(request.id)
+        page.respond(&viewer)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::return_url::ReturnUrl;
 use crate::sessions::RefreshPart;
 use crate::state::AppState;
 use crate::telemetry::metrics;
-use crate::web::{Error, Link, Page, check_csrf, header_text, is_background, is_navigation};
+use crate::web::{Error, Label, Link, Page, Sentence, Title, check_csrf, header_text, is_background, is_navigation};
 
 /// Writes the tombstone, clears the cookie, revokes in the background and redirects to the Provider's logout.
 pub(super) async fn signout(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
@@ -89,7 +89,12 @@ const MAX_STATE: usize = 2048;
 
 fn confirmation(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let action = state.path("signout");
-    let links = [Link::Post { action: &action, label: "Sign out" }, Link::To { href: "/", label: "Stay signed in" }];
-    let text = "You are about to sign out of this application and of the sign-in service.";
-    Page { status: StatusCode::OK, title: "Sign out?", text, links: &links, code: None }.respond(request.id)
+    let viewer = request.viewer();
+    let links = [
+        Link::Post { action: &action, label: viewer.label(Label::SignOut) },
+        Link::To { href: "/", label: viewer.label(Label::StaySignedIn) },
+    ];
+    let title = viewer.language.title(Title::SignOutQuestion);
+    let text = viewer.language.sentence(Sentence::SignOut);
+    Page { status: StatusCode::OK, title, text, links: &links, code: None }.respond(&viewer)
 }

@@ -11,8 +11,8 @@ use super::request::Request;
 use crate::proxy::Route;
 use crate::state::AppState;
 use crate::web::{
-    Error, FormFields, KeptForm, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender, Unsent,
-    allow_framing_by_self, check_csrf, form_type, is_framed, is_from_elsewhere, is_navigation,
+    Error, FormFields, KeptForm, Label, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender, Sentence, Title,
+    Unsent, allow_framing_by_self, check_csrf, form_type, is_framed, is_from_elsewhere, is_navigation,
 };
 
 /// True for a form from another site that the route accepts.
@@ -45,10 +45,11 @@ async fn send_from_here(request: &Request<'_>, payload: Payload, state: &AppStat
     let content_type = form_type(request.http).unwrap_or_default();
     let body = state.forms.read(request.http, payload, MAX_POSTED_FORM).await?;
     let fields = FormFields::parse(content_type, &body)?;
+    let language = request.viewer().language;
     let page = SendingPage {
-        title: "Continue to the application",
-        text: "Another site sent you here. If the application does not open by itself, continue.",
-        label: "Continue",
+        title: language.title(Title::ToApplication),
+        text: language.sentence(Sentence::ToApplication),
+        label: language.label(Label::Continue),
         sender: Sender::Page,
     };
     Ok(page.respond(&fields, request.target.as_str(), request, state))
@@ -112,7 +113,7 @@ impl SendingPage<'_> {
         let action = state.public_origin.url(target);
         let send = Link::SendFields { action: &action, label: self.label, fields, sender: self.sender };
         let page = Page { status: StatusCode::OK, title: self.title, text: self.text, links: &[send], code: None };
-        let mut response = page.respond(request.id);
+        let mut response = page.respond(&request.viewer());
         if is_framed(request.http) {
             allow_framing_by_self(&mut response); // the form was sent from a frame of the application
         }

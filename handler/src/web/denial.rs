@@ -2,8 +2,6 @@
 //!
 //! Knows no claim and no token.
 
-use actix_web::http::StatusCode;
-
 use crate::oidc::{AccessTokenError, ProviderError};
 use crate::proxy::SignInDemand;
 
@@ -71,30 +69,6 @@ impl BearerError {
         }
     }
 
-    pub(super) fn row(&self) -> (StatusCode, &'static str, &'static str) {
-        let title = "This address is for programs";
-        match self {
-            Self::Missing => (StatusCode::UNAUTHORIZED, title, "A program sends an access token with each request."),
-            Self::WithCookie => (
-                StatusCode::BAD_REQUEST,
-                "Two identities in one request",
-                "The request has an access token and the cookie of a session. Send one of them.",
-            ),
-            Self::Repeated => (StatusCode::BAD_REQUEST, title, "The request has more than one Authorization header."),
-            Self::Invalid(_) => (StatusCode::UNAUTHORIZED, title, "The access token is not accepted."),
-            Self::IssuerUnavailable(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The sign-in service does not respond",
-                "The access token cannot be verified right now. Try again in a moment.",
-            ),
-            Self::StepUp(_) => (
-                StatusCode::UNAUTHORIZED,
-                title,
-                "The access token is of a weaker or an older sign-in than this address asks for.",
-            ),
-        }
-    }
-
     /// The challenge of a 401 (RFC 6750 3, RFC 9470 3). A request without a token gets no error code.
     pub(super) fn challenge(&self) -> Option<String> {
         match self {
@@ -115,34 +89,6 @@ impl SignInLoop {
             Self::ApplicationAsksAgain => "application_asks_again",
             Self::ClockSkew => "clock_skew",
             Self::SessionLost => "session_lost",
-        }
-    }
-
-    pub(super) fn row(self) -> (StatusCode, &'static str, &'static str) {
-        let title = "Signing in again and again";
-        match self {
-            Self::CookieNotReturned => (
-                StatusCode::BAD_REQUEST,
-                title,
-                "You signed in, but your browser does not send the cookie of this site back. Allow cookies for this site, or \
-                 try a window without extensions.",
-            ),
-            Self::ApplicationAsksAgain => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                title,
-                "You are signed in, and the application asks you to sign in again. Please tell the people who run it.",
-            ),
-            Self::ClockSkew => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                title,
-                "You signed in, and the session was over at once: a clock is off. Please tell the people who run this \
-                 service.",
-            ),
-            Self::SessionLost => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                title,
-                "You signed in, and your session was not found afterwards. Please tell the people who run this service.",
-            ),
         }
     }
 }

@@ -1,18 +1,17 @@
-//! Errors of requests, mapped to responses: the only place that knows status codes.
+//! Errors of requests: their stable codes, and what helps against them.
 //!
-//! Every kind has a stable code, a title and a sentence for the person; the cause goes to the log alone.
+//! Status and texts are in [`telling`](super::telling); the cause goes to the log alone.
 
 use std::time::Duration;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 
 use super::{
     AccessDenied, BearerError, CrossSiteRejection, CsrfRejection, FormError, GatewayProofError, NotKept, SignInLoop,
 };
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
-    AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError,
-    RefusalReason, Remedy,
+    AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError, Remedy,
 };
 use crate::proxy::{ForwardError, SignInDemand, TargetError};
 use crate::return_url::ReturnUrl;
@@ -165,13 +164,6 @@ pub struct Unsent {
     pub kept: Result<String, NotKept>,
 }
 
-/// Response to an error: status, title and text.
-pub(super) struct Telling {
-    pub(super) status: StatusCode,
-    pub(super) title: &'static str,
-    pub(super) detail: &'static str,
-}
-
 impl Error {
     /// Stable code for pages, problem documents and logs.
     #[must_use]
@@ -251,6 +243,11 @@ impl Error {
         cannot_begin || self.login_error().is_some_and(LoginError::needs_operator)
     }
 
+    /// True for a request that came around the gateway.
+    pub(super) fn is_wrong_address(&self) -> bool {
+        matches!(self, Self::Gateway(error) if !is_gateway_unknown(error))
+    }
+
     /// The Provider's error response, if any.
     #[must_use]
     pub fn oauth_error(&self) -> Option<&OAuthError> {
@@ -259,6 +256,21 @@ impl Error {
 
     fn login_error(&self) -> Option<&LoginError> {
         if let Self::SignIn { error: SignInError::Login(error), .. } = self { Some(error) } else { None }
+    }
+
+    /// True if the same request may succeed in a moment.
+    pub(super) fn is_temporary(&self) -> bool {
+        let is_passing = matches!(
+            self.cause(),
+            Self::Forward(ForwardError::Connect(_) | ForwardError::Broken(_) | ForwardError::Timeout)
+                | Self::Form(FormError::Timeout | FormError::Incomplete)
+        );
+        is_passing || self.retry_after().is_some()
+    }
+
+    /// True if the Upstream may have got what was sent, or a part of it.
+    pub(super) fn may_have_arrived(&self) -> bool {
+        matches!(self.cause(), Self::Forward(error) if !matches!(error, ForwardError::Connect(_)))
     }
 
     /// Value of `Retry-After`, if a retry can help.
@@ -307,211 +319,12 @@ impl Error {
             | Self::FormOfAnotherPerson => None,
         }
     }
-
-    pub(super) fn telling(&self) -> Telling {
-        let (status, title, detail) = match self {
-            Self::SessionRequired => (
-                StatusCode::UNAUTHORIZED,
-                "Your session has ended",
-                "The request was not passed on, because nobody is signed in. Sign in, then send it again.",
-            ),
-            Self::Gateway(error) if is_gateway_unknown(error) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The service is not ready",
-                "Whether your request came the right way cannot be told right now. Try again in a moment.",
-            ),
-            Self::Gateway(_) => (
-                StatusCode::FORBIDDEN,
-                "This is not the way in",
-                "The application is published under another address. Use that one.",
-            ),
-            Self::Csrf(_) => (
-                StatusCode::FORBIDDEN,
-                "This request was refused",
-                "It came from another site, so it was not passed on. If you meant to do this, open the application itself \
-                 and do it there.",
-            ),
-            Self::CrossSite(_) => (
-                StatusCode::FORBIDDEN,
-                "This request was refused",
-                "A page of another site asked for it. Open the application itself.",
-            ),
-            Self::AccessDenied(_) => (
-                StatusCode::FORBIDDEN,
-                "You may not open this",
-                "You are signed in, and this part of the application is not open to you.",
-            ),
-            Self::StepUpRequired(_) => (
-                StatusCode::UNAUTHORIZED,
-                "Please sign in once more",
-                "This part of the application asks for a stronger or a more recent sign-in. The request was not passed on.",
-            ),
-            Self::StepUpUnmet => (
-                StatusCode::FORBIDDEN,
-                "Your sign-in is not strong enough",
-                "This part of the application asks for a stronger or a more recent sign-in than the sign-in service made.",
-            ),
-            Self::Bearer(error) => error.row(),
-            Self::SignInLoop(error) => error.row(),
-            Self::Target(_) | Self::Request(_) => (
-                StatusCode::BAD_REQUEST,
-                "This address cannot be used",
-                "The request is not written as the web's rules ask for, so it was not passed on.",
-            ),
-            Self::HeadersTooLarge => (
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "This request cannot be passed on",
-                "Its headers are too large. Deleting the cookies of this site may help.",
-            ),
-            Self::RouteNotFound => {
-                (StatusCode::NOT_FOUND, "There is nothing here", "No application is published under this address.")
-            }
-            Self::MethodNotAllowed { .. } => {
-                (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "The address exists, for other methods.")
-            }
-            Self::WebSocketUnsupported => (
-                StatusCode::NOT_IMPLEMENTED,
-                "Live updates do not work here",
-                "The application asked for a WebSocket, and a server on the way here passes none. Reloading does not \
-                 help: tell your operator the reason and the request below.",
-            ),
-            Self::Forward(error) => forward(error),
-            Self::Provider { error, .. } => provider(error),
-            Self::OtherIssuer => (
-                StatusCode::BAD_REQUEST,
-                "This link cannot sign you in",
-                "It is meant for another sign-in service. Open the application itself; if that fails, tell your operator.",
-            ),
-            Self::ReturnUrlTooLong => (
-                StatusCode::URI_TOO_LONG,
-                "This address is too long to return to",
-                "Nobody is signed in, and a sign-in cannot keep an address of this length. Sign in, then open it again.",
-            ),
-            Self::SignIn { error, .. } => sign_in(error),
-            Self::AuthorizationResponse(error) => authorization_response(error),
-            Self::LoginUnknown => (
-                StatusCode::BAD_REQUEST,
-                "This sign-in cannot be finished",
-                "It was begun in another browser, more than ten minutes ago, or was finished already. Start again.",
-            ),
-            Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => PROVIDER_DOWN,
-            Self::BackchannelLogout(_) => (
-                StatusCode::BAD_REQUEST,
-                "This logout token ends nothing",
-                "It is missing, was used before, or breaks a rule of OpenID Connect Back-Channel Logout 1.0.",
-            ),
-            Self::FrontchannelBusy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "This logout was not carried out",
-                "Too many others name sessions that do not exist. Try again in a moment.",
-            ),
-            Self::Store(_) | Self::Keys(_) => SESSIONS_UNREADABLE,
-            Self::NoFreshToken(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The sign-in service does not answer",
-                "You are still signed in, but your access could not be renewed. Try again in a moment.",
-            ),
-            Self::RefreshTokenMissing => (
-                StatusCode::CONFLICT,
-                "Your access cannot be renewed",
-                "The sign-in service gave nothing to renew it with. It lasts until it lapses; then sign in again.",
-            ),
-            Self::RefreshRefused => (
-                StatusCode::UNAUTHORIZED,
-                "Your access cannot be renewed",
-                "The sign-in service refuses to renew it. You can go on until it lapses; then sign in again.",
-            ),
-            Self::ConfigurationIncomplete => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "This service is not set up yet",
-                "Its settings are incomplete. Its operator finds the list in the log.",
-            ),
-            Self::Form(error) => form(*error),
-            Self::KeptFormInvalid => (
-                StatusCode::BAD_REQUEST,
-                "This form cannot be sent any more",
-                "It was kept for too long, or was changed. Nothing of it was passed on: fill it in again.",
-            ),
-            Self::FormOfAnotherPerson => (
-                StatusCode::FORBIDDEN,
-                "This form is another person's",
-                "It was filled in under another account than the one that is signed in now, so it was not passed on.",
-            ),
-            Self::Unsent(unsent) => return unsent.error.telling(),
-        };
-        Telling { status, title, detail }
-    }
 }
-
-type Row = (StatusCode, &'static str, &'static str);
 
 /// Retry delay for conditions of unknown duration.
 const SOON: Duration = Duration::from_secs(5);
 
 const STORE_DOWN: &str = "store_unavailable";
-
-const SESSIONS_UNREADABLE: Row = (
-    StatusCode::SERVICE_UNAVAILABLE,
-    "Sessions cannot be read right now",
-    "You are still signed in if you were before. Try again in a moment.",
-);
-
-const PROVIDER_DOWN: Row = (
-    StatusCode::SERVICE_UNAVAILABLE,
-    "The sign-in service does not answer",
-    "Signing in is not possible right now. Try again in a moment.",
-);
-
-fn forward(error: &ForwardError) -> Row {
-    match error {
-        ForwardError::Connect(_) | ForwardError::Broken(_) => (
-            StatusCode::BAD_GATEWAY,
-            "The application does not answer",
-            "The application behind this address could not be reached. Try again in a moment.",
-        ),
-        ForwardError::Timeout => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "The application took too long",
-            "It may still be working on what you asked for. Look before you ask again.",
-        ),
-        ForwardError::ClientStalled => (
-            StatusCode::REQUEST_TIMEOUT,
-            "Your upload stopped",
-            "Nothing of it arrived for a while. The application may have received a part; look before you repeat it.",
-        ),
-        ForwardError::Cut => (
-            StatusCode::UNAUTHORIZED,
-            "Your session has ended",
-            "It ended while the application was working. What you sent may have arrived. Sign in and look.",
-        ),
-        ForwardError::BadRequest(_) => {
-            (StatusCode::BAD_REQUEST, "This request cannot be passed on", "It arrived incomplete or malformed.")
-        }
-    }
-}
-
-fn form(error: FormError) -> Row {
-    let (status, detail) = match error {
-        FormError::TooLarge => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "It is too large to come from another site. Nothing of it was passed on.")
-        }
-        FormError::Timeout => {
-            (StatusCode::REQUEST_TIMEOUT, "It did not arrive in time. Nothing of it was passed on: send it again.")
-        }
-        FormError::Incomplete => {
-            (StatusCode::BAD_REQUEST, "It did not arrive whole. Nothing of it was passed on: send it again.")
-        }
-        FormError::Busy => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Too many others arrive right now. Nothing of it was passed on. Try again in a moment.",
-        ),
-        FormError::File | FormError::Unsupported => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "A form with a file, or in an unusual encoding, cannot come from another site. Nothing of it was passed on.",
-        ),
-    };
-    (status, "This form cannot be taken in", detail)
-}
 
 fn form_code(error: FormError) -> &'static str {
     match error {
@@ -520,38 +333,6 @@ fn form_code(error: FormError) -> &'static str {
         FormError::Incomplete => "form_incomplete",
         FormError::Busy => "form_busy",
         FormError::File | FormError::Unsupported => "form_unsupported",
-    }
-}
-
-fn sign_in(error: &SignInError) -> Row {
-    let refused = (
-        StatusCode::BAD_REQUEST,
-        "You were not signed in",
-        "The answer of the sign-in service could not be accepted. Start again; if it stays, tell your operator.",
-    );
-    match error {
-        SignInError::Login(error) => match &**error {
-            LoginError::Provider(error) => provider(error),
-            LoginError::Response(error) => authorization_response(error),
-            LoginError::TokenRequestRefused { .. } if error.reason().is_none() => REQUEST_REFUSED,
-            _ => error.reason().map_or(refused, refusal),
-        },
-        SignInError::Store(_) | SignInError::Interrupted => SESSIONS_UNREADABLE,
-        SignInError::Over => (
-            StatusCode::BAD_REQUEST,
-            "This sign-in is over",
-            "It was finished before, and its session has ended since. Start again.",
-        ),
-        SignInError::Used => (
-            StatusCode::BAD_REQUEST,
-            "This sign-in was used already",
-            "It can be finished once, and its page cannot be opened again later. Start again.",
-        ),
-        SignInError::LoggedOut => (
-            StatusCode::BAD_REQUEST,
-            "You were signed out meanwhile",
-            "You, your sign-in service or an operator ended your sessions while this sign-in was under way. Start again.",
-        ),
     }
 }
 
@@ -599,106 +380,6 @@ fn is_temporary(error: &LoginError) -> bool {
     is_unavailable || error.reason().is_some_and(|reason| reason.remedy() == Remedy::Time)
 }
 
-fn provider(error: &ProviderError) -> Row {
-    if !error.needs_operator() {
-        return PROVIDER_DOWN;
-    }
-    if matches!(error, ProviderError::Refused(_) | ProviderError::PushedResponse) {
-        return REQUEST_REFUSED; // RFC 9126 2.3
-    }
-    (
-        StatusCode::BAD_GATEWAY,
-        NOT_SET_UP,
-        "The sign-in service was found, but it is not the one that the settings describe. Trying again does not help: \
-         tell your operator the reason and the request below.",
-    )
-}
-
-const NOT_SET_UP: &str = "Signing in is not set up correctly";
-
-const REQUEST_REFUSED: Row = (
-    StatusCode::BAD_REQUEST,
-    NOT_SET_UP,
-    "The sign-in service does not accept what this application asks for. Trying again does not help: tell your \
-     operator the reason and the request below.",
-);
-
-/// Page of a refusal by the Provider, by its reason.
-fn refusal(reason: RefusalReason) -> Row {
-    match reason {
-        RefusalReason::Cancelled => (
-            StatusCode::FORBIDDEN,
-            "You were not signed in",
-            "The sign-in was cancelled, or the sign-in service did not allow it. You can try again.",
-        ),
-        RefusalReason::NotAllowed => (
-            StatusCode::FORBIDDEN,
-            "You were not signed in",
-            "The sign-in service refused. You can try again, with another account perhaps.",
-        ),
-        RefusalReason::Interaction => (
-            StatusCode::FORBIDDEN,
-            "Your sign-in needs one more step",
-            "The sign-in service asks for more, such as a second factor or your consent. Sign in again and finish \
-             every step.",
-        ),
-        RefusalReason::AdminConsent => (
-            StatusCode::FORBIDDEN,
-            "This application must be approved first",
-            "An administrator of your organisation has to allow it. Trying again does not help: tell your operator \
-             the reason and the request below.",
-        ),
-        RefusalReason::Request => REQUEST_REFUSED,
-        RefusalReason::Client => (
-            StatusCode::BAD_REQUEST,
-            NOT_SET_UP,
-            "The sign-in service does not accept this application. Trying again does not help: tell your operator \
-             the reason and the request below.",
-        ),
-        RefusalReason::SecretExpired => (
-            StatusCode::BAD_REQUEST,
-            NOT_SET_UP,
-            "The secret that this application shows to the sign-in service has expired. Trying again does not help: \
-             tell your operator the reason and the request below.",
-        ),
-        RefusalReason::SecretWrong => (
-            StatusCode::BAD_REQUEST,
-            NOT_SET_UP,
-            "The secret that this application shows to the sign-in service is wrong. Trying again does not help: \
-             tell your operator the reason and the request below.",
-        ),
-        RefusalReason::FederatedCredential => (
-            StatusCode::BAD_REQUEST,
-            NOT_SET_UP,
-            "The sign-in service does not trust the identity of this application. Trying again does not help: tell \
-             your operator the reason and the request below.",
-        ),
-        RefusalReason::RedirectUri => (
-            StatusCode::BAD_REQUEST,
-            NOT_SET_UP,
-            "The sign-in service does not know the address of this application. Trying again does not help: tell \
-             your operator the reason and the request below.",
-        ),
-        RefusalReason::Temporary => PROVIDER_DOWN,
-    }
-}
-
-fn authorization_response(error: &AuthorizationResponseError) -> Row {
-    match error {
-        AuthorizationResponseError::Expired => (
-            StatusCode::BAD_REQUEST,
-            "The sign-in took too long",
-            "It was not finished within ten minutes. Start again.",
-        ),
-        AuthorizationResponseError::Refused { error } => refusal(error.authorization_reason()),
-        _ => (
-            StatusCode::BAD_REQUEST,
-            "You were not signed in",
-            "The answer of the sign-in service could not be read. Start again; if it stays, tell your operator.",
-        ),
-    }
-}
-
 impl From<StoreError> for Error {
     /// Converts a store error. With an unavailable key behind it the store is not to blame.
     fn from(error: StoreError) -> Self {
@@ -725,9 +406,12 @@ impl From<SessionError> for Error {
 mod tests {
     use std::sync::Arc;
 
+    use actix_web::http::StatusCode;
+
     use super::*;
-    use crate::oidc::DiscoveryError;
-    use crate::oidc::TokenError;
+    use crate::oidc::{DiscoveryError, TokenError};
+    use crate::web::Language;
+    use crate::web::telling::Input;
 
     fn sign_in(error: SignInError) -> Error {
         Error::SignIn { error, return_url: ReturnUrl::root() }
@@ -786,11 +470,11 @@ mod tests {
         for (error, status, code, needs_operator, retry_after) in rows.into_iter().flat_map(|(errors, needs, retry)| {
             errors.iter().map(move |(error, status, code)| (error, *status, *code, needs, retry))
         }) {
-            let Telling { status: found, detail, .. } = error.telling();
-            assert_eq!((found.as_u16(), error.code()), (status, code));
+            let text = error.text(Input::None, Language::English);
+            assert_eq!((error.telling().status.as_u16(), error.code()), (status, code));
             assert_eq!((error.needs_operator(), error.retry_after()), (needs_operator, retry_after), "{code}");
-            assert_eq!(detail.contains("tell your operator the reason and the request"), needs_operator, "{code}");
-            assert_eq!(detail.contains("in a moment"), retry_after.is_some(), "{code}");
+            assert_eq!(text.contains("Trying again does not help. Please tell the people"), needs_operator, "{code}");
+            assert_eq!(text.contains("in a moment"), retry_after.is_some(), "{code}");
         }
     }
 
@@ -840,9 +524,12 @@ mod tests {
             (FormError::Unsupported, 415, "form_unsupported", None),
         ] {
             let error = Error::from(error);
-            let Telling { status: found, detail, .. } = error.telling();
-            assert_eq!((found.as_u16(), error.code(), error.retry_after()), (status, code, retry_after));
-            assert!(detail.contains("Nothing of it was passed on"), "{code}");
+            assert_eq!(
+                (error.telling().status.as_u16(), error.code(), error.retry_after()),
+                (status, code, retry_after)
+            );
+            let text = error.text(Input::ForUpstream, Language::English);
+            assert!(text.contains("Nothing of what you sent was passed on."), "{code}");
         }
     }
 

@@ -9,8 +9,11 @@ use super::challenge::{allow, challenge};
 use super::csrf::same_origin_referrer;
 use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
-use super::unsent::NOT_PASSED_ON;
-use super::{Error, Link, Page, RequestId, Unsent, is_navigation, sign_in_at_top};
+use super::telling::Input;
+use super::{
+    Error, Label, Language, Link, Page, RequestId, Sentence, Unsent, Viewer, is_navigation, sign_in_at_top,
+    single_header,
+};
 use crate::proxy::{ForwardError, SignInDemand};
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
@@ -31,6 +34,8 @@ pub struct Failure<'a> {
     pub resend: &'a str,
     /// True for URLs that only scripts call.
     pub is_api: bool,
+    /// True for one of our own URLs: nothing sent there is for an Upstream.
+    pub is_endpoint: bool,
     /// True for a route that also takes access tokens of API clients.
     pub takes_access_tokens: bool,
 }
@@ -73,7 +78,7 @@ impl Failure<'_> {
     /// The window returns to the page around the frame, or to the frame's own URL where that page is not known.
     fn page_in_frame(&self, error: &Error) -> HttpResponse {
         let login_url = self.login_url(self.referrer().or(self.target), error.demand());
-        sign_in_at_top(self.req, &login_url, self.id)
+        sign_in_at_top(self.req, &login_url, &self.viewer())
     }
 
     fn redirect_to_signin(&self, error: &Error) -> HttpResponse {
@@ -86,7 +91,7 @@ impl Failure<'_> {
 
     /// Page of a form that was not sent. It stays open while the person signs in, so that nothing gets lost.
     fn unsent_page(&self, unsent: &Unsent) -> HttpResponse {
-        let telling = unsent.error.telling();
+        let viewer = self.viewer();
         let signin = match (&unsent.error, unsent.needs_another_tab()) {
             // OIDC Core 3.1.2.1: without `prompt` the Provider would sign in the same account again.
             (Error::FormOfAnotherPerson, _) => format!("{}&prompt=login", self.login_url_to(self.resend, None)),
@@ -95,73 +100,109 @@ impl Failure<'_> {
         };
         let mut links = Vec::with_capacity(2);
         if unsent.needs_another_tab() {
-            links.push(Link::NewTab { href: &signin, label: "Sign in in a new tab" });
+            links.push(Link::NewTab { href: &signin, label: viewer.label(Label::SignInNewTab) });
         } else if unsent.error.needs_sign_in() {
-            links.push(self.sign_in_link(&signin, "Sign in"));
+            links.push(self.sign_in_link(&signin, viewer.label(Label::SignIn)));
         }
         if let Ok(form) = &unsent.kept {
-            links.push(Link::SendSealed { action: self.resend, label: "Send again", form });
+            links.push(Link::SendSealed { action: self.resend, label: viewer.label(Label::SendAgain), form });
         } else if links.is_empty() {
-            links.push(Link::To { href: "/", label: "Go to the start page" });
+            links.push(Link::To { href: START, label: viewer.label(Label::StartPage) });
         }
-        let (status, title, text) = (telling.status, telling.title, unsent.text());
-        Page { status, title, text: &text, links: &links, code: Some(unsent.error.code()) }.respond(self.id)
+        let text = unsent.text(viewer.language);
+        self.respond_page(&unsent.error, &text, &links)
     }
 
-    /// Error page. An unsafe navigation can't be replayed: it links to the page that the navigation came from.
     fn page(&self, error: &Error) -> HttpResponse {
+        let viewer = self.viewer();
+        let next = self.next_steps(error);
+        let links: Vec<Link<'_>> = next
+            .iter()
+            .map(|step| match step {
+                Step::Here { href, label } => Link::To { href, label: viewer.label(*label) },
+                Step::SignIn { href, label } => self.sign_in_link(href, viewer.label(*label)),
+            })
+            .collect();
+        self.respond_page(error, &self.text(error, viewer.language), &links)
+    }
+
+    fn respond_page(&self, error: &Error, text: &str, links: &[Link<'_>]) -> HttpResponse {
+        let viewer = self.viewer();
         let telling = error.telling();
-        let login_url = match error {
-            Error::SignIn { return_url, .. } | Error::Provider { return_url, .. } => {
-                self.login_url(Some(return_url.as_str()), None)
+        let title = viewer.language.title(telling.title);
+        Page { status: telling.status, title, text, links, code: Some(error.code()) }.respond(&viewer)
+    }
+
+    /// Text of an error page. An operator's own words take the place of the cause.
+    fn text(&self, error: &Error, language: Language) -> String {
+        let input = if is_safe(self.req.method()) || self.is_endpoint { Input::None } else { Input::ForUpstream };
+        if let Some(explain) = error.explain() {
+            return [explain, &language.text(error.advice(input))].join(" ").trim_end().to_owned();
+        }
+        if error.is_wrong_address() && self.is_at_public_address() {
+            let unproved = [Sentence::GatewayUnproved, Sentence::RetryUseless, Sentence::PleaseTell];
+            return language.text(&[&unproved, error.advice(input)].concat());
+        }
+        error.text(input, language).replace("{address}", self.public_origin.as_str())
+    }
+
+    /// Next steps of an error page. An unsafe navigation can't be replayed: it links to the page that it came from.
+    ///
+    /// No page leads to itself, unless the same request may succeed now.
+    fn next_steps(&self, error: &Error) -> Vec<Step> {
+        let start = || Step::Here { href: START.to_owned(), label: Label::StartPage };
+        let sign_in = |target, label| Step::SignIn { href: self.login_url(target, error.demand()), label };
+        let steps = match error {
+            // Another sign-in meets the same refusal.
+            _ if error.needs_operator() => vec![start()],
+            Error::SessionRequired | Error::StepUpRequired(_) | Error::Forward(ForwardError::Cut) => {
+                vec![sign_in(self.referrer(), Label::SignIn)]
             }
+            Error::LoginUnknown | Error::AuthorizationResponse(_) => vec![sign_in(self.referrer(), Label::TryAgain)],
+            Error::SignIn { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain)],
+            Error::Provider { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain), start()],
+            Error::StepUpUnmet => vec![sign_in(self.target, Label::TryAgain), start()],
+            Error::ReturnUrlTooLong => vec![sign_in(None, Label::SignIn)],
+            Error::SignInLoop(_) => vec![Step::SignIn { href: self.go_on(), label: Label::TryAgain }],
+            Error::AccessDenied(denied) if denied.is_bearer => vec![],
             // Another person, or the same one with another of its accounts (OIDC Core 3.1.2.1).
             Error::AccessDenied(_) => {
                 let login_url = self.login_url(self.target, None);
                 let separator = if login_url.contains('?') { '&' } else { '?' };
-                format!("{login_url}{separator}prompt=select_account")
+                let href = format!("{login_url}{separator}prompt=select_account");
+                vec![start(), Step::SignIn { href, label: Label::SignInAsAnother }]
             }
-            Error::SignInLoop(_) => self.go_on(),
-            Error::StepUpUnmet => self.login_url(self.target, None),
-            _ => self.login_url(self.referrer(), error.demand()),
-        };
-        let label = match error {
-            Error::AccessDenied(_) => "Sign in as someone else",
-            _ if error.needs_sign_in() => "Sign in",
-            _ => "Try again",
-        };
-        let signin = self.sign_in_link(&login_url, label);
-        let start = Link::To { href: "/", label: "Go to the start page" };
-        let links = match error {
-            _ if error.needs_operator() => vec![start], // another sign-in meets the same refusal
-            Error::SessionRequired
-            | Error::StepUpRequired(_)
-            | Error::LoginUnknown
-            | Error::SignIn { .. }
-            | Error::AuthorizationResponse(_) => {
-                vec![signin]
+            Error::Bearer(_) | Error::ConfigurationIncomplete => vec![],
+            _ if error.is_wrong_address() && self.is_at_public_address() => vec![],
+            _ if error.is_wrong_address() => {
+                let target = self.target.filter(|target| target.parse::<ReturnUrl>().is_ok()).unwrap_or(START);
+                vec![Step::Here { href: self.public_origin.url(target), label: Label::OpenApplication }]
             }
-            Error::Forward(ForwardError::Cut) => vec![signin],
-            Error::ReturnUrlTooLong => vec![Link::To { href: self.signin, label: "Sign in" }],
-            Error::Provider { .. } | Error::StepUpUnmet => vec![signin, start],
-            Error::AccessDenied(denied) if denied.is_bearer => vec![],
-            Error::AccessDenied(_) => vec![start, signin],
-            Error::SignInLoop(_) => vec![signin],
-            Error::Bearer(_) => vec![],
-            Error::ConfigurationIncomplete => vec![],
-            _ => vec![start],
+            _ => self.try_again(error).into_iter().chain([start()]).collect(),
         };
-        let note = match error {
-            Error::Forward(ForwardError::Connect(_)) => format!(" {NOT_PASSED_ON} Reload this page to send it again."),
-            Error::Forward(ForwardError::Broken(_)) => {
-                " What you sent may have arrived. Look before you send it again.".to_owned()
-            }
-            _ => String::new(),
-        };
-        let note = if is_safe(self.req.method()) { "" } else { &note };
-        let (status, title, text) =
-            (telling.status, telling.title, [error.explain().unwrap_or(telling.detail), note].concat());
-        Page { status, title, text: &text, links: &links, code: Some(error.code()) }.respond(self.id)
+        steps.into_iter().filter(|step| step.label() == Label::TryAgain || !self.is_here(step)).collect()
+    }
+
+    /// The same URL once more, where that can help.
+    fn try_again(&self, error: &Error) -> Option<Step> {
+        let can_help = error.is_temporary() || matches!(error, Error::HeadersTooLarge);
+        let target = self.target?.parse::<ReturnUrl>().ok().filter(|_| can_help && is_safe(self.req.method()))?;
+        Some(Step::Here { href: self.public_origin.location(target.as_str()).into_owned(), label: Label::TryAgain })
+    }
+
+    /// True for a step to the URL of this very page.
+    fn is_here(&self, step: &Step) -> bool {
+        is_safe(self.req.method()) && self.target == Some(step.href())
+    }
+
+    /// True if the request names the public address, so that a link there would lead back here.
+    fn is_at_public_address(&self) -> bool {
+        let host = single_header(self.req, "host");
+        host.is_some_and(|host| host.eq_ignore_ascii_case(self.public_origin.authority()))
+    }
+
+    fn viewer(&self) -> Viewer<'_> {
+        Viewer::of(self.req, self.id)
     }
 
     /// Link that leaves a frame: a Provider's page forbids to be framed.
@@ -205,10 +246,181 @@ impl Failure<'_> {
     }
 }
 
+/// Next step of an error page.
+enum Step {
+    /// Link in this window or frame.
+    Here { href: String, label: Label },
+    /// Link to a sign-in, which leaves a frame.
+    SignIn { href: String, label: Label },
+}
+
+impl Step {
+    fn href(&self) -> &str {
+        match self {
+            Self::Here { href, .. } | Self::SignIn { href, .. } => href,
+        }
+    }
+
+    fn label(&self) -> Label {
+        match self {
+            Self::Here { label, .. } | Self::SignIn { label, .. } => *label,
+        }
+    }
+}
+
+/// Start page of the application.
+const START: &str = "/";
+
 /// Parameter of `signin` by which a person goes on after the page that ends a loop.
 pub const AGAIN: &str = "again";
 
 /// True for safe methods (RFC 9110 9.2.1), of those that a navigation can have.
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::MessageBody as _;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::web::every_error::every_error;
+    use crate::web::{AccessDenied, GatewayProofError};
+
+    /// Largest page for a usual address, in any language.
+    const MAX_PAGE: usize = 8 * 1024;
+
+    struct Shown {
+        html: String,
+        links: Vec<(String, String)>,
+    }
+
+    fn show(error: &Error, request: TestRequest, target: &str) -> Shown {
+        let req = request.insert_header(("sec-fetch-mode", "navigate")).to_http_request();
+        let failure = Failure {
+            req: &req,
+            target: Some(target),
+            id: &RequestId::of(&req),
+            public_origin: &"https://app.example".parse().unwrap(),
+            signin: "/oauth/signin",
+            resend: "/oauth/resend",
+            is_api: false,
+            is_endpoint: target.starts_with("/oauth/"),
+            takes_access_tokens: false,
+        };
+        let body = failure.page(error).into_body().try_into_bytes().unwrap();
+        let html = String::from_utf8(body.to_vec()).unwrap();
+        let links = html.split("<a href=\"").skip(1).map(|rest| {
+            let (href, rest) = rest.split_once('"').unwrap();
+            let label = rest.split_once('>').unwrap().1.split_once('<').unwrap().0;
+            (href.replace("&amp;", "&"), label.to_owned())
+        });
+        Shown { links: links.collect(), html }
+    }
+
+    #[test]
+    fn no_page_leads_to_itself_unless_trying_again_can_help() {
+        let same_url = |target: &str| [target.to_owned(), format!("https://app.example{target}")];
+        for target in ["/", "/page?x=1", "/oauth/signin", "/oauth/signin?redirect=%2F", "/oauth/callback?code=c"] {
+            for error in every_error() {
+                let request = TestRequest::get().insert_header(("host", "app.example"));
+                let links = show(&error, request, target).links;
+
+                let here = links.iter().find(|(href, _)| same_url(target).contains(href));
+                let can_help = error.is_temporary() || matches!(error, Error::HeadersTooLarge);
+                let is_new_sign_in = target.starts_with("/oauth/signin");
+                let is_expected = |label: &str| label == "Try again" && (can_help || is_new_sign_in);
+                assert!(here.is_none_or(|(_, label)| is_expected(label)), "{} at {target}: {links:?}", error.code());
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_at_the_same_url() {
+        let temporary = [
+            "gateway_proof_unavailable",
+            "upstream_unreachable",
+            "upstream_broken",
+            "upstream_timeout",
+            "store_unavailable",
+            "keys_unavailable",
+            "refresh_unavailable",
+            "frontchannel_busy",
+            "headers_too_large",
+        ];
+        for error in every_error().into_iter().filter(|error| temporary.contains(&error.code())) {
+            let links = |request| show(&error, request, "/page?x=1&y=\"").links;
+
+            let again = ("/page?x=1&y=&quot;".to_owned(), "Try again".to_owned());
+            if matches!(error, Error::SignIn { .. }) {
+                continue; // its callback is spent: it goes by `signin`
+            }
+            assert_eq!(links(TestRequest::get()).first(), Some(&again), "{}", error.code());
+            assert!(!links(TestRequest::post()).contains(&again), "{}: nothing is sent twice by a link", error.code());
+        }
+    }
+
+    #[test]
+    fn a_form_that_failed_is_told_once_if_it_was_passed_on() {
+        let [no, maybe] = ["Nothing of what you sent was passed on.", "What you sent may have arrived."];
+        for error in every_error().into_iter().filter(|error| !error.needs_operator()) {
+            let html = show(&error, TestRequest::post(), "/form").html;
+            let expected = if error.may_have_arrived() { [0, 1] } else { [1, 0] };
+            assert_eq!([html.matches(no).count(), html.matches(maybe).count()], expected, "{}", error.code());
+
+            let read = show(&error, TestRequest::get(), "/form").html;
+            assert!(!read.contains(no) && !read.contains(maybe), "{}", error.code());
+        }
+    }
+
+    #[test]
+    fn whoever_came_around_the_gateway_reads_the_public_address() {
+        let error = Error::Gateway(GatewayProofError::Missing);
+        let around = show(&error, TestRequest::get().insert_header(("host", "func.azurewebsites.net")), "/page?x=1");
+        let public = show(&error, TestRequest::get().insert_header(("host", "App.example")), "/page?x=1");
+        let hostile = show(&error, TestRequest::get(), "/\\evil.example");
+
+        assert!(around.html.contains("published at https://app.example."), "{}", around.html);
+        assert_eq!(around.links, [("https://app.example/page?x=1".to_owned(), "Open the application".to_owned())]);
+        assert!(public.html.contains("The address is right"), "{}", public.html);
+        assert_eq!(public.links, []);
+        assert_eq!(hostile.links[0].0, "https://app.example/");
+    }
+
+    #[test]
+    fn a_page_that_a_cookie_is_missing_for_says_what_may_block_it() {
+        for error in every_error() {
+            let is_missing = matches!(error.code(), "login_unknown" | "cookie_not_returned");
+            let html = show(&error, TestRequest::get(), "/oauth/callback").html;
+            assert_eq!(html.contains("a private window or an extension may block"), is_missing, "{}", error.code());
+        }
+    }
+
+    #[test]
+    fn an_operators_words_stay_as_written_in_every_language() {
+        let explain = Some("Nur für <Kasse>".to_owned());
+        let error = Error::AccessDenied(Box::new(AccessDenied { route: "/".to_owned(), explain, is_bearer: false }));
+        let japanese = || TestRequest::default().insert_header(("accept-language", "ja"));
+
+        let shown = show(&error, japanese(), "/page");
+        let sent = show(&error, japanese().method(Method::POST), "/page");
+
+        assert!(shown.html.contains("<html lang=\"ja\">") && shown.html.contains("<p>Nur für &lt;Kasse&gt;</p>"));
+        assert!(sent.html.contains("<p>Nur für &lt;Kasse&gt; 送信された内容は一切転送されていません。</p>"));
+    }
+
+    #[test]
+    fn every_page_of_every_language_is_whole_and_small() {
+        for language in Language::ALL {
+            for error in every_error() {
+                let request = TestRequest::post().insert_header(("accept-language", language.tag()));
+                let html = show(&error, request, "/page?x=1").html;
+                assert!(html.contains(&format!("<html lang=\"{}\">", language.tag())), "{language:?}");
+                assert!(html.len() <= MAX_PAGE, "{language:?} {}: {} bytes", error.code(), html.len());
+                let body = html.split_once("<body>").unwrap().1;
+                assert!(!body.contains(['{', '}']), "{language:?} {}: a placeholder is left", error.code());
+            }
+        }
+    }
 }

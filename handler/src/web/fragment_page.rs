@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::escape;
+use super::{Label, Title, Viewer, escape};
 
 /// Parameter of `signin` with the fragment, without its `#`.
 pub const FRAGMENT: &str = "fragment";
@@ -27,15 +27,17 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// The page that repeats the request `signin`.
 #[must_use]
-pub fn fragment_page(signin: &str) -> HttpResponse {
+pub fn fragment_page(signin: &str, viewer: &Viewer<'_>) -> HttpResponse {
     let separator = if signin.contains('?') { '&' } else { '?' };
     let next = escape(&format!("{signin}{separator}{FRAGMENT}="));
+    let (lang, title) = (viewer.language.tag(), escape(viewer.language.title(Title::SigningIn)));
+    let label = escape(viewer.label(Label::ContinueToSignIn));
     let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-         <title>Signing in</title>\n<script>{SCRIPT}</script>\n\
+         <title>{title}</title>\n<script>{SCRIPT}</script>\n\
          <noscript><meta http-equiv=\"refresh\" content=\"0;url={next}\"></noscript>\n</head>\n\
-         <body>\n<main><p><a href=\"{next}\">Go on to the sign-in</a></p></main>\n</body>\n</html>\n"
+         <body>\n<main><p><a href=\"{next}\">{label}</a></p></main>\n</body>\n</html>\n"
     );
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
@@ -44,18 +46,25 @@ pub fn fragment_page(signin: &str) -> HttpResponse {
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+        .insert_header((header::CONTENT_LANGUAGE, lang))
+        .insert_header((header::VARY, "Accept-Language"))
         .body(html)
 }
 
 #[cfg(test)]
 mod tests {
     use actix_web::body::MessageBody as _;
+    use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::web::RequestId;
 
     #[test]
     fn a_target_is_no_markup_and_only_our_script_runs() {
-        let response = fragment_page("/oauth/signin?redirect=\"><script>x</script>");
+        let request = TestRequest::default().to_http_request();
+        let id = RequestId::of(&request);
+
+        let response = fragment_page("/oauth/signin?redirect=\"><script>x</script>", &Viewer::of(&request, &id));
 
         let policy = response.headers().get(header::CONTENT_SECURITY_POLICY).unwrap().to_str().unwrap().to_owned();
         let html = response.into_body().try_into_bytes().unwrap();

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{FormFields, RequestId, escape};
+use super::{FormFields, Label, Viewer, escape};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -122,32 +122,34 @@ impl Link<'_> {
 impl Page<'_> {
     /// The page as response.
     #[must_use]
-    pub fn respond(&self, request_id: &RequestId) -> HttpResponse {
+    pub fn respond(&self, viewer: &Viewer<'_>) -> HttpResponse {
         let sends_itself = self.links.iter().any(Link::is_sent_by_page);
         let script = if sends_itself { format!("<script>{SEND}</script>\n") } else { String::new() };
-        self.build(request_id, &script, if sends_itself { &SENDING_POLICY } else { &POLICY })
+        self.build(viewer, &script, if sends_itself { &SENDING_POLICY } else { &POLICY })
     }
 
     /// The page, which loads the empty image at `path` of this site once it is shown.
     #[must_use]
-    pub fn respond_with_image(&self, path: &str, request_id: &RequestId) -> HttpResponse {
+    pub fn respond_with_image(&self, path: &str, viewer: &Viewer<'_>) -> HttpResponse {
         let image = format!("<img src=\"{}\" alt=\"\" hidden>\n", escape(path));
-        self.build(request_id, &image, &POLICY.replace("img-src data:", "img-src 'self' data:"))
+        self.build(viewer, &image, &POLICY.replace("img-src data:", "img-src 'self' data:"))
     }
 
-    fn build(&self, request_id: &RequestId, tail: &str, policy: &str) -> HttpResponse {
+    fn build(&self, viewer: &Viewer<'_>, tail: &str, policy: &str) -> HttpResponse {
         // Fetch: without a referrer, a form's `Origin` would be `null`, which the application's CSRF check and ours refuse.
         let referrer = if self.links.iter().any(Link::is_form) { "same-origin" } else { "no-referrer" };
         let links: String = self.links.iter().map(link).collect();
         let actions = if links.is_empty() { links } else { format!("<div class=\"actions\">{links}</div>\n") };
-        let reason = self.code.map(|code| format!("Reason <code>{}</code> · ", escape(code))).unwrap_or_default();
-        let (title, text, id) = (escape(self.title), escape(self.text), escape(request_id.as_str()));
+        let reason = self.code.map(|code| format!("{} <code>{}</code> · ", viewer.label(Label::Reason), escape(code)));
+        let (reason, request) = (reason.unwrap_or_default(), viewer.label(Label::Request));
+        let (title, text, id) = (escape(self.title), escape(self.text), escape(viewer.request_id.as_str()));
+        let lang = viewer.language.tag();
         let html = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
              <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-             <p>{text}</p>\n{actions}<p class=\"reference\">{reason}Request <code>{id}</code></p>\n</main>\n\
+             <p>{text}</p>\n{actions}<p class=\"reference\">{reason}{request} <code>{id}</code></p>\n</main>\n\
              {tail}</body>\n</html>\n",
         );
         HttpResponse::build(self.status)
@@ -157,6 +159,8 @@ impl Page<'_> {
             .insert_header((header::REFERRER_POLICY, referrer))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+            .insert_header((header::CONTENT_LANGUAGE, lang))
+            .insert_header((header::VARY, "Accept-Language"))
             .body(html)
     }
 }
@@ -196,13 +200,18 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::web::{Language, RequestId};
+
+    fn id() -> RequestId {
+        RequestId::of(&TestRequest::default().to_http_request())
+    }
 
     #[test]
     fn nothing_on_a_page_is_markup_unless_we_wrote_it() {
         let links = [Link::To { href: "/a?b=\"><script>", label: "<b>go</b>" }];
         let page = Page { status: StatusCode::OK, title: "<i>", text: "a & b", links: &links, code: Some("'x'") };
 
-        let answer = page.respond(&RequestId::of(&TestRequest::default().to_http_request()));
+        let answer = page.respond(&Viewer { language: Language::English, request_id: &id() });
 
         let html = answer.into_body().try_into_bytes().unwrap();
         let html = std::str::from_utf8(&html).unwrap();
@@ -213,7 +222,7 @@ mod tests {
 
     fn respond(links: &[Link<'_>]) -> (String, String, String) {
         let page = Page { status: StatusCode::OK, title: "t", text: "x", links, code: None };
-        let response = page.respond(&RequestId::of(&TestRequest::default().to_http_request()));
+        let response = page.respond(&Viewer { language: Language::English, request_id: &id() });
         let header = |name| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
         let policy = header(header::CONTENT_SECURITY_POLICY);
         let referrer = header(header::REFERRER_POLICY);

@@ -1,13 +1,14 @@
 //! Error as a problem document (RFC 9457), for clients other than a person's browser.
 //!
-//! Scripts show `detail` on pages of their own: it names no page, button or tab of ours, and nothing "below".
+//! In English: the reader is a developer. Scripts show `detail` on pages of their own: it names no page, button or tab
+//! of ours, and nothing "below".
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
 
-use super::error::{BackchannelLogoutError, Telling, is_gateway_unknown};
-use super::{BearerError, Error, RequestId};
+use super::error::{BackchannelLogoutError, is_gateway_unknown};
+use super::{BearerError, Error, FormError, Language, RequestId};
 use crate::oidc::LogoutTokenError;
 use crate::proxy::ForwardError;
 
@@ -28,13 +29,12 @@ struct Problem<'a> {
 
 /// The document, with the sign-in URL if a session is missing.
 pub(super) fn problem(error: &Error, login_url: Option<&str>, request_id: &RequestId) -> HttpResponse {
-    let Telling { status, title, .. } = error.telling();
-    let detail = detail(error);
+    let status = error.telling().status;
     let document = Problem {
         r#type: "about:blank",
-        title,
+        title: title(error),
         status: status.as_u16(),
-        detail,
+        detail: detail(error),
         code: error.code(),
         request_id: request_id.as_str(),
         login_url,
@@ -47,6 +47,22 @@ pub(super) fn problem(error: &Error, login_url: Option<&str>, request_id: &Reque
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(body)
 }
+
+/// Member `title`: that of the page, or one for URLs that have no page.
+fn title(error: &Error) -> &'static str {
+    match error {
+        Error::BackchannelLogout(BackchannelLogoutError::Missing | BackchannelLogoutError::Replayed) => NO_LOGOUT,
+        Error::BackchannelLogout(BackchannelLogoutError::Token(error))
+            if !matches!(error, LogoutTokenError::Unavailable(_)) =>
+        {
+            NO_LOGOUT
+        }
+        Error::RefreshRefused | Error::RefreshTokenMissing => "Your access cannot be renewed",
+        error => Language::English.title(error.telling().title),
+    }
+}
+
+const NO_LOGOUT: &str = "This logout token ends nothing";
 
 /// Member `detail` (RFC 9457 3.1.4): helps the client to correct the problem.
 fn detail(error: &Error) -> &'static str {
@@ -80,8 +96,18 @@ fn detail(error: &Error) -> &'static str {
         Error::Bearer(BearerError::Missing) => {
             "The route takes requests of programs, with an access token in Authorization (RFC 6750 2.1)."
         }
-        Error::Bearer(_) => error.telling().detail,
-        Error::SignInLoop(_) => "Sign-ins followed each other without an end. Open the page in a browser to see why.",
+        Error::Bearer(BearerError::WithCookie) => {
+            "The request has an access token and the cookie of a session. Send one of them."
+        }
+        Error::Bearer(BearerError::Repeated) => "The request has more than one Authorization header.",
+        Error::Bearer(BearerError::Invalid(_)) => "The access token is not accepted.",
+        Error::Bearer(BearerError::IssuerUnavailable(_)) => {
+            "The access token cannot be verified right now. Try again in a moment."
+        }
+        Error::Bearer(BearerError::StepUp(_)) => {
+            "The access token is of a weaker or an older sign-in than this route asks for."
+        }
+        Error::SignInLoop(_) => "Sign-ins followed each other without an end. The code names the reason.",
         Error::CrossSite(_) => {
             "The request was not passed on: other sites may link to this route, and fetch or embed nothing of it."
         }
@@ -133,84 +159,30 @@ fn detail(error: &Error) -> &'static str {
         Error::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => {
             "The logout token cannot be verified now, so no session has ended. Send it again in a moment."
         }
-        Error::BackchannelLogout(_) | Error::Form(_) | Error::KeptFormInvalid | Error::FormOfAnotherPerson => {
-            error.telling().detail
+        Error::BackchannelLogout(_) => {
+            "The logout token is missing, was used before, or breaks a rule of OpenID Connect Back-Channel Logout 1.0."
+        }
+        Error::Form(FormError::TooLarge) => "The form is too large, so it was not passed on.",
+        Error::Form(FormError::Timeout | FormError::Incomplete) => {
+            "The form did not arrive whole, so it was not passed on. Send it again."
+        }
+        Error::Form(FormError::Busy) => {
+            "Too many other forms arrive right now, so this one was not passed on. Send it again after Retry-After."
+        }
+        Error::Form(FormError::File | FormError::Unsupported) => {
+            "A form with a file, or in an unusual encoding, is not accepted here, so it was not passed on."
+        }
+        Error::KeptFormInvalid => "The kept form cannot be opened: it is too old, or it was changed.",
+        Error::FormOfAnotherPerson => {
+            "The form was filled in under another account than the one that is signed in, so it was not passed on."
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use super::*;
-    use crate::crypto::KeysUnavailable;
-    use crate::oidc::{AuthorizationResponseError, DiscoveryError, GatewayTokenError, ProviderError};
-    use crate::proxy::TargetError;
-    use crate::return_url::ReturnUrl;
-    use crate::sessions::{NoFreshToken, SignInError, StoreError};
-    use crate::web::{CrossSiteRejection, CsrfRejection, FormError, GatewayProofError, NotKept, Unsent};
-
-    fn every_error() -> Vec<Error> {
-        let begin = |error| Error::Provider { error, return_url: ReturnUrl::root() };
-        let sign_in = |error| Error::SignIn { error, return_url: ReturnUrl::root() };
-        let forward: [ForwardError; 6] = [
-            ForwardError::ClientStalled,
-            ForwardError::Connect(io::ErrorKind::ConnectionRefused.into()),
-            ForwardError::Timeout,
-            ForwardError::Broken("cut".into()),
-            ForwardError::BadRequest("cut"),
-            ForwardError::Cut,
-        ];
-        let forms = [
-            FormError::TooLarge,
-            FormError::Timeout,
-            FormError::Incomplete,
-            FormError::Busy,
-            FormError::File,
-            FormError::Unsupported,
-        ];
-        let unavailable = || GatewayProofError::Token(GatewayTokenError::Unavailable(ProviderError::NoResponse));
-        let unsent = Unsent { error: Error::SessionRequired, kept: Err(NotKept::Other) };
-        let others = [
-            Error::SessionRequired,
-            Error::Gateway(GatewayProofError::Missing),
-            Error::Gateway(unavailable()),
-            Error::Csrf(CsrfRejection),
-            Error::Target(TargetError::Fragment),
-            Error::Request("no"),
-            Error::CrossSite(CrossSiteRejection),
-            Error::HeadersTooLarge,
-            Error::WebSocketUnsupported,
-            Error::ReturnUrlTooLong,
-            Error::FrontchannelBusy,
-            Error::RouteNotFound,
-            Error::MethodNotAllowed { allowed: &[] },
-            begin(ProviderError::NoResponse),
-            begin(DiscoveryError::Issuer { found: "i".to_owned() }.into()),
-            Error::OtherIssuer,
-            sign_in(SignInError::Used),
-            sign_in(SignInError::Interrupted),
-            Error::AuthorizationResponse(AuthorizationResponseError::Expired),
-            Error::LoginUnknown,
-            Error::BackchannelLogout(BackchannelLogoutError::Missing),
-            Error::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(
-                ProviderError::NoResponse,
-            ))),
-            Error::Store(StoreError::Missing),
-            Error::Keys(KeysUnavailable(Arc::new(io::Error::other("down")))),
-            Error::NoFreshToken(NoFreshToken { retry_after: Duration::ZERO }),
-            Error::RefreshRefused,
-            Error::RefreshTokenMissing,
-            Error::ConfigurationIncomplete,
-            Error::KeptFormInvalid,
-            Error::FormOfAnotherPerson,
-            Error::Unsent(Box::new(unsent)),
-        ];
-        others.into_iter().chain(forward.map(Error::Forward)).chain(forms.map(Error::Form)).collect()
-    }
+    use crate::web::every_error::every_error;
 
     #[test]
     fn no_detail_for_a_script_speaks_of_our_pages() {

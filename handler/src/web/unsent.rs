@@ -5,23 +5,36 @@
 
 use super::error::{Error, Unsent};
 use super::not_kept::NotKept;
+use super::{Language, Sentence};
 
 impl Unsent {
     /// Text of the page.
-    pub(super) fn text(&self) -> String {
-        let detail = self.error.telling().detail;
-        match (&self.error, &self.kept) {
-            (Error::SessionRequired, Ok(_)) => {
-                format!("{NOT_PASSED_ON} This page keeps it. {RETURN}, and send it again.")
-            }
-            (Error::SessionRequired, Err(NotKept::CrossSite)) => FROM_ANOTHER_SITE.to_owned(),
-            (Error::SessionRequired, Err(reason)) => {
-                format!("{NOT_PASSED_ON} {} {RETURN}, and reload it. The Back button may help, too.", reason.text())
-            }
-            (Error::FormOfAnotherPerson, _) => format!("{detail} {RETURN}, and send it again."),
-            (_, Ok(_)) => format!("{detail} {NOT_PASSED_ON} This page keeps it until then."),
-            (_, Err(NotKept::CrossSite)) => format!("{detail} {NOT_PASSED_ON}"),
-            (_, Err(_)) => format!("{detail} {NOT_PASSED_ON} Reload this page to send it again."),
+    pub(super) fn text(&self, language: Language) -> String {
+        let cause = match self.error {
+            Error::SessionRequired => &[], // people who sent something want to know first what became of it
+            _ => self.error.telling().sentences,
+        };
+        language.text(&[cause, self.fate()].concat())
+    }
+
+    /// Fate of the form, and what to do about it.
+    fn fate(&self) -> &'static [Sentence] {
+        use Sentence::{KeptHere, NotKept as NotKeptHere, NotKeptFiles, NotKeptTooLarge, NothingPassedOn};
+        use Sentence::{ReloadToSend, RetrySoon, ReturnAndReload, ReturnAndSend, SendAgainSoon};
+        if matches!(self.error, Error::FormOfAnotherPerson) {
+            return &[ReturnAndSend];
+        }
+        match (&self.kept, self.error.needs_sign_in(), self.error.is_temporary()) {
+            (Ok(_), true, _) => &[NothingPassedOn, KeptHere, ReturnAndSend],
+            (Ok(_), false, true) => &[NothingPassedOn, KeptHere, SendAgainSoon],
+            (Ok(_), false, false) => &[NothingPassedOn, KeptHere],
+            (Err(NotKept::CrossSite), true, _) => &[Sentence::FromAnotherSite],
+            (Err(NotKept::CrossSite), false, true) => &[NothingPassedOn, RetrySoon],
+            (Err(NotKept::TooLarge), true, _) => &[NothingPassedOn, NotKeptTooLarge, ReturnAndReload],
+            (Err(NotKept::File), true, _) => &[NothingPassedOn, NotKeptFiles, ReturnAndReload],
+            (Err(NotKept::Other), true, _) => &[NothingPassedOn, NotKeptHere, ReturnAndReload],
+            (Err(_), false, true) => &[NothingPassedOn, ReloadToSend],
+            (Err(_), false, false) => &[NothingPassedOn],
         }
     }
 
@@ -31,24 +44,6 @@ impl Unsent {
         needs_sign_in && !matches!(self.kept, Err(NotKept::CrossSite))
     }
 }
-
-impl NotKept {
-    fn text(self) -> &'static str {
-        match self {
-            Self::TooLarge => "It is too large for this page to keep, but your browser may still have it.",
-            Self::File => "This page cannot keep its files, but your browser may still have them.",
-            Self::CrossSite | Self::Other => "This page cannot keep it, but your browser may still have it.",
-        }
-    }
-}
-
-/// First sentence of the page: people who sent something want to know this first.
-pub(super) const NOT_PASSED_ON: &str = "Nothing of what you sent was passed on.";
-
-const RETURN: &str = "Sign in in a new tab, come back to this page";
-
-const FROM_ANOTHER_SITE: &str = "What you sent may come from another site, so nothing of it was passed on or kept. Sign \
-                                 in, and do it again in the application itself.";
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +58,7 @@ mod tests {
     fn the_page_says_what_happened_to_the_form_and_what_to_do() {
         let store = || Error::Store(StoreError::Missing);
         let session = || Error::SessionRequired;
+        const NOT_PASSED_ON: &str = "Nothing of what you sent was passed on.";
         let another_tab = "Sign in in a new tab, come back to this page";
         let table = [
             (unsent(session(), Ok(())), [NOT_PASSED_ON, "This page keeps it", another_tab], true),
@@ -74,9 +70,10 @@ mod tests {
             (unsent(store(), Ok(())), [NOT_PASSED_ON, "This page keeps it", "in a moment"], false),
             (unsent(store(), Err(NotKept::Other)), [NOT_PASSED_ON, "Reload this page", "in a moment"], false),
             (unsent(store(), Err(NotKept::CrossSite)), [NOT_PASSED_ON, "signed in", "in a moment"], false),
+            (unsent(Error::StepUpUnmet, Ok(())), ["a stronger", NOT_PASSED_ON, "This page keeps it."], false),
         ];
         for (unsent, expected, needs_another_tab) in table {
-            let text = unsent.text();
+            let text = unsent.text(Language::English);
             assert!(expected.iter().all(|part| text.contains(part)), "{text}");
             assert_eq!(unsent.needs_another_tab(), needs_another_tab, "{text}");
         }

@@ -10,10 +10,10 @@ const SMALL = { width: 320, height: 640 }; // WCAG 2.2 1.4.10
 const DESKTOP = { width: 1_024, height: 640 };
 
 /** Checks the page that the tab shows, and leaves its picture in shots/, light and dark. `fetched` are the URLs that it may load. */
-export async function checkPage(page, name, fetched = []) {
+export async function checkPage(page, name, fetched = [], lang = 'en') {
   await mkdir(SHOTS, { recursive: true });
   const structure = await page.evaluate(readStructure);
-  assert.equal(structure.lang, 'en');
+  assert.equal(structure.lang, lang);
   assert.ok(structure.title, 'it has a title');
   assert.deepEqual(structure.headings, [structure.title], 'one h1, which says what the window says');
   assert.equal(structure.mains, 1);

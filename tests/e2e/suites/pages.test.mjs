@@ -68,10 +68,11 @@ describe('pages of a running application', () => {
 
     const answer = await person.page.goto(`${stack.origin}/page`);
 
-    await assertTells(person.page, answer, { status: 502, code: 'upstream_unreachable', next: ['/'] });
+    await assertTells(person.page, answer, { status: 502, code: 'upstream_unreachable', next: ['/page', '/'] });
     await checkPage(person.page, 'upstream-down');
     await stack.upstream.restart();
-    await person.page.goto(`${stack.origin}/back`);
+    const again = await land(person.page, () => person.page.getByRole('link', { name: 'Try again' }).click(), '/page');
+    assert.equal(again.status(), 200);
     assert.equal(await person.page.locator('h1').textContent(), `Hello ${ALICE.name}`);
   });
 
@@ -99,7 +100,7 @@ describe('pages of a running application', () => {
 
     const answer = await person.page.goto(`${stack.origin}/page`);
 
-    await assertTells(person.page, answer, { status: 503, code: 'refresh_unavailable', next: ['/'] });
+    await assertTells(person.page, answer, { status: 503, code: 'refresh_unavailable', next: ['/page', '/'] });
     assert.ok(Number(answer.headers()['retry-after']) > 0);
     assert.ok((await person.cookies(stack.origin))['oauth-proxy-session']);
     await checkPage(person.page, 'refresh-unavailable');
@@ -112,6 +113,7 @@ describe('pages of a running application', () => {
 
     stack.keep('nobodys-code', 'nobodys-state');
     await assertTells(page, answer, { status: 400, code: 'login_unknown', next: ['/oauth/signin'] });
+    assert.match(await page.locator('p').first().textContent(), /a private window or an extension may block the cookies/);
     await checkPage(page, 'login-unknown');
   });
 
@@ -139,6 +141,32 @@ describe('pages of a running application', () => {
     // The image whose response clears the cache.
     await checkPage(person.page, 'signed-out', [`${stack.origin}/oauth/signedout`]);
   });
+
+  const heading = {
+    'en-GB': 'There is nothing here',
+    'de-CH': 'Hier ist nichts',
+    'fr-FR': 'Il n’y a rien ici',
+    'es-419': 'Aquí no hay nada',
+    'nl-BE': 'Hier is niets',
+    'ja-JP': 'ここには何もありません',
+    'pt-BR': 'There is nothing here',
+  };
+  for (const [locale, expected] of Object.entries(heading)) {
+    test(`a browser that asks for ${locale} reads: ${expected}`, async (t) => {
+      const { page } = await stack.person(t, { locale });
+      const lang = locale === 'pt-BR' ? 'en' : locale.slice(0, 2);
+
+      const answer = await page.goto(`${stack.origin}/oauth/nothing`);
+
+      assert.equal(await page.locator('h1').textContent(), expected);
+      assert.equal(answer.headers()['content-language'], lang);
+      assert.equal(answer.headers().vary, 'Accept-Language');
+      await checkPage(page, `not-found-${locale}`, [], lang);
+      await page.goto(`${stack.origin}/oauth/callback?code=nobodys-code&state=nobodys-state`);
+      await checkPage(page, `login-unknown-${locale}`, [], lang);
+      stack.keep('nobodys-code', 'nobodys-state');
+    });
+  }
 
   test('no page allows a script, a foreign resource, a frame or a cache', async (t) => {
     const { page } = await stack.person(t);

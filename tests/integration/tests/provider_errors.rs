@@ -114,7 +114,7 @@ fn a_page_says_what_happened_and_offers_another_try_only_where_it_can_help() {
         assert!(text.contains(&format!("Reason <code>{code}</code> · Request <code>")), "{parameters}: {text}");
         assert!(text.contains(words), "{parameters}: {text}");
         assert_eq!(text.contains("href=\"/oauth/signin?redirect=%2Fwanted\""), can_heal, "{parameters}: {text}");
-        assert_eq!(text.contains("tell your operator"), !can_heal, "{parameters}: {text}");
+        assert_eq!(text.contains("tell the people who run this service the reason"), !can_heal, "{parameters}: {text}");
         assert_eq!(page.header("retry-after").is_some(), status == 503, "{parameters}");
     }
 }
@@ -133,6 +133,9 @@ fn a_provider_that_the_settings_describe_wrongly_is_no_matter_of_patience() {
 
     assert_eq!((page.status, page.header("retry-after")), (502, None));
     let text = page.text();
-    assert!(text.contains("provider_misconfigured") && text.contains("tell your operator"), "{text}");
+    assert!(
+        text.contains("provider_misconfigured") && text.contains("tell the people who run this service the reason"),
+        "{text}"
+    );
     assert!(!text.contains("/oauth/signin"), "{text}");
 }

@@ -1,0 +1,28 @@
+//! Person before a page: the language, and the identifier of the request.
+
+use actix_web::HttpRequest;
+
+use super::{Label, Language, RequestId};
+
+/// Person who sees a page.
+#[derive(Clone, Copy)]
+pub struct Viewer<'a> {
+    /// Language of the page.
+    pub language: Language,
+    /// Request identifier in logs and on the page.
+    pub request_id: &'a RequestId,
+}
+
+impl<'a> Viewer<'a> {
+    /// The person behind a request.
+    #[must_use]
+    pub fn of(req: &HttpRequest, request_id: &'a RequestId) -> Self {
+        Self { language: Language::of(req), request_id }
+    }
+
+    /// The label in the person's language.
+    #[must_use]
+    pub(crate) fn label(&self, label: Label) -> &'static str {
+        self.language.label(label)
+    }
+}
