@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -62,6 +62,43 @@ impl Fixture {
 fn is_key(value: &str) -> bool {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     value.len() == 44 && value.ends_with('=') && value.bytes().all(is_base64)
+}
+
+/// The scripts that people and azd run. Those without the bit are sourced by others.
+fn executables() -> Vec<PathBuf> {
+    let scripts = fs::read_dir(root().join("scripts")).unwrap().map(|entry| entry.unwrap().path());
+    let is_executable = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o111 != 0;
+    scripts.chain([root().join("tests/e2e/run")]).filter(is_executable).collect()
+}
+
+#[test]
+fn every_script_explains_itself_and_starts_nothing() {
+    let tools = TempDir::new().unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    for tool in ["bash", "sed", "dirname", "basename"] {
+        let found = std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.is_file());
+        symlink(found.unwrap(), tools.path().join(tool)).unwrap();
+    }
+    let scripts = executables();
+    assert!(scripts.len() > 8, "{scripts:?}");
+    for script in scripts {
+        for flag in ["--help", "-h"] {
+            let output = Command::new(&script).arg(flag).env("PATH", tools.path()).output().unwrap();
+
+            assert!(output.status.success() && output.stderr.is_empty(), "{}: {output:?}", script.display());
+            assert!(output.stdout.len() > 50, "{}: {output:?}", script.display());
+        }
+    }
+}
+
+#[test]
+fn an_argument_that_means_nothing_starts_no_build() {
+    for script in ["package", "test"] {
+        let output = Command::new(root().join("scripts").join(script)).arg("--fast").output().unwrap();
+
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains("takes no argument, and got --fast"), "{said}");
+    }
 }
 
 #[test]
