@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::arguments::Token;
 use crate::database::{CONTAINER, DATABASE};
 use crate::part::Part;
 use crate::story::Story;
@@ -50,7 +51,7 @@ pub(crate) enum Behind {
     /// The demo's own, whose `/public` is open to everyone.
     Demo(String),
     /// Another: all of it needs a session.
-    Own(String),
+    Own { url: String, token: Token },
 }
 
 /// Reason why the handler does not run.
@@ -116,7 +117,9 @@ impl Settings {
                 { "path": "/", "upstream": url, "access": "session" },
                 { "path": "/public", "upstream": url, "access": "anonymous" },
             ]),
-            Behind::Own(url) => json!([{ "path": "/", "upstream": url, "access": "session" }]),
+            Behind::Own { url, token } => {
+                json!([{ "path": "/", "upstream": url, "access": "session", "token": token.as_str() }])
+            }
         };
         let [cookie_key, token_key] = self.keys;
         [

@@ -57,7 +57,7 @@ pub(crate) async fn run(options: Options) -> Result<(), DemoError> {
         issuer: addresses.provider.clone(),
         client_id: client.id.clone(),
         client_secret: client.secret.clone(),
-        application: application_behind(&addresses, options.upstream.as_ref()),
+        application: application_behind(&addresses, &options),
         database: database_url.clone(),
         keys: [cookie_key, token_key],
     };
@@ -89,7 +89,7 @@ pub(crate) async fn run(options: Options) -> Result<(), DemoError> {
     match &options.upstream {
         None => welcome::welcome(&addresses),
         Some(upstream) => {
-            welcome::welcome_with(&addresses, upstream);
+            welcome::welcome_with(&addresses, upstream, options.token);
             warn_unless_reachable(upstream).await;
         }
     }
@@ -116,10 +116,10 @@ fn addresses(listeners: &Listeners) -> io::Result<Addresses> {
     })
 }
 
-fn application_behind(addresses: &Addresses, upstream: Option<&Url>) -> Behind {
-    match upstream {
+fn application_behind(addresses: &Addresses, options: &Options) -> Behind {
+    match &options.upstream {
         None => Behind::Demo(addresses.application.clone()),
-        Some(url) => Behind::Own(url.to_string()),
+        Some(url) => Behind::Own { url: url.to_string(), token: options.token },
     }
 }
 

@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::application::Addresses;
+use crate::arguments::Token;
 use crate::provider::USERS;
 use crate::terminal::{BOLD, DIM, paint, say};
 
@@ -24,14 +25,18 @@ pub(crate) fn welcome(addresses: &Addresses) {
 }
 
 /// Says it for an application of one's own.
-pub(crate) fn welcome_with(addresses: &Addresses, upstream: &Url) {
+pub(crate) fn welcome_with(addresses: &Addresses, upstream: &Url, token: Token) {
     let url = &addresses.handler;
     let inspector = addresses.inspector.as_deref().unwrap_or_default();
+    let authorization = match token {
+        Token::Bearer => "`Authorization: Bearer …`",
+        Token::None => "its own `Authorization`",
+    };
     say_with(
         url,
         &format!(
             "1  Sign in: behind it is {upstream}
-          2  Your application gets `Authorization: Bearer …`, `x-proxy-id-token-name` and `-preferred-username`
+          2  Your application gets {authorization}, `x-proxy-id-token-name` and `-preferred-username`
           3  {url}/oauth/me says who you are, to a script of yours as well
           4  {inspector} shows cookie and stored record, stops the Provider, ends the session
           5  {url}/oauth/signout signs you out"

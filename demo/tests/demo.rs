@@ -95,6 +95,21 @@ async fn an_application_of_ones_own_takes_the_place_of_the_demos() {
     assert_eq!((page.status, page.body.as_str()), (200, "/base/public?a=1 for Ada Lovelace, Bearer"));
 }
 
+#[actix_web::test]
+async fn an_application_of_ones_own_may_go_without_the_access_token() {
+    let own = HttpServer::new(|| App::new().default_service(web::to(what_arrived))).workers(1);
+    let own = own.disable_signals().bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", own.addrs()[0]);
+    actix_web::rt::spawn(own.run());
+    let demo = Demo::start_with(&["--upstream", &url, "--token", "none"]);
+    let mut browser = Browser::new(&demo.url);
+
+    let form = browser.open("/").await;
+    let page = browser.submit(&form.url, &[("username", "ada"), ("password", "lovelace")]).await;
+
+    assert_eq!((page.status, page.body.as_str()), (200, "/ for Ada Lovelace, "));
+}
+
 async fn what_arrived(req: HttpRequest) -> String {
     let header = |name: &str| req.headers().get(name).map_or("", |value| value.to_str().unwrap());
     let scheme = header("authorization").split(' ').next().unwrap();
