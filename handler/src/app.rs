@@ -6,6 +6,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -70,7 +71,8 @@ pub async fn serve(configuration: Configuration, started: Instant) -> io::Result
             keep_socket(connection, extensions);
         }
     });
-    let server = server.disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_SECONDS).bind(address)?;
+    let server = server.disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_SECONDS);
+    let server = server.bind(address).map_err(|error| bind_error(address, &error))?;
     metrics::listening(started.elapsed());
     for address in server.addrs() {
         tracing::info!(%address, "listening");
@@ -97,7 +99,13 @@ fn keep_socket(connection: &dyn Any, extensions: &mut Extensions) {
 /// When the address can't be bound.
 pub fn serve_incomplete(listener: Listener) -> io::Result<Server> {
     let server = HttpServer::new(|| App::new().default_service(web::to(handle_incomplete)));
-    Ok(server.workers(1).bind(listener.address())?.run())
+    let address = listener.address();
+    Ok(server.workers(1).bind(address).map_err(|error| bind_error(address, &error))?.run())
+}
+
+/// The operating system's error with the address, which it leaves out.
+fn bind_error(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {

@@ -48,7 +48,7 @@ Commands:
 Exit codes: 0 all is well, 1 something failed or is down, 2 a mistake in the settings or the command line.";
 
 /// Command names for the spelling suggestion.
-const COMMANDS: &[&str] = &["check", "revoke", "generate-key", "help", "version"];
+const COMMANDS: &[&str] = &["check", "explain", "revoke", "generate-key", "help", "version"];
 
 /// Exit code for wrong usage or configuration; every other failure exits with 1.
 const EXIT_MISTAKE: u8 = 2;
@@ -239,6 +239,9 @@ fn print_explanation(question: &Question<'_>) -> ExitCode {
 
 /// Prints one line for every Upstream and every `Host` that its routes send.
 async fn check_upstreams(routes: &RouteTable, public: &PublicSide) -> bool {
+    if !routes.covers_everything() {
+        say(format_args!("note    no route has the path \"/\": a path that no other route covers gets 404 route_not_found"));
+    }
     let tls = tls::client_config();
     let mut all_respond = true;
     for route in routes.first_by_upstream_and_host() {
@@ -259,7 +262,7 @@ async fn check_upstream(
     let used = route.host();
     let response = probe(route, used, routes, public, tls).await;
     // No connection: another `Host` cannot help.
-    if let Err(error @ (ProbeError::Name(_) | ProbeError::Connection(_) | ProbeError::Tls(_))) = response {
+    if let Err(error @ (ProbeError::Name(_) | ProbeError::Connection(_) | ProbeError::Tls(_) | ProbeError::PlainToTls)) = response {
         return (false, format!("upstream {name}: {error}"));
     }
     let other = probe(route, used.other(), routes, public, tls).await;

@@ -29,12 +29,22 @@ pub fn client_config() -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// The failure of a TLS handshake, with the setting to change if the certificate is a private CA's.
+/// True if the peer showed a certificate that is not accepted.
+pub(crate) fn is_certificate_error(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
+    matches!(tls, Some(Error::InvalidCertificate(_)))
+}
+
+/// The failure of a TLS handshake, with the mistake to mend if it is a common one.
 pub(crate) fn with_hint(error: io::Error) -> io::Error {
     let tls = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
     match tls {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             io::Error::new(error.kind(), format!("{error}; a private CA's certificates go into SSL_CERT_FILE"))
+        }
+        // The first bytes of a plain HTTP response, read as a TLS record.
+        Some(Error::InvalidMessage(_)) => {
+            io::Error::new(error.kind(), format!("{error}; that port does not speak TLS: is its URL http?"))
         }
         Some(_) | None => error,
     }

@@ -50,7 +50,11 @@ impl<'a> Reader<'a> {
         let Some(text) = self.optional(setting) else { return Some(default) };
         let value = parse(text);
         if value.is_none() {
-            self.mistake(setting, "its value cannot be used".to_owned());
+            let problem = match lacks_unit(setting, text) {
+                true => format!("it has no unit: write {text}s for seconds, {text}m for minutes"),
+                false => "its value cannot be used".to_owned(),
+            };
+            self.mistake(setting, problem);
         }
         value
     }
@@ -71,6 +75,11 @@ fn is_shown(name: &str, value: &str) -> bool {
     let is_secret = ["SECRET", "KEY", "STRING", "HEADERS", "PARAMETERS"].iter().any(|part| name.contains(part));
     let is_plain = matches!(name, "KEY_VAULT_URL" | "KEY_RELOAD_INTERVAL" | "KEY_ACTIVATION_DELAY");
     (is_plain || !is_secret) && !value.contains('@')
+}
+
+/// True for a bare number where a duration is expected.
+fn lacks_unit(setting: Setting, text: &str) -> bool {
+    setting.expected.contains("duration") && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn shortened(value: &str) -> String {
@@ -101,6 +110,23 @@ mod tests {
         assert!(message("KEY_RELOAD_INTERVAL", "5").contains("(\"5\")"));
         assert!(message("LOG", &"x".repeat(100)).contains(&format!("(\"{}…\")", "x".repeat(60))));
         assert!(message("LOG", "a\nb").contains(r#"("a\nb")"#), "one line");
+    }
+
+    #[test]
+    fn a_bare_number_for_a_duration_gets_a_hint_at_its_unit() {
+        let problem = |expected, value| {
+            let environment = Environment::from([("SESSION_IDLE_TIMEOUT", value)]);
+            let mut reader = Reader::new(&environment);
+            let setting = Setting { name: "SESSION_IDLE_TIMEOUT", expected, example: "30m" };
+            assert_eq!(reader.parse_or(setting, (), |_| None), None);
+            reader.finish().iter().next().unwrap().problem.clone()
+        };
+        let hint = "it has no unit: write 30s for seconds, 30m for minutes";
+
+        assert_eq!(problem("a duration from 1s to 31d", "30"), hint);
+        assert_eq!(problem("a share of the lifetime, or a duration", "30"), hint);
+        assert_eq!(problem("a duration from 1s to 31d", "40d"), "its value cannot be used");
+        assert_eq!(problem("a number from 1 to 20", "30"), "its value cannot be used");
     }
 
     #[test]

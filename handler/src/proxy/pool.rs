@@ -27,6 +27,7 @@ use super::client_socket::keep_alive;
 use super::early_response_io::EarlyResponseIo;
 use super::request_body::RequestBody;
 use super::upstream::Upstream;
+use crate::tls::with_hint;
 
 /// Size of a response read, and so the maximum response head; also the most of a request that waits for an Upstream
 /// that doesn't read. hyper's own bound for each is 400 KiB. (Its `read_buf_exact_size` would be a little faster, and
@@ -172,7 +173,10 @@ pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Resu
     let tcp = EarlyResponseIo::new(tcp);
     match upstream.tls() {
         None => handshake(tcp, upstream).await,
-        Some(name) => handshake(tls.connect(name.clone(), tcp).await?, upstream).await,
+        Some(name) => {
+            let stream = tls.connect(name.clone(), tcp).await.map_err(with_hint)?;
+            handshake(stream, upstream).await
+        },
     }
 }
 

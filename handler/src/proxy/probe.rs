@@ -14,7 +14,7 @@ use super::own_login::is_prompted_for;
 use super::public_side::PublicSide;
 use super::routes::{Route, RouteTable};
 use super::upstream_host::UpstreamHost;
-use crate::tls::with_hint;
+use crate::tls::{is_certificate_error, with_hint};
 
 /// Challenge of this service's own 401 (RFC 9110 11.6.1).
 pub const SIGN_IN_CHALLENGE: &str = "Cookie realm=\"sign-in\"";
@@ -39,6 +39,9 @@ pub enum ProbeError {
     /// No HTTP response before the timeout.
     #[error("it does not respond: {0}")]
     Response(String),
+    /// A port for https got plain HTTP.
+    #[error("that port speaks TLS: write https in its URL")]
+    PlainToTls,
 }
 
 /// Response head of a probe.
@@ -78,7 +81,12 @@ pub async fn probe(
     for (name, value) in public.forwarded_headers() {
         request = request.insert_header((name.as_str(), value.as_bytes()));
     }
-    let response = request.send().await.map_err(failure)?;
+    let response = request.send().await;
+    let is_refused = response.as_ref().map_or_else(is_hang_up, |response| response.status().as_u16() == 400);
+    if is_refused && speaks_tls(route, &client).await {
+        return Err(ProbeError::PlainToTls);
+    }
+    let response = response.map_err(failure)?;
     let location = response.headers().get("location").map(awc::http::header::HeaderValue::as_bytes);
     let redirects_to_itself = location.is_some_and(|location| {
         let seen = mapping.public_value(&LOCATION, location);
@@ -94,6 +102,22 @@ pub async fn probe(
         asks_for_login: status == 401 && challenges().any(is_prompted_for),
         is_this_service: challenges().any(|challenge| challenge == SIGN_IN_CHALLENGE.as_bytes()),
     })
+}
+
+/// True if an http Upstream responds to a TLS handshake. Servers meet plain HTTP there with 400 or a closed connection.
+async fn speaks_tls(route: &Route, client: &Client) -> bool {
+    let url = route.upstream().url();
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    match client.get(format!("https://{rest}")).force_close().send().await {
+        Ok(_) => true,
+        // A certificate that is not trusted came in a handshake; bytes of HTTP did not.
+        Err(SendRequestError::Connect(ConnectError::Io(error))) => is_certificate_error(&error),
+        Err(_) => false,
+    }
+}
+
+fn is_hang_up(error: &SendRequestError) -> bool {
+    matches!(error, SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Response(_))
 }
 
 fn failure(error: SendRequestError) -> ProbeError {

@@ -205,6 +205,12 @@ impl RouteTable {
         self.routes.iter().map(|route| route.path.as_str()).filter(move |path| is_under(path, prefix))
     }
 
+    /// True if there is a route for `/`, so that every path has a route.
+    #[must_use]
+    pub fn covers_everything(&self) -> bool {
+        self.routes.iter().any(|route| route.path == "/")
+    }
+
     /// All Upstreams, each once.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let is_first = |(at, route): &(usize, &Route)| {

@@ -195,6 +195,56 @@ fn an_upstream_that_takes_another_name_is_one_line_that_says_what_to_set() {
     }
 }
 
+/// Exit code of `check`, and what it prints, with these settings for the upstream.
+fn check_upstream(upstream: (&str, &str)) -> (i32, String) {
+    let issuer = provider(200, metadata(json!({})), "");
+    let (code, stdout, _) = run_to_end(
+        &["check"],
+        &[
+            ("PUBLIC_BASE_URL", "https://app.example"),
+            ("OIDC_ISSUER_URL", issuer.as_str()),
+            ("CLIENT_ID", "client"),
+            upstream,
+        ],
+    );
+    (code, stdout)
+}
+
+#[test]
+fn an_upstream_under_the_wrong_scheme_is_one_line_that_says_which_is_right() {
+    let plain = Upstream::start().url.replace("http://", "https://");
+    let doubles = AzureDoubles::start();
+    let tls = doubles.issuer().replace("https://", "http://");
+    let refusing_tls = Upstream::answering(|_, _, stream| {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").is_ok()
+    });
+    let table = [
+        (plain, 1, "that port does not speak TLS: is its URL http?"),
+        (tls, 1, "that port speaks TLS: write https in its URL"),
+        (refusing_tls.url.clone(), 0, "responds with status 400"),
+    ];
+    for (url, expected_code, expected) in table {
+        let (code, stdout) = check_upstream(("UPSTREAM_URL", &url));
+
+        let lines: Vec<&str> = stdout.lines().filter(|line| line.contains("upstream 127")).collect();
+        assert_eq!((code, lines.len()), (expected_code, 1), "{url}: {stdout}");
+        assert!(lines[0].contains(expected), "{url}: {stdout}");
+    }
+}
+
+#[test]
+fn a_table_without_a_route_for_everything_is_mentioned() {
+    let upstream = Upstream::start();
+    let route = |path| json!([{"path": path, "upstream": upstream.url}]).to_string();
+    let note = "note    no route has the path \"/\"";
+
+    let (code, stdout) = check_upstream(("ROUTES", &route("/app")));
+    assert!(code == 0 && stdout.contains(note), "{stdout}");
+
+    let (code, stdout) = check_upstream(("ROUTES", &route("/")));
+    assert!(code == 0 && !stdout.contains(note), "{stdout}");
+}
+
 #[test]
 fn an_upstream_that_hangs_up_on_a_name_is_asked_for_the_other() {
     let upstream = Upstream::answering(|request, _, stream| {

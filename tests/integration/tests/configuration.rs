@@ -381,6 +381,7 @@ fn a_port_that_is_taken_is_told() {
 
     assert_eq!(code, 1);
     assert!(stdout.contains("server failed to start") && stdout.contains("in use"), "{stdout}");
+    assert!(stdout.contains(&format!("cannot listen on {address}")), "{stdout}");
 }
 
 #[test]
