@@ -85,7 +85,7 @@ impl Alone {
             }
         };
         let server = start(server);
-        terminal::tell(part, &format!("listens on {listen}"));
+        terminal::print_event(part, &format!("listens on {listen}"));
         asked_to_stop().await;
         server.stop(false).await;
         Ok(())

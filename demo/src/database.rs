@@ -50,7 +50,7 @@ impl Database {
 
     /// Items that expired are dropped, as their `ttl` asks for.
     fn write(&self, id: String, item: Value) -> (Value, String) {
-        self.tell(&id, &item);
+        self.record(&id, &item);
         let now = SystemClock.now().as_unix();
         let etag = format!("\"{}\"", random::guid_pair());
         let mut items = self.items();
@@ -60,7 +60,7 @@ impl Database {
     }
 
     /// Tells of a new generation of a session's record, and of its end. A lease is no news.
-    fn tell(&self, id: &str, item: &Value) {
+    fn record(&self, id: &str, item: &Value) {
         let Some(generation) = item["generation"].as_u64() else { return };
         let before = self.item(id);
         let is_new = before.as_ref().is_none_or(|before| before["generation"] != item["generation"]);

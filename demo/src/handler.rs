@@ -90,7 +90,7 @@ impl Handler {
             if line.contains("listening") {
                 return Ok(handler);
             }
-            tell(&line, &handler.story);
+            record(&line, &handler.story);
         }
         Err(HandlerError::Ended(handler.child.wait().await?))
     }
@@ -98,7 +98,7 @@ impl Handler {
     /// Repeats what it logs until it ends, which it should not do by itself.
     pub(crate) async fn watch(&mut self) -> HandlerError {
         while let Ok(Some(line)) = self.lines.next_line().await {
-            tell(&line, &self.story);
+            record(&line, &self.story);
         }
         self.child.wait().await.map_or_else(HandlerError::Start, HandlerError::Ended)
     }
@@ -146,8 +146,8 @@ impl Settings {
 }
 
 /// A log line for a person who sits before it: without the time, and the long identifiers cut short.
-fn tell(line: &str, story: &Story) {
-    terminal::tell(Part::Handler, &readable(line));
+fn record(line: &str, story: &Story) {
+    terminal::print_event(Part::Handler, &readable(line));
     let event = line.split_once("event=\"").and_then(|(_, rest)| rest.split('"').next());
     if let Some((label, text)) = event.and_then(shown_event) {
         story.note(Part::Handler, label, text);

@@ -132,7 +132,7 @@ async fn warn_unless_reachable(upstream: &Url) {
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no connection in 3 s".to_owned(),
     };
-    terminal::tell(
+    terminal::print_event(
         Part::Application,
         &format!("{upstream} is not reachable ({reason}); its pages are 502 until it is"),
     );

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     match alone::Alone::parse(&arguments) {
         Some(Ok(part)) => return exit(actix_web::rt::System::new().block_on(part.run())),
         Some(Err(usage)) => {
-            terminal::complain(&usage);
+            terminal::print_error(&usage);
             return ExitCode::from(2);
         }
         None => {}
@@ -40,11 +40,11 @@ fn main() -> ExitCode {
     let options = match arguments::parse(&arguments) {
         Ok(Arguments::Run(options)) => options,
         Ok(Arguments::Help) => {
-            terminal::say(USAGE);
+            terminal::print(USAGE);
             return ExitCode::SUCCESS;
         }
         Err(mistake) => {
-            terminal::complain(&mistake);
+            terminal::print_error(&mistake);
             return ExitCode::from(2);
         }
     };
@@ -55,7 +55,7 @@ fn exit(ended: Result<(), launcher::DemoError>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::complain(&error.to_string());
+            terminal::print_error(&error.to_string());
             ExitCode::FAILURE
         }
     }

@@ -41,8 +41,8 @@ impl Default for Story {
 
 impl Story {
     /// Adds an event, and prints it in the terminal.
-    pub(crate) fn tell(&self, part: Part, label: &'static str, text: &str) {
-        terminal::tell(part, text);
+    pub(crate) fn record(&self, part: Part, label: &'static str, text: &str) {
+        terminal::print_event(part, text);
         self.note(part, label, text);
     }
 

@@ -12,17 +12,17 @@ pub(crate) const DIM: &str = "2";
 pub(crate) const BOLD: &str = "1";
 
 /// One line of what happens: who, and a sentence.
-pub(crate) fn tell(part: Part, text: &str) {
-    say(&format!("  {}  {text}", paint(part.colour(), &format!("{:<8}", part.name()))));
+pub(crate) fn print_event(part: Part, text: &str) {
+    print(&format!("  {}  {text}", paint(part.colour(), &format!("{:<8}", part.name()))));
 }
 
 /// Writes a text and a line end.
-pub(crate) fn say(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
 /// Says why the demo doesn't run.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn print_error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 

@@ -5,12 +5,12 @@ use url::Url;
 use crate::application::Addresses;
 use crate::arguments::Token;
 use crate::provider::USERS;
-use crate::terminal::{BOLD, DIM, paint, say};
+use crate::terminal::{BOLD, DIM, paint, print};
 
 /// Says it for the demo's own application.
 pub(crate) fn welcome(addresses: &Addresses) {
     let Addresses { handler: url, application, .. } = addresses;
-    say_with(
+    print_welcome(
         url,
         &format!(
             "1  Sign in, and watch the access token: it lives 60 s and is refreshed while you read
@@ -32,7 +32,7 @@ pub(crate) fn welcome_with(addresses: &Addresses, upstream: &Url, token: Token) 
         Token::Bearer => "`Authorization: Bearer …`",
         Token::None => "its own `Authorization`",
     };
-    say_with(
+    print_welcome(
         url,
         &format!(
             "1  Sign in: behind it is {upstream}
@@ -44,11 +44,11 @@ pub(crate) fn welcome_with(addresses: &Addresses, upstream: &Url, token: Token) 
     );
 }
 
-fn say_with(url: &str, things_to_try: &str) {
+fn print_welcome(url: &str, things_to_try: &str) {
     let [ada, grace] = USERS.map(|user| format!("{} / {}", user.username, user.password));
     let head = |text: &str| paint(BOLD, &format!("{text:<6}"));
     let or = paint(DIM, "or");
-    say(&format!(
+    print(&format!(
         "
   {}
 

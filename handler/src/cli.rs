@@ -70,11 +70,11 @@ pub fn run(arguments: &[String]) -> ExitCode {
         ["revoke", "--all"] => explain_revoke_all(),
         ["generate-key"] => generate_key(),
         ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
-            say(format_args!("{USAGE}"));
+            print_line(format_args!("{USAGE}"));
             ExitCode::SUCCESS
         }
         ["version" | "--version" | "-V"] => {
-            say(format_args!("oauth-proxy {}", env!("CARGO_PKG_VERSION")));
+            print_line(format_args!("oauth-proxy {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
         [command, rest @ ..] => {
@@ -184,17 +184,17 @@ fn check() -> ExitCode {
         Ok(configuration) => configuration,
         Err(mistakes) => return report(&mistakes, &environment),
     };
-    say(format_args!("ok      configuration"));
+    print_line(format_args!("ok      configuration"));
     for unknown in unknown_settings(&environment) {
-        say(format_args!("note    {unknown}"));
+        print_line(format_args!("note    {unknown}"));
     }
     for warning in &configuration.warnings {
-        say(format_args!("note    {warning}"));
+        print_line(format_args!("note    {warning}"));
     }
     let is_ready = actix_web::rt::System::new().block_on(async {
         let shared = match SharedState::new(configuration) {
             Ok(shared) => Arc::new(shared),
-            Err(error) => return tell("identity", Err(error)),
+            Err(error) => return report_result("identity", Err(error)),
         };
         let (state, followed) = (AppState::new(Arc::clone(&shared)), shared);
         actix_web::rt::spawn(async move { followed.follow().await });
@@ -204,12 +204,12 @@ fn check() -> ExitCode {
             Ok(()) => Ok(()),
             Err(_) => state.ensure_keys_loaded().await,
         };
-        let keys = tell("keys", keys);
+        let keys = report_result("keys", keys);
         let provider = check_provider(&state.relying_party).await;
         note_logout_channel(&state);
-        let store = tell("store", state.sessions.is_ready(now).await);
-        let gateway = match state.gateway.asks_for_a_token() {
-            true => tell("gateway's issuer", state.gateway.is_ready(now).await),
+        let store = report_result("store", state.sessions.is_ready(now).await);
+        let gateway = match state.gateway.requires_token() {
+            true => report_result("gateway's issuer", state.gateway.is_ready(now).await),
             false => true,
         };
         let upstreams = check_upstreams(&state.routes, &state.public_side).await;
@@ -227,7 +227,7 @@ fn print_explanation(question: &Question<'_>) -> ExitCode {
     };
     match explain(question, &configuration, SystemClock.now()) {
         Ok(lines) => {
-            lines.iter().for_each(|line| say(format_args!("{line}")));
+            lines.iter().for_each(|line| print_line(format_args!("{line}")));
             ExitCode::SUCCESS
         }
         Err(problem) => {
@@ -240,13 +240,15 @@ fn print_explanation(question: &Question<'_>) -> ExitCode {
 /// Prints one line for every Upstream and every `Host` that its routes send.
 async fn check_upstreams(routes: &RouteTable, public: &PublicSide) -> bool {
     if !routes.covers_everything() {
-        say(format_args!("note    no route has the path \"/\": a path that no other route covers gets 404 route_not_found"));
+        print_line(format_args!(
+            "note    no route has the path \"/\": a path that no other route covers gets 404 route_not_found"
+        ));
     }
     let tls = tls::client_config();
     let mut all_respond = true;
     for route in routes.first_by_upstream_and_host() {
         let (is_well, line) = check_upstream(route, routes, public, &tls).await;
-        say(format_args!("{}  {line}", if is_well { "ok    " } else { "failed" }));
+        print_line(format_args!("{}  {line}", if is_well { "ok    " } else { "failed" }));
         all_respond &= is_well;
     }
     all_respond
@@ -262,7 +264,10 @@ async fn check_upstream(
     let used = route.host();
     let response = probe(route, used, routes, public, tls).await;
     // No connection: another `Host` cannot help.
-    if let Err(error @ (ProbeError::Name(_) | ProbeError::Connection(_) | ProbeError::Tls(_) | ProbeError::PlainToTls)) = response {
+    if let Err(
+        error @ (ProbeError::Name(_) | ProbeError::Connection(_) | ProbeError::Tls(_) | ProbeError::PlainToTls),
+    ) = response
+    {
         return (false, format!("upstream {name}: {error}"));
     }
     let other = probe(route, used.other(), routes, public, tls).await;
@@ -273,13 +278,13 @@ async fn check_upstream(
 /// Prints a line for the Provider, and a second if its clock and ours differ too much.
 async fn check_provider(relying_party: &RelyingParty) -> bool {
     if let Err(error) = relying_party.is_ready(SystemClock.now()).await {
-        say(format_args!("failed  provider: {}", diagnosis(&error, &relying_party.settings().issuer)));
+        print_line(format_args!("failed  provider: {}", diagnosis(&error, &relying_party.settings().issuer)));
         return false;
     }
-    say(format_args!("ok      provider"));
+    print_line(format_args!("ok      provider"));
     let provider_time = relying_party.provider_time().await.ok().flatten();
     let Some(line) = provider_time.and_then(|time| clock_difference(time, SystemClock.now())) else { return true };
-    say(format_args!("failed  clock: {line}"));
+    print_line(format_args!("failed  clock: {line}"));
     false
 }
 
@@ -287,7 +292,7 @@ async fn check_provider(relying_party: &RelyingParty) -> bool {
 fn note_logout_channel(state: &AppState) {
     let Some(channel) = state.relying_party.settings().dialect.logout_channel else { return };
     let base = format!("{}{}", state.public_origin.as_str(), state.auth_prefix);
-    say(format_args!("note    provider: {}", logout_channel(channel, &base)));
+    print_line(format_args!("note    provider: {}", logout_channel(channel, &base)));
 }
 
 /// Sessions that `revoke` ends.
@@ -321,15 +326,19 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
     });
     match ended {
         Ok(ended) => {
-            say(format_args!("ended   {ended} sessions; instances that have them cached follow within {cache_ttl:?}"));
+            print_line(format_args!(
+                "ended   {ended} sessions; instances that have them cached follow within {cache_ttl:?}"
+            ));
             if ended == 0 {
-                say(format_args!("note    the store has no session of it: is it spelt as at the provider?"));
+                print_line(format_args!("note    the store has no session of it: is it spelt as at the provider?"));
             }
-            say(format_args!("note    refresh tokens are sealed and live on at the provider until it ends them"));
+            print_line(format_args!(
+                "note    refresh tokens are sealed and live on at the provider until it ends them"
+            ));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(format_args!("failed  {error}"));
+            print_line(format_args!("failed  {error}"));
             ExitCode::FAILURE
         }
     }
@@ -337,7 +346,7 @@ fn revoke(revoked: Revoked<'_>) -> ExitCode {
 
 /// Explains how to end all sessions: disable their key. No list of sessions exists.
 fn explain_revoke_all() -> ExitCode {
-    say(format_args!(
+    print_line(format_args!(
         "\
 Every session ends when the older keys that seal the records are disabled. Nothing was done; do this:
   1. head -c 32 /dev/urandom | base64 | tr -d '\\n' > NEW_KEY
@@ -350,7 +359,7 @@ Every instance refuses the old sessions within KEY_RELOAD_INTERVAL. With TOKEN_K
 }
 
 /// Prints a line to stdout. A closed pipe (`check | head -1`) is success; any other write error is a failure.
-fn say(line: fmt::Arguments<'_>) {
+fn print_line(line: fmt::Arguments<'_>) {
     if let Err(error) = writeln!(io::stdout(), "{line}")
         && error.kind() != io::ErrorKind::BrokenPipe
     {
@@ -359,10 +368,10 @@ fn say(line: fmt::Arguments<'_>) {
     }
 }
 
-fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
+fn report_result<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
     match &result {
-        Ok(()) => say(format_args!("ok      {name}")),
-        Err(error) => say(format_args!("failed  {name}: {}", Causes(error))),
+        Ok(()) => print_line(format_args!("ok      {name}")),
+        Err(error) => print_line(format_args!("failed  {name}: {}", Causes(error))),
     }
     result.is_ok()
 }
@@ -371,6 +380,6 @@ fn tell<E: std::error::Error>(name: &str, result: Result<(), E>) -> bool {
 fn generate_key() -> ExitCode {
     let key = Zeroizing::new(random::bytes::<32>());
     let kid = &random::guid_pair()[..8];
-    say(format_args!("{kid}:{}", *Zeroizing::new(STANDARD.encode(key.as_slice()))));
+    print_line(format_args!("{kid}:{}", *Zeroizing::new(STANDARD.encode(key.as_slice()))));
     ExitCode::SUCCESS
 }

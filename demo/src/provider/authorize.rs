@@ -55,7 +55,7 @@ pub(super) struct Credentials {
     cancel: Option<String>,
 }
 
-/// Answers at once when the person is signed in here already, else shows the sign-in form.
+/// Responds at once when the person is signed in here already, else shows the sign-in form.
 pub(super) async fn authorize(
     req: HttpRequest,
     query: Query<AuthorizationRequest>,
@@ -72,12 +72,12 @@ pub(super) async fn authorize(
     let now = provider.now();
     let login = cookie(&req, COOKIE).and_then(|cookie| provider.store.login(cookie));
     if let Some(login) = login.filter(|login| query.accepts(*login, now)) {
-        return answer_code(&query, login, &provider, now);
+        return respond_with_code(&query, login, &provider, now);
     }
     if query.has_prompt("none") {
         return refuse(&query, &Refusal::Redirect("login_required", "nobody is signed in here"), &provider);
     }
-    provider.story.tell(Part::Provider, "form", "asks who you are");
+    provider.story.record(Part::Provider, "form", "asks who you are");
     pages::sign_in(req.query_string(), query.login_hint.as_deref().unwrap_or(""), None)
 }
 
@@ -92,18 +92,18 @@ pub(super) async fn sign_in(
         return refuse(&query, &refusal, &provider);
     }
     if form.cancel.is_some() {
-        provider.story.tell(Part::Provider, "cancelled", "sends your browser back with access_denied");
+        provider.story.record(Part::Provider, "cancelled", "sends your browser back with access_denied");
         return refuse(&query, &Refusal::Redirect("access_denied", "the person pressed Cancel"), &provider);
     }
     let Some(user) = authenticate(&form.username, &form.password) else {
-        provider.tell("a name and a password that do not match");
+        provider.print_event("a name and a password that do not match");
         return pages::sign_in(req.query_string(), &form.username, Some("That name and password do not match."));
     };
     let now = provider.now();
     let login = Login { user, auth_time: now };
-    provider.tell(&format!("{} signs in", user.username));
+    provider.print_event(&format!("{} signs in", user.username));
     let cookie = set_cookie(COOKIE, &provider.store.begin_login(login));
-    let mut response = answer_code(&query, login, &provider, now);
+    let mut response = respond_with_code(&query, login, &provider, now);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response
 }
@@ -142,13 +142,18 @@ pub(super) fn check(request: &AuthorizationRequest, provider: &Provider) -> Resu
     Ok(())
 }
 
-fn answer_code(request: &AuthorizationRequest, login: Login, provider: &Provider, now: Timestamp) -> HttpResponse {
+fn respond_with_code(
+    request: &AuthorizationRequest,
+    login: Login,
+    provider: &Provider,
+    now: Timestamp,
+) -> HttpResponse {
     let binding = CodeBinding {
         redirect_uri: request.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone().unwrap_or_default(),
     };
     let text = format!("sends your browser back with a one-time code for {}", login.user.username);
-    provider.story.tell(Part::Provider, "code", &text);
+    provider.story.record(Part::Provider, "code", &text);
     let code = provider.store.issue_code(login, request.scope.clone(), request.nonce.clone(), binding, now);
     respond(request, &[("code", code.as_str())], provider)
 }
@@ -157,7 +162,7 @@ fn refuse(request: &AuthorizationRequest, refusal: &Refusal, provider: &Provider
     match refusal {
         Refusal::Page(reason) => pages::refused(reason),
         Refusal::Redirect(error, description) => {
-            provider.tell(&format!("refuses a sign-in request: {error}, {description}"));
+            provider.print_event(&format!("refuses a sign-in request: {error}, {description}"));
             respond(request, &[("error", error), ("error_description", description)], provider)
         }
     }
@@ -230,9 +235,9 @@ fn end(req: &HttpRequest, logout: &LogoutRequest, provider: &Provider) -> HttpRe
     match cookie(req, COOKIE).and_then(|cookie| provider.store.end_login(cookie)) {
         Some(login) => {
             let text = format!("end_session: {} is signed out here too", login.user.username);
-            provider.story.tell(Part::Provider, "sign-out", &text);
+            provider.story.record(Part::Provider, "sign-out", &text);
         }
-        None => provider.tell("end_session: nobody was signed in"),
+        None => provider.print_event("end_session: nobody was signed in"),
     }
     let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
     let mut response = target.map_or_else(pages::signed_out, |target| redirect(target, &state));

@@ -15,7 +15,7 @@ impl Provider {
     /// Forgets the person's sign-ins and grants, and tells the handler. `Err` says what went wrong.
     pub(crate) async fn end_sessions_of(&self, username: &str) -> Result<(), String> {
         self.store.end_logins_of(username);
-        self.story.tell(self.part(), "revocation", &format!("ends the session of {username} and tells the handler"));
+        self.story.record(self.part(), "revocation", &format!("ends the session of {username} and tells the handler"));
         let token = self.keys.sign("logout+jwt", &self.logout_claims(username)).map_err(|error| error.to_string())?;
         let sent = Client::default().post(&self.client.backchannel_logout_uri);
         let response = sent.send_form(&[("logout_token", token)]).await.map_err(|error| error.to_string())?;

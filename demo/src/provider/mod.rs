@@ -75,8 +75,8 @@ impl Provider {
     }
 
     /// A line in the terminal about what was asked. Names of people, never a code or a token.
-    fn tell(&self, text: &str) {
-        terminal::tell(Part::Provider, text);
+    fn print_event(&self, text: &str) {
+        terminal::print_event(Part::Provider, text);
     }
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
 
 /// The Provider's metadata (OIDC Discovery 1.0 section 3).
 async fn discovery(provider: Data<Provider>) -> HttpResponse {
-    provider.tell("tells what it offers (discovery)");
+    provider.print_event("tells what it offers (discovery)");
     let issuer = &provider.issuer;
     HttpResponse::Ok().json(json!({
         "issuer": issuer,
@@ -129,6 +129,6 @@ async fn discovery(provider: Data<Provider>) -> HttpResponse {
 }
 
 async fn jwks(provider: Data<Provider>) -> HttpResponse {
-    provider.tell("hands out its public key");
+    provider.print_event("hands out its public key");
     HttpResponse::Ok().json(provider.keys.jwk_set())
 }

@@ -18,7 +18,7 @@ impl Provider {
     /// Stops it from now on for [`OUTAGE`].
     pub(crate) fn stop_for_a_while(&self) {
         *self.outage() = Some(self.now().plus(OUTAGE));
-        self.story.tell(self.part(), "stopped", "is stopped for 20 s: every request gets 503");
+        self.story.record(self.part(), "stopped", "is stopped for 20 s: every request gets 503");
     }
 
     /// Seconds until it is back, if it is stopped.
@@ -30,7 +30,7 @@ impl Provider {
         }
         *outage = None;
         drop(outage);
-        self.story.tell(self.part(), "back", "is back");
+        self.story.record(self.part(), "back", "is back");
         None
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn signed_out() -> HttpResponse {
     narrow(StatusCode::OK, "Signed out", "<p>You are signed out of the demo Provider. You can close this page.</p>")
 }
 
-/// A request that cannot be answered by a redirect.
+/// A request that cannot be redirected back to the client.
 pub(super) fn refused(reason: &str) -> HttpResponse {
     narrow(StatusCode::BAD_REQUEST, "This request was refused", &format!("<p>{}</p>", escape(reason)))
 }

@@ -84,7 +84,7 @@ struct Tables {
 }
 
 impl Store {
-    /// Remembers a sign-in and answers the value of its cookie.
+    /// Remembers a sign-in and returns the value of its cookie.
     pub(crate) fn begin_login(&self, login: Login) -> String {
         let id = random::guid_pair();
         self.tables().logins.insert(id.clone(), login);

@@ -60,7 +60,7 @@ pub(super) async fn token(req: HttpRequest, form: Form<TokenRequest>, provider: 
     match exchange(&form, authorization(&req), &provider, provider.now()) {
         Ok(tokens) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens),
         Err(error) => {
-            provider.tell(&format!("refuses a token request: {}", error.code()));
+            provider.print_event(&format!("refuses a token request: {}", error.code()));
             refuse(error)
         }
     }
@@ -74,9 +74,9 @@ pub(super) async fn revoke(req: HttpRequest, form: Form<TokenRequest>, provider:
     match provider.store.revoke(&form.token) {
         Some(grant) => {
             let text = format!("revokes the refresh token of {}", grant.login.user.username);
-            provider.story.tell(Part::Provider, "revocation", &text);
+            provider.story.record(Part::Provider, "revocation", &text);
         }
-        None => provider.tell("revoke: the refresh token was of no use any more"),
+        None => provider.print_event("revoke: the refresh token was of no use any more"),
     }
     HttpResponse::Ok().finish()
 }
@@ -99,7 +99,7 @@ pub(super) async fn userinfo(req: HttpRequest, provider: Data<Provider>) -> Http
     }
 }
 
-/// Answers a token request, or says what is wrong with it.
+/// Responds to a token request, or returns the error of RFC 6749 5.2.
 pub(super) fn exchange(
     request: &TokenRequest,
     authorization: Option<&str>,
@@ -120,7 +120,7 @@ pub(super) fn exchange(
         1 => ("tokens", format!("exchanges the code of {person}: tokens for {seconds} s")),
         generation => ("refresh", format!("refresh #{} for {person}: tokens for {seconds} s more", generation - 1)),
     };
-    provider.story.tell(Part::Provider, label, &text);
+    provider.story.record(Part::Provider, label, &text);
     issue(&grant, provider, now).map_err(|_| TokenError::Server)
 }
 

@@ -15,14 +15,14 @@ pub(crate) struct Browser {
 }
 
 /// What came back.
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) url: String,
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
@@ -35,24 +35,24 @@ impl Browser {
     }
 
     /// Navigates and follows where it is sent.
-    pub(crate) async fn open(&mut self, target: &str) -> Answer {
-        let mut answer = self.visit(target).await;
-        while let Some(location) = answer.location.take() {
-            let next = Url::parse(&answer.url).unwrap().join(&location).unwrap();
-            answer = self.visit(next.as_str()).await;
+    pub(crate) async fn open(&mut self, target: &str) -> Response {
+        let mut response = self.visit(target).await;
+        while let Some(location) = response.location.take() {
+            let next = Url::parse(&response.url).unwrap().join(&location).unwrap();
+            response = self.visit(next.as_str()).await;
         }
-        answer
+        response
     }
 
     /// Navigates once.
-    pub(crate) async fn visit(&mut self, target: &str) -> Answer {
+    pub(crate) async fn visit(&mut self, target: &str) -> Response {
         let url = self.site.join(target).unwrap();
         let request = self.request(Method::GET, &url).insert_header(("Sec-Fetch-Mode", "navigate"));
         self.send(url, request, String::new()).await
     }
 
     /// Posts a form of the page and follows where it is sent.
-    pub(crate) async fn submit(&mut self, target: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&mut self, target: &str, fields: &[(&str, &str)]) -> Response {
         let url = self.site.join(target).unwrap();
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self
@@ -60,20 +60,20 @@ impl Browser {
             .insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"))
             .insert_header((header::ORIGIN, url.origin().ascii_serialization()))
             .insert_header(("Sec-Fetch-Mode", "navigate"));
-        let answer = self.send(url, request, body).await;
-        let next = Url::parse(&answer.url).unwrap().join(answer.location.as_deref().expect("a redirect")).unwrap();
+        let response = self.send(url, request, body).await;
+        let next = Url::parse(&response.url).unwrap().join(response.location.as_deref().expect("a redirect")).unwrap();
         self.open(next.as_str()).await
     }
 
     /// Asks as a script does.
-    pub(crate) async fn get(&mut self, target: &str) -> Answer {
+    pub(crate) async fn get(&mut self, target: &str) -> Response {
         let url = self.site.join(target).unwrap();
         let request = self.request(Method::GET, &url).insert_header(("Sec-Fetch-Mode", "cors"));
         self.send(url, request, String::new()).await
     }
 
     /// Posts as a script does.
-    pub(crate) async fn post(&mut self, target: &str) -> Answer {
+    pub(crate) async fn post(&mut self, target: &str) -> Response {
         let url = self.site.join(target).unwrap();
         let request = self
             .request(Method::POST, &url)
@@ -95,14 +95,14 @@ impl Browser {
         self.client.request(method, url.as_str()).insert_header((header::COOKIE, line.join("; ")))
     }
 
-    async fn send(&mut self, url: Url, request: ClientRequest, body: String) -> Answer {
+    async fn send(&mut self, url: Url, request: ClientRequest, body: String) -> Response {
         let mut response = request.send_body(body).await.unwrap();
         for line in response.headers().get_all(header::SET_COOKIE) {
             self.keep(url.host_str().unwrap(), line.to_str().unwrap());
         }
         let location = response.headers().get(header::LOCATION).map(|value| value.to_str().unwrap().to_owned());
         let body = String::from_utf8(response.body().await.unwrap().to_vec()).unwrap();
-        Answer { url: url.into(), status: response.status().as_u16(), location, body }
+        Response { url: url.into(), status: response.status().as_u16(), location, body }
     }
 
     fn keep(&mut self, host: &str, line: &str) {

@@ -84,17 +84,17 @@ mod tests {
 
     #[test]
     fn a_login_of_its_own_and_this_service_itself_are_told() {
-        let answer = |asks_for_login, is_this_service| {
+        let response = |asks_for_login, is_this_service| {
             Ok(ProbeResponse { status: 401, asks_for_login, is_this_service, redirects_to_itself: false })
         };
-        let login = probed(UpstreamHost::Public, answer(true, false), answer(true, false));
+        let login = probed(UpstreamHost::Public, response(true, false), response(true, false));
         let (is_well, line) = login.verdict();
         assert!(is_well && line.ends_with("which needs \"token\": \"none\" in its routes"), "{line}");
 
         let passed = Probed { replaces_authorization: false, ..login };
         assert!(!passed.verdict().1.contains("login of its own"));
 
-        let (is_well, line) = probed(UpstreamHost::Public, answer(false, true), answer(false, true)).verdict();
+        let (is_well, line) = probed(UpstreamHost::Public, response(false, true), response(false, true)).verdict();
         assert!(!is_well && line.contains("is this service itself"), "{line}");
     }
 

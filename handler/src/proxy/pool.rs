@@ -176,7 +176,7 @@ pub(super) async fn connect(upstream: &Upstream, tls: &TlsConnector) -> io::Resu
         Some(name) => {
             let stream = tls.connect(name.clone(), tcp).await.map_err(with_hint)?;
             handshake(stream, upstream).await
-        },
+        }
     }
 }
 

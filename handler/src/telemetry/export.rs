@@ -188,7 +188,7 @@ impl Client {
     fn note(&self, outcome: &Result<Response<Bytes>, HttpError>) {
         let problem = match outcome {
             Ok(response) if response.status().is_success() => None,
-            Ok(response) => Some(format!("the receiver answered {}", response.status())),
+            Ok(response) => Some(format!("the receiver responded {}", response.status())),
             Err(error) => Some(Causes(&**error).to_string()),
         };
         let was_failing = self.is_failing.swap(problem.is_some(), Ordering::Relaxed);

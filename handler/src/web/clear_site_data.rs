@@ -134,10 +134,10 @@ mod tests {
         let req = TestRequest::default().insert_header((header::COOKIE, cookie)).to_http_request();
         let mut headers = HeaderMap::new();
         data(types).begin(sub.map(person).as_ref(), &req, &mut headers).await;
-        told(&headers)
+        cleared(&headers)
     }
 
-    fn told(headers: &HeaderMap) -> (Option<String>, Vec<String>) {
+    fn cleared(headers: &HeaderMap) -> (Option<String>, Vec<String>) {
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         (headers.get(NAME).map(text), headers.get_all(SET_COOKIE).map(text).collect())
     }
@@ -159,15 +159,15 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             data(types).end(&mut headers);
-            assert_eq!(told(&headers), (expected.map(str::to_owned), vec![DELETED.to_owned()]));
+            assert_eq!(cleared(&headers), (expected.map(str::to_owned), vec![DELETED.to_owned()]));
         }
     }
 
     #[actix_web::test]
     async fn the_same_person_keeps_everything() {
-        let told = begin(ALL, &format!("a=1; {}", remembered("ada")), Some("ada")).await;
+        let cleared = begin(ALL, &format!("a=1; {}", remembered("ada")), Some("ada")).await;
 
-        assert_eq!(told, (None, vec![]));
+        assert_eq!(cleared, (None, vec![]));
     }
 
     #[actix_web::test]
@@ -192,9 +192,9 @@ mod tests {
 
     #[actix_web::test]
     async fn a_person_who_cannot_be_named_clears_the_cache_and_nobody_is_remembered() {
-        let told = begin(CACHE, &remembered("ada"), None).await;
+        let cleared = begin(CACHE, &remembered("ada"), None).await;
 
-        assert_eq!(told, (Some("\"cache\"".to_owned()), vec![DELETED.to_owned()]));
+        assert_eq!(cleared, (Some("\"cache\"".to_owned()), vec![DELETED.to_owned()]));
     }
 
     #[actix_web::test]

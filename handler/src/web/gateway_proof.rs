@@ -160,7 +160,7 @@ impl GatewayGuard {
 
     /// True if the proof is a token, which needs its issuer's keys.
     #[must_use]
-    pub fn asks_for_a_token(&self) -> bool {
+    pub fn requires_token(&self) -> bool {
         !self.verifiers.is_empty()
     }
 

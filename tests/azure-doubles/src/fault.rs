@@ -16,9 +16,9 @@ pub enum Fault {
     NoRole,
     /// 403: the firewall refuses the network.
     Firewall,
-    /// No answer until [`Faults::mend`].
+    /// No response until [`Faults::mend`].
     Hang,
-    /// The connection ends without an answer.
+    /// The connection ends without a response.
     Reset,
 }
 

@@ -15,7 +15,7 @@ use hyper::Response;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::server::{Asked, Service, error, json_answer};
+use crate::server::{Asked, Service, error, json_response};
 use crate::{Faults, IDENTITY_HEADER};
 
 /// The client id of the one identity there is.
@@ -88,7 +88,7 @@ impl Identity {
         let Some(resource) = value("resource") else { return error(400, "InvalidRequest", None, "No resource.") };
         self.faults.count(resource);
         let expires_on = UNIX_EPOCH.elapsed().unwrap().as_secs() + self.lifetime.load(Ordering::Relaxed);
-        json_answer(
+        json_response(
             200,
             &json!({
                 "access_token": self.token(&format!("{origin}/tenant/"), resource, &json!({})),
@@ -110,10 +110,10 @@ impl Service for Identity {
         false
     }
 
-    fn answer(&self, asked: &Asked, origin: &str) -> Response<Full<Bytes>> {
+    fn respond(&self, asked: &Asked, origin: &str) -> Response<Full<Bytes>> {
         match asked.uri().path() {
             "/msi/token" => self.issue(asked, origin),
-            "/tenant/.well-known/openid-configuration" => json_answer(
+            "/tenant/.well-known/openid-configuration" => json_response(
                 200,
                 &json!({
                     "issuer": format!("{origin}/tenant/"),
@@ -124,7 +124,7 @@ impl Service for Identity {
             ),
             "/tenant/keys" => {
                 self.faults.count("keys");
-                json_answer(200, &json!({ "keys": [self.jwk] }))
+                json_response(200, &json!({ "keys": [self.jwk] }))
             }
             _ => error(404, "NotFound", None, "Nothing here."),
         }

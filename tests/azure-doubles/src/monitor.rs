@@ -9,7 +9,7 @@ use hyper::Response;
 use hyper::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use crate::server::{Asked, Service, error, json_answer};
+use crate::server::{Asked, Service, error, json_response};
 use crate::{Faults, Identity};
 
 /// Required audience of a token.
@@ -47,7 +47,7 @@ impl Service for Monitor {
         false
     }
 
-    fn answer(&self, asked: &Asked, _origin: &str) -> Response<Full<Bytes>> {
+    fn respond(&self, asked: &Asked, _origin: &str) -> Response<Full<Bytes>> {
         let bearer = asked.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if !self.identity.is_for(token, AUDIENCE) {
@@ -58,6 +58,6 @@ impl Service for Monitor {
         let sent: Vec<Value> = serde_json::from_str(&text).expect("a list of envelopes");
         let count = sent.len();
         self.envelopes.lock().unwrap().extend(sent);
-        json_answer(200, &json!({ "itemsReceived": count, "itemsAccepted": count, "errors": [] }))
+        json_response(200, &json!({ "itemsReceived": count, "itemsAccepted": count, "errors": [] }))
     }
 }

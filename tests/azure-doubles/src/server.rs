@@ -26,7 +26,7 @@ pub(crate) trait Service: Send + Sync {
     /// True for what can't be in the service's own hands: faults don't touch it.
     fn is_beyond_faults(&self, asked: &Asked) -> bool;
 
-    fn answer(&self, asked: &Asked, origin: &str) -> Response<Full<Bytes>>;
+    fn respond(&self, asked: &Asked, origin: &str) -> Response<Full<Bytes>>;
 }
 
 pub(crate) struct Server {
@@ -68,7 +68,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, service: Arc<dyn Service
     }
 }
 
-/// `Err` ends the connection without an answer.
+/// `Err` ends the connection without a response.
 async fn meet(
     request: Request<Incoming>,
     service: Arc<dyn Service>,
@@ -80,9 +80,9 @@ async fn meet(
     match fault {
         None => {}
         Some(Fault::Throttled(seconds)) => {
-            let mut answer = error(429, "Throttled", None, "Too many requests.");
-            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
-            return Ok(answer);
+            let mut response = error(429, "Throttled", None, "Too many requests.");
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            return Ok(response);
         }
         Some(Fault::Status(status)) => return Ok(error(status, "InternalError", None, "Scripted.")),
         Some(Fault::NoRole) => {
@@ -96,14 +96,14 @@ async fn meet(
         Some(Fault::Hang) => service.faults().mended.notified().await,
         Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
     }
-    Ok(service.answer(&asked, &origin))
+    Ok(service.respond(&asked, &origin))
 }
 
-pub(crate) fn json_answer(status: u16, body: &Value) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(body.to_string().into()));
-    *answer.status_mut() = status.try_into().expect("a status");
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+pub(crate) fn json_response(status: u16, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.to_string().into()));
+    *response.status_mut() = status.try_into().expect("a status");
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// The error of Azure's REST guidelines.
@@ -112,5 +112,5 @@ pub(crate) fn error(status: u16, code: &str, inner: Option<&str>, message: &str)
     if let Some(inner) = inner {
         error["innererror"] = json!({ "code": inner });
     }
-    json_answer(status, &json!({ "error": error }))
+    json_response(status, &json!({ "error": error }))
 }

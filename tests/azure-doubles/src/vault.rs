@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::Faults;
 use crate::identity::Identity;
-use crate::server::{Asked, Service, error, json_answer};
+use crate::server::{Asked, Service, error, json_response};
 
 /// Audience of a vault's tokens.
 const RESOURCE: &str = "https://vault.azure.net";
@@ -117,7 +117,7 @@ impl Vault {
         let page: Vec<Value> = all.iter().skip(skip).take(PAGE).map(|secret| properties(secret, origin)).collect();
         let next = (skip + PAGE < all.len())
             .then(|| format!("{origin}/secrets/{name}/versions?api-version=2025-07-01&$skiptoken={}", skip + PAGE));
-        json_answer(200, &json!({ "value": page, "nextLink": next }))
+        json_response(200, &json!({ "value": page, "nextLink": next }))
     }
 
     fn secret(&self, name: &str, version: &str, origin: &str) -> Response<Full<Bytes>> {
@@ -126,9 +126,9 @@ impl Vault {
         let found = state.secrets.iter().find(|secret| secret.name == name && secret.version == version);
         match found {
             Some(secret) if secret.is_enabled => {
-                let mut answer = properties(secret, origin);
-                answer["value"] = secret.value.clone().into();
-                json_answer(200, &answer)
+                let mut response = properties(secret, origin);
+                response["value"] = secret.value.clone().into();
+                json_response(200, &response)
             }
             Some(_) => {
                 error(403, "Forbidden", Some("SecretDisabled"), "Operation get is not allowed on a disabled secret.")
@@ -147,7 +147,7 @@ impl Vault {
         let kid = format!("{origin}/keys/{name}/{}", key.version);
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let jwk = json!({"kid": kid, "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y), "key_ops": ["sign"]});
-        json_answer(200, &json!({ "key": jwk, "attributes": { "enabled": true } }))
+        json_response(200, &json!({ "key": jwk, "attributes": { "enabled": true } }))
     }
 
     fn sign(&self, name: &str, version: &str, body: &[u8], origin: &str) -> Response<Full<Bytes>> {
@@ -163,7 +163,7 @@ impl Vault {
         };
         let signature = key.pair.sign_digest(&digest).unwrap();
         let kid = format!("{origin}/keys/{name}/{version}");
-        json_answer(200, &json!({ "kid": kid, "value": URL_SAFE_NO_PAD.encode(signature.as_ref()) }))
+        json_response(200, &json!({ "kid": kid, "value": URL_SAFE_NO_PAD.encode(signature.as_ref()) }))
     }
 
     fn is_authorized(&self, asked: &Asked) -> bool {
@@ -182,13 +182,13 @@ impl Service for Vault {
         !asked.headers().contains_key(AUTHORIZATION) && !self.faults.is_dead()
     }
 
-    fn answer(&self, asked: &Asked, origin: &str) -> Response<Full<Bytes>> {
+    fn respond(&self, asked: &Asked, origin: &str) -> Response<Full<Bytes>> {
         if !self.is_authorized(asked) {
             self.faults.count("challenge");
-            let mut answer = error(401, "Unauthorized", None, "AKV10000: Request is missing a Bearer or PoP token.");
+            let mut response = error(401, "Unauthorized", None, "AKV10000: Request is missing a Bearer or PoP token.");
             let challenge = format!("Bearer authorization=\"https://login.example/tenant\", resource=\"{RESOURCE}\"");
-            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge.parse().unwrap());
-            return answer;
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge.parse().unwrap());
+            return response;
         }
         let path = asked.uri().path().trim_matches('/').to_owned();
         match (asked.method(), path.split('/').collect::<Vec<_>>().as_slice()) {

@@ -20,8 +20,8 @@ pub(crate) struct Backend {
     client: Arc<InMemoryEmulatorHttpClient>,
 }
 
-/// An answer as the emulator gives it.
-pub(crate) struct Answer {
+/// Raw response of the emulator.
+pub(crate) struct RawResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
@@ -41,11 +41,17 @@ impl Backend {
     }
 
     async fn make(&self, path: &str, resource: &Value) {
-        let answer = self.ask("POST", path, vec![], resource.to_string().into()).await;
-        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        let raw = self.ask("POST", path, vec![], resource.to_string().into()).await;
+        assert_eq!(raw.status, 201, "{}", String::from_utf8_lossy(&raw.body));
     }
 
-    pub(crate) async fn ask(&self, method: &str, path: &str, headers: Vec<(String, String)>, body: Bytes) -> Answer {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: Vec<(String, String)>,
+        body: Bytes,
+    ) -> RawResponse {
         let url = self.base.join(path).expect("a path joins");
         let mut request = Request::new(url, method.parse::<Method>().expect("a method"));
         for (name, value) in headers {
@@ -54,15 +60,14 @@ impl Backend {
         if !body.is_empty() {
             request.set_body(body);
         }
-        let answer = self.client.execute_request(&request).await.expect("the emulator answers");
-        let answer = answer.try_into_raw_response().await.expect("the answer is whole");
+        let raw = self.client.execute_request(&request).await.expect("the emulator responds");
+        let raw = raw.try_into_raw_response().await.expect("the response is whole");
         let is_framing = |name: &str| matches!(name, "content-length" | "transfer-encoding" | "connection");
-        let headers =
-            answer.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned()));
-        Answer {
-            status: answer.status().into(),
+        let headers = raw.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned()));
+        RawResponse {
+            status: raw.status().into(),
             headers: headers.filter(|(name, _)| !is_framing(name)).collect(),
-            body: answer.body().to_vec().into(),
+            body: raw.body().to_vec().into(),
         }
     }
 

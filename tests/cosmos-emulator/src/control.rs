@@ -15,17 +15,17 @@ pub enum Fault {
     Throttled(Duration),
     /// Another status, with no effect on the data.
     Status(u16),
-    /// The answer comes later.
+    /// The response comes later.
     Slow(Duration),
-    /// No answer until [`Control::mend`].
+    /// No response until [`Control::mend`].
     Hang,
     /// The connection ends and nothing was done.
     Reset,
-    /// It is done, and the connection ends without an answer.
+    /// It is done, and the connection ends without a response.
     ReplyLost,
-    /// It is done, and no answer comes until [`Control::mend`].
+    /// It is done, and no response comes until [`Control::mend`].
     HangAfter,
-    /// It is done, and the connection ends after the answer (`Connection: close`).
+    /// It is done, and the connection ends after the response (`Connection: close`).
     CloseAfter,
 }
 
@@ -86,12 +86,12 @@ impl Control {
         self.state().lasting.insert(operation, fault);
     }
 
-    /// Every connection ends without an answer until [`Self::mend`].
+    /// Every connection ends without a response until [`Self::mend`].
     pub fn go_down(&self) {
         self.state().is_down = true;
     }
 
-    /// Nothing goes wrong any more, and what hangs is answered.
+    /// Nothing goes wrong any more, and pending requests get their response.
     pub fn mend(&self) {
         let mut state = self.state();
         state.scripted.clear();

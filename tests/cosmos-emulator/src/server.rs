@@ -1,4 +1,4 @@
-//! The sockets: every request is checked, may meet its fault, and is answered by the emulator.
+//! The sockets: every request is checked, may meet its fault, and is handled by the emulator.
 
 use std::io;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::authorization::is_allowed;
-use crate::backend::{Answer, Backend};
+use crate::backend::{Backend, RawResponse};
 use crate::{Control, Fault, Operation};
 
 pub(crate) async fn serve(listener: std::net::TcpListener, backend: Backend, control: Arc<Control>) {
@@ -34,7 +34,8 @@ pub(crate) async fn serve(listener: std::net::TcpListener, backend: Backend, con
                     if offers_http2(&stream).await {
                         return refuse_http2(stream).await;
                     }
-                    let service = service_fn(move |request| answer(request, Rc::clone(&backend), Arc::clone(&control)));
+                    let service =
+                        service_fn(move |request| respond(request, Rc::clone(&backend), Arc::clone(&control)));
                     let connection = hyper::server::conn::http1::Builder::new();
                     // An error is a connection that ended early, as a fault asked for or the client wanted.
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
@@ -58,8 +59,8 @@ async fn refuse_http2(mut stream: TcpStream) {
     let _ = stream.read_to_end(&mut rest).await;
 }
 
-/// `Err` ends the connection without an answer.
-async fn answer(
+/// `Err` ends the connection without a response.
+async fn respond(
     request: Request<Incoming>,
     backend: Rc<Backend>,
     control: Arc<Control>,
@@ -97,14 +98,14 @@ async fn answer(
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let answer = backend.ask(method, target, headers.collect(), body).await;
-    control.charge(operation, request_units(&answer));
+    let raw = backend.ask(method, target, headers.collect(), body).await;
+    control.charge(operation, request_units(&raw));
     if fault == Some(Fault::HangAfter) {
         control.mended.notified().await;
     }
     match fault {
         Some(Fault::ReplyLost) => Err(io::ErrorKind::ConnectionReset.into()),
-        _ => Ok(response(answer, fault == Some(Fault::CloseAfter))),
+        _ => Ok(response(raw, fault == Some(Fault::CloseAfter))),
     }
 }
 
@@ -123,20 +124,20 @@ fn item(operation: Operation, path: &str, headers: &hyper::HeaderMap) -> Option<
     }
 }
 
-fn request_units(answer: &Answer) -> f64 {
-    let charge = answer.headers.iter().find(|(name, _)| name == "x-ms-request-charge");
+fn request_units(raw: &RawResponse) -> f64 {
+    let charge = raw.headers.iter().find(|(name, _)| name == "x-ms-request-charge");
     charge.and_then(|(_, value)| value.parse().ok()).unwrap_or_default()
 }
 
-fn response(answer: Answer, closes: bool) -> Response<Full<Bytes>> {
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in &answer.headers {
+fn response(raw: RawResponse, closes: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::builder().status(raw.status);
+    for (name, value) in &raw.headers {
         response = response.header(name, value);
     }
     if closes {
         response = response.header("connection", "close");
     }
-    response.body(Full::new(answer.body)).expect("the emulator's answers are HTTP")
+    response.body(Full::new(raw.body)).expect("the emulator's responses are HTTP")
 }
 
 fn throttled(after: std::time::Duration) -> Response<Full<Bytes>> {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use serde_json::{Value, json};
-use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end, wait_for_lapse, wait_until};
+use support::{Browser, Handler, Provider, Response, Upstream, run_to_end, wait_for_lapse, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -45,7 +45,7 @@ impl Fixture {
         browser
     }
 
-    fn program(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    fn program(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         Browser::new(&self.handler.origin).send("GET", path, headers, b"")
     }
 
@@ -55,8 +55,8 @@ impl Fixture {
     }
 }
 
-fn code(answer: &Answer) -> (u16, String) {
-    (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
+fn code(response: &Response) -> (u16, String) {
+    (response.status, response.json()["code"].as_str().unwrap_or_default().to_owned())
 }
 
 const PAGE: [(&str, &str); 2] = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
@@ -147,7 +147,7 @@ fn an_old_sign_in_is_asked_to_be_made_again() {
 }
 
 /// Signs in by this URL, and opens the page where that ends.
-fn follow(browser: &mut Browser, signin: &str, provider: &Provider) -> Answer {
+fn follow(browser: &mut Browser, signin: &str, provider: &Provider) -> Response {
     let provider_url = browser.navigate(signin).header("location").unwrap().to_owned();
     let back = browser.navigate(&provider.approve(&provider_url)).header("location").unwrap().to_owned();
     browser.navigate(&back)

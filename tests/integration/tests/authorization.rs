@@ -5,11 +5,11 @@
 use std::io::Write as _;
 
 use serde_json::json;
-use support::{Answer, Browser, Handler, Provider, Received, Upstream, functions_host, run_to_end};
+use support::{Browser, Handler, Provider, Received, Response, Upstream, functions_host, run_to_end};
 
 /// An application behind `Basic`, with a cache's word about its page; `/` is open, for the sign-in.
 fn basic_application() -> Upstream {
-    Upstream::answering(|request, _, stream| {
+    Upstream::responding(|request, _, stream| {
         let is_let_in = request.request_line == "GET /" || request.header("authorization") == Some("Basic YWRhOnB3");
         let response: &[u8] = match is_let_in {
             true => b"HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\ncontent-length: 2\r\n\r\nok",
@@ -131,7 +131,7 @@ fn a_route_without_a_token_still_needs_the_session() {
         let mut stranger = browser;
         stranger.cookies.clear();
 
-        let refused: Answer = stranger.send("GET", "/none/x", &[("authorization", "Basic YTpi")], b"");
+        let refused: Response = stranger.send("GET", "/none/x", &[("authorization", "Basic YTpi")], b"");
 
         assert_eq!((refused.status, refused.json()["code"].as_str()), (401, Some("session_required")));
         assert_eq!(upstream.received().len(), before);

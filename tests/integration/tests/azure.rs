@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cosmos_emulator::CosmosEmulator;
 use serde_json::{Value, json};
-use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end, wait_until};
+use support::{Browser, Handler, Provider, Response, Upstream, run_to_end, wait_until};
 
 const COOKIE_KEY: &str = "cookie-key";
 const TOKEN_KEY: &str = "token-key";
@@ -43,11 +43,11 @@ impl Fixture {
     }
 }
 
-fn code(answer: &Answer) -> (u16, Option<String>) {
-    (answer.status, answer.json()["code"].as_str().map(str::to_owned))
+fn code(response: &Response) -> (u16, Option<String>) {
+    (response.status, response.json()["code"].as_str().map(str::to_owned))
 }
 
-fn refresh(browser: &mut Browser) -> Answer {
+fn refresh(browser: &mut Browser) -> Response {
     browser.send("POST", "/oauth/refresh", &[("x-csrf", "1"), ("sec-fetch-site", "same-origin")], b"")
 }
 
@@ -241,9 +241,9 @@ fn a_key_that_the_vault_cannot_give_now_refuses_nobody() {
 
     // Once its last look is older than the activation delay, it can't know every key.
     wait_until("it is not refused", || {
-        let answer = person.at(&behind.origin).fetch("/page");
-        let is_told = code(&answer) == (503, Some("keys_unavailable".to_owned()));
-        is_told && answer.header("retry-after").is_some()
+        let response = person.at(&behind.origin).fetch("/page");
+        let is_told = code(&response) == (503, Some("keys_unavailable".to_owned()));
+        is_told && response.header("retry-after").is_some()
     });
     assert_eq!(Browser::new(&behind.origin).fetch("/page").status, 401, "who has no cookie is nobody all the same");
     vault.faults.mend();
@@ -346,7 +346,7 @@ fn behind_a_gateway(fixture: &Fixture) -> (Handler, String) {
     (handler, fixture.azure.identity.token(&issuer, "api://us", &json!({})))
 }
 
-fn fetch_with(browser: &mut Browser, headers: &[(&str, &str)]) -> Answer {
+fn fetch_with(browser: &mut Browser, headers: &[(&str, &str)]) -> Response {
     browser.send("GET", "/oauth/health/ready", headers, b"")
 }
 
@@ -379,9 +379,9 @@ fn a_token_of_the_gateways_identity_lets_a_request_in_and_nothing_else_does() {
     ] {
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
 
-        let answer = fetch_with(&mut browser, &headers);
+        let response = fetch_with(&mut browser, &headers);
 
-        assert_eq!(code(&answer), (expected.0, expected.1.map(str::to_owned)), "{headers:?}");
+        assert_eq!(code(&response), (expected.0, expected.1.map(str::to_owned)), "{headers:?}");
     }
     for rule in ["the token is for another audience", "the token is from another issuer", "the token has expired"] {
         wait_until(&format!("the log says: {rule}"), || handler.output().text().contains(rule));
@@ -399,9 +399,9 @@ fn keys_of_the_gateways_issuer_that_cannot_be_had_are_no_refusal() {
     wait_until("the vault's keys are here", || handler.output().text().contains("sealing key changed"));
     fixture.azure.identity.faults.break_down(Fault::Status(503));
 
-    let answer = fetch_with(&mut browser, &[("x-gateway-token", &token)]);
+    let response = fetch_with(&mut browser, &[("x-gateway-token", &token)]);
 
-    assert_eq!(code(&answer), (503, Some("gateway_proof_unavailable".to_owned())));
+    assert_eq!(code(&response), (503, Some("gateway_proof_unavailable".to_owned())));
     fixture.azure.identity.faults.mend();
     wait_until("it recovers alone", || fetch_with(&mut browser, &[("x-gateway-token", &token)]).status == 200);
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use serde_json::json;
-use support::{Answer, Browser, Handler, Provider, Upstream};
+use support::{Browser, Handler, Provider, Response, Upstream};
 
 struct Fixture {
     provider: Provider,
@@ -19,7 +19,7 @@ impl Fixture {
     }
 
     /// The response that starts a session of `sub` in this browser.
-    fn sign_in(&self, browser: &mut Browser, sub: &str) -> Answer {
+    fn sign_in(&self, browser: &mut Browser, sub: &str) -> Response {
         self.provider.set_claims(&json!({ "sub": sub }));
         let to_provider = browser.navigate("/oauth/signin");
         let back = self.provider.approve(to_provider.header("location").unwrap());
@@ -33,8 +33,8 @@ impl Fixture {
     }
 }
 
-fn cleared(answer: &Answer) -> Option<&str> {
-    answer.header("clear-site-data")
+fn cleared(response: &Response) -> Option<&str> {
+    response.header("clear-site-data")
 }
 
 #[test]

@@ -13,7 +13,7 @@ use support::{Upstream, run_to_end};
 /// A Provider on loopback that serves this metadata, in which `ORIGIN` stands for its own origin, and this header line.
 fn provider(status: u16, metadata: Value, header: impl Into<String>) -> String {
     let header = header.into();
-    let provider = Upstream::answering(move |request, _, stream| {
+    let provider = Upstream::responding(move |request, _, stream| {
         let origin = format!("http://{}", request.header("host").unwrap());
         let body = match request.request_line.ends_with("/jwks") {
             true => include_str!("check_keys.json").to_owned(),
@@ -135,7 +135,7 @@ fn a_provider_that_sends_no_date_is_no_failure() {
 /// An Upstream that responds with `to_public` to `Host: app.example` and with `to_own` to any other; in them `OWN` is its
 /// own authority.
 fn upstream_by_name(to_public: &'static str, to_own: &'static str) -> Upstream {
-    Upstream::answering(move |request, _, stream| {
+    Upstream::responding(move |request, _, stream| {
         let own = stream.local_addr().unwrap().to_string();
         let response = if request.header("host") == Some("app.example") { to_public } else { to_own };
         let has_told = request.header("x-forwarded-proto") == Some("https")
@@ -215,7 +215,7 @@ fn an_upstream_under_the_wrong_scheme_is_one_line_that_says_which_is_right() {
     let plain = Upstream::start().url.replace("http://", "https://");
     let doubles = AzureDoubles::start();
     let tls = doubles.issuer().replace("https://", "http://");
-    let refusing_tls = Upstream::answering(|_, _, stream| {
+    let refusing_tls = Upstream::responding(|_, _, stream| {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").is_ok()
     });
     let table = [
@@ -247,7 +247,7 @@ fn a_table_without_a_route_for_everything_is_mentioned() {
 
 #[test]
 fn an_upstream_that_hangs_up_on_a_name_is_asked_for_the_other() {
-    let upstream = Upstream::answering(|request, _, stream| {
+    let upstream = Upstream::responding(|request, _, stream| {
         let is_known = request.header("host") != Some("app.example");
         is_known && stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").is_ok()
     });

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cosmos_emulator::{CosmosEmulator, Operation};
 use serde_json::json;
 use support::websocket::{accept, echo, is_handshake};
-use support::{Answer, Browser, Handler, LIMIT, Provider, Upstream, read_answer, wait_for_lapse, wait_until};
+use support::{Browser, Handler, LIMIT, Provider, Response, Upstream, read_response, wait_for_lapse, wait_until};
 use tungstenite::Message;
 use url::form_urlencoded::byte_serialize;
 
@@ -30,7 +30,7 @@ impl Fixture {
     }
 
     fn started(settings: &[(&str, &str)], start: fn(&[(&str, &str)]) -> Option<Handler>) -> Option<Self> {
-        let upstream = Upstream::answering(|request, reader, stream| {
+        let upstream = Upstream::responding(|request, reader, stream| {
             if is_handshake(request) {
                 return echo(accept(request, reader, stream, &[]));
             }
@@ -61,8 +61,8 @@ impl Fixture {
         let mut browser = Browser::new(&self.handler.origin);
         let mut navigate = |path: &str| {
             let headers = [("accept", "text/html"), ("sec-fetch-mode", "navigate"), (PROOF, FORWARDS)];
-            let answer = browser.send("GET", path, &headers, b"");
-            answer.header("location").map(str::to_owned)
+            let response = browser.send("GET", path, &headers, b"");
+            response.header("location").map(str::to_owned)
         };
         let signin = navigate("/").unwrap();
         let provider = navigate(&signin).unwrap();
@@ -72,13 +72,13 @@ impl Fixture {
     }
 }
 
-fn check(browser: &Browser, query: &str, headers: &[(&str, &str)]) -> Answer {
+fn check(browser: &Browser, query: &str, headers: &[(&str, &str)]) -> Response {
     let headers = [&[(PROOF, CHECKS)], headers].concat();
     browser.clone().send("GET", &format!("/oauth/check?{query}"), &headers, b"")
 }
 
-fn code(answer: &Answer) -> (u16, Option<String>) {
-    (answer.status, answer.json()["code"].as_str().map(str::to_owned))
+fn code(response: &Response) -> (u16, Option<String>) {
+    (response.status, response.json()["code"].as_str().map(str::to_owned))
 }
 
 #[test]
@@ -150,10 +150,10 @@ fn a_request_that_would_be_refused_is_refused_here() {
         (&browser, "url=/page", &[], 400, "bad_request", "no method"),
     ];
     for (browser, query, headers, status, expected, why) in table {
-        let answer = check(browser, query, headers);
-        let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
-        assert_eq!((answer.status, code.as_str()), (status, expected), "{why}");
-        let has_token = answer.header("authorization").is_some();
+        let response = check(browser, query, headers);
+        let code = response.json()["code"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((response.status, code.as_str()), (status, expected), "{why}");
+        let has_token = response.header("authorization").is_some();
         assert_eq!(has_token, status == 200 && why != "an anonymous route", "{why}");
     }
 }
@@ -170,7 +170,7 @@ fn a_forwarded_request_cannot_ask_and_the_proof_of_a_question_forwards_nothing()
     let both = send(question, &[(PROOF, FORWARDS), (PROOF, CHECKS)]);
     let unproved = send(question, &[]);
 
-    for (answer, expected) in [
+    for (response, expected) in [
         (forwarded, (404, "route_not_found")),
         (send(question, &[(PROOF, FORWARDS)]), (404, "route_not_found")),
         (both, (403, "gateway_proof_missing")),
@@ -179,8 +179,8 @@ fn a_forwarded_request_cannot_ask_and_the_proof_of_a_question_forwards_nothing()
         (send("/oauth/me", &[(PROOF, CHECKS)]), (403, "gateway_proof_invalid")),
         (send("/oauth/signin", &[(PROOF, CHECKS)]), (403, "gateway_proof_invalid")),
     ] {
-        assert_eq!((answer.status, answer.json()["code"].as_str().unwrap_or_default()), expected);
-        assert_eq!(answer.header("authorization"), None);
+        assert_eq!((response.status, response.json()["code"].as_str().unwrap_or_default()), expected);
+        assert_eq!(response.header("authorization"), None);
     }
     assert_eq!(fixture.upstream.received().len(), before);
     let post = browser.clone().send("POST", question, &[(PROOF, CHECKS)], b"");
@@ -292,7 +292,7 @@ fn serve(client: TcpStream, handler: &str, application: &str, names: &(Vec<Strin
     let question = format!("/oauth/check?upgrade={upgrade}&method={method}&url={url}");
     let mut asking = vec![(PROOF, CHECKS), ("cookie", header("cookie"))];
     asking.extend(ASKED.map(|name| (name, header(name))));
-    let told = read_answer(&Browser::new(handler).begin("GET", &question, &asking, b""), "GET").unwrap();
+    let told = read_response(&Browser::new(handler).begin("GET", &question, &asking, b""), "GET").unwrap();
     let mut client = client;
     if told.status != 200 {
         let _ = write!(client, "HTTP/1.1 {} Refused\r\nconnection: close\r\n\r\n{}", told.status, told.text());
@@ -363,10 +363,10 @@ fn a_gateway_forwards_large_uploads_to_the_application_itself() {
     io::copy(&mut left, &mut upload).unwrap();
     upload.set_read_timeout(Some(LIMIT)).unwrap();
 
-    let answer = read_answer(&upload, "PUT").unwrap();
-    assert_eq!((answer.status, answer.text()), (200, length));
+    let response = read_response(&upload, "PUT").unwrap();
+    assert_eq!((response.status, response.text()), (200, length));
     assert!(fixture.upstream.last().header("authorization").is_some());
     let theirs = [("content-length", "1"), ("origin", "https://evil.example")];
-    let refused = read_answer(&browser.begin("PUT", "/files/large", &theirs, b"x"), "PUT").unwrap();
+    let refused = read_response(&browser.begin("PUT", "/files/large", &theirs, b"x"), "PUT").unwrap();
     assert_eq!(refused.status, 403);
 }

@@ -255,9 +255,9 @@ fn a_generated_key_is_an_entry_of_the_settings() {
     let settings = [("UPSTREAM_URL", upstream.url.as_str()), ("COOKIE_KEYS", key.trim()), ("TOKEN_KEYS", other.trim())];
     let handler = Handler::start(&[&settings[..], &provider.settings()[..]].concat());
 
-    let answer = Browser::new(&handler.origin).sign_in("/", &provider);
+    let response = Browser::new(&handler.origin).sign_in("/", &provider);
 
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
-use support::{Handler, LIMIT, read_answer};
+use support::{Handler, LIMIT, read_response};
 
 /// A request on the wire of the Upstream, or as it should be there.
 #[derive(Debug, PartialEq, Eq)]
@@ -233,7 +233,7 @@ fn compare(seed: u64, count: usize, is_through_host: bool, start: impl FnOnce(&[
         let mut stream = TcpStream::connect(handler.origin.trim_start_matches("http://")).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(&wire).unwrap();
-        let status = read_answer(&stream, &expected.method).map(|answer| answer.status).unwrap_or_default();
+        let status = read_response(&stream, &expected.method).map(|response| response.status).unwrap_or_default();
         if REFUSED.contains(&status) {
             refused += 1;
             assert!(received.try_recv().is_err(), "{number}: refused and forwarded: {shown}");

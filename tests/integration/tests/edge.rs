@@ -5,7 +5,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use support::{Answer, Browser, Handler, LIMIT, Provider, Upstream, read_answer, run_to_end, wait_until};
+use support::{Browser, Handler, LIMIT, Provider, Response, Upstream, read_response, run_to_end, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -41,8 +41,8 @@ impl Fixture {
         stream
     }
 
-    fn send(&self, bytes: &[u8]) -> Answer {
-        read_answer(&self.write(bytes), "POST").unwrap()
+    fn send(&self, bytes: &[u8]) -> Response {
+        read_response(&self.write(bytes), "POST").unwrap()
     }
 
     fn wait_for_log(&self, text: &str) {
@@ -50,8 +50,8 @@ impl Fixture {
     }
 }
 
-fn outcome(answer: &Answer) -> (u16, Option<String>) {
-    (answer.status, answer.json()["code"].as_str().map(str::to_owned))
+fn outcome(response: &Response) -> (u16, Option<String>) {
+    (response.status, response.json()["code"].as_str().map(str::to_owned))
 }
 
 fn refused(status: u16, code: &str) -> (u16, Option<String>) {
@@ -147,9 +147,9 @@ fn a_length_goes_out_as_a_number_and_what_is_none_is_refused() {
 
     assert_eq!((padded.status, fixture.upstream.last().header("content-length")), (200, Some("10")));
     for length in ["+3", "-3", "3,3", "0x3", "3 ", ""] {
-        let answer = fixture.send(format!("{head}content-length: {length}\r\nx: y\r\n\r\nabc").as_bytes());
+        let response = fixture.send(format!("{head}content-length: {length}\r\nx: y\r\n\r\nabc").as_bytes());
         let passes = length.trim() == "3"; // RFC 9110 5.5: blanks around a value are no part of it
-        assert_eq!(answer.status, if passes { 200 } else { 400 }, "{length:?}");
+        assert_eq!(response.status, if passes { 200 } else { 400 }, "{length:?}");
     }
 }
 
@@ -159,13 +159,13 @@ fn a_connection_header_of_many_names_is_refused() {
     let mut stranger = Browser::new(&fixture.handler.origin);
     let many = "a,".repeat(33);
 
-    let answer = stranger.send("GET", "/public", &[("connection", many.as_str())], b"");
+    let response = stranger.send("GET", "/public", &[("connection", many.as_str())], b"");
 
-    assert_eq!(outcome(&answer), refused(400, "bad_request"));
+    assert_eq!(outcome(&response), refused(400, "bad_request"));
 }
 
 #[test]
-fn malformed_chunks_are_answered_or_logged_and_never_look_complete() {
+fn malformed_chunks_are_refused_or_logged_and_never_look_complete() {
     let fixture = fixture(&[]);
     for chunks in ["zz\r\nab\r\n", "-1\r\nab\r\n", "fffffffffffffffffff\r\nab\r\n", "2\r\nabX\r\n0\r\n\r\n"] {
         let request = "POST /public HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -201,7 +201,7 @@ fn stuck_forms_are_bounded_in_number_and_take_no_place_of_another_kind() {
 
 #[test]
 fn nothing_waits_for_a_stranger_for_ever() {
-    let upstream_waits = Upstream::answering(|request, reader, stream| {
+    let upstream_waits = Upstream::responding(|request, reader, stream| {
         request.read_body(reader);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").is_ok()
     });
@@ -256,9 +256,9 @@ fn many_connections_and_large_headers_are_bounded() {
     let mut stranger = Browser::new(&fixture.handler.origin);
     let large = "x".repeat(4096);
 
-    let answer = stranger.send("GET", "/public", &[("x-large", large.as_str())], b"");
+    let response = stranger.send("GET", "/public", &[("x-large", large.as_str())], b"");
 
-    assert_eq!(outcome(&answer), refused(431, "headers_too_large"));
+    assert_eq!(outcome(&response), refused(431, "headers_too_large"));
 }
 
 #[test]
@@ -268,11 +268,11 @@ fn me_speaks_to_its_own_origin_alone_and_slides_for_no_other_site() {
     support::wait_for_lapse();
 
     for (site, slides) in [("cross-site", false), ("same-site", false), ("same-origin", true)] {
-        let answer = browser.send("GET", "/oauth/me", &[("sec-fetch-site", site), ("sec-fetch-mode", "cors")], b"");
+        let response = browser.send("GET", "/oauth/me", &[("sec-fetch-site", site), ("sec-fetch-mode", "cors")], b"");
 
-        assert_eq!((answer.status, answer.header("set-cookie").is_some()), (200, slides), "{site}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"));
+        assert_eq!((response.status, response.header("set-cookie").is_some()), (200, slides), "{site}");
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(response.header("cross-origin-resource-policy"), Some("same-origin"));
     }
 }
 
@@ -282,8 +282,8 @@ fn our_responses_have_hsts_on_https_and_an_upstreams_do_not() {
     let mut stranger = Browser::new(&fixture.handler.origin);
 
     for path in ["/oauth/me", "/oauth/signedout", "/page", "/oauth/nothing", "/a/../b", "/oauth/health/live"] {
-        let answer = stranger.fetch(path);
-        assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000"), "{path}");
+        let response = stranger.fetch(path);
+        assert_eq!(response.header("strict-transport-security"), Some("max-age=31536000"), "{path}");
     }
     assert_eq!(stranger.fetch("/public").header("strict-transport-security"), None);
 }

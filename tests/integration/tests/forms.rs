@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::mpsc;
 
 use serde_json::json;
-use support::{Answer, Browser, Handler, Provider, TokenAnswer, Upstream, read_answer, wait_for_lapse};
+use support::{Browser, Handler, Provider, Response, TokenReply, Upstream, read_response, wait_for_lapse};
 use url::form_urlencoded::Serializer;
 
 struct Fixture {
@@ -20,7 +20,7 @@ impl Fixture {
     /// An application that takes forms of other sites below `/pay`, but not below `/pay/admin`.
     fn start() -> Self {
         let (sender, posts) = mpsc::channel();
-        let upstream = Upstream::answering(move |request, reader, stream| {
+        let upstream = Upstream::responding(move |request, reader, stream| {
             let body = request.read_body(reader);
             if let Some(target) = request.request_line.strip_prefix("POST ") {
                 let content_type = request.header("content-type").unwrap_or_default().to_owned();
@@ -55,7 +55,7 @@ impl Fixture {
         self.sign_in(&mut browser, sub);
         self.provider.set_expires_in(3600);
         wait_for_lapse();
-        self.provider.script(TokenAnswer::Raw(401, "", r#"{"error":"invalid_client"}"#));
+        self.provider.script(TokenReply::Raw(401, "", r#"{"error":"invalid_client"}"#));
         browser
     }
 
@@ -72,18 +72,18 @@ const NAVIGATION: [Header; 2] = [("accept", "text/html"), ("sec-fetch-mode", "na
 const OURS: Header = ("sec-fetch-site", "same-origin");
 const CROSS_SITE: Header = ("sec-fetch-site", "cross-site");
 
-fn post(browser: &mut Browser, path: &str, more: &[(&str, &str)], body: &[u8]) -> Answer {
+fn post(browser: &mut Browser, path: &str, more: &[(&str, &str)], body: &[u8]) -> Response {
     browser.send("POST", path, &[&NAVIGATION[..], more].concat(), body)
 }
 
 /// The form that a page keeps, sealed.
-fn kept(page: &Answer) -> Option<String> {
+fn kept(page: &Response) -> Option<String> {
     let text = page.text();
     let (_, rest) = text.split_once("name=\"form\" value=\"")?;
     Some(rest.split('"').next().unwrap().to_owned())
 }
 
-fn send_again(browser: &mut Browser, sealed: &str) -> Answer {
+fn send_again(browser: &mut Browser, sealed: &str) -> Response {
     let body = Serializer::new(String::new()).append_pair("form", sealed).finish();
     post(browser, "/oauth/resend", &[URLENCODED, OURS], body.as_bytes())
 }
@@ -208,7 +208,7 @@ fn a_chunked_form_beyond_the_limit_is_not_kept() {
     write!(stream, "{:x}\r\n", body.len()).unwrap();
     stream.write_all(&[&body[..], b"\r\n0\r\n\r\n"].concat()).unwrap();
 
-    let page = read_answer(&stream, "POST").unwrap();
+    let page = read_response(&stream, "POST").unwrap();
 
     assert!(page.status == 401 && kept(&page).is_none() && page.text().contains("too large"));
 }
@@ -234,7 +234,7 @@ fn a_form_that_meets_a_failure_is_kept_for_its_session() {
     fixture.sign_in(&mut browser, "ada");
     fixture.provider.set_expires_in(3600);
     wait_for_lapse();
-    fixture.provider.script(TokenAnswer::Raw(503, "", "{}"));
+    fixture.provider.script(TokenReply::Raw(503, "", "{}"));
 
     let page = post(&mut browser, "/form", &[URLENCODED, OURS], b"note=typed");
 
@@ -249,7 +249,7 @@ fn a_form_that_meets_a_failure_is_kept_for_its_session() {
 #[test]
 fn a_page_of_a_failed_upstream_says_if_the_form_may_have_arrived() {
     let nowhere = "http://127.0.0.1:9".to_owned();
-    let hangs_up = Upstream::answering(|request, reader, stream| {
+    let hangs_up = Upstream::responding(|request, reader, stream| {
         let is_post = request.request_line.starts_with("POST");
         request.read_body(reader);
         !is_post && stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok()

@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
 use support::{
-    Answer, Browser, Handler, Provider, Reuse, TokenAnswer, Upstream, read_answer, wait_for_lapse, wait_until,
+    Browser, Handler, Provider, Response, Reuse, TokenReply, Upstream, read_response, wait_for_lapse, wait_until,
 };
 
 /// 32 bytes each, the same for every instance.
@@ -54,7 +54,7 @@ impl Fixture {
     }
 }
 
-fn refresh(browser: &mut Browser) -> Answer {
+fn refresh(browser: &mut Browser) -> Response {
     browser.send("POST", "/oauth/refresh", &[("x-csrf", "1"), ("sec-fetch-site", "same-origin")], b"")
 }
 
@@ -64,12 +64,12 @@ fn two_hundred_requests_at_four_instances_cost_one_refresh_and_sign_nobody_out()
         let fixture = Fixture::lapsed(reuse);
         let before = fixture.provider.refreshes();
         let (release, held) = mpsc::channel();
-        fixture.provider.script(TokenAnswer::Held(held));
+        fixture.provider.script(TokenReply::Held(held));
 
         let pending: Vec<_> = (0..200).map(|at| fixture.browsers[at % 4].begin("GET", "/page", &[], b"")).collect();
         wait_until("the provider is asked", || fixture.provider.refreshes() > before);
         release.send(()).unwrap();
-        let statuses: Vec<u16> = pending.iter().map(|stream| read_answer(stream, "GET").unwrap().status).collect();
+        let statuses: Vec<u16> = pending.iter().map(|stream| read_response(stream, "GET").unwrap().status).collect();
 
         assert_eq!(statuses, vec![200; 200], "{reuse:?}");
         assert_eq!(fixture.provider.refreshes(), before + 1, "{reuse:?}");
@@ -102,12 +102,12 @@ fn survive(death: Death, reuse: Reuse) {
     let before = fixture.provider.refreshes();
     die(&mut fixture, death);
 
-    let answer = fixture.browsers[1].fetch("/page");
+    let response = fixture.browsers[1].fetch("/page");
 
     let calls = fixture.provider.refreshes() - before;
     let is_token_lost = matches!(death, Death::DuringTheCall | Death::BeforeTheWrite);
     let expected = if is_token_lost && reuse == Reuse::EndsTheGrant { 401 } else { 200 };
-    assert_eq!(answer.status, expected, "{death:?} {reuse:?}");
+    assert_eq!(response.status, expected, "{death:?} {reuse:?}");
     assert_eq!(calls, if is_token_lost { 2 } else { 1 }, "{death:?} {reuse:?}");
 }
 
@@ -117,7 +117,7 @@ fn die(fixture: &mut Fixture, death: Death) {
     let (release, held) = mpsc::channel();
     match death {
         Death::AfterTheClaim => control.script(Operation::Replace, Fault::HangAfter),
-        Death::DuringTheCall => fixture.provider.script(TokenAnswer::Held(held)),
+        Death::DuringTheCall => fixture.provider.script(TokenReply::Held(held)),
         Death::BeforeTheWrite | Death::AfterTheWrite => {
             control.script(Operation::Replace, Fault::Slow(std::time::Duration::ZERO));
             let fault = if death == Death::AfterTheWrite { Fault::HangAfter } else { Fault::Hang };
@@ -139,7 +139,7 @@ fn die(fixture: &mut Fixture, death: Death) {
     drop(release);
     if death == Death::DuringTheCall {
         // The provider goes on when its client is gone: it has spent the token.
-        wait_until("the provider has answered", || fixture.provider.issued() > 2);
+        wait_until("the provider has responded", || fixture.provider.issued() > 2);
     }
 }
 
@@ -159,14 +159,14 @@ fn a_sign_out_elsewhere_wins_over_a_refresh_that_is_under_way() {
     let mut fixture = Fixture::lapsed(Reuse::EndsTheGrant);
     let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    fixture.provider.script(TokenAnswer::Held(held));
+    fixture.provider.script(TokenReply::Held(held));
     let waiting = fixture.browsers[0].begin("GET", "/page", &[], b"");
     wait_until("the provider is asked", || fixture.provider.refreshes() > before);
 
     assert_eq!(fixture.browsers[1].post("/oauth/signout", b"").status, 303);
     release.send(()).unwrap();
 
-    assert_eq!(read_answer(&waiting, "GET").unwrap().status, 401);
+    assert_eq!(read_response(&waiting, "GET").unwrap().status, 401);
     assert_eq!(fixture.browsers[2].fetch("/page").status, 401);
 }
 
@@ -213,10 +213,14 @@ fn a_store_in_trouble_is_told_of_and_signs_nobody_out() {
     for trouble in troubles {
         fixture.cosmos.control.break_down(Operation::Read, trouble);
 
-        let answer = fixture.browsers[0].fetch("/page");
+        let response = fixture.browsers[0].fetch("/page");
 
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("store_unavailable")), "{trouble:?}");
-        assert!(answer.header("retry-after").is_some());
+        assert_eq!(
+            (response.status, response.json()["code"].as_str()),
+            (503, Some("store_unavailable")),
+            "{trouble:?}"
+        );
+        assert!(response.header("retry-after").is_some());
         fixture.cosmos.control.mend();
         wait_until("it recovers alone", || fixture.browsers[0].fetch("/page").status == 200);
     }
@@ -298,7 +302,7 @@ fn an_instance_that_is_asked_to_end_writes_the_token_that_its_refresh_brings() {
     let mut fixture = Fixture::lapsed(Reuse::EndsTheGrant);
     let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    fixture.provider.script(TokenAnswer::Held(held));
+    fixture.provider.script(TokenReply::Held(held));
     let hung_up = fixture.browsers[0].begin("GET", "/page", &[], b"");
     wait_until("the provider is asked", || fixture.provider.refreshes() > before);
     drop(hung_up);
@@ -320,7 +324,7 @@ fn an_instance_that_is_asked_to_end_writes_the_token_that_its_refresh_brings() {
 fn a_slow_response_sets_no_cookie_of_a_session_that_another_instance_has_replaced() {
     let (respond, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
-    let upstream = Upstream::answering(move |request, _, stream| {
+    let upstream = Upstream::responding(move |request, _, stream| {
         if request.request_line.contains("/slow") {
             held.lock().unwrap().recv().unwrap();
         }
@@ -341,6 +345,6 @@ fn a_slow_response_sets_no_cookie_of_a_session_that_another_instance_has_replace
     wait_for_lapse(); // a second has passed: the response is a slow one
     respond.send(()).unwrap();
 
-    let response = read_answer(&slow, "GET").unwrap();
+    let response = read_response(&slow, "GET").unwrap();
     assert_eq!((response.status, response.header("set-cookie")), (200, None));
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
 use serde_json::{Value, json};
-use support::{Answer, Browser, Handler, Provider, Upstream, run_to_end, wait_until};
+use support::{Browser, Handler, Provider, Response, Upstream, run_to_end, wait_until};
 
 const KEYS: [(&str, &str); 2] = [
     ("COOKIE_KEYS", "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
@@ -31,11 +31,11 @@ impl Scene {
     }
 
     /// The Provider's own request: it has no cookie.
-    fn logout(&self, token: &str) -> Answer {
+    fn logout(&self, token: &str) -> Response {
         self.post(&format!("logout_token={token}"))
     }
 
-    fn post(&self, form: &str) -> Answer {
+    fn post(&self, form: &str) -> Response {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         Browser::new(&self.handler.origin).send("POST", "/oauth/backchannel-logout", &headers, form.as_bytes())
     }
@@ -50,8 +50,8 @@ fn settings<'a>(cosmos: &'a CosmosEmulator, provider: &'a Provider, upstream: &'
     [&own[..], &KEYS[..], &cosmos.settings()[..], &provider.settings()[..]].concat()
 }
 
-fn code(answer: &Answer) -> (u16, Value) {
-    (answer.status, answer.json()["code"].clone())
+fn code(response: &Response) -> (u16, Value) {
+    (response.status, response.json()["code"].clone())
 }
 
 #[test]
@@ -60,9 +60,9 @@ fn the_provider_ends_a_session_by_sid_or_by_sub() {
         let mut scene = Scene::start();
         assert!(scene.is_signed_in());
 
-        let answer = scene.logout(&scene.provider.logout_token(&changes));
+        let response = scene.logout(&scene.provider.logout_token(&changes));
 
-        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{changes}");
+        assert_eq!((response.status, response.header("cache-control")), (200, Some("no-store")), "{changes}");
         assert!(!scene.is_signed_in(), "{changes}");
         wait_until("the log has the logout", || scene.handler.output().text().contains("provider_logout"));
         let log = scene.handler.output().text();
@@ -101,9 +101,9 @@ fn what_is_no_logout_token_ends_nothing() {
 fn a_logout_of_someone_else_ends_nobody_here() {
     let mut scene = Scene::start();
 
-    let answer = scene.logout(&scene.provider.logout_token(&json!({"sid": "another", "sub": "eve"})));
+    let response = scene.logout(&scene.provider.logout_token(&json!({"sid": "another", "sub": "eve"})));
 
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     assert!(scene.is_signed_in());
 }
 
@@ -115,11 +115,11 @@ fn a_store_that_is_down_lets_the_provider_try_again_with_the_same_token() {
     let refused = scene.logout(&token);
     scene.cosmos.control.mend();
 
-    let answer = scene.logout(&token);
+    let response = scene.logout(&token);
 
     assert_eq!(code(&refused), (503, json!("store_unavailable")));
     assert!(refused.header("retry-after").is_some());
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     assert!(!scene.is_signed_in());
 }
 
@@ -136,11 +136,11 @@ fn the_providers_frame_ends_a_session_by_its_sid() {
     assert_eq!(frame("sid=another").status, 200);
     assert!(scene.ada.fetch("/page").status == 200);
 
-    let answer = frame(&format!("iss={issuer}&sid=sid-of-ada"));
+    let response = frame(&format!("iss={issuer}&sid=sid-of-ada"));
 
-    assert_eq!((answer.status, answer.header("x-frame-options")), (200, None));
+    assert_eq!((response.status, response.header("x-frame-options")), (200, None));
     assert_eq!(
-        answer.header("content-security-policy"),
+        response.header("content-security-policy"),
         Some(&*format!("default-src 'none'; frame-ancestors {issuer}"))
     );
     assert!(!scene.is_signed_in());

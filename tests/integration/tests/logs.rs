@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use serde_json::{Value, json};
-use support::{Browser, Handler, HandlerOutput, Provider, TokenAnswer, Upstream, wait_until};
+use support::{Browser, Handler, HandlerOutput, Provider, TokenReply, Upstream, wait_until};
 
 /// The handler's JSON lines inside whatever the host writes around them.
 fn lines(output: &HandlerOutput) -> Vec<Value> {
@@ -43,7 +43,7 @@ fn people_come_and_go_in_the_audit_log() {
     let Some(handler) = Handler::start_behind_the_host(&settings) else { return };
     let mut browser = Browser::new(&handler.origin);
     browser.sign_in("/", &provider);
-    provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
+    provider.script(TokenReply::Raw(400, "", r#"{"error":"invalid_grant"}"#));
     browser.send("POST", "/oauth/refresh", &[("x-csrf", "1"), ("sec-fetch-site", "same-origin")], b"");
     browser.sign_in("/", &provider);
     browser.post("/oauth/signout", b"");

@@ -32,7 +32,7 @@ fn authority(url: &str) -> &str {
 /// An application that responds with the header lines that its query asks for; in them `OWN` is its own authority and
 /// `HOST` what it read in `Host`.
 fn application() -> Upstream {
-    Upstream::answering(|request, _, stream| {
+    Upstream::responding(|request, _, stream| {
         let own = stream.local_addr().unwrap().to_string();
         let query = request.request_line.split_once('?').map_or("", |(_, query)| query);
         let lines: String =

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use support::{Answer, Browser, Handler, Provider, TokenAnswer, Upstream, wait_until};
+use support::{Browser, Handler, Provider, Response, TokenReply, Upstream, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -20,7 +20,7 @@ fn fixture() -> Fixture {
 
 impl Fixture {
     /// The page of a callback with these parameters, to a sign-in that this browser began.
-    fn callback(&mut self, parameters: &str) -> Answer {
+    fn callback(&mut self, parameters: &str) -> Response {
         let begun = self.browser.navigate("/oauth/signin?redirect=/wanted");
         let request = url::Url::parse(begun.header("location").unwrap()).unwrap();
         let state = request.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
@@ -70,7 +70,7 @@ fn a_refused_refresh_is_audited_with_the_providers_codes_and_without_its_text() 
         r#"{{"error":"invalid_client","error_description":"AADSTS7000222: keys for app 'Contoso HR' are expired.",
             "error_codes":[7000222],"trace_id":"{TRACE}","correlation_id":"{CORRELATION}"}}"#
     );
-    fixture.provider.script(TokenAnswer::Raw(401, "", body.leak()));
+    fixture.provider.script(TokenReply::Raw(401, "", body.leak()));
 
     let headers = [("x-csrf", "1"), ("sec-fetch-site", "same-origin")];
     let refused = fixture.browser.send("POST", "/oauth/refresh", &headers, b"");
@@ -122,7 +122,7 @@ fn a_page_says_what_happened_and_offers_another_try_only_where_it_can_help() {
 #[test]
 fn a_provider_that_the_settings_describe_wrongly_is_no_matter_of_patience() {
     let upstream = Upstream::start();
-    let elsewhere = Upstream::answering(|_, _, stream| {
+    let elsewhere = Upstream::responding(|_, _, stream| {
         std::io::Write::write_all(stream, b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").is_ok()
     });
     let settings =

@@ -1,10 +1,10 @@
-//! Refresh, seen from outside: one call however many ask, and what a Provider's answers do to a session.
+//! Refresh, seen from outside: one call however many ask, and what a Provider's responses do to a session.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use std::sync::mpsc;
 
-use support::{Answer, Browser, Handler, Provider, TokenAnswer, Upstream, read_answer, wait_for_lapse, wait_until};
+use support::{Browser, Handler, Provider, Response, TokenReply, Upstream, read_response, wait_for_lapse, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -29,7 +29,7 @@ fn lapsed() -> Fixture {
     Fixture { provider, upstream, handler, browser }
 }
 
-fn refresh(browser: &mut Browser) -> Answer {
+fn refresh(browser: &mut Browser) -> Response {
     browser.send("POST", "/oauth/refresh", &[("x-csrf", "1"), ("sec-fetch-site", "same-origin")], b"")
 }
 
@@ -42,12 +42,12 @@ fn fifty_requests_at_once_cost_one_refresh_and_sign_nobody_out() {
     let fixture = lapsed();
     let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    fixture.provider.script(TokenAnswer::Held(held));
+    fixture.provider.script(TokenReply::Held(held));
 
     let pending: Vec<_> = (0..50).map(|_| fixture.browser.begin("GET", "/page", &[], b"")).collect();
     wait_until("the provider is asked", || fixture.provider.refreshes() > before);
     release.send(()).unwrap();
-    let statuses: Vec<u16> = pending.iter().map(|stream| read_answer(stream, "GET").unwrap().status).collect();
+    let statuses: Vec<u16> = pending.iter().map(|stream| read_response(stream, "GET").unwrap().status).collect();
 
     assert_eq!(statuses, vec![200; 50]);
     assert_eq!(fixture.provider.refreshes(), before + 1);
@@ -70,7 +70,7 @@ fn a_client_that_hangs_up_during_a_refresh_loses_nothing() {
     let mut fixture = lapsed();
     let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    fixture.provider.script(TokenAnswer::Held(held));
+    fixture.provider.script(TokenReply::Held(held));
     let gone = fixture.browser.begin("GET", "/page", &[], b"");
     wait_until("the provider is asked", || fixture.provider.refreshes() > before);
 
@@ -86,7 +86,7 @@ fn a_sign_out_during_a_refresh_wins() {
     let mut fixture = lapsed();
     let before = fixture.provider.refreshes();
     let (release, held) = mpsc::channel();
-    fixture.provider.script(TokenAnswer::Held(held));
+    fixture.provider.script(TokenReply::Held(held));
     let waiting = fixture.browser.begin("GET", "/page", &[], b"");
     wait_until("the provider is asked", || fixture.provider.refreshes() > before);
     let old = fixture.browser.clone();
@@ -95,14 +95,14 @@ fn a_sign_out_during_a_refresh_wins() {
 
     release.send(()).unwrap();
 
-    assert_eq!(read_answer(&waiting, "GET").unwrap().status, 401);
+    assert_eq!(read_response(&waiting, "GET").unwrap().status, 401);
     assert_eq!(old.clone().fetch("/page").status, 401);
 }
 
 #[test]
-fn an_answer_without_optional_tokens_is_normal() {
+fn a_response_without_optional_tokens_is_normal() {
     let mut fixture = lapsed();
-    fixture.provider.script(TokenAnswer::Bare);
+    fixture.provider.script(TokenReply::Bare);
 
     assert_eq!(fixture.browser.fetch("/page").status, 200);
 
@@ -113,24 +113,24 @@ fn an_answer_without_optional_tokens_is_normal() {
 #[test]
 fn a_provider_in_trouble_gets_a_rest_and_nobody_is_signed_out() {
     let troubles = [
-        TokenAnswer::Raw(500, "", ""),
-        TokenAnswer::Raw(503, "retry-after: 7\r\n", "down"),
-        TokenAnswer::Raw(429, "retry-after: 7\r\n", ""),
-        TokenAnswer::Raw(502, "content-type: text/html\r\n", "<html>bad gateway</html>"),
-        TokenAnswer::Raw(200, "content-type: text/html\r\n", "<html>maintenance</html>"),
-        TokenAnswer::Raw(403, "", "<html>blocked by a firewall</html>"),
-        TokenAnswer::Reset,
+        TokenReply::Raw(500, "", ""),
+        TokenReply::Raw(503, "retry-after: 7\r\n", "down"),
+        TokenReply::Raw(429, "retry-after: 7\r\n", ""),
+        TokenReply::Raw(502, "content-type: text/html\r\n", "<html>bad gateway</html>"),
+        TokenReply::Raw(200, "content-type: text/html\r\n", "<html>maintenance</html>"),
+        TokenReply::Raw(403, "", "<html>blocked by a firewall</html>"),
+        TokenReply::Reset,
     ];
     for trouble in troubles {
         let mut fixture = lapsed();
         let before = fixture.provider.refreshes();
         fixture.provider.script(trouble);
 
-        let answers = [fixture.browser.fetch("/page"), fixture.browser.fetch("/page")];
+        let responses = [fixture.browser.fetch("/page"), fixture.browser.fetch("/page")];
 
-        for answer in answers {
-            assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("refresh_unavailable")));
-            assert!(answer.header("retry-after").is_some());
+        for response in responses {
+            assert_eq!((response.status, response.json()["code"].as_str()), (503, Some("refresh_unavailable")));
+            assert!(response.header("retry-after").is_some());
         }
         assert_eq!(fixture.provider.refreshes(), before + 1, "the provider is left alone for a while");
         assert_eq!(fixture.browser.fetch("/oauth/me").status, 200, "the session lives");
@@ -140,23 +140,23 @@ fn a_provider_in_trouble_gets_a_rest_and_nobody_is_signed_out() {
 #[test]
 fn a_person_is_told_on_a_page_that_they_are_still_signed_in() {
     let mut fixture = lapsed();
-    fixture.provider.script(TokenAnswer::Raw(500, "", ""));
+    fixture.provider.script(TokenReply::Raw(500, "", ""));
 
-    let answer = fixture.browser.navigate("/page");
+    let response = fixture.browser.navigate("/page");
 
-    assert_eq!(answer.status, 503);
-    assert!(answer.header("content-type").unwrap().starts_with("text/html"));
-    assert!(answer.text().contains("refresh_unavailable"));
+    assert_eq!(response.status, 503);
+    assert!(response.header("content-type").unwrap().starts_with("text/html"));
+    assert!(response.text().contains("refresh_unavailable"));
 }
 
 #[test]
 fn a_refused_refresh_token_ends_the_session() {
     let mut fixture = lapsed();
-    fixture.provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
+    fixture.provider.script(TokenReply::Raw(400, "", r#"{"error":"invalid_grant"}"#));
 
-    let answer = fixture.browser.fetch("/page");
+    let response = fixture.browser.fetch("/page");
 
-    assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("session_required")));
+    assert_eq!((response.status, response.json()["code"].as_str()), (401, Some("session_required")));
     assert_eq!(fixture.browser.navigate("/page").status, 302);
     wait_until("the log tells of it", || fixture.handler.output().text().contains("refresh_refused"));
 }
@@ -164,7 +164,7 @@ fn a_refused_refresh_token_ends_the_session() {
 #[test]
 fn a_refresh_that_speaks_of_someone_else_ends_the_session_and_is_revoked() {
     let mut fixture = lapsed();
-    fixture.provider.script(TokenAnswer::Subject("eve"));
+    fixture.provider.script(TokenReply::Subject("eve"));
 
     assert_eq!(fixture.browser.fetch("/page").status, 401);
 
@@ -174,10 +174,10 @@ fn a_refresh_that_speaks_of_someone_else_ends_the_session_and_is_revoked() {
 #[test]
 fn a_forced_refresh_tells_how_it_ended() {
     let mut fixture = lapsed();
-    fixture.provider.script(TokenAnswer::Raw(503, "", ""));
+    fixture.provider.script(TokenReply::Raw(503, "", ""));
     let unavailable = refresh(&mut fixture.browser);
     let mut other = lapsed();
-    other.provider.script(TokenAnswer::Raw(400, "", r#"{"error":"invalid_grant"}"#));
+    other.provider.script(TokenReply::Raw(400, "", r#"{"error":"invalid_grant"}"#));
 
     let ended = refresh(&mut other.browser);
 
@@ -189,7 +189,7 @@ fn a_forced_refresh_tells_how_it_ended() {
 fn a_refused_client_is_reported_at_error_and_leads_people_to_sign_in() {
     let mut fixture = lapsed();
     let before = fixture.provider.refreshes();
-    fixture.provider.script(TokenAnswer::Raw(401, "", r#"{"error":"invalid_client"}"#));
+    fixture.provider.script(TokenReply::Raw(401, "", r#"{"error":"invalid_client"}"#));
 
     let script = fixture.browser.fetch("/page");
     let navigation = fixture.browser.navigate("/page");

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use serde_json::{Value, json};
-use support::{Answer, Browser, Handler, Provider, Upstream, wait_until};
+use support::{Browser, Handler, Provider, Response, Upstream, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -33,12 +33,12 @@ impl Fixture {
     }
 }
 
-fn location(answer: &Answer) -> &str {
-    answer.header("location").unwrap_or_else(|| panic!("a redirect, not {} {}", answer.status, answer.text()))
+fn location(response: &Response) -> &str {
+    response.header("location").unwrap_or_else(|| panic!("a redirect, not {} {}", response.status, response.text()))
 }
 
-fn code(answer: &Answer) -> (u16, String) {
-    (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
+fn code(response: &Response) -> (u16, String) {
+    (response.status, response.json()["code"].as_str().unwrap_or_default().to_owned())
 }
 
 fn admins() -> Value {
@@ -153,9 +153,9 @@ fn methods_and_tenants_are_rules_too() {
         let mut browser = fixture.browser();
         browser.sign_in("/", &fixture.provider);
 
-        let answer = browser.send(method, "/docs", &[("sec-fetch-site", "same-origin")], b"");
+        let response = browser.send(method, "/docs", &[("sec-fetch-site", "same-origin")], b"");
 
-        assert_eq!(answer.status, expected, "{method} {claims}");
+        assert_eq!(response.status, expected, "{method} {claims}");
     }
 }
 
@@ -175,9 +175,9 @@ fn an_api_client_passes_with_its_token_as_it_came() {
 
     for (method, path) in [("GET", "/api/orders"), ("POST", "/api/orders"), ("DELETE", "/both/x")] {
         let headers = [("authorization", authorization.as_str()), ("origin", "https://elsewhere.example")];
-        let answer = client.send(method, path, &headers, b"");
+        let response = client.send(method, path, &headers, b"");
 
-        assert_eq!((answer.status, answer.header("set-cookie")), (200, None), "{method} {path}");
+        assert_eq!((response.status, response.header("set-cookie")), (200, None), "{method} {path}");
         let received = fixture.upstream.last();
         assert_eq!(received.header("authorization"), Some(authorization.as_str()));
         assert_eq!(received.header("x-client"), Some("robot"));
@@ -225,13 +225,13 @@ fn what_is_no_access_token_gets_a_challenge_and_never_the_upstream() {
         let header = [("authorization", authorization.as_str())];
         let headers = if authorization.is_empty() { &[][..] } else { &header[..] };
 
-        let answer = fixture.browser().send("GET", path, headers, b"");
+        let response = fixture.browser().send("GET", path, headers, b"");
 
-        assert_eq!(code(&answer), (*status, (*expected).to_owned()), "{reason}: {}", answer.text());
-        let told = answer.header("www-authenticate").unwrap_or_default();
+        assert_eq!(code(&response), (*status, (*expected).to_owned()), "{reason}: {}", response.text());
+        let told = response.header("www-authenticate").unwrap_or_default();
         assert!(told.starts_with(challenge), "{reason}: {told}");
         assert_eq!(told.is_empty(), challenge.is_empty(), "{reason}: {told}");
-        assert!(answer.header("set-cookie").is_none(), "{reason}");
+        assert!(response.header("set-cookie").is_none(), "{reason}");
     }
     assert_eq!(fixture.upstream.received().len(), 0);
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use serde_json::Value;
-use support::{Answer, Browser, Handler, Provider, Upstream, read_answer, wait_until};
+use support::{Browser, Handler, Provider, Response, Upstream, read_response, wait_until};
 use url::Url;
 
 struct Fixture {
@@ -33,11 +33,11 @@ impl Fixture {
 
 const SESSION: &str = "oauth-proxy-session";
 
-fn assert_asks_for_a_session(answer: &Answer, why: &str) {
-    assert_eq!(answer.status, 401, "{why}");
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{why}");
-    assert_eq!(answer.header("cache-control"), Some("no-store"), "{why}");
-    let problem = answer.json();
+fn assert_asks_for_a_session(response: &Response, why: &str) {
+    assert_eq!(response.status, 401, "{why}");
+    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{why}");
+    assert_eq!(response.header("cache-control"), Some("no-store"), "{why}");
+    let problem = response.json();
     assert_eq!(problem["code"], "session_required", "{why}");
     assert!(problem["login_url"].as_str().unwrap().starts_with("/oauth/signin"), "{why}: {problem}");
     assert!(problem["request_id"].is_string(), "{why}");
@@ -47,9 +47,9 @@ fn assert_asks_for_a_session(answer: &Answer, why: &str) {
 fn a_sign_in_leads_to_the_very_page_one_wanted() {
     let fixture = Fixture::with(&[]);
 
-    let answer = fixture.browser().sign_in("/deep/link?a=1&a=2&b=%20x", &fixture.provider);
+    let response = fixture.browser().sign_in("/deep/link?a=1&a=2&b=%20x", &fixture.provider);
 
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     assert_eq!(fixture.upstream.last().request_line, "GET /deep/link?a=1&a=2&b=%20x");
     assert_eq!(fixture.upstream.last().header("authorization"), Some("Bearer access-token-1"));
 }
@@ -93,15 +93,15 @@ fn whatever_is_wrong_with_a_cookie_a_script_gets_401_and_a_person_goes_to_sign_i
 }
 
 #[test]
-fn a_form_sent_without_a_session_is_answered_by_a_page_that_leads_back_to_it() {
+fn a_form_sent_without_a_session_gets_a_page_that_leads_back_to_it() {
     let fixture = Fixture::with(&[]);
     let referer = format!("{}/form?id=7", fixture.handler.origin);
     let headers = [("sec-fetch-mode", "navigate"), ("referer", referer.as_str())];
 
-    let answer = fixture.browser().send("POST", "/save", &headers, b"a=1");
+    let response = fixture.browser().send("POST", "/save", &headers, b"a=1");
 
-    assert_eq!(answer.status, 401);
-    assert!(answer.text().contains("href=\"/oauth/signin?redirect=%2Fform%3Fid%3D7\""), "{}", answer.text());
+    assert_eq!(response.status, 401);
+    assert!(response.text().contains("href=\"/oauth/signin?redirect=%2Fform%3Fid%3D7\""), "{}", response.text());
 }
 
 #[test]
@@ -144,13 +144,13 @@ fn me_tells_the_claims_and_never_a_token() {
     let fixture = Fixture::with(&[]);
     let mut browser = fixture.signed_in();
 
-    let answer = browser.fetch("/oauth/me");
+    let response = browser.fetch("/oauth/me");
 
-    let me = answer.json();
+    let me = response.json();
     assert_eq!((me["sub"].as_str(), me["name"].as_str()), (Some("ada"), Some("Ada Lovelace")));
     assert!(me["session_expires_in"].as_u64().is_some_and(|seconds| (1_790..=1_800).contains(&seconds)), "{me}");
     assert!(me["logout_url"].as_str().unwrap().starts_with("/oauth/signout?token="), "{me}");
-    let without_link = answer.text().replace("/oauth/signout?token=", "");
+    let without_link = response.text().replace("/oauth/signout?token=", "");
     assert!(!without_link.contains("token") && me["nonce"] == Value::Null, "{me}");
     assert_asks_for_a_session(&fixture.browser().navigate("/oauth/me"), "a script's URL, whoever asks");
 }
@@ -162,10 +162,10 @@ fn a_sign_out_ends_the_session_everywhere() {
     let old = browser.clone();
     let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
 
-    let answer = browser.navigate(&logout_url);
+    let response = browser.navigate(&logout_url);
 
-    assert_eq!(answer.status, 303);
-    let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+    assert_eq!(response.status, 303);
+    let location = url::Url::parse(response.header("location").unwrap()).unwrap();
     let query: Vec<(String, String)> = location.query_pairs().into_owned().collect();
     assert!(location.as_str().starts_with(&format!("{}/end_session?", fixture.provider.issuer)), "{location}");
     assert!(query.iter().any(|(name, _)| name == "id_token_hint"), "{query:?}");
@@ -182,9 +182,9 @@ fn a_sign_out_link_under_its_older_name_still_works() {
     let mut browser = fixture.signed_in();
     let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
 
-    let answer = browser.navigate(&logout_url.replace("?token=", "?sid="));
+    let response = browser.navigate(&logout_url.replace("?token=", "?sid="));
 
-    assert_eq!(answer.status, 303);
+    assert_eq!(response.status, 303);
     assert!(!browser.cookies.contains_key(SESSION));
 }
 
@@ -212,8 +212,8 @@ fn a_link_without_the_sessions_own_token_signs_nobody_out() {
 fn a_sign_out_may_end_at_a_path_of_this_site_only() {
     let fixture = Fixture::with(&[]);
     let state = |redirect: &str| {
-        let answer = fixture.signed_in().post(&format!("/oauth/signout?redirect={redirect}"), b"");
-        let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+        let response = fixture.signed_in().post(&format!("/oauth/signout?redirect={redirect}"), b"");
+        let location = url::Url::parse(response.header("location").unwrap()).unwrap();
         location.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned())
     };
 
@@ -244,8 +244,8 @@ fn only_pages_of_this_site_change_anything() {
     ];
     for path in ["/save", "/oauth/signout"] {
         for (headers, expected) in table.iter().filter(|(_, expected)| path == "/save" || *expected == 403) {
-            let answer = browser.clone().send("POST", path, headers, b"");
-            assert_eq!(answer.status, *expected, "{path} {headers:?}");
+            let response = browser.clone().send("POST", path, headers, b"");
+            assert_eq!(response.status, *expected, "{path} {headers:?}");
         }
     }
     let refused = browser.clone().send("POST", "/oauth/refresh", &[("sec-fetch-site", "same-origin")], b"");
@@ -277,7 +277,7 @@ fn no_return_url_leaves_the_site() {
 }
 
 /// A sign-in that a portal begins (OIDC Core 4), by `GET` or by a form, followed to the request to the Provider.
-fn initiate(browser: &mut Browser, method: &str, parameters: &[(&str, &str)]) -> Answer {
+fn initiate(browser: &mut Browser, method: &str, parameters: &[(&str, &str)]) -> Response {
     let mut encoded = url::form_urlencoded::Serializer::new(String::new());
     let encoded = encoded.extend_pairs(parameters).finish();
     let headers = [
@@ -441,13 +441,13 @@ fn a_callback_delivered_twice_spends_its_code_once_and_keeps_its_session() {
     let callback = fixture.provider.approve(to_provider.header("location").unwrap());
     let at_once: Vec<_> = (0..8).map(|_| browser.begin("GET", &callback, &[("accept", "text/html")], b"")).collect();
 
-    let answers: Vec<Answer> = at_once.iter().map(|stream| read_answer(stream, "GET").unwrap()).collect();
+    let responses: Vec<Response> = at_once.iter().map(|stream| read_response(stream, "GET").unwrap()).collect();
     let afterwards = browser.clone().navigate(&callback);
 
-    assert!(answers.iter().chain([&afterwards]).all(|answer| answer.status == 303));
+    assert!(responses.iter().chain([&afterwards]).all(|response| response.status == 303));
     assert_eq!(fixture.provider.exchanges(), 1);
-    for answer in &answers {
-        let cookie = answer.headers_named("set-cookie").find(|cookie| cookie.starts_with(SESSION)).unwrap();
+    for response in &responses {
+        let cookie = response.headers_named("set-cookie").find(|cookie| cookie.starts_with(SESSION)).unwrap();
         let cookie = cookie.split(';').next().unwrap();
         assert_eq!(fixture.browser().send("GET", "/page", &[("cookie", cookie)], b"").status, 200);
     }
@@ -508,10 +508,10 @@ fn a_refusal_of_the_provider_is_told_on_a_page() {
     let to_provider = url::Url::parse(browser.navigate("/oauth/signin").header("location").unwrap()).unwrap();
     let state = to_provider.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
 
-    let answer = browser.navigate(&format!("/oauth/callback?error=access_denied&state={state}"));
+    let response = browser.navigate(&format!("/oauth/callback?error=access_denied&state={state}"));
 
-    assert_eq!(answer.status, 403);
-    assert!(answer.text().contains("login_cancelled"), "{}", answer.text());
+    assert_eq!(response.status, 403);
+    assert!(response.text().contains("login_cancelled"), "{}", response.text());
 }
 
 #[test]
@@ -526,8 +526,8 @@ fn a_callback_that_is_no_authorization_response_is_refused() {
     ];
     for (form, status, code) in table {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = fixture.browser().send("POST", "/oauth/callback", &headers, form);
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)));
+        let response = fixture.browser().send("POST", "/oauth/callback", &headers, form);
+        assert_eq!((response.status, response.json()["code"].as_str()), (status, Some(code)));
     }
     let repeated = fixture.browser().fetch("/oauth/callback?code=a&code=b&state=c");
     assert_eq!(repeated.json()["code"].as_str(), Some("parameter_repeated"));
@@ -577,10 +577,10 @@ fn cookies_of_an_https_site_are_as_strict_as_they_can_be() {
     let callback = fixture.provider.approve(to_provider.header("location").unwrap());
     let callback = callback.trim_start_matches("https://app.example");
 
-    let answer = browser.navigate(callback);
+    let response = browser.navigate(callback);
 
     let cookies: Vec<&str> =
-        answer.headers_named("set-cookie").chain(to_provider.headers_named("set-cookie")).collect();
+        response.headers_named("set-cookie").chain(to_provider.headers_named("set-cookie")).collect();
     assert_eq!(cookies.len(), 5);
     for cookie in &cookies {
         assert!(cookie.starts_with("__Host-oauth-proxy-"), "{cookie}");
@@ -605,9 +605,9 @@ fn a_form_post_callback_brings_its_cookie_across_sites() {
     let form = callback.split_once('?').unwrap().1;
 
     let headers = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("origin", "null")];
-    let answer = browser.send("POST", "/oauth/callback", &headers, form.as_bytes());
+    let response = browser.send("POST", "/oauth/callback", &headers, form.as_bytes());
 
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/page")));
+    assert_eq!((response.status, response.header("location")), (303, Some("/page")));
 }
 
 #[test]
@@ -628,7 +628,7 @@ fn an_anonymous_route_needs_nobody_and_is_told_of_nobody() {
 }
 
 #[test]
-fn our_urls_answer_their_methods_only() {
+fn our_urls_serve_their_methods_only() {
     let fixture = Fixture::with(&[]);
 
     let refused = fixture.browser().post("/oauth/me", b"");
@@ -662,8 +662,8 @@ fn a_background_request_never_begins_a_sign_in() {
     let fixture = Fixture::with(&[]);
 
     for headers in [[("sec-fetch-mode", "cors")], [("sec-fetch-mode", "no-cors")]] {
-        let answer = fixture.browser().send("GET", "/oauth/signin", &headers, b"");
-        assert_asks_for_a_session(&answer, "a script");
-        assert_eq!(answer.header("set-cookie"), None);
+        let response = fixture.browser().send("GET", "/oauth/signin", &headers, b"");
+        assert_asks_for_a_session(&response, "a script");
+        assert_eq!(response.header("set-cookie"), None);
     }
 }

@@ -6,13 +6,13 @@ use std::io::Write as _;
 use std::sync::{Mutex, mpsc};
 
 use serde_json::json;
-use support::{Browser, Handler, Provider, Upstream, read_answer, wait_until};
+use support::{Browser, Handler, Provider, Upstream, read_response, wait_until};
 
 #[test]
 fn a_request_under_way_is_finished_after_sigterm() {
     let (respond, told) = mpsc::channel::<()>();
     let told = Mutex::new(told);
-    let upstream = Upstream::answering(move |_, _, stream| {
+    let upstream = Upstream::responding(move |_, _, stream| {
         told.lock().unwrap().recv().unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok()
     });
@@ -26,14 +26,14 @@ fn a_request_under_way_is_finished_after_sigterm() {
     wait_until("it stops", || handler.output().text().contains("stopping"));
     respond.send(()).unwrap();
 
-    let response = read_answer(&request, "GET").unwrap();
+    let response = read_response(&request, "GET").unwrap();
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
     assert_eq!(handler.wait(), Some(0));
 }
 
 #[test]
 fn a_second_sigterm_ends_the_process_whatever_is_under_way() {
-    let upstream = Upstream::answering(|_, reader, _| std::io::copy(reader, &mut std::io::sink()).is_err());
+    let upstream = Upstream::responding(|_, reader, _| std::io::copy(reader, &mut std::io::sink()).is_err());
     let routes = json!([{ "path": "/", "upstream": upstream.url, "access": "anonymous" }]).to_string();
     let provider = Provider::start();
     let mut handler = Handler::start(&[&[("ROUTES", routes.as_str())][..], &provider.settings()].concat());

@@ -8,7 +8,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::json;
-use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_answer, wait_until};
+use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_response, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -33,7 +33,7 @@ impl Fixture {
         let (ends, ended) = mpsc::channel();
         let (stalls, stalled) = mpsc::channel();
         let (events, ends, stalls) = (Mutex::new(events), Mutex::new(ends), Mutex::new(stalls));
-        let upstream = Upstream::answering(move |received: &Received, reader, stream| {
+        let upstream = Upstream::responding(move |received: &Received, reader, stream| {
             let path = received.request_line.split(' ').nth(1).unwrap().to_owned();
             if path == "/" {
                 return stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok();
@@ -214,7 +214,7 @@ fn an_upload_whose_session_ends_before_the_response_gets_401() {
 
     let upload = fixture.signed_in().begin("POST", "/upload", &headers, b"part");
 
-    let response = read_answer(&upload, "POST").unwrap();
+    let response = read_response(&upload, "POST").unwrap();
     let problem = response.json();
     assert_eq!((response.status, problem["code"].as_str()), (401, Some("session_ended")), "{problem}");
     assert_eq!(problem["login_url"], "/oauth/signin");
@@ -251,7 +251,7 @@ fn a_slow_response_of_an_ended_session_sets_no_cookie_over_the_new_ones() {
     assert_eq!(browser.sign_in("/", &fixture.provider).status, 200);
     fixture.feed.send("respond").unwrap();
 
-    let response = read_answer(&slow, "GET").unwrap();
+    let response = read_response(&slow, "GET").unwrap();
     assert_eq!((response.status, response.header("set-cookie")), (200, None));
 }
 
@@ -264,5 +264,5 @@ fn a_slow_response_of_a_living_session_slides_it() {
 
     fixture.feed.send("respond").unwrap();
 
-    assert!(read_answer(&slow, "GET").unwrap().header("set-cookie").is_some());
+    assert!(read_response(&slow, "GET").unwrap().header("set-cookie").is_some());
 }

@@ -4,7 +4,7 @@
 
 use azure_doubles::AzureDoubles;
 use cosmos_emulator::CosmosEmulator;
-use support::{Answer, Browser, Handler, Provider, TelemetryReceiver, Upstream, wait_until};
+use support::{Browser, Handler, Provider, Response, TelemetryReceiver, Upstream, wait_until};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -39,7 +39,7 @@ impl Fixture {
     }
 }
 
-fn refresh(browser: &mut Browser) -> Answer {
+fn refresh(browser: &mut Browser) -> Response {
     browser.send("POST", "/oauth/refresh", &[("x-csrf", "1"), ("sec-fetch-site", "same-origin")], b"")
 }
 
@@ -94,7 +94,7 @@ fn signing_out_is_counted_by_whose_wish_it_was() {
 fn a_refresh_that_fails_is_counted_with_its_reason() {
     let fixture = Fixture::start(TelemetryReceiver::start());
     let mut browser = fixture.signed_in();
-    fixture.provider.script(support::TokenAnswer::Raw(503, "", ""));
+    fixture.provider.script(support::TokenReply::Raw(503, "", ""));
 
     refresh(&mut browser);
 
@@ -207,13 +207,13 @@ fn azure_monitor_takes_nothing_from_nobody_and_people_are_served_all_the_same() 
 
     assert_eq!(Browser::new(&handler.origin).sign_in("/", &provider).status, 200);
 
-    wait_until("the log tells it", || handler.output().text().contains("the receiver answered 401"));
+    wait_until("the log tells it", || handler.output().text().contains("the receiver responded 401"));
     assert!(azure.monitor.envelopes().is_empty());
 }
 
 #[test]
 fn a_receiver_that_refuses_is_told_of_once_and_stops_nothing() {
-    let fixture = Fixture::start(TelemetryReceiver::answering(403));
+    let fixture = Fixture::start(TelemetryReceiver::responding(403));
     let mut browser = fixture.signed_in();
     assert_eq!(browser.fetch("/page").status, 200);
 

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use support::{Answer, Browser, Handler, Provider, Upstream};
+use support::{Browser, Handler, Provider, Response, Upstream};
 
 const PREFIX: &str = "/private-7c1f";
 
@@ -39,13 +39,13 @@ impl Fixture {
 
     /// The request line that the application gets.
     fn forwarded(&mut self, target: &str) -> String {
-        let answer = self.browser.fetch(target);
-        assert_eq!(answer.status, 200, "{target}");
+        let response = self.browser.fetch(target);
+        assert_eq!(response.status, 200, "{target}");
         self.upstream.last().request_line
     }
 
     /// A request around the gateway, to the host itself.
-    fn around_the_gateway(&self, target: &str) -> Answer {
+    fn around_the_gateway(&self, target: &str) -> Response {
         let mut browser = Browser::new(&self.handler.origin);
         browser.cookies.clone_from(&self.browser.cookies);
         browser.fetch(target)
@@ -183,8 +183,8 @@ fn every_method_reaches_the_application_and_those_of_a_client_that_is_no_browser
     ];
     for mut fixture in Fixture::elsewhere(Upstream::start) {
         for method in webdav {
-            let answer = fixture.browser.send(method, "/dav/a", &[("content-length", "0")], b"");
-            assert_eq!(answer.status, 200, "{method}");
+            let response = fixture.browser.send(method, "/dav/a", &[("content-length", "0")], b"");
+            assert_eq!(response.status, 200, "{method}");
             assert_eq!(fixture.upstream.last().request_line, format!("{method} /dav/a"));
         }
     }
@@ -208,9 +208,9 @@ fn another_sites_page_sends_safe_methods_alone() {
                 [("origin", "https://evil.example")],
                 [("referer", "https://evil.example/")],
             ] {
-                let answer =
+                let response =
                     fixture.browser.send(method, "/dav/a", &[&headers[..], &[("content-length", "0")]].concat(), b"");
-                assert_eq!(answer.status, status, "{method} {headers:?}");
+                assert_eq!(response.status, status, "{method} {headers:?}");
             }
         }
         let form = [("content-type", "application/x-www-form-urlencoded")];
@@ -223,22 +223,22 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Disposition: attachment; fi
 
 #[test]
 fn a_response_header_beyond_ascii_is_never_a_bare_500() {
-    let fixtures = Fixture::elsewhere(|| Upstream::answering(|_, _, stream| stream.write_all(RESPONSE).is_ok()));
+    let fixtures = Fixture::elsewhere(|| Upstream::responding(|_, _, stream| stream.write_all(RESPONSE).is_ok()));
     for (index, mut fixture) in fixtures.into_iter().enumerate() {
         let is_direct = index == 0;
 
-        let answer = fixture.browser.fetch("/file");
+        let response = fixture.browser.fetch("/file");
         fixture.browser.fetch("/file");
 
-        assert_eq!((answer.status, answer.text().as_str(), answer.header("x-plain")), (200, "ok", Some("a\tb")));
+        assert_eq!((response.status, response.text().as_str(), response.header("x-plain")), (200, "ok", Some("a\tb")));
         let disposition = if is_direct {
             "attachment; filename=\"café.txt\""
         } else {
             "attachment; filename=\"caf_.txt\"; filename*=UTF-8''caf%C3%A9.txt"
         };
-        assert_eq!(answer.header("content-disposition"), Some(disposition));
-        assert_eq!(answer.header("x-name"), is_direct.then_some("Józef"));
-        assert_eq!(answer.headers_named("set-cookie").count(), if is_direct { 2 } else { 1 });
+        assert_eq!(response.header("content-disposition"), Some(disposition));
+        assert_eq!(response.header("x-name"), is_direct.then_some("Józef"));
+        assert_eq!(response.headers_named("set-cookie").count(), if is_direct { 2 } else { 1 });
         let warnings = fixture.handler.output().text().matches("response_header_not_ascii").count();
         assert_eq!(warnings, usize::from(!is_direct), "one warning a minute");
     }

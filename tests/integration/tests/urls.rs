@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use support::{Answer, Browser, Handler, LIMIT, Provider, Upstream, read_answer};
+use support::{Browser, Handler, LIMIT, Provider, Response, Upstream, read_response};
 use url::Url;
 
 const NAVIGATION: [(&str, &str); 2] = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
@@ -48,8 +48,8 @@ impl Fixture {
         stream
     }
 
-    fn answer(&self, method: &str, rest: &str) -> Answer {
-        read_answer(&self.raw(&format!("{method} {rest}")), method).unwrap()
+    fn response(&self, method: &str, rest: &str) -> Response {
+        read_response(&self.raw(&format!("{method} {rest}")), method).unwrap()
     }
 }
 
@@ -240,7 +240,7 @@ fn a_dozen_restored_tabs_end_each_at_its_own_page() {
     };
     let requests: Vec<String> = tabs.iter().map(&mut begin).collect();
     let mut arrive = |request: &String| browser.navigate(&fixture.provider.approve(request));
-    let arrived: Vec<Answer> = requests.iter().map(&mut arrive).collect();
+    let arrived: Vec<Response> = requests.iter().map(&mut arrive).collect();
 
     for (tab, arrived) in tabs.iter().zip(arrived) {
         assert_eq!((arrived.status, arrived.header("location")), (303, Some(tab.as_str())));
@@ -363,7 +363,7 @@ fn every_401_of_ours_names_a_scheme_that_no_browser_prompts_for() {
 
 #[test]
 fn a_probe_of_http_10_needs_no_host_and_gets_no_chunks() {
-    let streams = Upstream::answering(|request, _, stream| {
+    let streams = Upstream::responding(|request, _, stream| {
         let is_sized = request.request_line.ends_with("/sized");
         let head = if is_sized { "content-length: 6\r\n" } else { "transfer-encoding: chunked\r\n" };
         let body = if is_sized { "sized!" } else { "5\r\nfirst\r\n4\r\nlast\r\n0\r\n\r\n" };
@@ -376,19 +376,19 @@ fn a_probe_of_http_10_needs_no_host_and_gets_no_chunks() {
     let fixture = Fixture { provider, upstream: streams, handler };
 
     for probe in ["/oauth/health/live HTTP/1.0\r\n\r\n", "/oauth/health/ready HTTP/1.0\r\nhost: h\r\n\r\n"] {
-        assert_eq!(fixture.answer("GET", probe).status, 200, "{probe}");
-        assert_eq!(fixture.answer("HEAD", probe).status, 200, "{probe}");
+        assert_eq!(fixture.response("GET", probe).status, 200, "{probe}");
+        assert_eq!(fixture.response("HEAD", probe).status, 200, "{probe}");
     }
     for connection in ["", "connection: keep-alive\r\n"] {
-        let streamed = fixture.answer("GET", &format!("/sse HTTP/1.0\r\n{connection}\r\n"));
+        let streamed = fixture.response("GET", &format!("/sse HTTP/1.0\r\n{connection}\r\n"));
         assert_eq!((streamed.status, streamed.header("transfer-encoding")), (200, None));
         assert_eq!((streamed.text().as_str(), streamed.header("connection")), ("firstlast", None));
-        let sized = fixture.answer("GET", &format!("/sized HTTP/1.0\r\n{connection}\r\n"));
+        let sized = fixture.response("GET", &format!("/sized HTTP/1.0\r\n{connection}\r\n"));
         assert_eq!((sized.text().as_str(), sized.header("content-length")), ("sized!", Some("6")));
     }
-    let modern = fixture.answer("GET", "/sse HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    let modern = fixture.response("GET", "/sse HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     assert_eq!((modern.text().as_str(), modern.header("transfer-encoding")), ("firstlast", Some("chunked")));
-    assert_eq!(fixture.answer("GET", "/sse HTTP/1.1\r\n\r\n").status, 400, "1.1 needs a Host");
+    assert_eq!(fixture.response("GET", "/sse HTTP/1.1\r\n\r\n").status, 400, "1.1 needs a Host");
     assert!(fixture.upstream.received().len() >= 5);
 }
 
@@ -425,15 +425,15 @@ fn a_page_under_another_name_is_opened_under_the_public_one() {
     for host in ["www.app.example".to_owned(), format!("localhost:{port}")] {
         for target in ["//list?filter[status]=open|x", "/oauth/signin?redirect=%2Fa", "/oauth/callback?code=c&state=s"]
         {
-            let answer = fixture.answer("GET", &format!("{target} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
-            assert_eq!((answer.status, answer.header("set-cookie")), (302, None), "{host} {target}");
-            assert_eq!(answer.header("location"), Some([origin, target].concat().as_str()));
+            let response = fixture.response("GET", &format!("{target} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
+            assert_eq!((response.status, response.header("set-cookie")), (302, None), "{host} {target}");
+            assert_eq!(response.header("location"), Some([origin, target].concat().as_str()));
         }
         for path in ["/oauth/health/live", "/oauth/health/ready"] {
-            let probe = fixture.answer("GET", &format!("{path} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
+            let probe = fixture.response("GET", &format!("{path} HTTP/1.1\r\nhost: {host}\r\n{page}\r\n"));
             assert_eq!(probe.status, 200, "{host}");
         }
-        let script = fixture.answer("GET", &format!("/api HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"));
+        let script = fixture.response("GET", &format!("/api HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"));
         assert_eq!(script.status, 401);
     }
     assert_eq!(fixture.upstream.received().len(), 0);
@@ -443,7 +443,7 @@ fn a_page_under_another_name_is_opened_under_the_public_one() {
 fn a_proxy_that_replaces_host_is_served_after_a_few_redirects() {
     let fixture = Fixture::start(&[]);
     let page = "accept: text/html\r\nsec-fetch-mode: navigate\r\nconnection: close\r\n";
-    let open = || fixture.answer("GET", &format!("/a HTTP/1.1\r\nhost: in.example\r\n{page}\r\n"));
+    let open = || fixture.response("GET", &format!("/a HTTP/1.1\r\nhost: in.example\r\n{page}\r\n"));
 
     // The start of the test asked for `health/live`, which does not count.
     let locations: Vec<_> = (0..20).map(|_| open().header("location").unwrap().to_owned()).collect();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use support::websocket::{Refused, accept, echo, read_to_its_end};
-use support::{Browser, Handler, LIMIT, Provider, SocketFixture, Upstream, raw_head, read_answer, wait_until};
+use support::{Browser, Handler, LIMIT, Provider, SocketFixture, Upstream, raw_head, read_response, wait_until};
 use tungstenite::Message;
 
 const MEGABYTE: usize = 1024 * 1024;
@@ -150,7 +150,7 @@ fn a_chunked_body_behind_a_handshake_is_refused() {
 
     client.write_all(raw_head(&browser, "/chat", "transfer-encoding: chunked\r\n").as_bytes()).unwrap();
 
-    assert_eq!(read_answer(&client, "GET").unwrap().status, 400);
+    assert_eq!(read_response(&client, "GET").unwrap().status, 400);
     assert_eq!(fixture.handshakes(), 0);
 }
 

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_answer};
+use support::{Browser, Handler, LIMIT, Provider, Received, Upstream, read_response};
 
 const MEGABYTE: usize = 1024 * 1024;
 
@@ -36,20 +36,20 @@ fn everywhere(upstream: impl Fn() -> Upstream, case: impl Fn(&mut Fixture)) {
     }
 }
 
-/// An Upstream that answers the sign-in's page, and everything else as `answer` does.
+/// Upstream that serves the sign-in's page itself, and everything else by `respond`.
 fn upstream(
-    answer: impl Fn(&Received, &mut BufReader<TcpStream>, &mut TcpStream) -> bool + Send + Sync + 'static,
+    respond: impl Fn(&Received, &mut BufReader<TcpStream>, &mut TcpStream) -> bool + Send + Sync + 'static,
 ) -> Upstream {
-    Upstream::answering(move |request, reader, stream| {
+    Upstream::responding(move |request, reader, stream| {
         if request.request_line.ends_with("/sign-in-done") {
             return stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok();
         }
-        answer(request, reader, stream)
+        respond(request, reader, stream)
     })
 }
 
-fn answering(answer: &'static str) -> impl Fn() -> Upstream {
-    move || upstream(move |_, _, stream| stream.write_all(answer.as_bytes()).is_ok())
+fn responding(response: &'static str) -> impl Fn() -> Upstream {
+    move || upstream(move |_, _, stream| stream.write_all(response.as_bytes()).is_ok())
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn hostile_targets_are_refused_before_anything_else() {
         let mut stream = TcpStream::connect(fixture.handler.origin.trim_start_matches("http://")).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
-        let answer = read_answer(&stream, "GET").unwrap();
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some(code)), "{request}");
+        let response = read_response(&stream, "GET").unwrap();
+        assert_eq!((response.status, response.json()["code"].as_str()), (400, Some(code)), "{request}");
     }
     let malformed = [
         "GET /a HTTP/1.1\r\nhost: h\r\nhost: i\r\n\r\n",
@@ -124,7 +124,7 @@ fn hostile_targets_are_refused_before_anything_else() {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         let cookie = format!("\r\ncookie: {}\r\n\r\n", fixture.browser.cookie_header());
         stream.write_all(request.replacen("\r\n\r\n", &cookie, 1).as_bytes()).unwrap();
-        let status = read_answer(&stream, "GET").unwrap().status;
+        let status = read_response(&stream, "GET").unwrap().status;
         assert_eq!(status, 400, "{request}");
     }
     assert_eq!(fixture.upstream.received().len(), before);
@@ -173,27 +173,27 @@ fn what_only_the_proxy_and_the_gateway_may_say_never_comes_from_a_client() {
 #[test]
 fn our_cookies_stay_between_us_and_the_browser() {
     everywhere(
-        answering(
+        responding(
             "HTTP/1.1 200 OK\r\nset-cookie: a=1\r\nset-cookie: oauth-proxy-session=stolen\r\nset-cookie: b=2; Path=/\r\n\
              set-cookie: __Host-oauth-proxy-login-00000000=x\r\ncontent-length: 0\r\n\r\n",
         ),
         |fixture| {
             fixture.browser.cookies.insert("theirs".to_owned(), "x y".to_owned());
 
-            let answer = fixture.browser.clone().fetch("/page");
+            let response = fixture.browser.clone().fetch("/page");
 
             assert_eq!(fixture.upstream.last().header("cookie"), Some("theirs=x y"));
-            assert_eq!(answer.headers_named("set-cookie").collect::<Vec<_>>(), ["a=1", "b=2; Path=/"]);
+            assert_eq!(response.headers_named("set-cookie").collect::<Vec<_>>(), ["a=1", "b=2; Path=/"]);
         },
     );
 }
 
 #[test]
-fn answers_keep_their_status_and_their_framing() {
+fn responses_keep_their_status_and_their_framing() {
     everywhere(
         || {
             upstream(|request, _, stream| {
-                let answer: &[u8] = match request.request_line.as_str() {
+                let response: &[u8] = match request.request_line.as_str() {
                     "HEAD /page" => b"HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n",
                     "GET /empty" => b"HTTP/1.1 204 No Content\r\n\r\n",
                     "GET /same" => b"HTTP/1.1 304 Not Modified\r\netag: \"e\"\r\n\r\n",
@@ -207,7 +207,7 @@ fn answers_keep_their_status_and_their_framing() {
                     }
                     _ => b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
                 };
-                stream.write_all(answer).is_ok()
+                stream.write_all(response).is_ok()
             })
         },
         |fixture| {
@@ -246,10 +246,10 @@ fn bodies_arrive_whole_by_length_and_in_chunks() {
             let headers = [("sec-fetch-site", "same-origin"), ("transfer-encoding", "chunked")];
             let mut stream = fixture.browser.begin("PUT", "/upload", &headers, b"");
             stream.write_all(b"3\r\none\r\n4;x=y\r\n two\r\n0\r\n\r\n").unwrap();
-            assert_eq!(read_answer(&stream, "PUT").unwrap().text(), "chunked one two");
+            assert_eq!(read_response(&stream, "PUT").unwrap().text(), "chunked one two");
             let headers = [("sec-fetch-site", "same-origin"), ("expect", "100-continue")];
             let stream = fixture.browser.begin("POST", "/upload", &headers, b"expected");
-            assert_eq!(read_answer(&stream, "POST").unwrap().text(), "length expected");
+            assert_eq!(read_response(&stream, "POST").unwrap().text(), "length expected");
         },
     );
 }
@@ -288,7 +288,7 @@ fn a_hundred_megabytes_pass_each_way_at_once_in_little_memory() {
         write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 100 * MEGABYTE).unwrap();
         let mut piece = vec![0; MEGABYTE];
         for _ in 0..100 {
-            reader.read_exact(&mut piece).unwrap(); // an echo that answers while it still reads
+            reader.read_exact(&mut piece).unwrap(); // an echo that responds while it still reads
             stream.write_all(&piece).unwrap();
         }
         true
@@ -342,9 +342,9 @@ fn a_hundred_megabytes_pass_through_the_host() {
 
     let piece = vec![0; MEGABYTE];
     (0..99).for_each(|_| stream.write_all(&piece).unwrap());
-    let answer = read_answer(&stream, "PUT").unwrap();
+    let response = read_response(&stream, "PUT").unwrap();
 
-    assert_eq!((answer.status, answer.is_complete, answer.body.len()), (200, true, 99 * MEGABYTE));
+    assert_eq!((response.status, response.is_complete, response.body.len()), (200, true, 99 * MEGABYTE));
 }
 
 #[test]
@@ -367,30 +367,30 @@ fn an_upstream_that_refuses_early_is_heard() {
         let _ = (0..50).try_for_each(|_| sender.write_all(&piece)); // nobody reads to the end
     });
 
-    let answer = read_answer(&stream, "POST").unwrap();
+    let response = read_response(&stream, "POST").unwrap();
 
-    assert_eq!((answer.status, answer.text().as_str()), (413, "big"));
+    assert_eq!((response.status, response.text().as_str()), (413, "big"));
     assert_eq!(fixture.browser.fetch("/sign-in-done").status, 200, "others are served");
 }
 
 #[test]
-fn an_answer_that_breaks_off_never_looks_complete() {
-    for answer in [
+fn a_response_that_breaks_off_never_looks_complete() {
+    for response in [
         "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nonly this",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n",
     ] {
         everywhere(
             || {
                 upstream(move |_, _, stream| {
-                    stream.write_all(answer.as_bytes()).unwrap();
+                    stream.write_all(response.as_bytes()).unwrap();
                     stream.shutdown(Shutdown::Both).unwrap();
                     false
                 })
             },
             |fixture| {
-                // A reset may overtake the head: that is no complete answer either.
-                let received = read_answer(&fixture.browser.begin("GET", "/page", &[], b""), "GET");
-                assert!(received.is_err() || received.is_ok_and(|received| !received.is_complete), "{answer}");
+                // A reset may overtake the head: that is no complete response either.
+                let received = read_response(&fixture.browser.begin("GET", "/page", &[], b""), "GET");
+                assert!(received.is_err() || received.is_ok_and(|received| !received.is_complete), "{response}");
             },
         );
     }
@@ -404,7 +404,7 @@ fn a_connection_that_went_stale_costs_a_get_nothing_and_a_post_is_never_sent_twi
         log.lock().unwrap().push(request.request_line.clone());
         match request.request_line.as_str() {
             "GET /keep" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok(),
-            // The first request on a kept connection finds it closed without an answer.
+            // The first request on a kept connection finds it closed without a response.
             _ if log.lock().unwrap().iter().filter(|line| **line == request.request_line).count() == 1 => false,
             _ => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nagain").is_ok(),
         }
@@ -463,14 +463,14 @@ fn a_browser_that_goes_away_ends_the_upstreams_work() {
 }
 
 #[test]
-fn answers_to_signed_in_people_stay_out_of_shared_caches() {
+fn responses_to_signed_in_people_stay_out_of_shared_caches() {
     everywhere(
-        answering("HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\ncontent-length: 0\r\n\r\n"),
+        responding("HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\ncontent-length: 0\r\n\r\n"),
         |fixture| {
-            let answer = fixture.browser.fetch("/page");
+            let response = fixture.browser.fetch("/page");
 
-            assert_eq!(answer.header("cache-control"), Some("private, max-age=60"));
-            assert_eq!(answer.header("vary"), None);
+            assert_eq!(response.header("cache-control"), Some("private, max-age=60"));
+            assert_eq!(response.header("vary"), None);
         },
     );
 }
@@ -485,9 +485,9 @@ fn a_persons_root_page_is_no_ping_of_the_hosts() {
         return;
     };
 
-    let answer = Browser::new(&handler.origin).navigate("/");
+    let response = Browser::new(&handler.origin).navigate("/");
 
-    assert_eq!((answer.status, answer.header("location")), (302, Some("/oauth/signin?redirect=%2F")));
+    assert_eq!((response.status, response.header("location")), (302, Some("/oauth/signin?redirect=%2F")));
 }
 
 #[test]
@@ -500,13 +500,13 @@ fn methods_that_are_not_forwarded_and_bodies_that_break_off_are_told() {
     let fixture = fixture(upstream(whole), Handler::start);
     let session = [("sec-fetch-site", "same-origin")];
 
-    let trace = read_answer(&fixture.browser.begin("TRACE", "/page", &session, b""), "TRACE").unwrap();
+    let trace = read_response(&fixture.browser.begin("TRACE", "/page", &session, b""), "TRACE").unwrap();
     assert_eq!((trace.status, trace.json()["code"].as_str()), (400, Some("bad_request")));
 
     let headers = [("sec-fetch-site", "same-origin"), ("content-length", "100")];
     let stream = fixture.browser.begin("PUT", "/page", &headers, b"only this");
     stream.shutdown(Shutdown::Write).unwrap();
-    let broken = read_answer(&stream, "PUT");
+    let broken = read_response(&stream, "PUT");
     assert!(broken.is_err() || broken.is_ok_and(|broken| broken.status >= 400));
 }
 
@@ -519,9 +519,9 @@ fn an_upstream_that_switches_protocols_unasked_is_broken() {
         Handler::start,
     );
 
-    let answer = fixture.browser.fetch("/page");
+    let response = fixture.browser.fetch("/page");
 
-    assert_eq!((answer.status, answer.json()["code"].as_str()), (502, Some("upstream_broken")));
+    assert_eq!((response.status, response.json()["code"].as_str()), (502, Some("upstream_broken")));
 }
 
 #[test]
@@ -539,8 +539,8 @@ fn a_head_that_never_ends_holds_nobody_up() {
 
     for mut stream in idle {
         stream.set_read_timeout(Some(LIMIT + Duration::from_secs(5))).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).unwrap();
+        assert!(response.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&response));
     }
 }

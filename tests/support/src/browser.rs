@@ -1,4 +1,4 @@
-//! A browser in a few lines: it keeps cookies and follows where it is sent, and shows every byte of an answer.
+//! A browser in a few lines: it keeps cookies and follows where it is sent, and shows every byte of a response.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use url::Url;
 
-use crate::http::{Answer, read_answer};
+use crate::http::{Response, read_response};
 use crate::{LIMIT, Provider};
 
 /// Headers of a navigation.
@@ -46,8 +46,8 @@ impl Browser {
         Self { origin: origin.to_owned(), ..self.clone() }
     }
 
-    /// Signs in on the way to `path`; the answer of the page it leads to.
-    pub fn sign_in(&mut self, path: &str, provider: &Provider) -> Answer {
+    /// Signs in on the way to `path`; the response of the page it leads to.
+    pub fn sign_in(&mut self, path: &str, provider: &Provider) -> Response {
         let to_signin = self.navigate(path);
         let to_provider = self.navigate(to_signin.header("location").expect("a redirect to sign-in"));
         let back = provider.approve(to_provider.header("location").expect("a redirect to the provider"));
@@ -58,25 +58,25 @@ impl Browser {
     }
 
     /// A navigation by `GET`. Redirects are not followed.
-    pub fn navigate(&mut self, path: &str) -> Answer {
+    pub fn navigate(&mut self, path: &str) -> Response {
         self.send("GET", path, &NAVIGATION, b"")
     }
 
     /// A request of a script by `GET`.
-    pub fn fetch(&mut self, path: &str) -> Answer {
+    pub fn fetch(&mut self, path: &str) -> Response {
         self.send("GET", path, &[], b"")
     }
 
     /// A request of a script of the site itself.
-    pub fn post(&mut self, path: &str, body: &[u8]) -> Answer {
+    pub fn post(&mut self, path: &str, body: &[u8]) -> Response {
         self.send("POST", path, &[("sec-fetch-site", "same-origin")], body)
     }
 
     /// Any request, with the cookies of the site.
-    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let stream = self.begin(method, path, headers, body);
-        let answer = read_answer(&stream, method).expect("an answer");
-        for cookie in answer.headers_named("set-cookie") {
+        let response = read_response(&stream, method).expect("a response");
+        for cookie in response.headers_named("set-cookie") {
             let (name, rest) = cookie.split_once('=').expect("a cookie has a name");
             let value = rest.split(';').next().unwrap_or_default();
             match value {
@@ -84,10 +84,10 @@ impl Browser {
                 value => self.cookies.insert(name.to_owned(), value.to_owned()),
             };
         }
-        answer
+        response
     }
 
-    /// Writes a request and doesn't wait for its answer.
+    /// Writes a request and doesn't wait for its response.
     #[must_use]
     pub fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
         let path = path.strip_prefix(&self.origin).unwrap_or(path);

@@ -42,7 +42,7 @@ impl HandlerOutput {
 }
 
 impl Handler {
-    /// Starts the handler by itself, on a free port, and waits until it answers.
+    /// Starts the handler by itself, on a free port, and waits until it responds.
     #[must_use]
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let port = free_port();
@@ -110,7 +110,7 @@ impl Handler {
         output.follow(process.stdout.take().unwrap());
         output.follow(process.stderr.take().unwrap());
         let handler = Self { origin, path, process, output, _folder: folder };
-        wait_until("the handler answers", || handler.is_live());
+        wait_until("the handler responds", || handler.is_live());
         handler
     }
 
@@ -163,8 +163,8 @@ impl Handler {
         let browser = crate::Browser::behind_gateway(&self.origin, self.path);
         let address = self.origin.trim_start_matches("http://");
         TcpStream::connect(address).is_ok()
-            && crate::read_answer(&browser.begin("GET", "/oauth/health/live", &[], b""), "GET")
-                .is_ok_and(|answer| answer.status == 200)
+            && crate::read_response(&browser.begin("GET", "/oauth/health/live", &[], b""), "GET")
+                .is_ok_and(|response| response.status == 200)
     }
 }
 

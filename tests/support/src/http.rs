@@ -1,11 +1,11 @@
-//! HTTP/1.1 as bytes: enough to read any answer exactly as it was written.
+//! HTTP/1.1 as bytes: enough to read any response exactly as it was written.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::TcpStream;
 
-/// An answer as it came over the wire.
+/// A response as it came over the wire.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// Every header line in order, names in lower case.
@@ -16,7 +16,7 @@ pub struct Answer {
     pub is_complete: bool,
 }
 
-impl Answer {
+impl Response {
     /// The first value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -41,22 +41,22 @@ impl Answer {
     }
 }
 
-/// Reads one answer to a request of `method`; interim answers (1xx) are skipped.
+/// Reads one response to a request of `method`; interim responses (1xx) are skipped.
 ///
 /// # Errors
 /// When the connection ends before a whole head.
-pub fn read_answer(stream: &TcpStream, method: &str) -> io::Result<Answer> {
+pub fn read_response(stream: &TcpStream, method: &str) -> io::Result<Response> {
     let mut reader = BufReader::new(stream);
     loop {
         let (status, headers) = read_head(&mut reader)?;
         if (100..200).contains(&status) {
             continue;
         }
-        let mut answer = Answer { status, headers, body: Vec::new(), is_complete: true };
+        let mut response = Response { status, headers, body: Vec::new(), is_complete: true };
         if method != "HEAD" && status != 204 && status != 304 {
-            answer.is_complete = read_body(&mut reader, &mut answer).is_ok();
+            response.is_complete = read_body(&mut reader, &mut response).is_ok();
         }
-        return Ok(answer);
+        return Ok(response);
     }
 }
 
@@ -81,16 +81,16 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-fn read_body(reader: &mut impl BufRead, answer: &mut Answer) -> io::Result<()> {
-    if answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
-        return read_chunks(reader, &mut answer.body);
+fn read_body(reader: &mut impl BufRead, response: &mut Response) -> io::Result<()> {
+    if response.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+        return read_chunks(reader, &mut response.body);
     }
-    match answer.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
+    match response.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
         Some(length) => {
-            let read = reader.take(length).read_to_end(&mut answer.body)?;
+            let read = reader.take(length).read_to_end(&mut response.body)?;
             if read as u64 == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
         }
-        None => reader.read_to_end(&mut answer.body).map(drop),
+        None => reader.read_to_end(&mut response.body).map(drop),
     }
 }
 

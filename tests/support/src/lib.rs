@@ -15,8 +15,8 @@ pub mod websocket;
 
 pub use browser::Browser;
 pub use handler::{Handler, HandlerOutput, binary, functions_host, host_double, run_to_end};
-pub use http::{Answer, read_answer};
-pub use provider::{Provider, Reuse, TokenAnswer, verify_assertion};
+pub use http::{Response, read_response};
+pub use provider::{Provider, Reuse, TokenReply, verify_assertion};
 pub use socket_fixture::{Serve, SocketFixture, raw, raw_client, raw_head, read_head};
 pub use telemetry::{Metric, Span, TelemetryReceiver};
 pub use upstream::{Received, Upstream};

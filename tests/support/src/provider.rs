@@ -1,4 +1,4 @@
-//! An OpenID Provider over real HTTP with real signatures, whose token endpoint answers refreshes as a test scripts.
+//! An OpenID Provider over real HTTP with real signatures, with scripted responses to refreshes.
 //!
 //! Refresh tokens rotate, and the reuse of an old one ends the grant, as RFC 9700 4.14.2 asks.
 
@@ -20,12 +20,12 @@ use url::Url;
 use crate::upstream::{Received, Upstream};
 
 /// Scripted response to one refresh.
-pub enum TokenAnswer {
+pub enum TokenReply {
     /// As asked, once the test sends or drops the other end.
     Held(Receiver<()>),
     /// A status, one header line (or none) and a body.
     Raw(u16, &'static str, &'static str),
-    /// The connection ends without an answer.
+    /// The connection ends without a response.
     Reset,
     /// As asked, but without a `refresh_token` and an `id_token`.
     Bare,
@@ -64,7 +64,7 @@ struct State {
     issued: u64,
     expires_in: u64,
     more_claims: Map<String, Value>,
-    scripted: VecDeque<TokenAnswer>,
+    scripted: VecDeque<TokenReply>,
     forms: Vec<HashMap<String, String>>,
     refreshes: usize,
     exchanges: usize,
@@ -98,7 +98,7 @@ impl Provider {
             revoked: Vec::new(),
         }));
         let server = Arc::clone(&state);
-        let upstream = Upstream::answering(move |request, reader, stream| serve(request, reader, stream, &server));
+        let upstream = Upstream::responding(move |request, reader, stream| serve(request, reader, stream, &server));
         Self { issuer: upstream.url, state }
     }
 
@@ -147,9 +147,9 @@ impl Provider {
         self.lock().reuse = reuse;
     }
 
-    /// Scripts the answer to one more refresh, after those already scripted.
-    pub fn script(&self, answer: TokenAnswer) {
-        self.lock().scripted.push_back(answer);
+    /// Scripts the response to one more refresh, after those already scripted.
+    pub fn script(&self, response: TokenReply) {
+        self.lock().scripted.push_back(response);
     }
 
     /// Number of refresh requests.
@@ -228,7 +228,7 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
     if !form.is_empty() {
         state.lock().unwrap().forms.push(form.clone());
     }
-    let answer = match request.request_line.split(' ').nth(1).unwrap_or_default() {
+    let response = match request.request_line.split(' ').nth(1).unwrap_or_default() {
         "/.well-known/openid-configuration" => ok(&json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
@@ -240,7 +240,7 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
         "/jwks" => ok(&json!({ "keys": [state.lock().unwrap().jwk] })),
         "/token" if form["grant_type"] == "authorization_code" => exchange(&form, &issuer, &mut state.lock().unwrap()),
         "/token" => match refresh(&form, &issuer, state) {
-            Some(answer) => answer,
+            Some(response) => response,
             None => return false,
         },
         "/revoke" => {
@@ -251,7 +251,7 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
         }
         _ => raw(404, "", ""),
     };
-    stream.write_all(answer.as_bytes()).is_ok()
+    stream.write_all(response.as_bytes()).is_ok()
 }
 
 fn exchange(form: &HashMap<String, String>, issuer: &str, state: &mut State) -> String {
@@ -277,11 +277,11 @@ fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -
     let mut is_bare = false;
     match scripted {
         None => {}
-        Some(TokenAnswer::Held(release)) => drop(release.recv()),
-        Some(TokenAnswer::Raw(status, header, body)) => return Some(raw(status, header, body)),
-        Some(TokenAnswer::Reset) => return None,
-        Some(TokenAnswer::Bare) => is_bare = true,
-        Some(TokenAnswer::Subject(other)) => subject = other,
+        Some(TokenReply::Held(release)) => drop(release.recv()),
+        Some(TokenReply::Raw(status, header, body)) => return Some(raw(status, header, body)),
+        Some(TokenReply::Reset) => return None,
+        Some(TokenReply::Bare) => is_bare = true,
+        Some(TokenReply::Subject(other)) => subject = other,
     }
     let mut state = state.lock().unwrap();
     let given = &form["refresh_token"];
@@ -295,12 +295,12 @@ fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -
         return Some(raw(400, "", r#"{"error":"invalid_grant"}"#));
     }
     let kept = state.newest_refresh_token.clone();
-    let mut answer = tokens(issuer, subject, None, &mut state);
+    let mut response = tokens(issuer, subject, None, &mut state);
     if is_bare {
-        answer.as_object_mut().unwrap().retain(|name, _| name != "refresh_token" && name != "id_token");
+        response.as_object_mut().unwrap().retain(|name, _| name != "refresh_token" && name != "id_token");
         state.newest_refresh_token = kept;
     }
-    Some(ok(&answer))
+    Some(ok(&response))
 }
 
 fn tokens(issuer: &str, subject: &str, nonce: Option<&str>, state: &mut State) -> Value {

@@ -31,7 +31,7 @@ impl SocketFixture {
     pub fn start(serve: Serve, settings: &[(&str, &str)]) -> Self {
         let (ends, ended) = mpsc::channel();
         let ends = Mutex::new(ends);
-        let upstream = Upstream::answering(move |request, reader, stream| {
+        let upstream = Upstream::responding(move |request, reader, stream| {
             if !is_handshake(request) {
                 return stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_ok();
             }

@@ -51,12 +51,12 @@ pub struct TelemetryReceiver {
 }
 
 impl TelemetryReceiver {
-    /// A receiver that answers everything with `status`.
+    /// A receiver that responds to everything with `status`.
     #[must_use]
-    pub fn answering(status: u16) -> Self {
+    pub fn responding(status: u16) -> Self {
         let bodies: Arc<Mutex<Vec<Body>>> = Arc::default();
         let kept = Arc::clone(&bodies);
-        let http = Upstream::answering(move |request, reader, stream| {
+        let http = Upstream::responding(move |request, reader, stream| {
             let body = request.read_body(reader);
             let path = request.request_line.split(' ').nth(1).unwrap_or_default().to_owned();
             kept.lock().unwrap().push((path, body));
@@ -70,7 +70,7 @@ impl TelemetryReceiver {
     /// A receiver that takes everything.
     #[must_use]
     pub fn start() -> Self {
-        Self::answering(200)
+        Self::responding(200)
     }
 
     /// The requests that brought it all.

@@ -30,28 +30,28 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Answers everything with 200 and `ok`.
+    /// Responds to everything with 200 and `ok`.
     #[must_use]
     pub fn start() -> Self {
-        Self::answering(|_, reader, stream| {
+        Self::responding(|_, reader, stream| {
             let _ = reader;
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok").is_ok()
         })
     }
 
-    /// Lets `answer` read the body and write the answer of each request. It returns whether the connection stays.
+    /// Lets `respond` read the body and write the response of each request. It returns true to keep the connection.
     #[must_use]
-    pub fn answering(
-        answer: impl Fn(&Received, &mut BufReader<TcpStream>, &mut TcpStream) -> bool + Send + Sync + 'static,
+    pub fn responding(
+        respond: impl Fn(&Received, &mut BufReader<TcpStream>, &mut TcpStream) -> bool + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let upstream = Self { url, received: Arc::default() };
-        let (received, answer) = (Arc::clone(&upstream.received), Arc::new(answer));
+        let (received, respond) = (Arc::clone(&upstream.received), Arc::new(respond));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (received, answer) = (Arc::clone(&received), Arc::clone(&answer));
-                std::thread::spawn(move || serve(stream, &received, &*answer));
+                let (received, respond) = (Arc::clone(&received), Arc::clone(&respond));
+                std::thread::spawn(move || serve(stream, &received, &*respond));
             }
         });
         upstream
@@ -73,12 +73,12 @@ impl Upstream {
 fn serve(
     mut stream: TcpStream,
     received: &Mutex<Vec<Received>>,
-    answer: &dyn Fn(&Received, &mut BufReader<TcpStream>, &mut TcpStream) -> bool,
+    respond: &dyn Fn(&Received, &mut BufReader<TcpStream>, &mut TcpStream) -> bool,
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(request) = read_request(&mut reader) {
         received.lock().unwrap().push(request.clone());
-        if !answer(&request, &mut reader, &mut stream) {
+        if !respond(&request, &mut reader, &mut stream) {
             return;
         }
     }

@@ -111,9 +111,9 @@ fn a_client_secret_in_the_basic_scheme_is_accepted() {
     let provider = provider();
     let request = TokenRequest { client_id: None, client_secret: None, ..code_request(&code(&provider)) };
 
-    let answer = exchange(&request, Some("Basic ZGVtbzpzZWNyZXQ="), &provider, NOW);
+    let response = exchange(&request, Some("Basic ZGVtbzpzZWNyZXQ="), &provider, NOW);
 
-    assert!(answer.is_ok());
+    assert!(response.is_ok());
 }
 
 #[test]
