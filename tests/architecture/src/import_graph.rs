@@ -66,6 +66,14 @@ impl ImportGraph {
         circles.into_iter().collect()
     }
 
+    /// Every file with the top-level modules of the crate that it names, once each: imports, re-exports, paths in code.
+    pub fn named_modules(&self) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
+        self.modules.values().map(|module| {
+            let paths = module.uses.iter().map(|used| &used.path).chain(&module.mentions);
+            (module.file.as_str(), paths.filter_map(|path| path.first()).map(String::as_str).collect())
+        })
+    }
+
     fn line(&self, from: &Vec<String>, to: &Vec<String>) -> String {
         format!("{} imports {}", self.modules[from].file, self.modules[to].file)
     }

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use architecture::ImportGraph;
 
 /// Module, and the modules of the crate that its files may name.
 const TABLE: &[(&str, &[&str])] = &[
@@ -30,7 +33,6 @@ const TABLE: &[(&str, &[&str])] = &[
             "sessions",
             "azure",
             "web",
-            "clock",
             "egress",
             "random",
             "telemetry",
@@ -38,21 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "transport_security",
         ],
     ),
-    (
-        "web",
-        &[
-            "clock",
-            "crypto",
-            "egress",
-            "oidc",
-            "proxy",
-            "public_origin",
-            "random",
-            "return_url",
-            "sessions",
-            "telemetry",
-        ],
-    ),
+    ("web", &["clock", "crypto", "egress", "oidc", "proxy", "public_origin", "random", "return_url", "sessions"]),
     ("endpoints", &["clock", "oidc", "percent", "proxy", "return_url", "sessions", "state", "telemetry", "web"]),
     (
         "app",
@@ -100,21 +88,76 @@ struct SourceFile {
     lines: Vec<String>,
 }
 
+/// The imports that the table forbids, one a line.
+fn offences(graph: &ImportGraph) -> Vec<String> {
+    let mut offences = Vec::new();
+    for (file, named) in graph.named_modules() {
+        let module = top_module(file);
+        let Some((_, allowed)) = TABLE.iter().find(|(row, _)| *row == module) else { continue };
+        let forbidden = named.into_iter().filter(|name| *name != module && !allowed.contains(name));
+        offences.extend(forbidden.map(|name| format!("{file}: {module} may not name {name}")));
+    }
+    offences
+}
+
+fn top_module(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap()
+}
+
+/// The handler's imports; `main` names the library by the crate's name.
+fn handler() -> ImportGraph {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../handler/src");
+    let files: Vec<_> = sources_of(&root)
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap().replace("oauth_proxy::", "crate::");
+            (path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/"), text)
+        })
+        .collect();
+    ImportGraph::read(&files)
+}
+
 #[test]
 fn every_module_names_only_what_the_table_allows() {
-    let mut offences = Vec::new();
-    for file in sources() {
-        let Some((_, allowed)) = TABLE.iter().find(|(module, _)| *module == file.module) else { continue };
-        for line in &file.lines {
-            for named in crate_modules(line) {
-                // `testing` is compiled for tests alone, so the compiler keeps it out of the product.
-                if named != file.module && named != "testing" && !allowed.contains(&named) {
-                    offences.push(format!("{}: {} may not name {named}", file.path.display(), file.module));
-                }
-            }
+    let offences = offences(&handler());
+
+    assert!(offences.is_empty(), "{offences:#?}");
+}
+
+#[test]
+fn the_table_allows_nothing_that_no_file_needs() {
+    let graph = handler();
+    let named: BTreeSet<(&str, &str)> = graph
+        .named_modules()
+        .flat_map(|(file, named)| named.into_iter().map(move |name| (top_module(file), name)))
+        .collect();
+
+    let rows = TABLE.iter().flat_map(|(module, allowed)| allowed.iter().map(|name| (*module, *name)));
+    let unused: Vec<_> = rows.filter(|row| !named.contains(row)).collect();
+
+    assert!(unused.is_empty(), "take these out of the table: {unused:#?}");
+}
+
+#[test]
+fn an_import_that_is_planted_in_any_row_is_found() {
+    let ways = [
+        ("use crate::planted::X;", "import"),
+        ("use crate::{clock::Clock, planted::{X, Y}};", "nested import"),
+        ("pub(crate) use crate::planted::X;", "re-export"),
+        ("use super::planted::X;", "import by super"),
+        ("fn f() -> crate::planted::X { loop {} }", "path in code"),
+    ];
+    for (module, _) in TABLE.iter().filter(|(module, _)| *module != "lib") {
+        for (code, way) in ways {
+            let file = |name: &str, text: &str| (format!("{name}.rs"), text.to_owned());
+            let files = [file("lib", ""), file("clock", ""), file("planted", "pub struct X;"), file(module, code)];
+
+            let offences = offences(&ImportGraph::read(&files));
+
+            let expected = format!("{module}.rs: {module} may not name planted");
+            assert!(offences.contains(&expected), "{way} in {module}: {offences:?}");
         }
     }
-    assert!(offences.is_empty(), "{offences:#?}");
 }
 
 #[test]
@@ -167,30 +210,32 @@ fn every_file_says_what_it_is_for() {
 /// Every source file of the handler, without comments below its heading and without its unit tests.
 fn sources() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../handler/src");
-    let mut files = Vec::new();
-    collect(&root, &root, &mut files);
+    let files: Vec<_> = sources_of(&root).into_iter().map(|path| source(&root, path)).collect();
     assert!(files.len() > 20, "the handler's sources were not found");
     files
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(root, &path, files);
-        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
-            let relative = path.strip_prefix(root).unwrap().with_extension("");
-            let module = relative.iter().next().unwrap().to_string_lossy().into_owned();
-            let text = fs::read_to_string(&path).unwrap();
-            let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            let lines = product.lines().filter(|line| !line.trim_start().starts_with("///")).map(str::to_owned);
-            files.push(SourceFile { module, lines: lines.collect(), path });
-        }
-    }
+fn source(root: &Path, path: PathBuf) -> SourceFile {
+    let relative = path.strip_prefix(root).unwrap().with_extension("");
+    let module = relative.iter().next().unwrap().to_string_lossy().into_owned();
+    let text = fs::read_to_string(&path).unwrap();
+    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = product.lines().filter(|line| !line.trim_start().starts_with("///")).map(str::to_owned);
+    SourceFile { module, lines: lines.collect(), path }
 }
 
-fn crate_modules(line: &str) -> impl Iterator<Item = &str> {
-    line.split("crate::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap())
+/// Every file of the product below `folder`.
+fn sources_of(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(sources_of(&path)),
+            false if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") => found.push(path),
+            false => {}
+        }
+    }
+    found
 }
 
 fn names_crate(line: &str, prefix: &str) -> bool {
