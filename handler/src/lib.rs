@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod azure;
+pub mod claims_request;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -27,8 +27,8 @@ use crate::public_origin::PublicOrigin;
 use crate::sessions::{MemoryStore, RequestNeeds, SessionStore, Sessions, SessionsSettings};
 use crate::tls;
 use crate::web::{
-    BrowserData, Budget, CookieNames, FormReader, GatewayGuard, GatewaySettings, KeptForms, LoginClient, LoginCookies,
-    PersonCookie, PublicHost, RoutePrefix, SessionCookie, SignInRounds, SocketNotice, WebSocketWarning,
+    BrowserData, Budget, ClaimsSeal, CookieNames, FormReader, GatewayGuard, GatewaySettings, KeptForms, LoginClient,
+    LoginCookies, PersonCookie, PublicHost, RoutePrefix, SessionCookie, SignInRounds, SocketNotice, WebSocketWarning,
 };
 
 /// Maximum store reads per second for front-channel `sid`s that no session has: anyone can invent one.
@@ -78,6 +78,8 @@ pub struct SharedState {
     pub socket_notice: SocketNotice,
     /// Forms kept in a page until their person has signed in.
     pub kept_forms: KeptForms,
+    /// Seal of the claims that applications ask for.
+    pub claims_seal: ClaimsSeal,
     /// Reader of forms from the browser, which are not forwarded.
     pub forms: FormReader,
     /// Reader of the Provider's form posts, with a limit of its own so that strangers' forms cannot exhaust it.
@@ -179,6 +181,7 @@ impl SharedState {
             socket_notice: SocketNotice::default(),
             browser_cache: configuration.browser_cache,
             kept_forms: KeptForms::new(&public_origin, Arc::clone(&keys)),
+            claims_seal: ClaimsSeal::new(&public_origin, Arc::clone(&keys)),
             forms: FormReader::new(configuration.limits.form_timeout),
             provider_forms: FormReader::new(configuration.limits.form_timeout),
             public_origin,

@@ -57,6 +57,8 @@ export const cookie = (plaintext, context) => envelope(plaintext, 'cookie/v1', c
 
 export const keptForm = (plaintext, context) => envelope(plaintext, 'form/v1', { name: 'form', ...context });
 
+export const claims = (plaintext, context) => envelope(plaintext, 'claims/v1', { name: 'claims', ...context });
+
 export const loginCookieName = (prefix, state) => `${prefix}-login-${sha256(state).subarray(0, 4).toString('hex')}`;
 
 export const part = (name, plaintext, { sid, secret }, context) => {

@@ -60,6 +60,7 @@ const plainRequest = format.part('request', 'frozen', plain, { ...context, salt:
 const withoutHints = { ...context, generation: 258, accessTokenExpiresAt: null, refreshAt: null };
 const plainRefresh = format.part('refresh', 'frozen', plain, { ...withoutHints, salt: bytes(32, 8) });
 const plainForm = format.keptForm('frozen', { kid: 'new', ...cookieKey });
+const plainClaims = format.claims('frozen', { kid: 'new', ...cookieKey });
 const plainCookie = format.cookie('frozen', { name: '__Host-session', kid: 'new', ...cookieKey });
 
 const lease = (purpose) => ({ purpose, holder: 'holder', lapses_at: now + 40, unanswered: 1, rests: 2 });
@@ -107,6 +108,7 @@ const keptForm = {
 const vectors = [
   ['cookie envelope', 'crypto/envelope.rs', plainCookie],
   ['form envelope', 'crypto/envelope.rs', plainForm],
+  ['claims envelope', 'crypto/envelope.rs', plainClaims],
   ['sealed request part', 'crypto/record_part.rs', format.base64url(plainRequest)],
   ['sealed refresh part', 'crypto/record_part.rs', format.base64url(plainRefresh)],
   ['sid and S', 'crypto/session_seed.rs', format.base64url(session.derived)],

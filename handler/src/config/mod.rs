@@ -161,7 +161,8 @@ impl Configuration {
         let assertions = assertion::read(&mut reader, routes.as_ref(), public_origin.as_ref());
         let claim_headers = claim_headers::read(&mut reader, routes.as_ref());
         let api_issuers = api_issuers::read(&mut reader, routes.as_ref());
-        let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref());
+        let asked = routes.as_ref().is_some_and(RouteTable::follows_step_up_challenges);
+        let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref(), asked);
         let sessions = sessions::read(&mut reader);
         let store = store::read(&mut reader, environment, &mut warnings);
         let keys = keys::read(&mut reader, environment, &mut warnings);

@@ -113,6 +113,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     origin: Option<&PublicOrigin>,
     auth_prefix: Option<&str>,
+    follows_challenges: bool,
 ) -> Option<ProviderSettings> {
     let profile = provider_profile::read(reader);
     let issuer = issuer(reader);
@@ -122,7 +123,7 @@ pub(super) fn read(
     let defaults = profile.unwrap_or_default(); // after a mistake, for the mistakes that follow
     let mut scopes = reader.parse_or(SCOPES, scopes(defaults.scopes)?, scopes);
     let offline = scopes.as_mut().map(|scopes| defaults.offline_access.ask(scopes)).unwrap_or_default();
-    let dialect = provider_dialect::read(reader, defaults, offline);
+    let dialect = provider_dialect::read(reader, defaults, offline, follows_challenges);
     let response_mode = reader.parse_or(RESPONSE_MODE, ResponseMode::Query, |text| match text {
         "query" => Some(ResponseMode::Query),
         "form_post" => Some(ResponseMode::FormPost),
@@ -297,6 +298,41 @@ mod tests {
     fn a_reference_that_was_not_replaced_is_no_secret_however_it_is_indented() {
         for value in ["@Microsoft.KeyVault(SecretUri=x)", "  @Microsoft.KeyVault(SecretUri=x)"] {
             assert_eq!(read(&[("CLIENT_SECRET", value)]).unwrap_err(), ["CLIENT_SECRET"]);
+        }
+    }
+
+    #[test]
+    fn where_an_application_may_ask_for_claims_the_provider_is_told_so() {
+        let route = |member: &str| format!(r#"[{{"path":"/","upstream":"https://app.internal"{member}}}]"#);
+        let (follow, pass) = (route(r#","step_up_challenges":"follow""#), route(""));
+        let capable = r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#;
+        let own = r#"claims={"access_token":{"acrs":null}}"#;
+        let both = r#"{"access_token":{"acrs":null,"xms_cc":{"values":["cp1"]}}}"#;
+        for (routes, provider, parameters, expected) in [
+            (&follow, "entra", "", Some([Some(capable), Some(capable)])),
+            (&follow, "entra", own, Some([Some(both), Some(capable)])),
+            (&follow, "generic", "", Some([None, None])),
+            (&follow, "b2c", "", Some([None, None])),
+            (&pass, "entra", "", Some([None, None])),
+            (&pass, "entra", "claims=x", None),
+        ] {
+            let changes = [
+                ("UPSTREAM_URL", ""),
+                ("ROUTES", routes),
+                ("PROVIDER", provider),
+                ("AUTHORIZE_PARAMETERS", parameters),
+            ];
+
+            let dialect = read(&changes).unwrap().dialect;
+
+            let told = [&dialect.authorize_parameters, &dialect.token_parameters]
+                .map(|parameters| parameters.claims().ok().flatten().map(|claims| claims.to_json()));
+            let expected = expected.map(|both| both.map(|claims| claims.map(str::to_owned)));
+            assert!(expected.is_none_or(|expected| expected == told), "{provider} {parameters}: {told:?}");
+        }
+        let setting = |name| [("UPSTREAM_URL", ""), ("ROUTES", follow.as_str()), (name, "claims=x")];
+        for name in ["AUTHORIZE_PARAMETERS", "TOKEN_PARAMETERS"] {
+            assert_eq!(read(&setting(name)).unwrap_err(), [name]);
         }
     }
 

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::provider_profile::ProviderProfile;
 use super::reader::{Reader, Setting};
+use crate::claims_request::ClaimsRequest;
 use crate::oidc::{ProviderDialect, PushedAuthorizationRequests, RequestParameters};
 use crate::transport_security::is_https_or_loopback;
 
@@ -30,14 +31,20 @@ const ID_TOKEN_SIGNING_ALG: Setting = Setting {
 const PUSHED_AUTHORIZATION_REQUESTS: Setting =
     Setting { name: "PUSHED_AUTHORIZATION_REQUESTS", expected: "one of auto, always, never", example: "auto" };
 
-/// Reads everything but the metadata's URL, which is read with the issuer. `offline` requests offline access.
+/// Reads everything but the metadata's URL, which is read with the issuer. `offline` requests offline access. Where an
+/// application may ask for claims, the Provider is told so.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     profile: ProviderProfile,
     offline: RequestParameters,
+    follows_challenges: bool,
 ) -> Option<ProviderDialect> {
-    let authorize_parameters = parameters(reader, AUTHORIZE_PARAMETERS, offline);
-    let token_parameters = parameters(reader, TOKEN_PARAMETERS, RequestParameters::default());
+    let mut authorize_parameters = parameters(reader, AUTHORIZE_PARAMETERS, offline);
+    let mut token_parameters = parameters(reader, TOKEN_PARAMETERS, RequestParameters::default());
+    if follows_challenges {
+        authorize_parameters = with_capabilities(reader, AUTHORIZE_PARAMETERS, authorize_parameters, profile);
+        token_parameters = with_capabilities(reader, TOKEN_PARAMETERS, token_parameters, profile);
+    }
     let algorithm = reader.parse_or(ID_TOKEN_SIGNING_ALG, None, |text| text.parse().ok().map(Some));
     let pushed = reader.parse_or(PUSHED_AUTHORIZATION_REQUESTS, PushedAuthorizationRequests::Auto, |text| match text {
         "auto" => Some(PushedAuthorizationRequests::Auto),
@@ -71,6 +78,24 @@ pub(super) fn metadata_url(reader: &mut Reader<'_>, issuer: Option<&str>) -> Opt
             && url.fragment().is_none()
             && url.username().is_empty();
         is_usable.then(|| Some(url.into()))
+    })
+}
+
+/// The parameters with the profile's client capabilities in their claims request.
+fn with_capabilities(
+    reader: &mut Reader<'_>,
+    setting: Setting,
+    parameters: Option<RequestParameters>,
+    profile: ProviderProfile,
+) -> Option<RequestParameters> {
+    let parameters = parameters?;
+    if let Err(error) = parameters.claims() {
+        reader.mistake(setting, format!("claims: {error}, and step_up_challenges of a route add to it"));
+        return None;
+    }
+    Some(match profile.client_capabilities.and_then(|json| ClaimsRequest::parse(json.as_bytes()).ok()) {
+        Some(capabilities) => parameters.and_claims(capabilities),
+        None => parameters,
     })
 }
 

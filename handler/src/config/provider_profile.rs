@@ -38,6 +38,8 @@ pub(super) struct ProviderProfile {
     pub(super) logout_hint_claim: Option<&'static str>,
     pub(super) claim_aliases: &'static [ClaimAlias],
     pub(super) logout_channel: Option<LogoutChannel>,
+    /// Claims request that declares what we can do with a challenge.
+    pub(super) client_capabilities: Option<&'static str>,
 }
 
 const GENERIC: ProviderProfile = ProviderProfile {
@@ -49,6 +51,7 @@ const GENERIC: ProviderProfile = ProviderProfile {
     logout_hint_claim: None,
     claim_aliases: &[],
     logout_channel: None,
+    client_capabilities: None,
 };
 
 const ENTRA: ProviderProfile = ProviderProfile {
@@ -58,6 +61,8 @@ const ENTRA: ProviderProfile = ProviderProfile {
     logout_hint_claim: Some("login_hint"),
     claim_aliases: &[alias("preferred_username", &["upn"])],
     logout_channel: Some(LogoutChannel::Front),
+    // Claims challenges are met; without it services such as Microsoft Graph send none.
+    client_capabilities: Some(r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#),
     ..GENERIC
 };
 

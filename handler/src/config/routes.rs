@@ -10,7 +10,7 @@ const UPSTREAM_URL: Setting = Setting {
 };
 const ROUTES: Setting = Setting {
     name: "ROUTES",
-    expected: "a JSON list of {path, upstream, access, streams, host, token, isolate, cross_site, headers, assertion, require, explain}, and then no UPSTREAM_URL",
+    expected: "a JSON list of {path, upstream, access, streams, host, token, isolate, cross_site, headers, assertion, require, explain, step_up_challenges}, and then no UPSTREAM_URL",
     example: r#"[{"path":"/","upstream":"https://app.internal"},{"path":"/public","upstream":"https://app.internal","access":"anonymous"}]"#,
 };
 

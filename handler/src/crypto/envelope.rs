@@ -1,4 +1,4 @@
-//! Sealed value of a cookie, or of a form kept in a page: `1.<kid>.<base64url(salt || ciphertext || tag)>`.
+//! Sealed value of a cookie, of a form kept in a page, or of claims in a URL: `1.<kid>.<base64url(salt || ciphertext || tag)>`.
 //!
 //! A fresh 16-byte salt makes a fresh key for every value, so a ring may seal any number of them.
 //! The cookie's name and the public origin are authenticated: a value fits no other place.
@@ -21,6 +21,8 @@ struct Purpose {
 const COOKIE: Purpose = Purpose { info: b"cookie/v1", max_length: 16 * 1024 };
 const FORM: Purpose = Purpose { info: b"form/v1", max_length: 160 * 1024 };
 const FORM_NAME: &str = "form";
+const CLAIMS: Purpose = Purpose { info: b"claims/v1", max_length: 2 * 1024 };
+const CLAIMS_NAME: &str = "claims";
 
 /// Context of a sealed cookie; all of it is authenticated.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,20 @@ pub fn seal_form(plaintext: &[u8], origin: &str, ring: &KeyRing) -> String {
 /// As [`open_cookie`].
 pub fn open_form(value: &str, origin: &str, ring: &KeyRing) -> Result<Plaintext, OpenError> {
     open(value, CookieContext { name: FORM_NAME, origin }, ring, &FORM)
+}
+
+/// Seals a claims request for URLs on `origin` under the ring's first key. No cookie and no form opens as one.
+#[must_use]
+pub fn seal_claims(plaintext: &[u8], origin: &str, ring: &KeyRing) -> String {
+    seal_with_salt(plaintext, CookieContext { name: CLAIMS_NAME, origin }, ring, random::bytes(), &CLAIMS)
+}
+
+/// Opens a value of [`seal_claims`] with the same origin.
+///
+/// # Errors
+/// As [`open_cookie`].
+pub fn open_claims(value: &str, origin: &str, ring: &KeyRing) -> Result<Plaintext, OpenError> {
+    open(value, CookieContext { name: CLAIMS_NAME, origin }, ring, &CLAIMS)
 }
 
 fn open(value: &str, context: CookieContext<'_>, ring: &KeyRing, purpose: &Purpose) -> Result<Plaintext, OpenError> {
@@ -126,6 +142,16 @@ mod tests {
 
         assert_eq!(sealed, "1.new.CQkJCQkJCQkJCQkJCQkJCUlUfa-h7lyIerlRBngA48TMHuILJLw");
         assert_eq!(open_form(&sealed, HERE.origin, &ring()).unwrap()[..], *b"frozen");
+    }
+
+    #[test]
+    fn the_frozen_claims_never_change() {
+        let context = CookieContext { name: CLAIMS_NAME, ..HERE };
+        let sealed = seal_with_salt(b"frozen", context, &ring(), [9; SALT], &CLAIMS);
+
+        assert_eq!(sealed, "1.new.CQkJCQkJCQkJCQkJCQkJCaG5IGL2S3DNBJEQKC_eDjTP7bc0Apc");
+        assert_eq!(open_claims(&sealed, HERE.origin, &ring()).unwrap()[..], *b"frozen");
+        assert_eq!(open_form(&sealed, HERE.origin, &ring()).unwrap_err(), OpenError::Invalid);
     }
 
     #[test]

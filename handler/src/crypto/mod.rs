@@ -12,7 +12,7 @@ mod session_seed;
 mod static_keys;
 
 pub use encoding::{base64url, base64url_decode};
-pub use envelope::{CookieContext, open_cookie, open_form, seal_cookie, seal_form};
+pub use envelope::{CookieContext, open_claims, open_cookie, open_form, seal_claims, seal_cookie, seal_form};
 pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, KeysUnavailable, OpenError};
 pub use plaintext::Plaintext;
 pub use record_part::{PartContext, RecordCipher, RecordPart, SealedPart};

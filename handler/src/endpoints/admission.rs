@@ -45,14 +45,22 @@ pub(super) fn admit_person(
                 request.id = request.id.as_str(), "access denied: the rule of the route is not met");
             Err(denied(rule, explain, false))
         }
-        Outcome::NeedsSignIn(demand) => {
-            let rounds = state.sign_in_rounds.read(request.http);
-            if rounds.has_tried(&demand, ticket.issued_at, request.now) {
-                return Err(Error::StepUpUnmet);
-            }
-            Err(Error::StepUpRequired(Box::new(demand)))
-        }
+        Outcome::NeedsSignIn(demand) if has_tried(&demand, ticket, request, state) => Err(Error::StepUpUnmet),
+        Outcome::NeedsSignIn(demand) => Err(Error::StepUpRequired(Box::new(demand))),
     }
+}
+
+/// The error of a request whose application asks for this sign-in: after one that was to meet it, there is no other.
+pub(super) fn step_up(demand: SignInDemand, ticket: &SessionTicket, request: &Request<'_>, state: &AppState) -> Error {
+    if has_tried(&demand, ticket, request, state) {
+        return Error::StepUpChallengeUnmet;
+    }
+    Error::StepUpChallenged(Box::new(demand))
+}
+
+/// True if the session began by a sign-in that was to meet this demand.
+fn has_tried(demand: &SignInDemand, ticket: &SessionTicket, request: &Request<'_>, state: &AppState) -> bool {
+    state.sign_in_rounds.read(request.http).has_tried(demand, ticket.issued_at, request.now)
 }
 
 /// Verifies the access token of an API client, and lets it pass if it meets every rule.

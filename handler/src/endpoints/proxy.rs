@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{Bytes, Payload};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev};
 use futures_core::future::LocalBoxFuture;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
-use super::admission::{Ruled, admit_client, admit_person, bearer_token};
+use super::admission::{Ruled, admit_client, admit_person, bearer_token, step_up};
 use super::request::Request;
 use super::slide::slide;
 use super::unsent;
 use crate::clock::Timestamp;
 use crate::oidc::Claims;
-use crate::proxy::{Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, identity_headers};
+use crate::proxy::{
+    Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, demanded_sign_in, identity_headers,
+};
 use crate::sessions::{LiveSession, RequestPart, SessionKey, SessionTicket};
 use crate::state::AppState;
 use crate::telemetry::{self, metrics};
@@ -98,11 +100,61 @@ async fn proxy_session(
         Streams::End => Some(session_end(session.key, ticket.expires_at, route, state)),
         Streams::Outlive => None,
     };
-    let mut response = forward(request, payload, route, Some(Authenticated { identity, cutoff }), state).await?;
+    let authenticated = Some(Authenticated { identity, cutoff });
+    let mut response = if follows_challenges(request, route) {
+        Box::pin(forward_challenged(request, payload, route, authenticated, &ticket, state)).await?
+    } else {
+        forward(request, payload, route, authenticated, state).await?
+    };
     if let Some(slid) = slide(&ticket, request.now, state).await {
         response.headers_mut().append(header::SET_COOKIE, state.session_cookie.set(&slid));
     }
     Ok(response)
+}
+
+/// True if the Upstream may ask for another sign-in. A challenge to credentials of the client's own is for the client.
+fn follows_challenges(request: &Request<'_>, route: &Route) -> bool {
+    let has_own_credentials =
+        route.token().passes_authorization() && request.http.headers().contains_key(header::AUTHORIZATION);
+    route.follows_step_up_challenges() && !has_own_credentials && !is_websocket_handshake(request.http)
+}
+
+/// Forwards the request. A step-up challenge leads its person to sign in: nothing of that response passes.
+async fn forward_challenged(
+    request: &Request<'_>,
+    payload: Payload,
+    route: &Route,
+    authenticated: Option<Authenticated>,
+    ticket: &SessionTicket,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let mut payload = Some(payload);
+    let form = unsent::kept_aside(request, &mut payload, state).await?;
+    let payload = match (payload, &form) {
+        (Some(payload), _) => payload,
+        (None, form) => from_memory(request.http, form.clone().unwrap_or_default()).await?,
+    };
+    let response = forward(request, payload, route, authenticated, state).await?;
+    match demanded_sign_in(response.status(), response.headers(), route) {
+        None => Ok(response),
+        Some(demand) => {
+            drop(response); // with its connection, if the body is not read yet
+            tracing::info!(
+                request.id = request.id.as_str(),
+                route = route.path(),
+                upstream.name = route.upstream().name(),
+                "upstream asks for another sign-in"
+            );
+            let error = step_up(demand, ticket, request, state);
+            unsent::hold_up_sent(error, form, request, state).await
+        }
+    }
+}
+
+/// A payload of bytes that were read already.
+async fn from_memory(req: &HttpRequest, bytes: Bytes) -> Result<Payload, Error> {
+    let payload = Payload::from_request(req, &mut dev::Payload::from(bytes)).await;
+    payload.map_err(|_| Error::Request("the body cannot be read"))
 }
 
 /// Admits a request to a session route: returns its live session and tokens.

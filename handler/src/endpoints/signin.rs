@@ -17,7 +17,7 @@ use crate::return_url::{ReturnUrl, ReturnUrlError};
 use crate::sessions::LiveSession;
 use crate::state::AppState;
 use crate::web::{
-    AGAIN, Error, FRAGMENT, RememberedLogin, Rounds, SignInLoop, fragment_page, is_background, is_framed,
+    AGAIN, CLAIMS, Error, FRAGMENT, RememberedLogin, Rounds, SignInLoop, fragment_page, is_background, is_framed,
     is_navigation, sign_in_at_top,
 };
 
@@ -33,8 +33,10 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     let pairs = request.pairs();
     check_issuer(&pairs, state)?;
     let return_url = destination(&pairs, state)?;
-    let hints = LoginHints::from_query(&pairs);
-    let demand = SignInDemand::from_parameters(&pairs);
+    let sealed = pairs.iter().find(|(name, _)| name == CLAIMS).map(|(_, value)| value.as_str());
+    let claims = sealed.and_then(|sealed| state.claims_seal.open(sealed, request.now));
+    let hints = LoginHints::from_query(&pairs).with_claims(claims.clone());
+    let demand = SignInDemand::from_parameters(&pairs, claims);
     let is_again = pairs.iter().any(|(name, _)| name == AGAIN);
     check_rounds(&return_url, &hints, is_again, request, state).await?;
     let start = Start { hints, demand, is_again };
@@ -80,7 +82,9 @@ pub(super) async fn signin_at_once(
     let is_safe = matches!(*request.http.method(), Method::GET | Method::HEAD);
     let is_page = is_safe && is_navigation(request.http) && !is_framed(request.http);
     let target = request.target.as_str();
-    if !is_page || !error.needs_sign_in() || fits_a_query(target) {
+    let claims = error.demand().and_then(|demand| demand.claims.as_ref());
+    let sealed = claims.and_then(|claims| state.claims_seal.seal(claims, request.now)).unwrap_or_default();
+    if !is_page || !error.needs_sign_in() || fits_a_query(target, &sealed) {
         return Err(error);
     }
     match return_url(Some(target), state)? {
@@ -91,7 +95,8 @@ pub(super) async fn signin_at_once(
                 .flat_map(SignInDemand::parameters)
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();
-            let hints = LoginHints::from_query(&parameters);
+            let claims = demand.as_ref().and_then(|demand| demand.claims.clone());
+            let hints = LoginHints::from_query(&parameters).with_claims(claims);
             check_rounds(&return_url, &hints, false, request, state).await?;
             begin(return_url, &Start { hints, demand, is_again: false }, request, state).await
         }
@@ -166,10 +171,12 @@ async fn check_rounds(
     .into())
 }
 
-/// True if the target fits into `signin?redirect=`.
-fn fits_a_query(target: &str) -> bool {
+/// True if the target and sealed claims fit into `signin?redirect=&claims=`.
+fn fits_a_query(target: &str, sealed_claims: &str) -> bool {
     let encoded = || byte_serialize(target.as_bytes()).map(str::len).sum::<usize>();
-    "redirect=".len() + target.len() <= MAX_QUERY && "redirect=".len() + encoded() <= MAX_QUERY
+    let claims = if sealed_claims.is_empty() { 0 } else { "&claims=".len() + sealed_claims.len() };
+    let rest = "redirect=".len() + claims;
+    rest + target.len() <= MAX_QUERY && rest + encoded() <= MAX_QUERY
 }
 
 /// Maximum query length that every server on the way accepts: API Management's smaller tiers allow 2048.

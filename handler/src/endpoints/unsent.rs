@@ -4,15 +4,17 @@
 //! again from a page of this origin, so that the browser adds its `SameSite=Lax` cookies. Nothing is stored here.
 
 use actix_web::HttpResponse;
-use actix_web::http::{Method, StatusCode};
-use actix_web::web::Payload;
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{Bytes, Payload};
+use tokio::time::timeout;
 
 use super::request::Request;
-use crate::proxy::Route;
+use crate::proxy::{ForwardError, Route};
 use crate::state::AppState;
 use crate::web::{
-    Error, FormFields, KeptForm, Label, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender, Sentence, Title,
-    Unsent, allow_framing_by_self, check_csrf, form_type, is_framed, is_from_elsewhere, is_navigation,
+    Error, FormError, FormFields, KeptForm, Label, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender,
+    Sentence, Title, Unsent, allow_framing_by_self, check_csrf, form_type, header_text, is_framed, is_from_elsewhere,
+    is_navigation,
 };
 
 /// True for a form from another site that the route accepts.
@@ -55,26 +57,84 @@ async fn send_from_here(request: &Request<'_>, payload: Payload, state: &AppStat
     Ok(page.respond(&fields, request.target.as_str(), request, state))
 }
 
-/// Seals a form of our own origin. A form from elsewhere is refused: it would become one of our own.
-async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, NotKept> {
+/// Response to a form that the application refused with `error`, a challenge; `body` is the form, if it was kept aside.
+pub(super) async fn hold_up_sent(
+    error: Error,
+    body: Option<Bytes>,
+    request: &Request<'_>,
+    state: &AppState,
+) -> Result<HttpResponse, Error> {
+    let is_unsafe = !matches!(*request.http.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_unsafe || !is_navigation(request.http) {
+        return Err(error);
+    }
+    let kept = match kept_type(request, state) {
+        Ok(content_type) => match body {
+            Some(body) => seal(&error, content_type, &body, request, state).await,
+            None => Err(NotKept::TooLarge),
+        },
+        Err(reason) => Err(reason),
+    };
+    Err(Box::new(Unsent { error, kept }).into())
+}
+
+/// The body of a form that the application may refuse, read before it is sent; `None` for any other request, which is
+/// streamed. Only a small form that says its length is read.
+///
+/// # Errors
+/// If the form does not arrive, as when it is streamed.
+pub(super) async fn kept_aside(
+    request: &Request<'_>,
+    payload: &mut Option<Payload>,
+    state: &AppState,
+) -> Result<Option<Bytes>, Error> {
+    let declared = header_text(request.http, header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    let is_small = declared.is_some_and(|length| length <= MAX_KEPT_FORM);
+    let is_chunked = request.http.headers().contains_key(header::TRANSFER_ENCODING);
+    if !is_small || is_chunked || kept_type(request, state).is_err() {
+        return Ok(None);
+    }
+    let Some(payload) = payload.take() else { return Ok(None) };
+    let read = timeout(state.limits.body_timeout, payload.to_bytes_limited(MAX_KEPT_FORM)).await;
+    let read = read.map_err(|_| ForwardError::ClientStalled)?;
+    let body = read.map_err(|_| FormError::TooLarge)?;
+    Ok(Some(body.map_err(|_| ForwardError::BadRequest("the request body ended early"))?))
+}
+
+/// Content type of a form of our own origin that a page can keep. A form from elsewhere is refused: it would become one of
+/// our own.
+fn kept_type<'a>(request: &'a Request<'_>, state: &AppState) -> Result<&'a str, NotKept> {
     check_csrf(request.http.method(), request.http.headers(), &state.public_origin).map_err(|_| NotKept::CrossSite)?;
     let content_type = form_type(request.http).filter(|_| is_form(request)).ok_or(NotKept::Other)?;
-    let target = request.target.as_str();
-    if target.len() + content_type.len() > MAX_KEPT_HEAD {
+    if request.target.as_str().len() + content_type.len() > MAX_KEPT_HEAD {
         return Err(NotKept::TooLarge);
     }
+    Ok(content_type)
+}
+
+async fn keep(error: &Error, request: &Request<'_>, payload: Payload, state: &AppState) -> Result<String, NotKept> {
+    let content_type = kept_type(request, state)?;
     let body = state.forms.read(request.http, payload, MAX_KEPT_FORM).await?;
-    FormFields::parse(content_type, &body)?;
+    seal(error, content_type, &body, request, state).await
+}
+
+/// Seals a form for the page that keeps it.
+async fn seal(
+    error: &Error,
+    content_type: &str,
+    body: &Bytes,
+    request: &Request<'_>,
+    state: &AppState,
+) -> Result<String, NotKept> {
+    FormFields::parse(content_type, body)?;
     let ticket = state.session_cookie.read(request.http).await.ok().flatten();
     let person = match &ticket {
         // For other errors the session stays as it is: its key is enough.
-        Some(ticket) if matches!(error, Error::SessionRequired) => {
-            state.sessions.past_person(ticket, request.now).await.ok().flatten()
-        }
+        Some(ticket) if error.needs_sign_in() => state.sessions.past_person(ticket, request.now).await.ok().flatten(),
         _ => None,
     };
     let form = KeptForm {
-        target: target.to_owned(),
+        target: request.target.as_str().to_owned(),
         content_type: content_type.to_owned(),
         body: body.to_vec(),
         session: ticket.map(|ticket| ticket.id.key()),

@@ -3,10 +3,15 @@
 //! A link on another site can carry hints, so none may weaken the operator's parameters.
 
 use super::RequestParameters;
+use crate::claims_request::ClaimsRequest;
 
 /// Parameters of a sign-in link that are passed through to the Provider.
 #[derive(Clone, Debug, Default)]
-pub struct LoginHints(Vec<(String, String)>);
+pub struct LoginHints {
+    hints: Vec<(String, String)>,
+    /// Claims that an application asks for: no link can.
+    claims: Option<ClaimsRequest>,
+}
 
 /// Values of `prompt` that no hint removes: a fresh authentication, and a consent, without which there is no refresh
 /// token (OIDC Core 11).
@@ -20,25 +25,38 @@ impl LoginHints {
     #[must_use]
     pub fn from_query(pairs: &[(String, String)]) -> Self {
         let first = |name: &&str| pairs.iter().find(|(given, _)| given == name).cloned();
-        Self(Self::NAMES.iter().filter_map(first).collect())
+        Self { hints: Self::NAMES.iter().filter_map(first).collect(), claims: None }
+    }
+
+    /// With claims that an application asks for.
+    #[must_use]
+    pub fn with_claims(self, claims: Option<ClaimsRequest>) -> Self {
+        Self { claims, ..self }
     }
 
     /// True for `prompt=none`: the Provider shows no page, so it may be loaded in a frame (OIDC Core 3.1.2.1).
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.0.iter().any(|(name, value)| name == "prompt" && value == "none")
+        self.hints.iter().any(|(name, value)| name == "prompt" && value == "none")
     }
 
     /// Merges the hints into the configured parameters. A hint wins unless it would weaken them.
     pub(super) fn over(&self, configured: &RequestParameters) -> Vec<(String, String)> {
-        let is_hinted = |name: &str| self.0.iter().any(|(given, _)| given == name);
+        let is_asked = self.claims.is_some();
+        let is_hinted = |name: &str| {
+            self.hints.iter().any(|(given, _)| given == name) || (is_asked && name == RequestParameters::CLAIMS)
+        };
         let unhinted = configured.pairs().filter(|(name, _)| !is_hinted(name));
         let unhinted = unhinted.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let hinted = self.0.iter().map(|(name, hint)| {
+        let hinted = self.hints.iter().map(|(name, hint)| {
             let value = configured.value(name).map_or_else(|| hint.clone(), |setting| stronger(name, setting, hint));
             (name.clone(), value)
         });
-        unhinted.chain(hinted).collect()
+        let claims = self.claims.iter().map(|asked| {
+            let claims = configured.with_claims(asked.clone());
+            (RequestParameters::CLAIMS.to_owned(), claims.to_json())
+        });
+        unhinted.chain(hinted).chain(claims).collect()
     }
 }
 
@@ -90,6 +108,27 @@ mod tests {
     }
 
     #[test]
+    fn claims_of_an_application_join_those_of_the_operator() {
+        let asked = r#"{"access_token":{"acrs":{"value":"c1"},"xms_cc":null}}"#;
+        let configured = r#"claims={"access_token":{"xms_cc":{"values":["cp1"]}}}&audience=api"#;
+        for (setting, expected) in [
+            ("audience=api", r#"{"access_token":{"acrs":{"value":"c1"},"xms_cc":null}}"#),
+            (configured, r#"{"access_token":{"acrs":{"value":"c1"},"xms_cc":{"values":["cp1"]}}}"#),
+        ] {
+            let setting = RequestParameters::parse(setting, &RequestParameters::default()).unwrap();
+            let asked = ClaimsRequest::parse(asked.as_bytes()).unwrap();
+            let link = [("claims".to_owned(), "{}".to_owned())];
+
+            let merged = LoginHints::from_query(&link).with_claims(Some(asked)).over(&setting);
+
+            let claims: Vec<&str> =
+                merged.iter().filter(|(name, _)| name == "claims").map(|(_, value)| value.as_str()).collect();
+            assert_eq!(claims, [expected]);
+            assert!(merged.contains(&("audience".to_owned(), "api".to_owned())));
+        }
+    }
+
+    #[test]
     fn a_hint_wins_unless_it_would_weaken_the_setting() {
         let table = [
             ("audience=api", "prompt=login", "audience=api&prompt=login", "nothing in common"),
@@ -109,6 +148,7 @@ mod tests {
             ("acr_values=mfa", "acr_values=pwd", "acr_values=mfa", "another class"),
             ("acr_values=mfa", "acr_values=", "acr_values=mfa", "no class"),
             ("audience=api", "audience=evil&client_id=evil", "audience=api", "not among the hints"),
+            ("audience=api", "claims=%7B%7D", "audience=api", "claims of a link"),
         ];
         for (setting, hint, expected, reason) in table {
             assert_eq!(merged(setting, hint), expected, "{reason}");

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::claims_request::{ClaimsRequest, ClaimsRequestError};
+
 /// Reserved parameters: those that we send, or that would change their meaning.
 const RESERVED: [&str; 21] = [
     "client_id",
@@ -56,6 +58,9 @@ pub enum RequestParametersError {
 }
 
 impl RequestParameters {
+    /// Name of the parameter with a claims request (OIDC Core 5.5).
+    pub(super) const CLAIMS: &str = "claims";
+
     /// Parses `application/x-www-form-urlencoded` parameters and merges them over `defaults`: one of the same name
     /// replaces the default, one with an empty value removes it.
     ///
@@ -83,6 +88,30 @@ impl RequestParameters {
         let is_kept = |(name, _): &&(String, String)| !pairs.iter().any(|(given, _)| given == name);
         let kept = defaults.0.iter().filter(is_kept).cloned();
         Ok(Self(kept.chain(pairs.iter().filter(|(_, value)| !value.is_empty()).cloned()).collect()))
+    }
+
+    /// The claims request among the parameters; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it is none of OIDC Core 5.5, so that nothing can be added to it.
+    pub fn claims(&self) -> Result<Option<ClaimsRequest>, ClaimsRequestError> {
+        self.value(Self::CLAIMS).map(|json| ClaimsRequest::parse(json.as_bytes())).transpose()
+    }
+
+    /// Its claims request with the claims of `further` that it does not ask for itself.
+    pub(super) fn with_claims(&self, further: ClaimsRequest) -> ClaimsRequest {
+        match self.claims() {
+            Ok(Some(claims)) => claims.and(further),
+            Ok(None) | Err(_) => further, // the configuration refuses others where applications may ask
+        }
+    }
+
+    /// The same parameters, and these claims as far as they are not asked for already.
+    #[must_use]
+    pub fn and_claims(&self, further: ClaimsRequest) -> Self {
+        let others = self.0.iter().filter(|(name, _)| name != Self::CLAIMS).cloned();
+        let claims = (Self::CLAIMS.to_owned(), self.with_claims(further).to_json());
+        Self(others.chain([claims]).collect())
     }
 
     /// First value of this name.

@@ -31,6 +31,7 @@ mod requirement;
 mod response_body;
 mod routes;
 mod spelling;
+mod step_up_challenge;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ mod upstream_host;
 mod watch;
 mod webdav;
 mod websocket;
+mod www_authenticate;
 
 pub use self::caching::BrowserCache;
 pub use self::claim_headers::{ClaimHeaders, ClaimHeadersError};
@@ -56,6 +58,7 @@ pub use self::public_side::PublicSide;
 pub use self::relay::WebSocketClient;
 pub use self::requirement::{Facts, Requirement, RequirementError, SignInDemand, Verdict};
 pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
+pub use self::step_up_challenge::{StepUpChallengeError, demanded_sign_in};
 pub use self::target::{RequestTarget, TargetError};
 pub use self::token_placement::{TokenPlacement, TokenPlacementError};
 pub use self::upstream::{Upstream, UpstreamError};

@@ -188,6 +188,12 @@ impl RouteTable {
         self.routes.iter().any(|route| route.access.takes_access_tokens())
     }
 
+    /// True if a route follows the step-up challenges of its Upstream.
+    #[must_use]
+    pub fn follows_step_up_challenges(&self) -> bool {
+        self.routes.iter().any(Route::follows_step_up_challenges)
+    }
+
     /// Headers of the operator's own that are also the place of a route's access token.
     pub fn token_headers<'a>(&'a self, headers: &'a ClaimHeaders) -> impl Iterator<Item = (&'a HeaderName, &'a Route)> {
         let placed = self.routes.iter().filter_map(|route| Some((route.token.header()?, route)));

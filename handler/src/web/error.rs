@@ -35,9 +35,15 @@ pub enum Error {
     /// The route asks for a stronger or a more recent sign-in.
     #[error("the route asks for another sign-in")]
     StepUpRequired(Box<SignInDemand>),
+    /// The application asks for a stronger or a more recent sign-in (RFC 9470): it has seen the request.
+    #[error("the application asks for another sign-in")]
+    StepUpChallenged(Box<SignInDemand>),
     /// The person signed in for a rule, and still does not meet it.
     #[error("the sign-in does not meet the demand of the route")]
     StepUpUnmet,
+    /// The person signed in for the application, and it still asks for the same.
+    #[error("the sign-in does not meet the demand of the application")]
+    StepUpChallengeUnmet,
     /// The access token of an API client does not open the route.
     #[error(transparent)]
     Bearer(#[from] BearerError),
@@ -174,8 +180,8 @@ impl Error {
             Self::Csrf(_) => "csrf_rejected",
             Self::CrossSite(_) => "cross_site_rejected",
             Self::AccessDenied(_) => "access_denied",
-            Self::StepUpRequired(_) => "step_up_required",
-            Self::StepUpUnmet => "step_up_unmet",
+            Self::StepUpRequired(_) | Self::StepUpChallenged(_) => "step_up_required",
+            Self::StepUpUnmet | Self::StepUpChallengeUnmet => "step_up_unmet",
             Self::Bearer(error) => error.code(),
             Self::SignInLoop(error) => error.code(),
             Self::Target(error) => error.code(),
@@ -214,6 +220,7 @@ impl Error {
             self.cause(),
             Self::SessionRequired
                 | Self::StepUpRequired(_)
+                | Self::StepUpChallenged(_)
                 | Self::RefreshRefused
                 | Self::RefreshTokenMissing
                 | Self::Forward(ForwardError::Cut)
@@ -225,10 +232,18 @@ impl Error {
         if let Self::AccessDenied(denied) = self.cause() { denied.explain.as_deref() } else { None }
     }
 
-    /// The sign-in that the route asks for, if it asks for more than any.
+    /// The sign-in that the route or its application asks for, if it asks for more than any.
     #[must_use]
     pub fn demand(&self) -> Option<&SignInDemand> {
-        if let Self::StepUpRequired(demand) = self.cause() { Some(demand) } else { None }
+        match self.cause() {
+            Self::StepUpRequired(demand) | Self::StepUpChallenged(demand) => Some(demand),
+            _ => None,
+        }
+    }
+
+    /// True if the application saw the request, and refused it for the person's sign-in.
+    pub(super) fn is_of_application(&self) -> bool {
+        matches!(self.cause(), Self::StepUpChallenged(_) | Self::StepUpChallengeUnmet)
     }
 
     /// The error itself, of a navigation that it held up as of any other request.
@@ -294,7 +309,9 @@ impl Error {
             Self::SessionRequired
             | Self::AccessDenied(_)
             | Self::StepUpRequired(_)
+            | Self::StepUpChallenged(_)
             | Self::StepUpUnmet
+            | Self::StepUpChallengeUnmet
             | Self::Bearer(_)
             | Self::SignInLoop(_)
             | Self::Csrf(_)

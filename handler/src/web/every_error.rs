@@ -63,6 +63,8 @@ pub(super) fn every_error() -> Vec<Error> {
         Error::AccessDenied(Box::new(denied(true))),
         Error::StepUpRequired(Box::default()),
         Error::StepUpUnmet,
+        Error::StepUpChallenged(Box::default()),
+        Error::StepUpChallengeUnmet,
         Error::Target(TargetError::Fragment),
         Error::Request("no"),
         Error::CrossSite(CrossSiteRejection),

@@ -11,9 +11,10 @@ use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
 use super::telling::Input;
 use super::{
-    Error, Label, Language, Link, Page, RequestId, Sentence, Unsent, Viewer, is_navigation, sign_in_at_top,
-    single_header,
+    CLAIMS, ClaimsSeal, Error, Label, Language, Link, Page, RequestId, Sentence, Unsent, Viewer, is_navigation,
+    sign_in_at_top, single_header,
 };
+use crate::clock::Timestamp;
 use crate::proxy::{ForwardError, SignInDemand};
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
@@ -32,6 +33,8 @@ pub struct Failure<'a> {
     pub signin: &'a str,
     /// Path of `resend`.
     pub resend: &'a str,
+    /// Seal of claims that an application asks for, and the present moment; none before the settings are read.
+    pub claims_seal: Option<(&'a ClaimsSeal, Timestamp)>,
     /// True for URLs that only scripts call.
     pub is_api: bool,
     /// True for one of our own URLs: nothing sent there is for an Upstream.
@@ -155,13 +158,16 @@ impl Failure<'_> {
         let steps = match error {
             // Another sign-in meets the same refusal.
             _ if error.needs_operator() => vec![start()],
-            Error::SessionRequired | Error::StepUpRequired(_) | Error::Forward(ForwardError::Cut) => {
+            Error::SessionRequired
+            | Error::StepUpRequired(_)
+            | Error::StepUpChallenged(_)
+            | Error::Forward(ForwardError::Cut) => {
                 vec![sign_in(self.referrer(), Label::SignIn)]
             }
             Error::LoginUnknown | Error::AuthorizationResponse(_) => vec![sign_in(self.referrer(), Label::TryAgain)],
             Error::SignIn { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain)],
             Error::Provider { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain), start()],
-            Error::StepUpUnmet => vec![sign_in(self.target, Label::TryAgain), start()],
+            Error::StepUpUnmet | Error::StepUpChallengeUnmet => vec![sign_in(self.target, Label::TryAgain), start()],
             Error::ReturnUrlTooLong => vec![sign_in(None, Label::SignIn)],
             Error::SignInLoop(_) => vec![Step::SignIn { href: self.go_on(), label: Label::TryAgain }],
             Error::AccessDenied(denied) if denied.is_bearer => vec![],
@@ -236,11 +242,17 @@ impl Failure<'_> {
         }
     }
 
+    fn sealed_claims(&self, demand: &SignInDemand) -> Option<String> {
+        let (seal, now) = self.claims_seal?;
+        seal.seal(demand.claims.as_ref()?, now)
+    }
+
     fn login_url_to(&self, target: &str, demand: Option<&SignInDemand>) -> String {
         let mut query = Serializer::new(String::new());
         query.append_pair("redirect", target);
         if let Some(demand) = demand {
             query.extend_pairs(demand.parameters());
+            query.extend_pairs(self.sealed_claims(demand).map(|sealed| (CLAIMS, sealed)));
         }
         format!("{}?{}", self.signin, query.finish())
     }
@@ -305,6 +317,7 @@ mod tests {
             public_origin: &"https://app.example".parse().unwrap(),
             signin: "/oauth/signin",
             resend: "/oauth/resend",
+            claims_seal: None,
             is_api: false,
             is_endpoint: target.starts_with("/oauth/"),
             takes_access_tokens: false,
@@ -363,14 +376,21 @@ mod tests {
 
     #[test]
     fn a_form_that_failed_is_told_once_if_it_was_passed_on() {
-        let [no, maybe] = ["Nothing of what you sent was passed on.", "What you sent may have arrived."];
+        let no = "Nothing of what you sent was passed on.";
+        let maybe = "What you sent may have arrived.";
+        let refused = "The application did not accept what you sent.";
+        let told = |html: &str| [no, maybe, refused].map(|sentence| html.matches(sentence).count());
         for error in every_error().into_iter().filter(|error| !error.needs_operator()) {
             let html = show(&error, TestRequest::post(), "/form").html;
-            let expected = if error.may_have_arrived() { [0, 1] } else { [1, 0] };
-            assert_eq!([html.matches(no).count(), html.matches(maybe).count()], expected, "{}", error.code());
+            let expected = match (error.may_have_arrived(), error.is_of_application()) {
+                (true, _) => [0, 1, 0],
+                (false, true) => [0, 0, 1],
+                (false, false) => [1, 0, 0],
+            };
+            assert_eq!(told(&html), expected, "{}", error.code());
 
             let read = show(&error, TestRequest::get(), "/form").html;
-            assert!(!read.contains(no) && !read.contains(maybe), "{}", error.code());
+            assert_eq!(told(&read), [0, 0, 0], "{}", error.code());
         }
     }
 

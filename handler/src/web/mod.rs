@@ -5,6 +5,7 @@
 mod arrived_target;
 mod budget;
 mod challenge;
+mod claims_seal;
 mod clear_site_data;
 mod cookies;
 mod csrf;
@@ -43,6 +44,7 @@ mod websocket;
 pub use arrived_target::{RoutePrefix, RoutePrefixError, arrived_target};
 pub use budget::Budget;
 pub use challenge::allow;
+pub use claims_seal::{CLAIMS, ClaimsSeal};
 pub use clear_site_data::{BrowserData, ClearSiteData};
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf, is_from_elsewhere};

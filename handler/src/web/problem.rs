@@ -92,7 +92,13 @@ fn detail(error: &Error) -> &'static str {
             "The route asks for a stronger or a more recent sign-in, so the request was not passed on. Sign in at login_url, \
              then send it again."
         }
-        Error::StepUpUnmet => "The sign-in that was made for this route does not meet its demand.",
+        Error::StepUpChallenged(_) => {
+            "The application refused the request: it asks for a stronger or a more recent sign-in. Sign in at login_url, then \
+             send it again."
+        }
+        Error::StepUpUnmet | Error::StepUpChallengeUnmet => {
+            "The sign-in that was made for this route does not meet its demand."
+        }
         Error::Bearer(BearerError::Missing) => {
             "The route takes requests of programs, with an access token in Authorization (RFC 6750 2.1)."
         }

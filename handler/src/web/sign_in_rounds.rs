@@ -8,6 +8,7 @@ use actix_web::http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use sha2::{Digest as _, Sha256};
 
 use super::cookies::{CookieNames, cookies, set_cookie};
+use crate::claims_request::ClaimsRequest;
 use crate::clock::Timestamp;
 use crate::oidc::ResponseMode;
 use crate::proxy::SignInDemand;
@@ -142,7 +143,8 @@ impl Rounds {
 }
 
 fn digest(demand: &SignInDemand) -> [u8; 4] {
-    hash(&format!("{}\n{:?}", demand.acr_values.join(" "), demand.max_age))
+    let claims = demand.claims.as_ref().map(ClaimsRequest::to_json).unwrap_or_default();
+    hash(&format!("{}\n{:?}\n{claims}", demand.acr_values.join(" "), demand.max_age))
 }
 
 fn hash(text: &str) -> [u8; 4] {
@@ -163,7 +165,7 @@ mod tests {
 
     fn demand(acr: &str, max_age: Option<u64>) -> SignInDemand {
         let acr_values = acr.split_terminator(' ').map(str::to_owned).collect();
-        SignInDemand { acr_values, max_age }
+        SignInDemand { acr_values, max_age, claims: None }
     }
 
     fn cookie() -> SignInRounds {

@@ -38,6 +38,7 @@ impl Error {
     pub(super) fn advice(&self, input: Input) -> &'static [Sentence] {
         match input {
             Input::ForUpstream if self.may_have_arrived() => &[Sentence::MayHaveArrived],
+            Input::ForUpstream if self.is_of_application() => &[Sentence::NotAccepted],
             _ if self.needs_operator() => &[Sentence::RetryUseless, Sentence::PleaseTell],
             Input::ForUpstream if self.is_temporary() => &[Sentence::NothingPassedOn, Sentence::ReloadToSend],
             Input::ForUpstream => &[Sentence::NothingPassedOn],
@@ -63,8 +64,12 @@ fn row(error: &Error) -> Row {
         Error::Csrf(_) => (StatusCode::FORBIDDEN, Title::RequestRefused, &[Sentence::Csrf]),
         Error::CrossSite(_) => (StatusCode::FORBIDDEN, Title::RequestRefused, &[Sentence::CrossSite]),
         Error::AccessDenied(_) => (StatusCode::FORBIDDEN, Title::MayNotOpen, &[Sentence::AccessDenied]),
-        Error::StepUpRequired(_) => (StatusCode::UNAUTHORIZED, Title::SignInOnceMore, &[Sentence::StepUpRequired]),
-        Error::StepUpUnmet => (StatusCode::FORBIDDEN, Title::SignInTooWeak, &[Sentence::StepUpUnmet]),
+        Error::StepUpRequired(_) | Error::StepUpChallenged(_) => {
+            (StatusCode::UNAUTHORIZED, Title::SignInOnceMore, &[Sentence::StepUpRequired])
+        }
+        Error::StepUpUnmet | Error::StepUpChallengeUnmet => {
+            (StatusCode::FORBIDDEN, Title::SignInTooWeak, &[Sentence::StepUpUnmet])
+        }
         Error::Bearer(error) => (bearer(error), Title::ForPrograms, &[Sentence::ForPrograms]),
         Error::SignInLoop(error) => sign_in_loop(*error),
         Error::Target(_) | Error::Request(_) => {

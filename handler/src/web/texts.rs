@@ -139,6 +139,7 @@ texts! {
         SignInToSee
         MayNotWork
         NothingPassedOn
+        NotAccepted
         MayHaveArrived
         KeptHere
         SendAgainSoon

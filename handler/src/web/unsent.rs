@@ -24,6 +24,9 @@ impl Unsent {
         if matches!(self.error, Error::FormOfAnotherPerson) {
             return &[ReturnAndSend];
         }
+        if self.error.is_of_application() {
+            return self.fate_of_refused();
+        }
         match (&self.kept, self.error.needs_sign_in(), self.error.is_temporary()) {
             (Ok(_), true, _) => &[NothingPassedOn, KeptHere, ReturnAndSend],
             (Ok(_), false, true) => &[NothingPassedOn, KeptHere, SendAgainSoon],
@@ -35,6 +38,20 @@ impl Unsent {
             (Err(NotKept::Other), true, _) => &[NothingPassedOn, NotKeptHere, ReturnAndReload],
             (Err(_), false, true) => &[NothingPassedOn, ReloadToSend],
             (Err(_), false, false) => &[NothingPassedOn],
+        }
+    }
+
+    /// Fate of a form that the application refused for the person's sign-in.
+    fn fate_of_refused(&self) -> &'static [Sentence] {
+        use Sentence::{KeptHere, NotAccepted, NotKept as NotKeptHere, NotKeptFiles, NotKeptTooLarge};
+        use Sentence::{ReturnAndReload, ReturnAndSend};
+        match (&self.kept, self.error.needs_sign_in()) {
+            (Ok(_), true) => &[NotAccepted, KeptHere, ReturnAndSend],
+            (Ok(_), false) => &[NotAccepted, KeptHere],
+            (Err(NotKept::TooLarge), true) => &[NotAccepted, NotKeptTooLarge, ReturnAndReload],
+            (Err(NotKept::File), true) => &[NotAccepted, NotKeptFiles, ReturnAndReload],
+            (Err(NotKept::Other), true) => &[NotAccepted, NotKeptHere, ReturnAndReload],
+            (Err(_), _) => &[NotAccepted],
         }
     }
 
@@ -59,6 +76,8 @@ mod tests {
         let store = || Error::Store(StoreError::Missing);
         let session = || Error::SessionRequired;
         const NOT_PASSED_ON: &str = "Nothing of what you sent was passed on.";
+        let challenged = || Error::StepUpChallenged(Box::default());
+        let refused = "The application did not accept what you sent.";
         let another_tab = "Sign in in a new tab, come back to this page";
         let table = [
             (unsent(session(), Ok(())), [NOT_PASSED_ON, "This page keeps it", another_tab], true),
@@ -67,6 +86,12 @@ mod tests {
             (unsent(session(), Err(NotKept::Other)), [NOT_PASSED_ON, "cannot keep it", "reload it"], true),
             (unsent(session(), Err(NotKept::CrossSite)), ["another site", "nothing of it", "Sign in"], false),
             (unsent(Error::FormOfAnotherPerson, Ok(())), ["another account", "not passed on", another_tab], true),
+            (unsent(challenged(), Ok(())), [refused, "This page keeps", another_tab], true),
+            (unsent(challenged(), Err(NotKept::TooLarge)), [refused, "too large", "reload it"], true),
+            (unsent(challenged(), Err(NotKept::File)), [refused, "its files", "reload it"], true),
+            (unsent(challenged(), Err(NotKept::Other)), [refused, "cannot keep it", "reload it"], true),
+            (unsent(challenged(), Err(NotKept::CrossSite)), [refused, "asks for", "stronger"], false),
+            (unsent(Error::StepUpChallengeUnmet, Ok(())), ["a stronger", refused, "This page keeps it."], false),
             (unsent(store(), Ok(())), [NOT_PASSED_ON, "This page keeps it", "in a moment"], false),
             (unsent(store(), Err(NotKept::Other)), [NOT_PASSED_ON, "Reload this page", "in a moment"], false),
             (unsent(store(), Err(NotKept::CrossSite)), [NOT_PASSED_ON, "signed in", "in a moment"], false),

@@ -11,6 +11,7 @@ use architecture::ImportGraph;
 /// Module, and the modules of the crate that its files may name.
 const TABLE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("claims_request", &[]),
     ("random", &[]),
     ("percent", &[]),
     ("return_url", &["percent"]),
@@ -20,8 +21,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("crypto", &["random"]),
     ("egress", &[]),
-    ("oidc", &["random", "clock", "transport_security", "egress", "tls"]),
-    ("proxy", &["clock", "tls", "public_origin", "percent"]),
+    ("oidc", &["random", "claims_request", "clock", "transport_security", "egress", "tls"]),
+    ("proxy", &["claims_request", "clock", "tls", "public_origin", "percent"]),
     ("sessions", &["crypto", "oidc", "clock", "random", "telemetry"]),
     ("azure", &["crypto", "sessions", "oidc", "clock", "telemetry", "transport_security"]),
     (
@@ -33,6 +34,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "sessions",
             "azure",
             "web",
+            "claims_request",
             "egress",
             "random",
             "telemetry",
@@ -40,7 +42,21 @@ const TABLE: &[(&str, &[&str])] = &[
             "transport_security",
         ],
     ),
-    ("web", &["clock", "crypto", "egress", "oidc", "proxy", "public_origin", "random", "return_url", "sessions"]),
+    (
+        "web",
+        &[
+            "claims_request",
+            "clock",
+            "crypto",
+            "egress",
+            "oidc",
+            "proxy",
+            "public_origin",
+            "random",
+            "return_url",
+            "sessions",
+        ],
+    ),
     ("endpoints", &["clock", "oidc", "percent", "proxy", "return_url", "sessions", "state", "telemetry", "web"]),
     (
         "app",

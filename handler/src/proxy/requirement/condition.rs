@@ -140,7 +140,7 @@ fn acr(values: &[String], facts: Facts<'_>) -> Verdict {
     if acr.is_some_and(|acr| values.iter().any(|value| value == acr)) {
         return Verdict::Met;
     }
-    Verdict::NeedsSignIn(SignInDemand { acr_values: values.to_vec(), max_age: None })
+    Verdict::NeedsSignIn(SignInDemand { acr_values: values.to_vec(), max_age: None, claims: None })
 }
 
 /// OIDC Core 2: `auth_time` is when the person authenticated. A Provider need not say it unless `max_age` asks.
@@ -150,7 +150,7 @@ fn max_age(limit: Duration, facts: Facts<'_>) -> Verdict {
     if auth_time.is_some_and(is_recent) {
         return Verdict::Met;
     }
-    Verdict::NeedsSignIn(SignInDemand { acr_values: Vec::new(), max_age: Some(limit.as_secs()) })
+    Verdict::NeedsSignIn(SignInDemand { max_age: Some(limit.as_secs()), ..SignInDemand::default() })
 }
 
 impl ClaimPath {

@@ -22,6 +22,7 @@ pub struct Route {
     pub(super) headers: ClaimHeaders,
     pub(super) assertion: Option<AssertionAudience>,
     pub(super) requirement: Option<Requirement>,
+    pub(super) step_up_challenges: StepUpChallenges,
 }
 
 /// Access rule of a route.
@@ -72,6 +73,16 @@ pub(super) enum CrossSite {
     Refuse,
     /// Forwarded. The application must protect itself against forged ones.
     Allow,
+}
+
+/// A 401 by which the Upstream of a route asks for another sign-in (RFC 9470).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum StepUpChallenges {
+    /// Passes to the client as it came.
+    #[default]
+    Pass,
+    /// Leads the person to that sign-in. The Upstream is trusted to ask.
+    Follow,
 }
 
 /// Audience (`aud`) of a route's identity assertions.
@@ -126,6 +137,12 @@ impl Route {
     /// True if it accepts forms of other sites.
     pub(super) fn allows_cross_site(&self) -> bool {
         self.cross_site == CrossSite::Allow
+    }
+
+    /// True if the person is led to the sign-in that its Upstream asks for.
+    #[must_use]
+    pub fn follows_step_up_challenges(&self) -> bool {
+        self.step_up_challenges == StepUpChallenges::Follow
     }
 
     /// Fate of its streams when the session ends.

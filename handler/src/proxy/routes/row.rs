@@ -6,15 +6,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::route::{Access, AssertionAudience, CrossSite, Route, Streams};
+use super::route::{Access, AssertionAudience, CrossSite, Route, StepUpChallenges, Streams};
 use crate::proxy::claim_headers::{ClaimHeaders, ClaimHeadersError};
 use crate::proxy::requirement::{Requirement, RequirementError};
 use crate::proxy::token_placement::{TokenPlacement, TokenPlacementError};
 use crate::proxy::upstream::{Upstream, UpstreamError};
 use crate::proxy::upstream_host::UpstreamHost;
 
-const MEMBERS: &str =
-    "path, upstream, access, streams, host, token, isolate, cross_site, headers, assertion, require, explain";
+const MEMBERS: &str = "path, upstream, access, streams, host, token, isolate, cross_site, headers, assertion, require, explain, step_up_challenges";
 
 /// Mistake in a route table.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +63,9 @@ pub enum RouteError {
     /// `cross_site` is neither `refuse` nor `allow`.
     #[error("the cross_site {0:?} is neither refuse nor allow")]
     CrossSite(String),
+    /// `step_up_challenges` is neither `pass` nor `follow`.
+    #[error("the step_up_challenges {0:?} is neither pass nor follow")]
+    StepUpChallenges(String),
     /// Two members of a route that cannot both hold.
     #[error("the route {path:?} has {members}")]
     Contradiction {
@@ -119,6 +121,7 @@ struct RouteRow {
     assertion: Option<Value>,
     require: Option<Value>,
     explain: Option<String>,
+    step_up_challenges: Option<String>,
 }
 
 /// Parses the rows of a route table.
@@ -162,6 +165,7 @@ pub(super) fn single(url: &str) -> Result<Route, RouteError> {
         headers: ClaimHeaders::default(),
         assertion: None,
         requirement: None,
+        step_up_challenges: StepUpChallenges::Pass,
     })
 }
 
@@ -188,6 +192,7 @@ impl Reader {
         let headers = self.keep(headers.map_err(|source| RouteError::Headers { path: row.path.clone(), source }));
         let assertion = self.keep(row.assertion.as_ref().map_or(Ok(None), assertion));
         let requirement = self.keep(requirement(&row.path, row.require.as_ref(), row.explain.clone()));
+        let step_up_challenges = self.keep(member(row.step_up_challenges.as_deref()));
         let upstream = self.upstream(&row.path, &row.upstream);
         if let (Some(access), Some(cross_site)) = (access, cross_site) {
             let contradictions = contradictions(access, cross_site, &row).into_iter();
@@ -212,6 +217,7 @@ impl Reader {
             headers: headers?,
             assertion: assertion?,
             requirement: requirement?,
+            step_up_challenges: step_up_challenges?,
         })
     }
 
@@ -233,18 +239,21 @@ fn member<T: Default + FromStr<Err = RouteError>>(text: Option<&str>) -> Result<
 /// Members that say nothing beside the others, so that their author must have meant something else.
 fn contradictions(access: Access, cross_site: CrossSite, row: &RouteRow) -> Vec<&'static str> {
     let is_allowed = cross_site == CrossSite::Allow;
+    let is_followed = row.step_up_challenges.as_deref() == Some("follow");
     let rows: &[(bool, &'static str)] = match access {
         Access::Anonymous => &[
             (is_allowed, "cross_site allow and access anonymous, which takes every request anyway"),
             (row.assertion.is_some(), "an assertion and access anonymous, which knows nobody"),
             (row.headers.is_some(), "headers and access anonymous, which knows no claims"),
             (row.require.is_some(), "require and access anonymous, which knows no claims"),
+            (is_followed, "step_up_challenges follow and access anonymous, which knows nobody"),
         ],
         Access::Bearer => &[
             (is_allowed, "cross_site allow and access bearer, which takes no forms"),
             (row.isolate == Some(true), "isolate and access bearer, which no page of another site can use"),
             (row.streams.is_some(), "streams and access bearer, which has no session that could end"),
             (row.token.is_some(), "token and access bearer, whose tokens are passed on as they came"),
+            (is_followed, "step_up_challenges follow and access bearer, whose clients follow challenges themselves"),
         ],
         Access::Session | Access::SessionOrBearer => &[(
             is_allowed && row.isolate == Some(true),
@@ -322,6 +331,18 @@ impl FromStr for Streams {
             "end" => Ok(Self::End),
             "outlive" => Ok(Self::Outlive),
             _ => Err(RouteError::Streams(text.to_owned())),
+        }
+    }
+}
+
+impl FromStr for StepUpChallenges {
+    type Err = RouteError;
+
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        match text {
+            "pass" => Ok(Self::Pass),
+            "follow" => Ok(Self::Follow),
+            _ => Err(RouteError::StepUpChallenges(text.to_owned())),
         }
     }
 }

@@ -140,6 +140,16 @@ fn all_mistakes_of_all_rows_are_reported_at_once() {
             r#"{"path":"/o","upstream":"http://a","token":{"header":"X-T"},"headers":[{"name":"x-t","claim":"a"}]}"#,
             "one header for a claim and for the token",
         ),
+        (
+            r#"{"path":"/q","upstream":"http://a","access":"anonymous","step_up_challenges":"follow"}"#,
+            "step_up_challenges follow and access anonymous",
+        ),
+        (
+            r#"{"path":"/r","upstream":"http://a","access":"bearer","step_up_challenges":"follow"}"#,
+            "step_up_challenges follow and access bearer",
+        ),
+        (r#"{"path":"/s","upstream":"http://a","step_up_challenges":true}"#, "invalid type"),
+        (r#"{"path":"/t","upstream":"http://a","step_up_challenges":"yes"}"#, "\"yes\" is neither pass nor follow"),
         (r#"{"path":"/a/","upstream":"ftp://a"}"#, "upstream of the route \"/a/\" is not usable"),
         (r#"{"path":"/p","upstream":"http://a"},{"path":"/p/","upstream":"http://a"}"#, "\"/p/\" occurs twice"),
     ];
