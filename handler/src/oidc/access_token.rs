@@ -60,6 +60,9 @@ pub enum AccessTokenError {
     /// It is an ID token or another token that grants no access.
     #[error("the token is no access token")]
     NotAnAccessToken,
+    /// It is bound to a key of its client (`cnf`), and a bearer proves none.
+    #[error("the token is bound to a key of its client")]
+    KeyBound,
     /// No `sub`.
     #[error("the token has no subject")]
     Subject,
@@ -113,6 +116,10 @@ impl AccessTokenVerifier {
         jwt::check_issuer(&verified.claims, issuer.name())?;
         check_audience(&verified.claims, &api.audiences)?;
         jwt::check_times(&verified.claims, now)?;
+        // RFC 7800 3.1: whoever has only copied such a token must not pass (RFC 8705, RFC 9449).
+        if jwt::given(&verified.claims, "cnf").is_some() {
+            return Err(AccessTokenError::KeyBound);
+        }
         if verified.claims.subject().is_empty() {
             return Err(AccessTokenError::Subject);
         }
@@ -148,9 +155,12 @@ fn grants_access(claims: &Claims) -> bool {
     let is_foreign = ["nonce", "at_hash", "c_hash", "s_hash", "events"].iter().any(&has);
     let names_client = ["client_id", "azp", "appid", "cid"].iter().any(&has);
     let grants = ["scope", "scp", "roles"].iter().any(has);
-    // Keycloak writes the kind into the payload: `Bearer`, `ID`, `Refresh`, `Logout`.
-    let is_bearer = claims.text("typ").is_none_or(|typ| typ.eq_ignore_ascii_case("bearer"));
-    !is_foreign && names_client && grants && is_bearer
+    // The kind in the payload: `Bearer`, `ID`, `Refresh` or `Logout` of Keycloak, `access` or `id` of Amazon Cognito.
+    let is_kind = |name: &str, kind: &str| {
+        let given = claims.as_map().get(name);
+        given.is_none_or(|given| given.as_str().is_some_and(|given| given.eq_ignore_ascii_case(kind)))
+    };
+    !is_foreign && names_client && grants && is_kind("typ", "bearer") && is_kind("token_use", "access")
 }
 
 /// RFC 9068 4: `aud` names a resource of ours.

@@ -90,6 +90,8 @@ async fn a_token_that_breaks_a_rule_grants_nothing() {
         ("at+jwt", json!({"sub": null}), "no subject"),
         ("at+jwt", json!({"sub": ""}), "an empty subject"),
         ("at+jwt", json!({"sub": 7}), "a number as subject"),
+        ("at+jwt", json!({"cnf": {"jkt": "x"}}), "bound to a key by DPoP"),
+        ("at+jwt", json!({"cnf": {"x5t#S256": "x"}}), "bound to a certificate"),
     ];
     for (typ, changes, reason) in table {
         assert!(fixture.verify(&fixture.sign(typ, changes)).await.is_err(), "{reason}");
@@ -151,6 +153,7 @@ async fn where_types_are_not_told_no_other_token_of_the_issuer_passes() {
         json!({"client_id": null, "scope": null, "azp": "robot", "roles": ["Orders.Read"]}),
         json!({"client_id": null, "scope": null, "appid": "robot", "scp": "orders.read"}),
         json!({"typ": "Bearer"}),
+        json!({"token_use": "access"}),
     ];
     for changes in good {
         assert!(fixture.verify(&fixture.sign("JWT", changes.clone())).await.is_ok(), "{changes}");
@@ -163,6 +166,8 @@ async fn where_types_are_not_told_no_other_token_of_the_issuer_passes() {
         (json!({"c_hash": "h"}), "an ID token beside a code"),
         (json!({"typ": "ID"}), "Keycloak's ID token"),
         (json!({"typ": "Refresh"}), "Keycloak's refresh token"),
+        (json!({"typ": ["ID"]}), "a kind that is no text"),
+        (json!({"token_use": "id"}), "Cognito's ID token"),
         (json!({"events": {}}), "a logout token"),
     ];
     for (changes, reason) in bad {
