@@ -18,6 +18,20 @@ impl Timestamp {
         Self(seconds)
     }
 
+    /// A NumericDate (RFC 7519 section 2); also with a fraction, which is dropped, or as text, which some Providers
+    /// write.
+    #[must_use]
+    pub fn from_numeric_date(date: &serde_json::Value) -> Option<Self> {
+        use serde_json::Value;
+        #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
+        let seconds = match date {
+            Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64)),
+            Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
+        };
+        seconds.map(Self)
+    }
+
     /// Seconds since the Unix epoch.
     #[must_use]
     pub const fn as_unix(self) -> i64 {

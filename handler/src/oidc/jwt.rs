@@ -183,14 +183,7 @@ pub(super) fn given<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     claims.as_map().get(name).filter(|value| !value.is_null())
 }
 
-/// Parses a NumericDate (RFC 7519 section 2), also with a fraction, which is dropped, or as text, which some Providers
-/// write.
+/// The date in a claim; see [`Timestamp::from_numeric_date`].
 pub(super) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
-    #[allow(clippy::cast_possible_truncation, reason = "a date beyond i64 saturates, and a fraction is dropped")]
-    let seconds = match claims.as_map().get(name)? {
-        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64)),
-        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
-        _ => None,
-    };
-    seconds.map(Timestamp::from_unix)
+    Timestamp::from_numeric_date(claims.as_map().get(name)?)
 }

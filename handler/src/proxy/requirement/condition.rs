@@ -145,7 +145,7 @@ fn acr(values: &[String], facts: Facts<'_>) -> Verdict {
 
 /// OIDC Core 2: `auth_time` is when the person authenticated. A Provider need not say it unless `max_age` asks.
 fn max_age(limit: Duration, facts: Facts<'_>) -> Verdict {
-    let auth_time = facts.claims.get("auth_time").and_then(Value::as_i64).map(Timestamp::from_unix);
+    let auth_time = facts.claims.get("auth_time").and_then(Timestamp::from_numeric_date);
     let is_recent = |at: Timestamp| facts.now <= at.plus(limit).plus(CLOCK_SKEW) && at <= facts.now.plus(CLOCK_SKEW);
     if auth_time.is_some_and(is_recent) {
         return Verdict::Met;

@@ -111,6 +111,9 @@ fn a_strong_or_recent_sign_in_is_demanded_only_where_it_would_help() {
         (recent.clone(), at(961), demand(&[], Some(900)), "too old"),
         (recent.clone(), at(-61), demand(&[], Some(900)), "from the future"),
         (recent.clone(), json!({}), demand(&[], Some(900)), "no time told"),
+        (recent.clone(), json!({"auth_time": NOW.as_unix().to_string()}), Verdict::Met, "a time as text"),
+        (recent.clone(), json!({"auth_time": 1_800_000_000.5}), Verdict::Met, "a time with a fraction"),
+        (recent.clone(), json!({"auth_time": "now"}), demand(&[], Some(900)), "a time in words"),
         (json!([strong, recent]), at(961), demand(&["gold", "silver"], Some(900)), "both"),
         (
             json!([{"claim": "groups", "equals": "a"}, strong]),
