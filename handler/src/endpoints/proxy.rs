@@ -15,7 +15,7 @@ use super::request::Request;
 use super::slide::slide;
 use super::unsent;
 use crate::clock::Timestamp;
-use crate::oidc::Claims;
+use crate::oidc::{AssertedSubject, Claims};
 use crate::proxy::{
     Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, demanded_sign_in, identity_headers,
 };
@@ -185,7 +185,8 @@ pub(super) fn identity(
     let claims = part.claims.as_map();
     let headers = identity_headers(&state.header_preset, route.token(), claims, id_token, part.access_token.expose());
     let headers = with_claim_headers(headers, claims, route, state);
-    with_assertion(headers, claims, route, now, state)
+    let subject = AssertedSubject { issuer: &state.relying_party.settings().issuer, claims };
+    with_assertion(headers, subject, route, now, state)
 }
 
 /// The headers that speak for an API client: its token as it came, and the same headers of its claims.
@@ -196,6 +197,7 @@ pub(super) fn client_identity(
     now: Timestamp,
     state: &AppState,
 ) -> Vec<(HeaderName, HeaderValue)> {
+    let issuer = claims.text("iss").unwrap_or_default();
     let claims = claims.as_map();
     let headers = identity_headers(&state.header_preset, &TokenPlacement::Bearer, claims, None, token);
     let headers = with_claim_headers(headers, claims, route, state);
@@ -203,20 +205,21 @@ pub(super) fn client_identity(
         let is_mapped = |(name, _): &(&String, &Value)| names.contains(name);
         claims.iter().filter(is_mapped).map(|(name, value)| (name.clone(), value.clone())).collect()
     });
-    with_assertion(headers, mapped.as_ref().unwrap_or(claims), route, now, state)
+    let subject = AssertedSubject { issuer, claims: mapped.as_ref().unwrap_or(claims) };
+    with_assertion(headers, subject, route, now, state)
 }
 
 /// Header with the identity assertion of a route that wants one.
 fn with_assertion(
     mut headers: Vec<(HeaderName, HeaderValue)>,
-    claims: &Map<String, Value>,
+    subject: AssertedSubject<'_>,
     route: &Route,
     now: Timestamp,
     state: &AppState,
 ) -> Vec<(HeaderName, HeaderValue)> {
     if let Some(assertions) = &state.assertions
         && let Some(audience) = route.assertion_audience(state.public_origin.as_str())
-        && let Ok(value) = HeaderValue::from_str(&assertions.assertion(&audience, claims, now))
+        && let Ok(value) = HeaderValue::from_str(&assertions.assertion(&audience, subject, now))
     {
         headers.push((ASSERTION_HEADER, value));
     }

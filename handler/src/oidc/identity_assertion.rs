@@ -103,8 +103,8 @@ impl IdentityAssertions {
 
     /// An assertion of these claims for `audience`, at most 60 s old and good for at least as long.
     #[must_use]
-    pub fn assertion(&self, audience: &str, claims: &Map<String, Value>, now: Timestamp) -> Arc<str> {
-        let identity = Identity { audience, claims };
+    pub fn assertion(&self, audience: &str, subject: AssertedSubject<'_>, now: Timestamp) -> Arc<str> {
+        let identity = Identity { audience, subject };
         let digest: [u8; 32] = Sha256::digest(serde_json::to_vec(&identity).unwrap_or_default()).into();
         if let Some((signed_at, assertion)) = self.signed.get(&digest)
             && (0..REUSE).contains(&(now.as_unix() - signed_at.as_unix()))
@@ -118,7 +118,8 @@ impl IdentityAssertions {
 
     fn sign(&self, identity: &Identity<'_>, now: Timestamp) -> String {
         let issued_at = now.as_unix();
-        let mut payload = identity.claims.clone();
+        let AssertedSubject { issuer, claims } = identity.subject;
+        let mut payload = claims.clone();
         payload.retain(|name, _| !OF_ANOTHER_TOKEN.contains(&name.as_str()));
         for (name, value) in [
             ("iss", Value::from(self.issuer.as_str())),
@@ -130,6 +131,10 @@ impl IdentityAssertions {
         ] {
             payload.insert(name.to_owned(), value);
         }
+        if let Some(sub) = claims.get("sub") {
+            // RFC 9493 3.2.2: a `sub` is one person only beside the issuer that gave it.
+            payload.insert("sub_id".to_owned(), json!({ "format": "iss_sub", "iss": issuer, "sub": sub }));
+        }
         let input = format!("{}.{}", self.header, base64url(Value::Object(payload).to_string().as_bytes()));
         let signature = self.key.sign(&input).expect("a key that signed when it was read signs again");
         format!("{input}.{signature}")
@@ -140,12 +145,21 @@ impl IdentityAssertions {
 const END: &str = "-----END PRIVATE KEY-----";
 
 /// Claims of the Provider's token that say nothing of this one.
-const OF_ANOTHER_TOKEN: [&str; 5] = ["azp", "nonce", "at_hash", "c_hash", "s_hash"];
+const OF_ANOTHER_TOKEN: [&str; 6] = ["azp", "nonce", "at_hash", "c_hash", "s_hash", "sub_id"];
+
+/// The person or client that an assertion is about.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AssertedSubject<'a> {
+    /// Issuer of the token that names the subject: the Provider, or one of API clients.
+    pub issuer: &'a str,
+    /// Claims of that token.
+    pub claims: &'a Map<String, Value>,
+}
 
 #[derive(Serialize)]
 struct Identity<'a> {
     audience: &'a str,
-    claims: &'a Map<String, Value>,
+    subject: AssertedSubject<'a>,
 }
 
 impl fmt::Debug for IdentityAssertions {

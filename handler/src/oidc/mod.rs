@@ -65,7 +65,7 @@ pub use http::MAX_TIME_TO_SEND;
 #[cfg(test)]
 pub(crate) use http::{Response, ScriptedRequest, ScriptedWire};
 pub use id_token::IdTokenError;
-pub use identity_assertion::{AssertionKeysError, IdentityAssertions};
+pub use identity_assertion::{AssertedSubject, AssertionKeysError, IdentityAssertions};
 pub use issuer::Issuer;
 pub use jwks::{JwksError, VerificationKeys};
 pub use jwt::{JwtError, VerifiedJwt, verify_signature};

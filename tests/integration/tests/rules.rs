@@ -135,6 +135,50 @@ fn a_destination_meets_the_rules_of_its_own_path_and_of_what_is_below() {
 }
 
 #[test]
+fn a_client_and_a_person_of_one_name_differ_by_the_issuer_in_their_assertions() {
+    let key = Provider::new_signing_key();
+    let partner = Provider::start();
+    let issuers = json!([{"issuer": partner.issuer, "audience": "api://orders"}]).to_string();
+    let fixture = Fixture::start(
+        json!([{"path": "/", "access": "session_or_bearer", "assertion": true}]),
+        &[("ASSERTION_KEYS", &key), ("API_ISSUERS", &issuers)],
+    );
+    let mut ada = fixture.browser();
+    ada.sign_in("/", &fixture.provider);
+    let authorization = format!("Bearer {}", partner.access_token("at+jwt", &json!({"sub": "ada"})));
+    let key_set = ada.fetch("/oauth/jwks").text();
+    let origin = fixture.handler.origin.clone();
+    let asserted = || {
+        let received = fixture.upstream.last();
+        let assertion = received.header("x-identity-assertion").unwrap();
+        let claims = support::verify_assertion(assertion, &key_set, &origin, &format!("{origin}/"));
+        (claims["sub"].clone(), claims["sub_id"]["iss"].clone())
+    };
+
+    ada.fetch("/x");
+    let of_person = asserted();
+    fixture.browser().send("GET", "/x", &[("authorization", &authorization)], b"");
+    let of_client = asserted();
+
+    assert_eq!(of_person, (json!("ada"), json!(fixture.provider.issuer)));
+    assert_eq!(of_client, (json!("ada"), json!(partner.issuer)));
+}
+
+#[test]
+fn a_silent_sign_in_of_a_link_is_no_try_at_a_stronger_one() {
+    let fixture = Fixture::start(json!([{"path": "/"}, {"path": "/strong", "require": {"acr": "gold"}}]), &[]);
+    let mut browser = fixture.browser();
+    let to_provider = browser.navigate("/oauth/signin?redirect=/&acr_values=gold&prompt=none");
+    let back = fixture.provider.approve(location(&to_provider));
+    assert_eq!(browser.navigate(&back).status, 303);
+
+    let page = browser.navigate("/strong");
+
+    assert_eq!(page.status, 302, "led to the stronger sign-in: {}", page.text());
+    assert!(location(&page).contains("acr_values=gold"), "{}", location(&page));
+}
+
+#[test]
 fn methods_and_tenants_are_rules_too() {
     let require = json!([
         {"tenant": "t1"},

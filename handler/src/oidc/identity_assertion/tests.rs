@@ -9,6 +9,7 @@ use serde_json::json;
 use super::*;
 
 const ISSUER: &str = "https://app.example";
+const PROVIDER: &str = "https://op.example";
 const AUDIENCE: &str = "https://app.example/reports";
 
 fn pem() -> String {
@@ -22,6 +23,10 @@ fn assertions(pem: &str) -> IdentityAssertions {
 
 fn claims(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
+}
+
+fn of(claims: &Map<String, Value>) -> AssertedSubject<'_> {
+    AssertedSubject { issuer: PROVIDER, claims }
 }
 
 fn now() -> Timestamp {
@@ -45,13 +50,14 @@ fn an_application_verifies_the_person_from_the_key_set_alone() {
     let assertions = assertions(&pem());
     let person = claims(&json!({ "sub": "ada", "groups": ["staff", "a,b"], "name": "Ada" }));
 
-    let assertion = assertions.assertion(AUDIENCE, &person, now());
+    let assertion = assertions.assertion(AUDIENCE, of(&person), now());
 
     let mut verified = verified(&assertion, assertions.key_set());
     assert!(verified.remove("jti").unwrap().as_str().unwrap().len() > 20);
     let expected = json!({
         "iss": ISSUER, "aud": AUDIENCE, "iat": 1_800_000_000, "nbf": 1_800_000_000, "exp": 1_800_000_120,
         "sub": "ada", "groups": ["staff", "a,b"], "name": "Ada",
+        "sub_id": {"format": "iss_sub", "iss": PROVIDER, "sub": "ada"},
     });
     assert_eq!(Value::Object(verified), expected);
 }
@@ -62,13 +68,15 @@ fn a_claim_of_the_person_replaces_none_of_ours() {
     let hostile = json!({
         "sub": "ada", "iss": "https://op.example", "aud": "client", "exp": 4_000_000_000_i64, "iat": 1, "nbf": 1,
         "jti": "x", "azp": "client", "nonce": "n", "at_hash": "h", "c_hash": "h", "s_hash": "h",
+        "sub_id": {"format": "iss_sub", "iss": "https://evil.example", "sub": "eve"},
     });
 
-    let assertion = assertions.assertion(AUDIENCE, &claims(&hostile), now());
+    let assertion = assertions.assertion(AUDIENCE, of(&claims(&hostile)), now());
 
     let verified = verified(&assertion, assertions.key_set());
     let names: Vec<&str> = verified.keys().map(String::as_str).collect();
-    assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "nbf", "sub"]);
+    assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "nbf", "sub", "sub_id"]);
+    assert_eq!(verified["sub_id"], json!({"format": "iss_sub", "iss": PROVIDER, "sub": "ada"}));
     assert_eq!((&verified["exp"], &verified["iat"]), (&json!(1_800_000_120), &json!(1_800_000_000)));
 }
 
@@ -78,14 +86,16 @@ fn one_signature_serves_a_minute_of_one_person_at_one_audience() {
     let [ada, bob] = ["ada", "bob"].map(|sub| claims(&json!({ "sub": sub })));
     let at = |seconds| Timestamp::from_unix(now().as_unix() + seconds);
 
-    let first = assertions.assertion(AUDIENCE, &ada, at(0));
+    let of_another_issuer = AssertedSubject { issuer: "https://partner.example", ..of(&ada) };
+    let first = assertions.assertion(AUDIENCE, of(&ada), at(0));
 
-    assert_eq!(assertions.assertion(AUDIENCE, &ada, at(59)), first);
+    assert_eq!(assertions.assertion(AUDIENCE, of(&ada), at(59)), first);
     for (other, reason) in [
-        (assertions.assertion(AUDIENCE, &ada, at(60)), "a minute is over"),
-        (assertions.assertion(AUDIENCE, &bob, at(0)), "another person"),
-        (assertions.assertion("https://app.example/other", &ada, at(0)), "another audience"),
-        (assertions.assertion(AUDIENCE, &ada, at(-5)), "a clock that was set back"),
+        (assertions.assertion(AUDIENCE, of(&ada), at(60)), "a minute is over"),
+        (assertions.assertion(AUDIENCE, of(&bob), at(0)), "another person"),
+        (assertions.assertion(AUDIENCE, of_another_issuer, at(0)), "the same name at another issuer"),
+        (assertions.assertion("https://app.example/other", of(&ada), at(0)), "another audience"),
+        (assertions.assertion(AUDIENCE, of(&ada), at(-5)), "a clock that was set back"),
     ] {
         assert_ne!(other, first, "{reason}");
     }
@@ -98,7 +108,7 @@ fn a_rotation_goes_in_two_steps_and_every_assertion_verifies_throughout() {
     let steps = [old.clone(), format!("{old}{new}"), format!("{new}{old}"), new].map(|keys| assertions(&keys));
     for pair in steps.windows(2) {
         for (signer, publisher) in [(0, 0), (0, 1), (1, 1), (1, 0)] {
-            let assertion = pair[signer].assertion(AUDIENCE, &ada, now());
+            let assertion = pair[signer].assertion(AUDIENCE, of(&ada), now());
             assert_eq!(verified(&assertion, pair[publisher].key_set())["sub"], "ada");
         }
     }
