@@ -25,7 +25,7 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     let Destination::Proxy(route) = Destination::of(target.path(), &state.auth_prefix, &state.routes) else {
         return Err(Error::RouteNotFound);
     };
-    if route.is_isolated() {
+    if state.routes.isolates(target.path()) {
         check_isolation(&asked.method, &asked.headers)?;
     }
     let mut headers = match route.access() {

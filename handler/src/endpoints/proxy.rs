@@ -37,7 +37,7 @@ pub(super) async fn proxy(
     if is_refused_websocket(request.http, state) {
         return Err(Box::pin(refuse_websocket(request, route, state)).await);
     }
-    if route.is_isolated() {
+    if state.routes.isolates(request.target.path()) {
         check_isolation(request.http.method(), request.http.headers())?;
     }
     match route.access() {

@@ -25,6 +25,8 @@ pub struct RouteTable {
     protected: Vec<Vec<Protected>>,
     /// Per route the others at or below its path, in any case, that have a requirement.
     demanding: Vec<Vec<Protected>>,
+    /// Per route the others at or below its path, in any case, that are isolated, by index; none for an isolated one.
+    isolated: Vec<Vec<Protected>>,
     /// Segment count of the longest of them.
     depth: usize,
 }
@@ -67,9 +69,10 @@ impl RouteTable {
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
         let protected: Vec<Vec<Protected>> = routes.iter().map(|route| protected_below(route, &routes)).collect();
         let demanding: Vec<Vec<Protected>> = routes.iter().map(|route| demanding_below(route, &routes)).collect();
+        let isolated: Vec<Vec<Protected>> = routes.iter().map(|route| isolated_below(route, &routes)).collect();
         let depth = |lists: &[Vec<Protected>]| lists.iter().flatten().map(|route| route.segments.len()).max();
-        let depth = depth(&protected).max(depth(&demanding)).unwrap_or_default();
-        Self { routes, protected, demanding, depth }
+        let depth = [&protected, &demanding, &isolated].into_iter().filter_map(|lists| depth(lists)).max();
+        Self { routes, protected, demanding, isolated, depth: depth.unwrap_or_default() }
     }
 
     /// Route with the longest prefix of `path` (without its query) that ends on a segment boundary.
@@ -92,6 +95,15 @@ impl RouteTable {
             }
         }
         Ok(Some(found))
+    }
+
+    /// True if pages of other sites may only link to `path`: its route is isolated, or one below that an Upstream might
+    /// read the path as (see `spelling`); also if the path has no one reading.
+    #[must_use]
+    pub fn isolates(&self, path: &str) -> bool {
+        let Some(at) = self.position(path) else { return false };
+        let is_meant = || self.meant(path, &self.isolated[at]).map_or(true, |meant| !meant.is_empty());
+        self.routes[at].is_isolated() || is_meant()
     }
 
     fn position(&self, path: &str) -> Option<usize> {
@@ -254,6 +266,11 @@ fn protected_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
 /// Other routes at or below a route that have a requirement, the longest first.
 fn demanding_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
     below(route, routes, |other| other.requirement.is_some() && other.path != route.path)
+}
+
+/// Isolated routes at or below one that is not.
+fn isolated_below(route: &Route, routes: &[Route]) -> Vec<Protected> {
+    below(route, routes, |other| other.is_isolated() && !route.is_isolated())
 }
 
 fn below(route: &Route, routes: &[Route], is_protected: impl Fn(&Route) -> bool) -> Vec<Protected> {

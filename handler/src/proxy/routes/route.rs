@@ -130,7 +130,7 @@ impl Route {
 
     /// True if pages of other sites may only link to it.
     #[must_use]
-    pub fn is_isolated(&self) -> bool {
+    pub(super) fn is_isolated(&self) -> bool {
         self.is_isolated
     }
 

@@ -294,9 +294,12 @@ fn a_route_is_isolated_if_it_says_so() {
     )
     .unwrap();
 
-    let is_isolated = |path: &str| table.find(path).unwrap().unwrap().is_isolated();
+    let is_isolated = |path: &str| table.isolates(path);
 
     assert_eq!([is_isolated("/x"), is_isolated("/api/x")], [false, true]);
+    for spelling in ["/API/x", "/%61pi", "//api", "//x/api", "/api.json", "/index.php/api", "/%FF"] {
+        assert!(is_isolated(spelling), "{spelling}");
+    }
 }
 
 #[test]
