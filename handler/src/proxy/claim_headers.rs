@@ -235,6 +235,8 @@ mod tests {
             (&text, json!(""), None, "empty text"),
             (&text, json!("Ädä"), Some("Ädä"), "beyond ASCII"),
             (&text, json!("a\r\nX-Admin: 1"), Some("a%0D%0AX-Admin: 1"), "a line of its own"),
+            (&text, json!(" admin "), Some("%20admin%20"), "blanks at the ends, which servers drop"),
+            (&text, json!("  "), Some("%20%20"), "blanks alone"),
             (&list, json!(["a", "b"]), Some("a;b"), "a list"),
             (&list, json!("a"), Some("a"), "one value"),
             (&list, json!(["a;b", "c"]), Some("a%3Bb;c"), "the separator within"),

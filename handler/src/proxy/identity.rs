@@ -146,20 +146,23 @@ pub(super) fn escaped_element(name: &str, separator: char) -> String {
     escaped
 }
 
-/// Header value with UTF-8 unchanged and control characters percent-encoded, so that no value starts another header.
+/// Header value with UTF-8 unchanged. Percent-encoded are control characters, so that no value starts another header,
+/// and blanks at the ends, which a recipient drops (RFC 9110 5.5): `admin ` is not `admin`.
 pub(super) fn header_text(text: &str) -> Option<HeaderValue> {
-    if !text.bytes().any(|byte| byte.is_ascii_control()) {
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let end = text.trim_end_matches(' ').len();
+    if start == 0 && end == text.len() && !text.bytes().any(|byte| byte.is_ascii_control()) {
         return HeaderValue::from_bytes(text.as_bytes()).ok();
     }
-    let safe: Vec<u8> = text.bytes().flat_map(escaped_control).collect();
+    let is_kept = |at: usize, byte: u8| (start..end).contains(&at) && !byte.is_ascii_control();
+    let octets = text.bytes().enumerate();
+    let safe: Vec<u8> =
+        octets.flat_map(|(at, byte)| if is_kept(at, byte) { vec![byte] } else { escaped(byte) }).collect();
     HeaderValue::from_bytes(&safe).ok()
 }
 
-fn escaped_control(byte: u8) -> Vec<u8> {
+fn escaped(byte: u8) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    if !byte.is_ascii_control() {
-        return vec![byte];
-    }
     vec![b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
