@@ -219,6 +219,10 @@ mod tests {
             ("/a%EF%BC%8F..%EF%BC%8Fb", DotSegment),
             ("/a/..%C2%A0/b", DotSegment),
             ("/a/.%E2%80%8B./b", DotSegment),
+            ("/a/%C0%AE%C0%AE/b", DotSegment),
+            ("/a/..%C0%AFb", DotSegment),
+            ("/a/..%C1%9Cb", DotSegment),
+            ("/a/..%E0%80%AFb", DotSegment),
         ] {
             assert_eq!(RequestTarget::parse(raw).unwrap_err(), expected, "{raw:?}");
         }

@@ -18,6 +18,12 @@ pub const WORST: &[Worst] = &[
     Worst { name: "target/escapes", input: |size| repeated("/", "%2525", "", size), run: targets::target_only },
     Worst { name: "target/segments", input: |size| repeated("/", "a/", "", size), run: targets::target_only },
     Worst { name: "target/parameters", input: |size| repeated("/a", ";", "", size), run: targets::target_only },
+    Worst {
+        name: "target/full_width",
+        input: |size| repeated("/", "%EF%BC%85", "2e", size),
+        run: targets::target_only,
+    },
+    Worst { name: "target/overlong", input: |size| repeated("/", "%C0%A5C0", "", size), run: targets::target_only },
     Worst { name: "route/nested", input: |size| repeated("/%", "25", "61dmin", size), run: targets::route_only },
     Worst { name: "route/slashes", input: |size| repeated("/", "/", "x", size), run: targets::route_only },
     Worst { name: "route/cookieless", input: |size| repeated("/", "(a)/", "", size), run: targets::route_only },
