@@ -122,7 +122,8 @@ async fn begin(
         let mut cookies = state.login_cookies.remember(request.http, login, request.now).await;
         let before = state.sign_in_rounds.read(request.http);
         let rounds = if start.is_again { Rounds::default() } else { before };
-        let rounds = rounds.begin(start.demand.as_ref(), request.now);
+        // A silent sign-in meets a demand only by chance: it is no try, and ends none.
+        let rounds = if start.hints.is_silent() { rounds } else { rounds.begin(start.demand.as_ref(), request.now) };
         cookies.extend((rounds != before).then(|| state.sign_in_rounds.set(rounds)));
         cookies
     };
