@@ -30,7 +30,7 @@ use crate::sessions::DRAINED_REFRESH;
 use crate::state::{AppState, SharedState};
 use crate::telemetry::{self, Causes, CompletedRequest, IncomingContext, metrics};
 use crate::web::{
-    Error, Failure, RequestId, VerifiedGateway, allow_framing_by, arrived_target, header_text, is_host_ping,
+    Error, Failure, PageDesign, RequestId, VerifiedGateway, allow_framing_by, arrived_target, header_text, is_host_ping,
 };
 
 /// `Strict-Transport-Security` of errors and of our own URLs on an https origin (RFC 6797 7.2), for a year, without
@@ -146,6 +146,7 @@ async fn handle(req: HttpRequest, payload: Payload, state: Data<AppState>) -> Ht
             req: &req,
             target,
             id: &id,
+            design: &state.page_design,
             public_origin,
             signin: &signin,
             resend: &resend,
@@ -304,6 +305,7 @@ async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
         req: &req,
         target: None,
         id: &id,
+        design: &PageDesign::default(),
         public_origin,
         signin: "/",
         resend: "/",

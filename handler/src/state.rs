@@ -28,7 +28,8 @@ use crate::sessions::{MemoryStore, RequestNeeds, SessionStore, Sessions, Session
 use crate::tls;
 use crate::web::{
     BrowserData, Budget, ClaimsSeal, CookieNames, FormReader, GatewayGuard, GatewaySettings, KeptForms, LoginClient,
-    LoginCookies, PersonCookie, PublicHost, RoutePrefix, SessionCookie, SignInRounds, SocketNotice, WebSocketWarning,
+    LoginCookies, PageDesign, PersonCookie, PublicHost, RoutePrefix, SessionCookie, SignInRounds, SocketNotice,
+    WebSocketWarning,
 };
 
 /// Maximum store reads per second for front-channel `sid`s that no session has: anyone can invent one.
@@ -74,6 +75,8 @@ pub struct SharedState {
     pub browser_data: BrowserData,
     /// Counts the sign-ins of a browser, to end loops.
     pub sign_in_rounds: SignInRounds,
+    /// Look of our pages.
+    pub page_design: PageDesign,
     /// Page that tells a person that WebSockets do not pass.
     pub socket_notice: SocketNotice,
     /// Forms kept in a page until their person has signed in.
@@ -178,6 +181,7 @@ impl SharedState {
             login_cookies: LoginCookies::new(&names, client, Arc::clone(&keys), response_mode),
             browser_data: BrowserData::new(configuration.clear_site_data, person, &names),
             sign_in_rounds: SignInRounds::new(&names, response_mode),
+            page_design: PageDesign::new(&configuration.pages),
             socket_notice: SocketNotice::default(),
             browser_cache: configuration.browser_cache,
             kept_forms: KeptForms::new(&public_origin, Arc::clone(&keys)),

@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod listener;
 mod mistake;
+mod pages;
 mod provider;
 mod provider_dialect;
 mod provider_profile;
@@ -40,7 +41,7 @@ use crate::proxy::{BrowserCache, ClaimHeaders, HeaderPreset, HeaderRules, RouteT
 use crate::public_origin::{PublicOrigin, PublicOriginError};
 use crate::sessions::{RefreshBefore, SessionLifetime};
 use crate::telemetry::ExportersSettings;
-use crate::web::{ClearSiteData, GatewaySettings, RoutePrefix};
+use crate::web::{ClearSiteData, GatewaySettings, PageSettings, RoutePrefix};
 
 pub use environment::Environment;
 pub use keys::KeySettings;
@@ -89,6 +90,8 @@ pub struct Configuration {
     pub browser_cache: BrowserCache,
     /// Browser data to clear at a sign-out, and when another person signs in.
     pub clear_site_data: ClearSiteData,
+    /// Look of our pages.
+    pub pages: PageSettings,
     /// Client headers that are removed before a request is forwarded.
     pub header_rules: HeaderRules,
     /// The Provider and our registration there.
@@ -153,6 +156,7 @@ impl Configuration {
         let public_origin = public_origin(&mut reader);
         let auth_prefix = auth_prefix(&mut reader);
         let public_side = public_side::read(&mut reader);
+        let pages = pages::read(&mut reader);
         let mut warnings = Vec::new();
         let routes = routes::read(&mut reader, &mut warnings);
         if let (Some(routes), Some(prefix)) = (&routes, &auth_prefix) {
@@ -201,7 +205,8 @@ impl Configuration {
         else {
             return Err(mistakes);
         };
-        let (Some(header_rules), Some(limits), true) = (header_rules, limits, mistakes.is_empty()) else {
+        let (Some(header_rules), Some(limits), Some(pages), true) = (header_rules, limits, pages, mistakes.is_empty())
+        else {
             return Err(mistakes);
         };
         Ok(Self {
@@ -222,6 +227,7 @@ impl Configuration {
             header_preset,
             browser_cache: browser.cache,
             clear_site_data: browser.clear_site_data,
+            pages,
             header_rules,
             provider,
             lifetime: sessions.lifetime,

@@ -71,7 +71,7 @@ fn ruled<'a>(request: &'a Request<'_>) -> Ruled<'a> {
 /// Notice page for a person whose application waits for WebSockets that do not pass.
 fn socket_page(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let same_url = state.public_origin.url(request.target.as_str());
-    let viewer = request.viewer();
+    let viewer = request.viewer(state);
     let links = [Link::To { href: &same_url, label: viewer.label(Label::OpenAnyway) }];
     let title = viewer.language.title(Title::MayNotWork);
     let text = viewer.language.sentence(Sentence::MayNotWork);

@@ -26,8 +26,8 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The person who sees a page in response.
     #[must_use]
-    pub fn viewer(&self) -> Viewer<'_> {
-        Viewer::of(self.http, self.id)
+    pub fn viewer<'a>(&'a self, state: &'a AppState) -> Viewer<'a> {
+        Viewer::of(self.http, self.id, &state.page_design)
     }
 
     /// The first value of a query parameter, decoded.

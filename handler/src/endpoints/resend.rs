@@ -26,7 +26,7 @@ pub(super) async fn resend(request: &Request<'_>, payload: Payload, state: &AppS
     let sealed = sealed_form(request, payload, state).await?;
     let form = state.kept_forms.open(&sealed, request.now).await?.ok_or(Error::KeptFormInvalid)?;
     let fields = FormFields::parse(&form.content_type, &form.body).map_err(|_| Error::KeptFormInvalid)?;
-    let language = request.viewer().language;
+    let language = request.viewer(state).language;
     match owner(&form, request, state).await {
         Ok(Owner::Same) => {
             let page = SendingPage {
@@ -93,7 +93,7 @@ async fn sealed_form(request: &Request<'_>, payload: Payload, state: &AppState) 
 async fn signed_in(request: &Request<'_>, state: &AppState) -> Result<HttpResponse, Error> {
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     state.sessions.load(&ticket, request.now).await?.ok_or(Error::SessionRequired)?;
-    let viewer = request.viewer();
+    let viewer = request.viewer(state);
     let links = [Link::To { href: "/", label: viewer.label(Label::StartPage) }];
     let title = viewer.language.title(Title::SignedIn);
     let text = viewer.language.sentence(Sentence::SignedInElsewhere);

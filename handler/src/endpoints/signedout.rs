@@ -22,7 +22,7 @@ pub(super) fn signedout(request: &Request<'_>, state: &AppState) -> HttpResponse
         return response;
     }
     let signin = state.path("signin");
-    let viewer = request.viewer();
+    let viewer = request.viewer(state);
     let links = [Link::To { href: &signin, label: viewer.label(Label::SignInAgain) }];
     let title = viewer.language.title(Title::SignedOut);
     let text = viewer.language.sentence(Sentence::SignedOut);

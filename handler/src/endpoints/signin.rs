@@ -41,14 +41,14 @@ pub(super) async fn signin(request: &Request<'_>, payload: Payload, state: &AppS
     check_rounds(&return_url, &hints, is_again, request, state).await?;
     let start = Start { hints, demand, is_again };
     if is_framed(request.http) && !start.hints.is_silent() {
-        return Ok(sign_in_at_top(request.http, request.target.as_str(), &request.viewer()));
+        return Ok(sign_in_at_top(request.http, request.target.as_str(), &request.viewer(state)));
     }
     if !state.keep_fragment || is_framed(request.http) {
         return begin(return_url, &start, request, state).await;
     }
     match with_fragment(&return_url, &pairs)? {
         None if *request.http.method() == Method::GET && is_navigation(request.http) => {
-            Ok(fragment_page(request.target.as_str(), &request.viewer()))
+            Ok(fragment_page(request.target.as_str(), &request.viewer(state)))
         }
         whole => begin(whole.unwrap_or(return_url), &start, request, state).await,
     }

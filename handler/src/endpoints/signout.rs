@@ -89,7 +89,7 @@ const MAX_STATE: usize = 2048;
 
 fn confirmation(request: &Request<'_>, state: &AppState) -> HttpResponse {
     let action = state.path("signout");
-    let viewer = request.viewer();
+    let viewer = request.viewer(state);
     let links = [
         Link::Post { action: &action, label: viewer.label(Label::SignOut) },
         Link::To { href: "/", label: viewer.label(Label::StaySignedIn) },

@@ -47,7 +47,7 @@ async fn send_from_here(request: &Request<'_>, payload: Payload, state: &AppStat
     let content_type = form_type(request.http).unwrap_or_default();
     let body = state.forms.read(request.http, payload, MAX_POSTED_FORM).await?;
     let fields = FormFields::parse(content_type, &body)?;
-    let language = request.viewer().language;
+    let language = request.viewer(state).language;
     let page = SendingPage {
         title: language.title(Title::ToApplication),
         text: language.sentence(Sentence::ToApplication),
@@ -173,7 +173,7 @@ impl SendingPage<'_> {
         let action = state.public_origin.url(target);
         let send = Link::SendFields { action: &action, label: self.label, fields, sender: self.sender };
         let page = Page { status: StatusCode::OK, title: self.title, text: self.text, links: &[send], code: None };
-        let mut response = page.respond(&request.viewer());
+        let mut response = page.respond(&request.viewer(state));
         if is_framed(request.http) {
             allow_framing_by_self(&mut response); // the form was sent from a frame of the application
         }

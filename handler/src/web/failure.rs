@@ -11,8 +11,8 @@ use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
 use super::telling::Input;
 use super::{
-    CLAIMS, ClaimsSeal, Error, Label, Language, Link, Page, RequestId, Sentence, Unsent, Viewer, is_navigation,
-    sign_in_at_top, single_header,
+    CLAIMS, ClaimsSeal, Error, Label, Language, Link, Page, PageDesign, RequestId, Sentence, Unsent, Viewer,
+    is_navigation, sign_in_at_top, single_header,
 };
 use crate::clock::Timestamp;
 use crate::proxy::{ForwardError, SignInDemand};
@@ -27,6 +27,8 @@ pub struct Failure<'a> {
     pub target: Option<&'a str>,
     /// Request identifier in logs.
     pub id: &'a RequestId,
+    /// Look of our pages.
+    pub design: &'a PageDesign,
     /// Public origin of the site, as browsers see it.
     pub public_origin: &'a PublicOrigin,
     /// Path of `signin`.
@@ -208,7 +210,7 @@ impl Failure<'_> {
     }
 
     fn viewer(&self) -> Viewer<'_> {
-        Viewer::of(self.req, self.id)
+        Viewer::of(self.req, self.id, self.design)
     }
 
     /// Link that leaves a frame: a Provider's page forbids to be framed.
@@ -314,6 +316,7 @@ mod tests {
             req: &req,
             target: Some(target),
             id: &RequestId::of(&req),
+            design: &PageDesign::default(),
             public_origin: &"https://app.example".parse().unwrap(),
             signin: "/oauth/signin",
             resend: "/oauth/resend",

@@ -57,14 +57,17 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::web::RequestId;
+    use crate::web::{PageDesign, RequestId};
 
     #[test]
     fn a_target_is_no_markup_and_only_our_script_runs() {
         let request = TestRequest::default().to_http_request();
         let id = RequestId::of(&request);
 
-        let response = fragment_page("/oauth/signin?redirect=\"><script>x</script>", &Viewer::of(&request, &id));
+        let response = fragment_page(
+            "/oauth/signin?redirect=\"><script>x</script>",
+            &Viewer::of(&request, &id, &PageDesign::default()),
+        );
 
         let policy = response.headers().get(header::CONTENT_SECURITY_POLICY).unwrap().to_str().unwrap().to_owned();
         let html = response.into_body().try_into_bytes().unwrap();

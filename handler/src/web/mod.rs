@@ -2,11 +2,13 @@
 //!
 //! Decides nothing about sessions or tokens.
 
+mod accent;
 mod arrived_target;
 mod budget;
 mod challenge;
 mod claims_seal;
 mod clear_site_data;
+mod contact;
 mod cookies;
 mod csrf;
 mod denial;
@@ -26,10 +28,13 @@ mod isolation;
 mod kept_form;
 mod language;
 mod login_cookies;
+mod logo;
 mod navigation;
 mod not_kept;
 mod page;
+mod page_design;
 mod person_cookie;
+mod plain_text;
 mod problem;
 mod public_host;
 mod request;
@@ -41,11 +46,13 @@ mod unsent;
 mod viewer;
 mod websocket;
 
+pub use accent::{Accent, AccentError};
 pub use arrived_target::{RoutePrefix, RoutePrefixError, arrived_target};
 pub use budget::Budget;
 pub use challenge::allow;
 pub use claims_seal::{CLAIMS, ClaimsSeal};
 pub use clear_site_data::{BrowserData, ClearSiteData};
+pub use contact::{Contact, ContactError};
 pub use cookies::{CookieNames, SessionCookie};
 pub use csrf::{CsrfRejection, check_csrf, is_from_elsewhere};
 pub use denial::{AccessDenied, BearerError, SignInLoop};
@@ -63,9 +70,11 @@ pub use isolation::{CrossSiteRejection, check_isolation};
 pub use kept_form::{KeptForm, KeptForms};
 pub use language::Language;
 pub use login_cookies::{LoginClient, LoginCookies, RememberedLogin};
+pub use logo::{Logo, LogoError};
 pub use navigation::{is_background, is_navigation};
 pub use not_kept::NotKept;
 pub use page::{Link, Page, Sender};
+pub use page_design::{PageDesign, PageSettings, PageTitle};
 pub use person_cookie::PersonCookie;
 pub use public_host::PublicHost;
 pub use request::{RequestId, header_text, single_header};

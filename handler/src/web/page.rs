@@ -2,31 +2,13 @@
 //!
 //! Knows nothing of why a page is shown.
 
-use std::sync::LazyLock;
-
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{FormFields, Label, Viewer, escape};
-
-const STYLE: &str = include_str!("page.css");
-
-/// Policy of a page. The style sheet is allowed by its hash, so that no other style or script runs (CSP 3 section 8.3).
-///
-/// There is no `form-action`: browsers hold it against the Provider, where signing out leads after our form.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
-});
-
-/// The policy of a page that sends its form by itself.
-static SENDING_POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(SEND));
-    format!("{}; script-src 'sha256-{hash}'", *POLICY)
-});
+use super::{FormFields, Label, PageDesign, Viewer, escape};
 
 /// Sends the page's form. A field may be called `submit`, and would be what `form.submit` finds.
 const SEND: &str = "HTMLFormElement.prototype.submit.call(document.forms[0])";
@@ -124,15 +106,19 @@ impl Page<'_> {
     #[must_use]
     pub fn respond(&self, viewer: &Viewer<'_>) -> HttpResponse {
         let sends_itself = self.links.iter().any(Link::is_sent_by_page);
-        let script = if sends_itself { format!("<script>{SEND}</script>\n") } else { String::new() };
-        self.build(viewer, &script, if sends_itself { &SENDING_POLICY } else { &POLICY })
+        let policy = &viewer.design.policy;
+        if !sends_itself {
+            return self.build(viewer, "", policy);
+        }
+        let hash = STANDARD.encode(Sha256::digest(SEND));
+        self.build(viewer, &format!("<script>{SEND}</script>\n"), &format!("{policy}; script-src 'sha256-{hash}'"))
     }
 
     /// The page, which loads the empty image at `path` of this site once it is shown.
     #[must_use]
     pub fn respond_with_image(&self, path: &str, viewer: &Viewer<'_>) -> HttpResponse {
         let image = format!("<img src=\"{}\" alt=\"\" hidden>\n", escape(path));
-        self.build(viewer, &image, &POLICY.replace("img-src data:", "img-src 'self' data:"))
+        self.build(viewer, &image, &viewer.design.policy.replace("img-src data:", "img-src 'self' data:"))
     }
 
     fn build(&self, viewer: &Viewer<'_>, tail: &str, policy: &str) -> HttpResponse {
@@ -144,12 +130,18 @@ impl Page<'_> {
         let (reason, request) = (reason.unwrap_or_default(), viewer.label(Label::Request));
         let (title, text, id) = (escape(self.title), escape(self.text), escape(viewer.request_id.as_str()));
         let lang = viewer.language.tag();
+        let PageDesign { style, window, brand, .. } = viewer.design;
+        let contact = viewer.design.contact.as_ref().map(|contact| {
+            let text = escape(viewer.label(Label::Contact)).replace("{contact}", contact);
+            format!("<p class=\"contact\">{text}</p>\n")
+        });
+        let contact = contact.unwrap_or_default();
         let html = format!(
             "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-             <p>{text}</p>\n{actions}<p class=\"reference\">{reason}{request} <code>{id}</code></p>\n</main>\n\
+             <title>{title}{window}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n{brand}<h1>{title}</h1>\n\
+             <p>{text}</p>\n{actions}{contact}<p class=\"reference\">{reason}{request} <code>{id}</code></p>\n</main>\n\
              {tail}</body>\n</html>\n",
         );
         HttpResponse::build(self.status)
@@ -200,7 +192,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::web::{Language, RequestId};
+    use crate::web::{Language, PageSettings, PageTitle, RequestId};
 
     fn id() -> RequestId {
         RequestId::of(&TestRequest::default().to_http_request())
@@ -211,7 +203,8 @@ mod tests {
         let links = [Link::To { href: "/a?b=\"><script>", label: "<b>go</b>" }];
         let page = Page { status: StatusCode::OK, title: "<i>", text: "a & b", links: &links, code: Some("'x'") };
 
-        let answer = page.respond(&Viewer { language: Language::English, request_id: &id() });
+        let answer =
+            page.respond(&Viewer { language: Language::English, request_id: &id(), design: &PageDesign::default() });
 
         let html = answer.into_body().try_into_bytes().unwrap();
         let html = std::str::from_utf8(&html).unwrap();
@@ -220,9 +213,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_operators_look_is_on_the_page_and_is_no_markup() {
+        let logo = format!("data:image/svg+xml;base64,{}", STANDARD.encode("<svg/>"));
+        let settings = PageSettings {
+            title: PageTitle::parse("Orders & </title><script>"),
+            contact: Some("Desk: \"4711\" <script>".parse().unwrap()),
+            accent: Some("#ffd500".parse().unwrap()),
+            logo: Some(logo.parse().unwrap()),
+        };
+        let design = PageDesign::new(&settings);
+        let page = Page { status: StatusCode::OK, title: "t", text: "x", links: &[], code: None };
+
+        let response = page.respond(&Viewer { language: Language::German, request_id: &id(), design: &design });
+
+        let html = String::from_utf8(response.into_body().try_into_bytes().unwrap().to_vec()).unwrap();
+        for expected in [
+            "<title>t · Orders &amp; &lt;/title&gt;&lt;script&gt;</title>",
+            &format!("<div class=\"brand\"><img src=\"{logo}\" alt=\"\"><span>Orders &amp; &lt;/title&gt;"),
+            "<p class=\"contact\">Hilfe: Desk: &quot;4711&quot; &lt;script&gt;</p>",
+            "--accent: #ffd500;",
+        ] {
+            assert!(html.contains(expected), "{expected} in {html}");
+        }
+        assert!(!html.contains("<script"), "{html}");
+    }
+
+    #[test]
+    fn the_largest_look_adds_at_most_its_own_size() {
+        let svg = format!("<svg>{}</svg>", "x".repeat(12_200));
+        let logo = format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg));
+        let settings = PageSettings {
+            title: PageTitle::parse(&"&".repeat(60)),
+            contact: Some("&".repeat(120).parse().unwrap()),
+            accent: Some("#123456".parse().unwrap()),
+            logo: Some(logo.parse().unwrap()),
+        };
+        let page = Page { status: StatusCode::OK, title: "t", text: "x", links: &[], code: None };
+        let size = |design: &PageDesign| {
+            let viewer = Viewer { language: Language::English, request_id: &id(), design };
+            page.respond(&viewer).into_body().try_into_bytes().unwrap().len()
+        };
+
+        assert!(size(&PageDesign::new(&settings)) - size(&PageDesign::default()) <= 18 * 1024);
+    }
+
     fn respond(links: &[Link<'_>]) -> (String, String, String) {
         let page = Page { status: StatusCode::OK, title: "t", text: "x", links, code: None };
-        let response = page.respond(&Viewer { language: Language::English, request_id: &id() });
+        let response =
+            page.respond(&Viewer { language: Language::English, request_id: &id(), design: &PageDesign::default() });
         let header = |name| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
         let policy = header(header::CONTENT_SECURITY_POLICY);
         let referrer = header(header::REFERRER_POLICY);
@@ -260,11 +299,5 @@ mod tests {
         assert_eq!(referrer, "same-origin");
         assert!(html.contains("<a href=\"/a?b&amp;c\" target=\"_blank\" rel=\"noopener\">Sign in</a>"), "{html}");
         assert!(html.contains("<input type=\"hidden\" name=\"form\" value=\"1.k.x\">"), "{html}");
-    }
-
-    #[test]
-    fn no_script_and_no_foreign_resource_is_allowed() {
-        assert!(POLICY.starts_with("default-src 'none'; style-src 'sha256-"));
-        assert!(!POLICY.contains("unsafe-inline") && !STYLE.contains("url(") && !STYLE.contains('<'));
     }
 }

@@ -177,6 +177,7 @@ texts! {
         StaySignedIn
         Reason
         Request
+        Contact
     }
 }
 

@@ -1,8 +1,8 @@
-//! Person before a page: the language, and the identifier of the request.
+//! Person before a page: the language, the look of the site, and the identifier of the request.
 
 use actix_web::HttpRequest;
 
-use super::{Label, Language, RequestId};
+use super::{Label, Language, PageDesign, RequestId};
 
 /// Person who sees a page.
 #[derive(Clone, Copy)]
@@ -11,13 +11,15 @@ pub struct Viewer<'a> {
     pub language: Language,
     /// Request identifier in logs and on the page.
     pub request_id: &'a RequestId,
+    /// Look of the page.
+    pub design: &'a PageDesign,
 }
 
 impl<'a> Viewer<'a> {
     /// The person behind a request.
     #[must_use]
-    pub fn of(req: &HttpRequest, request_id: &'a RequestId) -> Self {
-        Self { language: Language::of(req), request_id }
+    pub fn of(req: &HttpRequest, request_id: &'a RequestId, design: &'a PageDesign) -> Self {
+        Self { language: Language::of(req), request_id, design }
     }
 
     /// The label in the person's language.

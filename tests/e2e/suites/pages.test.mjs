@@ -182,6 +182,48 @@ describe('pages of a running application', () => {
   });
 });
 
+// An image that would load another and run a script, if it were no image.
+const LOGO = `<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40"><script>top.document.title = 'x'</script>
+  <image href="http://127.0.0.1:9/elsewhere.png"/><rect width="120" height="40" rx="8" fill="#7a1fa2"/></svg>`;
+
+for (const accent of ['#ffd500', '#7a1fa2', '#777']) {
+  describe(`pages with the look of an operator, in ${accent}`, () => {
+    let stack;
+    before(async () => {
+      const settings = {
+        PAGE_TITLE: 'Orders & <b>more</b>',
+        PAGE_CONTACT: 'mailto:help@contoso.com',
+        PAGE_ACCENT: accent,
+        PAGE_LOGO: `data:image/svg+xml;base64,${Buffer.from(LOGO).toString('base64')}`,
+      };
+      stack = await startStack({ settings });
+    });
+    after(() => stack?.stop());
+
+    test('a page has the name, the logo and whom to ask, and nothing of them runs or loads', async (t) => {
+      const { page } = await stack.person(t, { locale: 'fr-FR' });
+
+      await page.goto(`${stack.origin}/oauth/nothing`);
+
+      assert.equal(await page.title(), 'Il n’y a rien ici · Orders & <b>more</b>');
+      assert.equal(await page.locator('.brand').textContent(), 'Orders & <b>more</b>');
+      assert.equal(await page.locator('.brand img').evaluate((image) => image.naturalWidth), 120);
+      assert.equal(await page.getByRole('link', { name: 'help@contoso.com' }).getAttribute('href'), 'mailto:help@contoso.com');
+      assert.equal(await page.locator('.contact').textContent(), 'Aide\u00a0: help@contoso.com');
+      await checkPage(page, `look-${accent.slice(1)}`, [], 'fr');
+    });
+
+    test('a question with two buttons is readable', async (t) => {
+      const person = await stack.person(t, { locale: 'ja-JP' });
+      await person.signIn(ALICE, `${stack.origin}/`);
+
+      await person.page.goto(`${stack.origin}/oauth/signout`);
+
+      await checkPage(person.page, `look-${accent.slice(1)}-question`, [], 'ja');
+    });
+  });
+}
+
 describe('pages of an application whose provider is away', () => {
   let stack;
   before(async () => {

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::test::TestRequest;
 use oauth_proxy::clock::Timestamp;
 use oauth_proxy::crypto::{CookieContext, Key, KeyId, KeyRing, open_cookie};
 use oauth_proxy::oidc::{
@@ -15,6 +16,7 @@ use oauth_proxy::proxy::{
 };
 use oauth_proxy::public_origin::PublicOrigin;
 use oauth_proxy::return_url::ReturnUrl;
+use oauth_proxy::web::{Accent, Contact, Language, Logo};
 use url::Url;
 
 /// A parser and its promise.
@@ -40,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "discovery", run: discovery },
     Target { name: "jwks", run: jwks },
     Target { name: "jwt", run: jwt },
+    Target { name: "language", run: language },
     Target { name: "settings", run: settings },
 ];
 
@@ -209,6 +212,13 @@ pub(crate) fn jwt(input: &[u8]) {
     }
 }
 
+/// Any `Accept-Language` has a language.
+pub(crate) fn language(input: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(input) else { return };
+    let request = TestRequest::default().insert_header((ACCEPT_LANGUAGE, value)).to_http_request();
+    assert!(Language::ALL.contains(&Language::of(&request)));
+}
+
 /// Texts of settings that have a grammar of their own.
 pub(crate) fn settings(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -216,6 +226,18 @@ pub(crate) fn settings(input: &[u8]) {
         assert!(!origin.as_str().ends_with('/'));
     }
     let _ = RequestParameters::parse(text, &RequestParameters::default());
+    if let Ok(contact) = text.parse::<Contact>() {
+        let html = contact.html();
+        let link = html.strip_prefix("<a href=\"").and_then(|rest| rest.strip_suffix("</a>")?.split_once("\">"));
+        let (href, text) = link.unwrap_or(("", &html));
+        assert!(!href.contains(['<', '>', '"', ' ']) && !text.contains(['<', '>', '"']), "{html}");
+    }
+    if let Ok(accent) = text.parse::<Accent>() {
+        assert!(!accent.css().contains(['<', '\\', '"']));
+    }
+    if let Ok(logo) = text.parse::<Logo>() {
+        assert!(!logo.url().contains(['<', '"', ' ']));
+    }
 }
 
 /// Decoded round by round, as a chain of readers would.

@@ -79,6 +79,9 @@ pub const WORST: &[Worst] = &[
         run: targets::jwt_once,
     },
     Worst { name: "jwt/dots", input: |size| repeated("", ".", "", size), run: targets::jwt_once },
+    Worst { name: "language/ranges", input: |size| repeated("", "de,", "", size), run: targets::language },
+    Worst { name: "language/subtags", input: |size| repeated("de", "-abcdefgh", "", size), run: targets::language },
+    Worst { name: "language/weights", input: |size| repeated("de", ";q=0.5", "", size), run: targets::language },
     Worst { name: "sealed_cookie/long", input: |size| repeated("1.k1.", "A", "", size), run: targets::sealed_cookie },
 ];
 
