@@ -95,7 +95,7 @@ async fn login_unknown(request: &Request<'_>, state: &AppState) -> Result<HttpRe
 }
 
 /// True if the request's cookie belongs to a live session.
-async fn is_signed_in(request: &Request<'_>, state: &AppState) -> Result<bool, Error> {
+pub(super) async fn is_signed_in(request: &Request<'_>, state: &AppState) -> Result<bool, Error> {
     let Some(ticket) = state.session_cookie.read(request.http).await? else { return Ok(false) };
     Ok(state.sessions.load(&ticket, request.now).await?.is_some())
 }

@@ -66,7 +66,7 @@ pub async fn respond(
         Kind::Signin => signin::signin(request, payload, state).await,
         Kind::Callback => callback::callback(request, payload, state).await,
         Kind::Signout => signout::signout(request, state).await,
-        Kind::SignedOut => Ok(signedout::signedout(request, state)),
+        Kind::SignedOut => Ok(signedout::signedout(request, state).await),
         Kind::Me => me::me(request, state).await,
         Kind::Refresh => refresh::refresh(request, state).await,
         Kind::Resend => resend::resend(request, payload, state).await,

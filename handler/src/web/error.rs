@@ -1,6 +1,6 @@
 //! Errors of requests: their stable codes, and what helps against them.
 //!
-//! Status and texts are in [`telling`](super::telling); the cause goes to the log alone.
+//! Status and texts are in [`error_response`](super::error_response); the cause goes to the log alone.
 
 use std::time::Duration;
 
@@ -428,7 +428,7 @@ mod tests {
     use super::*;
     use crate::oidc::{DiscoveryError, TokenError};
     use crate::web::Language;
-    use crate::web::telling::Input;
+    use crate::web::error_response::Input;
 
     fn sign_in(error: SignInError) -> Error {
         Error::SignIn { error, return_url: ReturnUrl::root() }
@@ -488,7 +488,7 @@ mod tests {
             errors.iter().map(move |(error, status, code)| (error, *status, *code, needs, retry))
         }) {
             let text = error.text(Input::None, Language::English);
-            assert_eq!((error.telling().status.as_u16(), error.code()), (status, code));
+            assert_eq!((error.response().status.as_u16(), error.code()), (status, code));
             assert_eq!((error.needs_operator(), error.retry_after()), (needs_operator, retry_after), "{code}");
             assert_eq!(text.contains("Trying again does not help. Please tell the people"), needs_operator, "{code}");
             assert_eq!(text.contains("in a moment"), retry_after.is_some(), "{code}");
@@ -503,7 +503,7 @@ mod tests {
             (sign_in(SignInError::Store(Arc::new(down()))), "store_unavailable"),
             (sign_in(SignInError::Interrupted), "login_interrupted"),
         ] {
-            let (status, told) = (error.telling().status, error.code());
+            let (status, told) = (error.response().status, error.code());
             assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(SOON)));
         }
     }
@@ -525,7 +525,7 @@ mod tests {
             (push(TokenError::Later { error: said("slow_down") }), "provider_unavailable", later),
             (begin(ProviderError::Status(503)), "provider_unavailable", later),
         ] {
-            assert_eq!((error.code(), error.telling().status), (code, status));
+            assert_eq!((error.code(), error.response().status), (code, status));
             assert_eq!(error.retry_after().is_some(), status == later, "{code}");
         }
     }
@@ -542,7 +542,7 @@ mod tests {
         ] {
             let error = Error::from(error);
             assert_eq!(
-                (error.telling().status.as_u16(), error.code(), error.retry_after()),
+                (error.response().status.as_u16(), error.code(), error.retry_after()),
                 (status, code, retry_after)
             );
             let text = error.text(Input::ForUpstream, Language::English);
@@ -562,14 +562,17 @@ mod tests {
             ("store_unavailable", Some(SOON), false)
         );
         assert_eq!((session.code(), session.retry_after(), session.needs_sign_in()), ("session_required", None, true));
-        assert_eq!((store.telling().status, session.telling().status.as_u16()), (StatusCode::SERVICE_UNAVAILABLE, 401));
+        assert_eq!(
+            (store.response().status, session.response().status.as_u16()),
+            (StatusCode::SERVICE_UNAVAILABLE, 401)
+        );
     }
 
     #[test]
     fn an_exchange_that_was_cut_asks_for_a_sign_in() {
         let cut = Error::from(ForwardError::Cut);
 
-        assert_eq!((cut.telling().status, cut.code()), (StatusCode::UNAUTHORIZED, "session_ended"));
+        assert_eq!((cut.response().status, cut.code()), (StatusCode::UNAUTHORIZED, "session_ended"));
         assert!(cut.needs_sign_in() && !Error::from(ForwardError::Timeout).needs_sign_in());
     }
 }

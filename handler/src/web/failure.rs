@@ -7,9 +7,9 @@ use url::form_urlencoded::{self, Serializer};
 
 use super::challenge::{allow, challenge};
 use super::csrf::same_origin_referrer;
+use super::error_response::Input;
 use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
-use super::telling::Input;
 use super::{
     CLAIMS, ClaimsSeal, Error, Label, Language, Link, Page, PageDesign, RequestId, Sentence, Unsent, Viewer,
     is_navigation, sign_in_at_top, single_header,
@@ -133,9 +133,9 @@ impl Failure<'_> {
 
     fn respond_page(&self, error: &Error, text: &str, links: &[Link<'_>]) -> HttpResponse {
         let viewer = self.viewer();
-        let telling = error.telling();
-        let title = viewer.language.title(telling.title);
-        Page { status: telling.status, title, text, links, code: Some(error.code()) }.respond(&viewer)
+        let response = error.response();
+        let title = viewer.language.title(response.title);
+        Page { status: response.status, title, text, links, code: Some(error.code()) }.respond(&viewer)
     }
 
     /// Text of an error page. An operator's own words take the place of the cause.
@@ -145,7 +145,7 @@ impl Failure<'_> {
             return [explain, &language.text(error.advice(input))].join(" ").trim_end().to_owned();
         }
         if error.is_wrong_address() && self.is_at_public_address() {
-            let unproved = [Sentence::GatewayUnproved, Sentence::RetryUseless, Sentence::PleaseTell];
+            let unproved = [Sentence::GatewayUnproved, Sentence::RetryUseless, Sentence::PleaseReport];
             return language.text(&[&unproved, error.advice(input)].concat());
         }
         error.text(input, language).replace("{address}", self.public_origin.as_str())

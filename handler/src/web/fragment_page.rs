@@ -30,7 +30,8 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 pub fn fragment_page(signin: &str, viewer: &Viewer<'_>) -> HttpResponse {
     let separator = if signin.contains('?') { '&' } else { '?' };
     let next = escape(&format!("{signin}{separator}{FRAGMENT}="));
-    let (lang, title) = (viewer.language.tag(), escape(viewer.language.title(Title::SigningIn)));
+    let lang = viewer.language.tag();
+    let title = escape(viewer.language.title(Title::SigningIn));
     let label = escape(viewer.label(Label::ContinueToSignIn));
     let html = format!(
         "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -13,6 +13,7 @@ mod cookies;
 mod csrf;
 mod denial;
 mod error;
+mod error_response;
 #[cfg(test)]
 mod every_error;
 mod failure;
@@ -40,7 +41,6 @@ mod public_host;
 mod request;
 mod sign_in_rounds;
 mod socket_notice;
-mod telling;
 mod texts;
 mod unsent;
 mod viewer;

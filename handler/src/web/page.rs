@@ -127,7 +127,8 @@ impl Page<'_> {
         let links: String = self.links.iter().map(link).collect();
         let actions = if links.is_empty() { links } else { format!("<div class=\"actions\">{links}</div>\n") };
         let reason = self.code.map(|code| format!("{} <code>{}</code> · ", viewer.label(Label::Reason), escape(code)));
-        let (reason, request) = (reason.unwrap_or_default(), viewer.label(Label::Request));
+        let reason = reason.unwrap_or_default();
+        let request = viewer.label(Label::Request);
         let (title, text, id) = (escape(self.title), escape(self.text), escape(viewer.request_id.as_str()));
         let lang = viewer.language.tag();
         let PageDesign { style, window, brand, .. } = viewer.design;

@@ -29,7 +29,7 @@ struct Problem<'a> {
 
 /// The document, with the sign-in URL if a session is missing.
 pub(super) fn problem(error: &Error, login_url: Option<&str>, request_id: &RequestId) -> HttpResponse {
-    let status = error.telling().status;
+    let status = error.response().status;
     let document = Problem {
         r#type: "about:blank",
         title: title(error),
@@ -58,7 +58,7 @@ fn title(error: &Error) -> &'static str {
             NO_LOGOUT
         }
         Error::RefreshRefused | Error::RefreshTokenMissing => "Your access cannot be renewed",
-        error => Language::English.title(error.telling().title),
+        error => Language::English.title(error.response().title),
     }
 }
 

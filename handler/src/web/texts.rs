@@ -131,6 +131,7 @@ texts! {
         KeptFormInvalid
         FormOfAnother
         SignedOut
+        StillSignedIn
         SignOut
         SignedInElsewhere
         SendForm
@@ -153,8 +154,8 @@ texts! {
         StartAgain
         RetrySoon
         RetryUseless
-        PleaseTell
-        PersistsTell
+        PleaseReport
+        ReportIfAgain
     }
 }
 

@@ -12,7 +12,7 @@ impl Unsent {
     pub(super) fn text(&self, language: Language) -> String {
         let cause = match self.error {
             Error::SessionRequired => &[], // people who sent something want to know first what became of it
-            _ => self.error.telling().sentences,
+            _ => self.error.response().sentences,
         };
         language.text(&[cause, self.fate()].concat())
     }

@@ -228,6 +228,21 @@ fn a_sign_out_may_end_at_a_path_of_this_site_only() {
 }
 
 #[test]
+fn the_page_after_a_sign_out_is_true_for_whoever_opens_it() {
+    let fixture = Fixture::with(&[]);
+    let mut browser = fixture.signed_in();
+    let cookies = browser.cookies.clone();
+
+    let early = browser.navigate("/oauth/signedout").text();
+    browser.post("/oauth/signout", b"");
+    browser.cookies = cookies; // of another tab, say, whose session has ended
+    let late = browser.navigate("/oauth/signedout").text();
+
+    assert!(early.contains("Your session has not ended") && early.contains("action=\"/oauth/signout\""), "{early}");
+    assert!(late.contains("<h1>You are signed out</h1>"), "{late}");
+}
+
+#[test]
 fn only_pages_of_this_site_change_anything() {
     let fixture = Fixture::with(&[]);
     let browser = fixture.signed_in();
