@@ -292,18 +292,20 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
-            Self::Gateway(error) => is_gateway_unknown(error).then_some(SOON),
-            Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => Some(SOON),
-            Self::Provider { error, .. } => (!error.needs_operator()).then_some(SOON),
+            Self::Gateway(error) => is_gateway_unknown(error).then_some(RETRY_DELAY),
+            Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => {
+                Some(RETRY_DELAY)
+            }
+            Self::Provider { error, .. } => (!error.needs_operator()).then_some(RETRY_DELAY),
             Self::Store(_)
             | Self::Keys(_)
             | Self::FrontchannelBusy
             | Self::Form(FormError::Busy)
-            | Self::Bearer(BearerError::IssuerUnavailable(_)) => Some(SOON),
+            | Self::Bearer(BearerError::IssuerUnavailable(_)) => Some(RETRY_DELAY),
             Self::Unsent(unsent) => unsent.error.retry_after(),
             Self::SignIn { error, .. } => match error {
-                SignInError::Store(_) | SignInError::Interrupted => Some(SOON),
-                SignInError::Login(error) => is_temporary(error).then_some(SOON),
+                SignInError::Store(_) | SignInError::Interrupted => Some(RETRY_DELAY),
+                SignInError::Login(error) => is_temporary(error).then_some(RETRY_DELAY),
                 SignInError::Over | SignInError::Used | SignInError::LoggedOut => None,
             },
             Self::SessionRequired
@@ -339,7 +341,7 @@ impl Error {
 }
 
 /// Retry delay for conditions of unknown duration.
-const SOON: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 const STORE_DOWN: &str = "store_unavailable";
 
@@ -483,7 +485,7 @@ mod tests {
             (login(ProviderError::Status(404).into()), 503, "provider_unavailable"),
         ];
 
-        let rows = [(&operators[..], true, None), (&persons, false, None), (&temporary, false, Some(SOON))];
+        let rows = [(&operators[..], true, None), (&persons, false, None), (&temporary, false, Some(RETRY_DELAY))];
         for (error, status, code, needs_operator, retry_after) in rows.into_iter().flat_map(|(errors, needs, retry)| {
             errors.iter().map(move |(error, status, code)| (error, *status, *code, needs, retry))
         }) {
@@ -504,7 +506,7 @@ mod tests {
             (sign_in(SignInError::Interrupted), "login_interrupted"),
         ] {
             let (status, told) = (error.response().status, error.code());
-            assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(SOON)));
+            assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(RETRY_DELAY)));
         }
     }
 
@@ -536,7 +538,7 @@ mod tests {
             (FormError::TooLarge, 413, "form_too_large", None),
             (FormError::Timeout, 408, "form_timeout", None),
             (FormError::Incomplete, 400, "form_incomplete", None),
-            (FormError::Busy, 503, "form_busy", Some(SOON)),
+            (FormError::Busy, 503, "form_busy", Some(RETRY_DELAY)),
             (FormError::File, 415, "form_unsupported", None),
             (FormError::Unsupported, 415, "form_unsupported", None),
         ] {
@@ -559,7 +561,7 @@ mod tests {
 
         assert_eq!(
             (store.code(), store.retry_after(), store.needs_sign_in()),
-            ("store_unavailable", Some(SOON), false)
+            ("store_unavailable", Some(RETRY_DELAY), false)
         );
         assert_eq!((session.code(), session.retry_after(), session.needs_sign_in()), ("session_required", None, true));
         assert_eq!(

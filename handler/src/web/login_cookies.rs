@@ -126,7 +126,7 @@ impl LoginCookies {
     }
 
     /// `Set-Cookie`s that store `login` and make room for it: they delete expired and unreadable logins, and the
-    /// oldest beyond [`MAX_PENDING`] and [`MAX_BYTES`].
+    /// oldest beyond `MAX_PENDING` and `MAX_BYTES`.
     pub async fn remember(&self, req: &HttpRequest, mut login: RememberedLogin, now: Timestamp) -> Vec<HeaderValue> {
         if self.response_mode == ResponseMode::Query {
             login.replaces = None; // the session's cookie comes with the callback itself: SameSite=Lax, a GET
