@@ -11,6 +11,16 @@ use url::Url;
 use crate::transport_security::is_https_or_loopback;
 
 /// Public origin of the site, from `PUBLIC_BASE_URL`: scheme and authority, no path.
+///
+/// ```
+/// use oauth_proxy::public_origin::{PublicOrigin, PublicOriginError};
+///
+/// let origin: PublicOrigin = "https://app.example:443".parse()?;
+/// assert_eq!((origin.as_str(), origin.authority(), origin.port()), ("https://app.example", "app.example", 443));
+///
+/// assert_eq!("http://app.example".parse::<PublicOrigin>(), Err(PublicOriginError::Insecure));
+/// # Ok::<(), PublicOriginError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicOrigin {
     origin: String,

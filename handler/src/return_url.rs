@@ -12,6 +12,17 @@ use crate::percent::{decode_fully, is_under};
 pub const MAX_LENGTH: usize = 8192;
 
 /// A path with an optional query and fragment on the public origin. Only [`FromStr`] makes one.
+///
+/// ```
+/// use oauth_proxy::return_url::{ReturnUrl, ReturnUrlError};
+///
+/// let url: ReturnUrl = "/orders?from=mail#42".parse()?;
+/// assert_eq!((url.as_str(), url.path()), ("/orders?from=mail#42", "/orders"));
+///
+/// assert_eq!("https://evil.example/".parse::<ReturnUrl>(), Err(ReturnUrlError::NotAPath));
+/// assert_eq!("/a/..%2fb".parse::<ReturnUrl>(), Err(ReturnUrlError::Segment));
+/// # Ok::<(), ReturnUrlError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnUrl(String);
 

@@ -227,7 +227,7 @@ impl SharedState {
         }
     }
 
-    /// True if the store responded; checked at most once in [`READINESS`].
+    /// True if the store responded; checked at most once in `READINESS`.
     pub async fn is_store_ready(&self, now: Timestamp) -> bool {
         let mut known = self.store_readiness.lock().await;
         if let Some((asked_at, is_ready)) = *known

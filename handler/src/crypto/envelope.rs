@@ -34,6 +34,20 @@ pub struct CookieContext<'a> {
 }
 
 /// Seals `plaintext` for one cookie under the ring's first key.
+///
+/// ```
+/// use oauth_proxy::crypto::{CookieContext, Key, KeyId, KeyRing, OpenError, open_cookie, seal_cookie};
+///
+/// let key = Key::from_bytes(&[7; 32]).unwrap(); // from the vault, in the product
+/// let ring = KeyRing::new(vec![(KeyId::parse("k1").unwrap(), key)]).unwrap();
+/// let session = CookieContext { name: "__Host-session", origin: "https://app.example" };
+///
+/// let value = seal_cookie(b"ticket", session, &ring);
+///
+/// assert_eq!(&*open_cookie(&value, session, &ring).unwrap(), b"ticket");
+/// let another = CookieContext { name: "__Host-person", ..session };
+/// assert!(matches!(open_cookie(&value, another, &ring), Err(OpenError::Invalid)));
+/// ```
 #[must_use]
 pub fn seal_cookie(plaintext: &[u8], context: CookieContext<'_>, ring: &KeyRing) -> String {
     seal_with_salt(plaintext, context, ring, random::bytes(), &COOKIE)

@@ -18,6 +18,21 @@ use super::upstream_host::UpstreamHost;
 use crate::percent::is_under;
 
 /// All routes, the longest path first.
+///
+/// ```
+/// use oauth_proxy::proxy::{Access, RouteTable};
+///
+/// let table = RouteTable::parse(
+///     r#"[{"path": "/", "upstream": "https://app.internal", "access": "anonymous"},
+///         {"path": "/admin", "upstream": "https://app.internal"}]"#,
+/// )
+/// .unwrap();
+/// let access = |path| table.find(path).unwrap().unwrap().access();
+///
+/// assert_eq!(access("/administration"), Access::Anonymous); // a prefix ends at a segment boundary
+/// assert_eq!(access("/admin/users"), Access::Session);
+/// assert_eq!(access("/ADMIN;a=1/users"), Access::Session); // as a forgiving Upstream might read it
+/// ```
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,

@@ -7,6 +7,17 @@ use super::punctuation::folded;
 use crate::percent::decode_fully;
 
 /// A request target in origin form (RFC 9112 3.2.1) that is safe to match and to forward.
+///
+/// ```
+/// use oauth_proxy::proxy::{RequestTarget, TargetError};
+///
+/// let target = RequestTarget::parse("/a%20b?q=100%")?;
+/// assert_eq!(target.path(), "/a%20b");
+///
+/// assert_eq!(RequestTarget::parse("/a/%2e%2E/b"), Err(TargetError::DotSegment));
+/// assert_eq!(RequestTarget::parse("https://app.example/a"), Err(TargetError::NotOriginForm));
+/// # Ok::<(), TargetError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestTarget<'a> {
     raw: &'a str,

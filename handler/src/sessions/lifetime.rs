@@ -6,6 +6,22 @@ use super::ticket::SessionTicket;
 use crate::clock::Timestamp;
 
 /// Idle and absolute limit of a session.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use oauth_proxy::clock::Timestamp;
+/// use oauth_proxy::sessions::SessionLifetime;
+///
+/// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+/// let lifetime = SessionLifetime { idle: minutes(30), absolute: minutes(480) };
+/// let start = Timestamp::from_unix(1_800_000_000);
+/// let ticket = lifetime.issue(&[1; 32], "code", start);
+///
+/// assert!(lifetime.is_alive(&ticket, start.plus(minutes(29))));
+/// assert!(!lifetime.is_alive(&ticket, start.plus(minutes(30)))); // nobody used it
+/// assert_eq!(lifetime.remaining(&ticket, start.plus(minutes(10))), minutes(20));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLifetime {
     /// Maximum time without a request (`SESSION_IDLE_TIMEOUT`).

@@ -11,7 +11,22 @@ use crate::clock::Timestamp;
 /// Stores [`SessionRecord`]s, the indexes for logout, and the identifiers that were used. Chosen at start-up.
 ///
 /// There is no unconditional write: a writer must have read the record, so a sign-out is never overwritten. An expired
-/// record is absent to every call.
+/// record is absent to every call. Records arrive sealed: a store never sees a token. The crate `contract` in `tests` is
+/// the suite that every store must pass, and [`MemoryStore`](super::MemoryStore) the shortest one that does.
+///
+/// # Frequency
+/// - A request reads its session once in each `SESSION_CACHE_TTL`, and an open stream twice.
+/// - A sign-in reads and writes up to two indexes and creates the record. A refresh writes the lease, renews it every 2 s
+///   while the provider is silent, and writes the tokens. A sign-out writes once. Sliding writes nothing.
+///
+/// # Duration
+/// A request waits for its read, so a slow store is a slow application. A call should end within 3 s: the budgets of a
+/// refresh (`sessions/timing.rs`) count on it.
+///
+/// # Failure
+/// - [`StoreError::Conflict`] is normal: the caller reads again and decides anew.
+/// - [`StoreError::Unavailable`] may hide a write that succeeded: the caller reads again before it repeats one. A failed
+///   read is 503 `store_unavailable` for that request and signs nobody out.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Stores a new record; a conflict if it exists.
