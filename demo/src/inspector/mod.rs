@@ -105,7 +105,7 @@ fn is_from_the_demo(req: &HttpRequest, addresses: &Addresses) -> bool {
     is_named && is_asked
 }
 
-/// What a form of the inspector's pages sends.
+/// Fields of a form on the inspector's pages.
 type Fields = HashMap<String, String>;
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Inspector {
         cipher.open(&sealed, context, &self.token_keys)
     }
 
-    /// Who the session is for: `sub` in its access token.
+    /// Person of the session: `sub` in its access token.
     pub(super) fn subject(&self, session: &Session) -> Option<String> {
         let ticket = &session.ticket;
         let opened =

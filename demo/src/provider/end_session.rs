@@ -8,7 +8,7 @@ use super::Provider;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// How long a logout token is good for, in seconds.
+/// Lifetime of a logout token in seconds.
 const LIFETIME: i64 = 120;
 
 impl Provider {

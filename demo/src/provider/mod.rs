@@ -41,7 +41,7 @@ pub(crate) struct Client {
     pub(crate) redirect_uri: String,
     /// The only `post_logout_redirect_uri` accepted.
     pub(crate) post_logout_redirect_uri: String,
-    /// Where the handler takes logout tokens.
+    /// URL of the handler's back-channel logout.
     pub(crate) backchannel_logout_uri: String,
 }
 

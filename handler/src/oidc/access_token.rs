@@ -36,7 +36,7 @@ pub enum AccessTokenType {
     Jwt,
 }
 
-/// What all workers share of the issuers: their metadata and keys, and the tokens verified last.
+/// Caches of the issuers that all workers share: metadata, keys, and the tokens verified last.
 pub struct AccessTokenCaches {
     issuers: Vec<Arc<ProviderCache>>,
     verified: Cache<[u8; 32], (Arc<Claims>, Timestamp)>,

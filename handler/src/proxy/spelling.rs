@@ -66,7 +66,7 @@ impl LooseReading {
     }
 }
 
-/// How far a path and a route match.
+/// Progress of matching a path against a route.
 struct Matched {
     covers_route: bool,
     ends_within_route: bool,

@@ -1,15 +1,10 @@
-//! Comments name a thing with a noun of the field: few blocks begin with a question word.
-
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+//! Comments name a thing with a noun of the field: no block begins with a question word.
 
 use std::fs;
 use std::path::Path;
 
 /// First words of a clause that paraphrases the thing instead of naming it.
-const QUESTION_WORDS: [&str; 8] = ["What", "Whether", "Who", "How", "Where", "When", "Why", "Which"];
-
-/// Comment blocks for each of which one may begin with a question word: 0.5 %, as in axum (0.3 %) and rustls (1.4 %).
-const BLOCKS_PER_QUESTION: usize = 200;
+const QUESTION_WORDS: [&str; 9] = ["What", "Whether", "Who", "How", "Where", "When", "Why", "Which", "That"];
 
 #[test]
 fn comments_begin_with_a_noun_or_a_verb() {
@@ -26,7 +21,7 @@ fn comments_begin_with_a_noun_or_a_verb() {
     }
 
     assert!(blocks > 3000, "the sources were not found");
-    assert!(questions.len() * BLOCKS_PER_QUESTION <= blocks, "name these with a noun: {questions:#?}");
+    assert!(questions.is_empty(), "name these with a noun: {questions:#?}");
 }
 
 fn collect(folder: &Path, take: &mut impl FnMut(&Path, &str)) {

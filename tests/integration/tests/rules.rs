@@ -1,6 +1,4 @@
-//! Who may pass: each rule with its refresh, its spelling, and the command that explains it.
-
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+//! Rules of routes: each with its refresh, its spelling, and the command that explains it.
 
 use serde_json::{Value, json};
 use support::{Browser, Handler, Provider, Response, Upstream, wait_until};
