@@ -4,6 +4,8 @@
 //! Provider and application run here. The handler is a process of its own, as it is in production: this
 //! program once more, with the one argument `handler`.
 
+#![warn(clippy::unwrap_used)]
+
 use std::process::ExitCode;
 
 use crate::arguments::{Arguments, USAGE};

@@ -1,7 +1,5 @@
 //! The demo as whoever tries it meets it: the real binary, HTTP as a browser speaks it, and nothing left behind.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 #[path = "support/browser.rs"]
 mod browser;
 #[path = "support/process.rs"]

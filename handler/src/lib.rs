@@ -3,6 +3,8 @@
 //! Start reading at `endpoints`: a file per public URL. `oidc` is the protocol, `sessions` the session records and
 //! their refresh, `crypto` the sealing, `proxy` the forwarding of everything else.
 
+#![warn(clippy::unwrap_used)] // of the product alone: tests unwrap
+
 pub mod app;
 pub mod azure;
 pub mod claims_request;

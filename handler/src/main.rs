@@ -1,5 +1,7 @@
 //! `oauth-proxy`: serves, or runs one of its commands.
 
+#![warn(clippy::unwrap_used)]
+
 use std::process::ExitCode;
 
 #[global_allocator]

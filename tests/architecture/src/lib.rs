@@ -1,7 +1,5 @@
 //! Reads the handler's sources for `tests/`: which file imports which.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 mod import_graph;
 mod tokens;
 

@@ -1,7 +1,5 @@
 //! No two files of the handler import each other, directly or through others.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,7 +1,5 @@
 //! The dependency tree keeps to `deny.toml`: its licences, its bans, and no source but the registry and this repository.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! The documents: links that lead somewhere, lines of at most 120 letters, table cells that can be read at a glance.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! The function folders are the URLs of `endpoints::ROUTES`, and each is what the Functions host can proxy.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! The import table of the handler: which module may name which other. A module that is not in the table fails.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Tests that `docs/security.md` names as evidence exist under that name.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Every setting that the code reads is documented and in the sample, and nothing else is.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

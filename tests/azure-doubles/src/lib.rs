@@ -3,8 +3,6 @@
 //! They copy what the services do to a client: challenge first, pages, attributes, roles, firewalls, throttling,
 //! outages. Written from their REST references; a pass here is no proof of Azure.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a kit for tests says what it expects by unwrapping")]
-
 mod fault;
 mod identity;
 mod monitor;

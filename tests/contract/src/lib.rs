@@ -2,8 +2,6 @@
 //!
 //! Knows nothing of how a store keeps its records. Time is an argument, so nothing here waits.
 
-#![allow(clippy::unwrap_used, reason = "a contract says what it expects by unwrapping")]
-
 use std::time::Duration;
 
 use oauth_proxy::clock::Timestamp;

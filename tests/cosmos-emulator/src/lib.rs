@@ -3,8 +3,6 @@
 //! Around it stands what it lacks: time to live by a clock that tests control, authentication, the network's faults,
 //! and a count of calls and request units. Its request units are a model, not the service.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a kit for tests says what it expects by unwrapping")]
-
 mod authorization;
 mod backend;
 mod control;

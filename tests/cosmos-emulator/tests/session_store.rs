@@ -1,7 +1,5 @@
 //! The contract of `SessionStore`, held by the Cosmos DB store through Azure's own library.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -3,8 +3,6 @@
 //! Runs on stable Rust and by number, so a run repeats: the corpus in its own bytes first, then seeded mutations of it.
 //! `main.rs` runs as long as it is asked to, `tests/replay.rs` for a moment.
 
-#![allow(clippy::unwrap_used, reason = "a broken promise is a panic here")]
-
 mod mutate;
 mod targets;
 pub mod worst;

@@ -1,8 +1,6 @@
 //! `fuzz run TARGET|all EXECUTIONS [SEED]` runs made-up input; `fuzz cost` measures the worst input of each parser;
 //! `fuzz measure` runs those twice each, for Valgrind.
 
-#![allow(clippy::unwrap_used, reason = "a tool for developers says what it expects by unwrapping")]
-
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! Twice the input costs at most 2.2 times the instructions, counted by Valgrind: no clock, so no other load matters.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! A moment of made-up input for every parser: the corpus, and mutations of it by number.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use fuzz::{Mutator, TARGETS, corpus, run};
 
 /// `FUZZ_EXECUTIONS` runs longer, `FUZZ_SEED` runs others.

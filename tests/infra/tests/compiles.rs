@@ -1,7 +1,5 @@
 //! The real compiler has nothing to say against any file, and nothing secret is in what it makes of them.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

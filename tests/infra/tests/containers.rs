@@ -2,8 +2,6 @@
 //!
 //! The image itself is built and run by tests/e2e.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use infra::text;
 
 /// A service of compose.yaml: its lines.

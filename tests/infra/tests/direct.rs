@@ -1,8 +1,6 @@
 //! The paths that the gateway takes to the application itself: off by default, asked about by an identity of their own, and
 //! without a header that a client could make up.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 

@@ -2,8 +2,6 @@
 //!
 //! The rules about azd are those of its source (August 2026), whose behaviour was tried with a build of it.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -1,7 +1,5 @@
 //! The gateway's policy is well-formed, proves what the handler wants proved, and leaves everything else alone.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 
 use infra::{Bicep, text};

@@ -1,7 +1,5 @@
 //! Release script and workflows, as far as they can be tested without a forge.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output};

@@ -1,7 +1,5 @@
 //! Resources of a deployment, for both values of each switch: their names and their rights.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;

@@ -1,7 +1,5 @@
 //! The scripts that operators run, with a stand-in for `az` that keeps secrets in a folder. Those of azd: hooks.rs.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

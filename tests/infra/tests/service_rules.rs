@@ -2,8 +2,6 @@
 //!
 //! Each is written down here with its source, and held against what the switches create. A second test breaks each rule.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::sync::LazyLock;
 
 use infra::{Bicep, Parameter};

@@ -1,7 +1,5 @@
 //! The settings, metrics and headers that `infra/` names are those of the handler.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Rules of routes: by claim, by sign-in, by access token; and the headers that claims become.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use serde_json::{Value, json};
 use support::{Browser, Handler, Provider, Response, Upstream, run_to_end, wait_for_lapse, wait_until};
 

@@ -1,7 +1,5 @@
 //! The `Authorization` of the application itself, and the places of the access token.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write as _;
 
 use serde_json::json;

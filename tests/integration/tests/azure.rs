@@ -1,7 +1,5 @@
 //! Keys from a vault, an identity without a secret, and the proof of a gateway: the real libraries over real TLS.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use azure_doubles::{AzureDoubles, Fault, OBJECT_ID};
 use base64::Engine;

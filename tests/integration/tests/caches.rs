@@ -1,7 +1,5 @@
 //! Browser caches: responses that may be stored, and `Clear-Site-Data`.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use serde_json::json;
 use support::{Browser, Handler, Provider, Response, Upstream};
 

@@ -1,8 +1,6 @@
 //! `oauth-proxy check` against Providers and upstreams that are not what the settings say: one line each, with what to
 //! set.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 

@@ -1,7 +1,5 @@
 //! `GET check`, by which a gateway learns what to forward, and a stand-in for such a gateway.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! `oauth-proxy check` against a vault that gives no keys: one line, with the cause and what to do.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use azure_doubles::{AzureDoubles, Fault};
 use support::{Provider, Upstream, run_to_end};
 

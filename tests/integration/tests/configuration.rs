@@ -1,7 +1,5 @@
 //! Configuration mistakes: all of them in one list, each with what would do, and never a secret.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::process::Command;
 
 use support::{Browser, Handler, Provider, Upstream, binary, run_to_end, wait_until};

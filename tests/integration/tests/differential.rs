@@ -4,8 +4,6 @@
 //! Straight, and through the Functions host where there is one; the host decodes paths and has headers of its own, so
 //! there the path is plain and its own headers are left out of the comparison.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};

@@ -1,7 +1,5 @@
 //! Hostile requests: they cost little, prove nothing, and never block for ever.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 

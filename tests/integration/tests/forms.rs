@@ -1,7 +1,5 @@
 //! Forms that meet no session, and forms of other sites: kept, sent again, or refused, and never sent unasked.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write;
 use std::sync::mpsc;
 

@@ -1,7 +1,5 @@
 //! An identity endpoint that hangs stops nothing while the token at hand is good: the real libraries over real TLS.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use azure_doubles::{AzureDoubles, Fault};
 use support::{Browser, Handler, Provider, Upstream, wait_until};
 

@@ -1,7 +1,5 @@
 //! Four instances that share nothing but Cosmos DB: one refresh for all, whoever dies, and a store that fails.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write as _;
 use std::sync::{Mutex, mpsc};
 

@@ -1,7 +1,5 @@
 //! Local start as a developer does it: build, copy the sample, fill it in, `func start`.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use support::{Browser, Handler, Provider, Upstream};
 
 #[test]

@@ -1,7 +1,5 @@
 //! Sessions that the Provider or an operator ends: back channel, front channel, `oauth-proxy revoke`.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::thread;
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};

@@ -1,7 +1,5 @@
 //! Log lines: one for each request, one for each event of a person, and never a secret.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use serde_json::{Value, json};
 use support::{Browser, Handler, HandlerOutput, Provider, TokenReply, Upstream, wait_until};
 

@@ -1,7 +1,5 @@
 //! A misspelt variable or command gets the name that was meant, wherever an operator looks.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use support::{Handler, Provider, Upstream, run_to_end};
 
 const MISSPELT: (&str, &str) = ("SESSION_IDEL_TIMEOUT", "THE-SECRET");

@@ -1,7 +1,5 @@
 //! Error responses of a Provider: codes, numbers and GUIDs in the log, plain words on the page, text nowhere.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use support::{Browser, Handler, Provider, Response, TokenReply, Upstream, wait_until};
 
 struct Fixture {

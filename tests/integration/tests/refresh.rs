@@ -1,7 +1,5 @@
 //! Refresh, seen from outside: one call however many ask, and what a Provider's responses do to a session.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::sync::mpsc;
 
 use support::{Browser, Handler, Provider, Response, TokenReply, Upstream, read_response, wait_for_lapse, wait_until};

@@ -1,7 +1,5 @@
 //! Sessions, seen from outside: who gets in, how they are told otherwise, and how they leave.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use serde_json::Value;
 use support::{Browser, Handler, Provider, Response, Upstream, read_response, wait_until};
 use url::Url;

@@ -1,7 +1,5 @@
 //! The bytes of a WebSocket, both ways, and its end: by either side, by its session, by the process.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, mpsc};

@@ -1,7 +1,5 @@
 //! The end of the process by SIGTERM.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write as _;
 use std::sync::{Mutex, mpsc};
 

@@ -1,7 +1,5 @@
 //! Requests that are still under way when their session ends: their streams, and their cookies.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};

@@ -1,7 +1,5 @@
 //! Metrics and traces, as a receiver gets them: OTLP, and Azure Monitor with the identity's token.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use azure_doubles::AzureDoubles;
 use cosmos_emulator::CosmosEmulator;
 use support::{Browser, Handler, Provider, Response, TelemetryReceiver, Upstream, wait_until};

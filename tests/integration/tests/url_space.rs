@@ -1,8 +1,6 @@
 //! All of the URL space is the application's: targets in the bytes that the browser sent, paths that the Functions host
 //! keeps for itself, every method, and header bytes that the host cannot write.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write;
 
 use support::{Browser, Handler, Provider, Response, Upstream};

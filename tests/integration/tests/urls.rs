@@ -1,7 +1,5 @@
 //! URLs as browsers write them: kept over a sign-in, never another origin's, and the rules of RFC 9110 and 9112 on ours.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write;
 use std::net::TcpStream;
 

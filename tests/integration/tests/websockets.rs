@@ -1,7 +1,5 @@
 //! The handshake of a WebSocket: what is checked, what passes, and who is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

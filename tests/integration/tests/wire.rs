@@ -2,8 +2,6 @@
 //!
 //! Every case runs against the handler itself and, where there is one, through the Functions host.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;

@@ -2,8 +2,6 @@
 //!
 //! Everything blocks and every wait has a generous limit, so that a test reads from top to bottom.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a kit for tests says what it expects by unwrapping")]
-
 mod browser;
 mod handler;
 mod http;
