@@ -1,7 +1,5 @@
 //! Challenges of the application: the sign-in that it asks for, once, and what it cannot ask for.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
