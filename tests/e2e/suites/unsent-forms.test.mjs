@@ -177,7 +177,7 @@ for (const backForwardCache of [false, true]) {
       const { length } = app.posts;
 
       await save(page);
-      await page.getByRole('heading', { name: 'The sign-in service does not answer' }).waitFor();
+      await page.getByRole('heading', { name: 'The sign-in service does not respond' }).waitFor();
       assert.match(await page.locator('body').textContent(), /Nothing of what you sent was passed on\. This page keeps it.*refresh_unavailable/s);
       await checkPage(page, 'form-kept-while-the-provider-is-down');
       stack.provider.repair();
