@@ -155,7 +155,8 @@ fn check_segments(path: &[u8], has_escape: bool) -> Result<(), TargetError> {
 fn splits_to_dots(path: &[u8]) -> bool {
     path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-        matches!(name.trim_ascii(), b"." | b"..")
+        let dots = name.iter().filter(|byte| !byte.is_ascii_whitespace()); // Windows drops blanks and dots at the end
+        dots.clone().eq(b".") || dots.eq(b"..")
     })
 }
 
@@ -224,6 +225,7 @@ mod tests {
             ("/a%252525252500", EncodedControl),
             ("/a/.%2525253b/b", DotSegment),
             ("/..%20/", DotSegment),
+            ("/.%20./", DotSegment),
             ("/a/..?x=1", DotSegment),
             ("/a/%EF%BC%8E%EF%BC%8E/b", DotSegment),
             ("/a/%E2%80%A5/b", DotSegment),
