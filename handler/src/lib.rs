@@ -27,4 +27,5 @@ pub mod telemetry;
 mod testing;
 pub mod tls;
 pub mod transport_security;
+pub mod unique_json;
 pub mod web;

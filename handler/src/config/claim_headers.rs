@@ -2,6 +2,7 @@
 
 use super::reader::{Reader, Setting};
 use crate::proxy::{ClaimHeaders, ClaimHeadersError, RouteTable};
+use crate::unique_json::UniqueJson;
 
 const HEADERS: Setting = Setting {
     name: "HEADERS",
@@ -12,7 +13,7 @@ const HEADERS: Setting = Setting {
 pub(super) fn read(reader: &mut Reader<'_>, routes: Option<&RouteTable>) -> Option<ClaimHeaders> {
     let Some(json) = reader.optional(HEADERS) else { return Some(ClaimHeaders::default()) };
     let parsed = match serde_json::from_str(json) {
-        Ok(json) => ClaimHeaders::parse(&json),
+        Ok(UniqueJson(json)) => ClaimHeaders::parse(&json),
         Err(error) => Err(ClaimHeadersError(vec![format!("it is no JSON ({error})")])),
     };
     let headers =

@@ -12,6 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("claims_request", &[]),
     ("random", &[]),
     ("percent", &[]),
+    ("unique_json", &[]),
     ("return_url", &["percent"]),
     ("transport_security", &[]),
     ("public_origin", &["transport_security"]),
@@ -19,8 +20,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("crypto", &["random"]),
     ("egress", &[]),
-    ("oidc", &["random", "claims_request", "clock", "transport_security", "egress", "tls"]),
-    ("proxy", &["claims_request", "clock", "tls", "public_origin", "percent"]),
+    ("oidc", &["random", "claims_request", "clock", "transport_security", "egress", "tls", "unique_json"]),
+    ("proxy", &["claims_request", "clock", "tls", "public_origin", "percent", "unique_json"]),
     ("sessions", &["crypto", "oidc", "clock", "random", "telemetry"]),
     ("azure", &["crypto", "sessions", "oidc", "clock", "telemetry", "transport_security"]),
     (
@@ -38,6 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "telemetry",
             "public_origin",
             "transport_security",
+            "unique_json",
         ],
     ),
     (

@@ -54,3 +54,19 @@ fn a_token_has_its_place_and_no_client_any_of_them() {
     assert_eq!(token("/own").header().unwrap(), "x-access-token");
     assert_eq!(table.identity_header_names().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-access-token"]);
 }
+
+#[test]
+fn no_rule_is_lost_by_a_null_or_a_repeated_member() {
+    let row = |members: &str| format!(r#"[{{"path":"/","upstream":"http://a",{members}}}]"#);
+    for (members, expected) in [
+        (r#""require":null"#, "a condition is an object"),
+        (r#""require":{"scope":"a"},"require":{"scope":"b"}"#, "is repeated"),
+        (r#""require":{"scope":"a","scope":"b"}"#, "is repeated"),
+        (r#""require":{"any":[{"claim":"a","equals":"x","equals":"y"}]}"#, "is repeated"),
+        (r#""access":"session","access":"anonymous""#, "is repeated"),
+    ] {
+        let mistakes = RouteTable::parse(&row(members)).unwrap_err();
+
+        assert!(format!("{mistakes:?}").contains(expected), "{members}: {mistakes:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::route::{Access, AssertionAudience, CrossSite, Route, StepUpChallenges, Streams};
@@ -12,6 +12,7 @@ use crate::proxy::requirement::{Requirement, RequirementError};
 use crate::proxy::token_placement::{TokenPlacement, TokenPlacementError};
 use crate::proxy::upstream::{Upstream, UpstreamError};
 use crate::proxy::upstream_host::UpstreamHost;
+use crate::unique_json::UniqueJson;
 
 const MEMBERS: &str = "path, upstream, access, streams, host, token, isolate, cross_site, headers, assertion, require, explain, step_up_challenges";
 
@@ -119,9 +120,15 @@ struct RouteRow {
     cross_site: Option<String>,
     headers: Option<Value>,
     assertion: Option<Value>,
+    #[serde(default, deserialize_with = "given")]
     require: Option<Value>,
     explain: Option<String>,
     step_up_challenges: Option<String>,
+}
+
+/// A member that is there, be it `null`: a template without a value must not leave a route without its rule.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Parses the rows of a route table.
@@ -129,10 +136,10 @@ struct RouteRow {
 /// # Errors
 /// All mistakes in it.
 pub(super) fn parse(json: &str) -> Result<Vec<Route>, Vec<RouteError>> {
-    let rows: Vec<Value> = serde_json::from_str(json).map_err(|error| vec![RouteError::Json(error)])?;
+    let rows: Vec<UniqueJson> = serde_json::from_str(json).map_err(|error| vec![RouteError::Json(error)])?;
     let mut reader = Reader { mistakes: Vec::new(), upstreams: Vec::new() };
     let mut routes: Vec<Route> = Vec::with_capacity(rows.len());
-    for (at, row) in rows.into_iter().enumerate() {
+    for (at, UniqueJson(row)) in rows.into_iter().enumerate() {
         let parsed = serde_json::from_value(row).map_err(|source| RouteError::Row { at, source });
         let Some(row) = reader.keep::<RouteRow>(parsed) else { continue };
         let written = row.path.clone();
