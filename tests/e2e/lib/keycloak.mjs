@@ -10,6 +10,8 @@ import { start } from './process.mjs';
 
 const START_LIMIT_MS = 150_000; // the first start builds its own image
 const REALM = 'legacy';
+/** A second realm, another issuer. Its sign-in has two levels of authentication: the second asks for the password again. */
+const STEPPED_REALM = 'stepped';
 const CLIENT_SECRET = 'e2e-keycloak-secret-41ab';
 /** The realm's roles that everyone has; in the ID token they are where Keycloak puts them, below `realm_access`. */
 export const REALM_ROLES = ['offline_access', 'staff'];
@@ -22,17 +24,28 @@ export async function startKeycloak() {
   const server = run(port);
   try {
     await server.until('Keycloak answers', () => isAnswering(base), START_LIMIT_MS);
-    await administer(base, 'POST', '/admin/realms', realm());
+    for (const name of [REALM, STEPPED_REALM]) await administer(base, 'POST', '/admin/realms', realm(name));
+    await setLevels(base);
   } catch (error) {
     await server.stop();
     throw error;
   }
-  const issuer = `${base}/realms/${REALM}`;
+  const [issuer, steppedIssuer] = [REALM, STEPPED_REALM].map((name) => `${base}/realms/${name}`);
   return {
     issuer,
-    async register(origin, { accessTokenSeconds }) {
+    steppedIssuer,
+    /** The access token of a program: a client of `issuer` with a secret of its own and this audience. */
+    async programToken(issuer, { clientId, audience, isTyped = false }) {
+      await administer(base, 'POST', `/admin${new URL(issuer).pathname}/clients`, program(clientId, audience, isTyped));
+      const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: CLIENT_SECRET };
+      const answer = await post(`${issuer}/protocol/openid-connect/token`, form);
+      if (answer.status !== 200) throw new Error(`Keycloak answered ${answer.status} to ${clientId}: ${answer.text}`);
+      return answer.json().access_token;
+    },
+    async register(origin, { accessTokenSeconds, realm: name = REALM }) {
       const clientId = `app-${new URL(origin).port}`;
-      await administer(base, 'POST', `/admin/realms/${REALM}/clients`, client(clientId, origin, accessTokenSeconds));
+      const issuer = `${base}/realms/${name}`;
+      await administer(base, 'POST', `/admin/realms/${name}/clients`, client(clientId, origin, accessTokenSeconds));
       return {
         issuer,
         settings: { OIDC_ISSUER_URL: issuer, CLIENT_ID: clientId, CLIENT_SECRET },
@@ -41,6 +54,19 @@ export async function startKeycloak() {
         async signOutEverywhere({ login }) {
           const [{ id }] = (await administer(base, 'GET', `/admin/realms/${REALM}/users?username=${login}&exact=true`)).json();
           await administer(base, 'POST', `/admin/realms/${REALM}/users/${id}/logout`);
+        },
+        /** Gives a person a role of the realm, or takes it. */
+        async setRole({ login }, role, isGiven) {
+          const [{ id }] = (await administer(base, 'GET', `/admin/realms/${REALM}/users?username=${login}&exact=true`)).json();
+          const known = (await administer(base, 'GET', `/admin/realms/${REALM}/roles/${role}`)).json();
+          const pathname = `/admin/realms/${REALM}/users/${id}/role-mappings/realm`;
+          await administer(base, isGiven ? 'POST' : 'DELETE', pathname, [known]);
+        },
+        /** Lets a person join a group of the realm, or leave it. */
+        async setGroup({ login }, group, isMember) {
+          const [{ id }] = (await administer(base, 'GET', `/admin/realms/${REALM}/users?username=${login}&exact=true`)).json();
+          const [{ id: groupId }] = (await administer(base, 'GET', `/admin/realms/${REALM}/groups?search=${group}&exact=true`)).json();
+          await administer(base, isMember ? 'PUT' : 'DELETE', `/admin/realms/${REALM}/users/${id}/groups/${groupId}`);
         },
         /** How many events of a type it recorded for this client. */
         async count(type) {
@@ -89,21 +115,70 @@ async function administer(base, method, pathname, body) {
   return answer;
 }
 
-function realm() {
+function realm(name) {
   return {
-    realm: REALM,
+    realm: name,
     enabled: true,
     sslRequired: 'none',
     revokeRefreshToken: true,
     refreshTokenMaxReuse: 0,
     eventsEnabled: true,
     enabledEventTypes: ['LOGIN', 'LOGOUT', 'CODE_TO_TOKEN', 'REFRESH_TOKEN', 'REFRESH_TOKEN_ERROR', 'REVOKE_GRANT'],
-    roles: { realm: [{ name: 'staff' }] },
+    roles: { realm: [{ name: 'staff' }, { name: 'editor' }] },
+    groups: [{ name: 'board' }],
     users: PEOPLE.map(({ login, password, name, email }) => {
       const [firstName, lastName] = name.split(' ');
       const credentials = [{ type: 'password', value: password }];
       return { username: login, enabled: true, emailVerified: true, email, firstName, lastName, credentials, realmRoles: REALM_ROLES };
     }),
+  };
+}
+
+/** Gives the stepped realm a sign-in of two levels: `silver` by name and password, `gold` by the password once more. */
+async function setLevels(base) {
+  const realm = `/admin/realms/${STEPPED_REALM}`;
+  const flows = `${realm}/authentication/flows`;
+  const flow = (parent, alias) =>
+    administer(base, 'POST', `${flows}/${parent}/executions/flow`, { alias, type: 'basic-flow', provider: 'registration-page-form' });
+  const step = (parent, provider) => administer(base, 'POST', `${flows}/${parent}/executions/execution`, { provider });
+  await administer(base, 'POST', flows, { alias: 'levels', providerId: 'basic-flow', topLevel: true, builtIn: false });
+  await step('levels', 'auth-cookie');
+  await flow('levels', 'level-forms');
+  for (const [level, form] of [['level-1', 'auth-username-password-form'], ['level-2', 'auth-password-form']]) {
+    await flow('level-forms', level);
+    await step(level, 'conditional-level-of-authentication');
+    await step(level, form);
+  }
+  let level = 0;
+  for (const execution of (await administer(base, 'GET', `${flows}/levels/executions`)).json()) {
+    const requirement = { 'auth-cookie': 'ALTERNATIVE', 'level-forms': 'ALTERNATIVE', 'level-1': 'CONDITIONAL', 'level-2': 'CONDITIONAL' };
+    const { [execution.providerId ?? execution.displayName]: wanted = 'REQUIRED' } = requirement;
+    await administer(base, 'PUT', `${flows}/levels/executions`, { ...execution, requirement: wanted });
+    if (execution.providerId === 'conditional-level-of-authentication') {
+      level += 1;
+      const config = { 'loa-condition-level': `${level}`, 'loa-max-age': level === 1 ? '36000' : '0' };
+      await administer(base, 'POST', `${realm}/authentication/executions/${execution.id}/config`, { alias: `level-${level}`, config });
+    }
+  }
+  const attributes = { 'acr.loa.map': JSON.stringify({ silver: 1, gold: 2 }) };
+  await administer(base, 'PUT', realm, { realm: STEPPED_REALM, browserFlow: 'levels', attributes });
+}
+
+function program(clientId, audience, isTyped) {
+  return {
+    clientId,
+    secret: CLIENT_SECRET,
+    protocol: 'openid-connect',
+    publicClient: false,
+    serviceAccountsEnabled: true,
+    standardFlowEnabled: false,
+    attributes: { 'access.token.header.type.rfc9068': `${isTyped}` },
+    protocolMappers: [{
+      name: 'audience',
+      protocol: 'openid-connect',
+      protocolMapper: 'oidc-audience-mapper',
+      config: { 'included.custom.audience': audience, 'access.token.claim': 'true' },
+    }],
   };
 }
 
@@ -133,6 +208,11 @@ function client(clientId, origin, accessTokenSeconds) {
       protocol: 'openid-connect',
       protocolMapper: 'oidc-usermodel-realm-role-mapper',
       config: { 'claim.name': 'realm_access.roles', 'jsonType.label': 'String', multivalued: 'true', 'id.token.claim': 'true' },
+    }, {
+      name: 'groups',
+      protocol: 'openid-connect',
+      protocolMapper: 'oidc-group-membership-mapper',
+      config: { 'claim.name': 'groups', 'full.path': 'false', 'id.token.claim': 'true' },
     }],
   };
 }
