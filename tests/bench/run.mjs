@@ -3,6 +3,7 @@
 // Everything is a ratio to nginx of the same run, because machines and their moods differ; instructions a request are
 // counted besides. Starts nginx twice (an upstream and a proxy), the certified oidc-provider and the handler; signs in.
 
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,6 +77,7 @@ async function main() {
     if (wants('store')) await measureStore(place, report)
     if (wants('host')) await measureHost(place, report)
     if (wants('instructions')) report.instructions = await measureInstructions(place)
+    if (wants('rules')) report.ruleNs = Number(execFileSync('target/profiling/rule-cost', { encoding: 'utf8' }))
     if (wants('rest')) {
         await new Promise((resolve) => setTimeout(resolve, REST_SECONDS * 1000))
         report.pssAtRest = handler.process.pssMb()

@@ -2,11 +2,13 @@
 //!
 //! Knows claims as JSON only. No value can start another header, and no element of a list another element.
 
+use std::borrow::Cow;
+
 use hyper::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::identity::{escaped_element, header_text};
+use super::identity::{header_text, push_escaped_element};
 
 /// The headers of one route, or of all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -157,7 +159,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 impl Format {
-    fn write(self, value: &Value) -> Option<String> {
+    fn write(self, value: &Value) -> Option<Cow<'_, str>> {
         match self {
             Self::Text => match value.as_array().map(Vec::as_slice) {
                 Some([one]) => scalar(one),
@@ -167,41 +169,43 @@ impl Format {
             Self::List(separator) => {
                 let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
                 let elements = elements.iter().filter_map(scalar).filter(|element| !element.is_empty());
-                let mut list = String::new();
+                let mut list = String::with_capacity(64);
                 for element in elements {
                     if !list.is_empty() {
                         list.push(separator);
                     }
-                    list.push_str(&escaped_element(&element, separator));
+                    push_escaped_element(&element, separator, &mut list);
                 }
-                Some(list)
+                Some(list.into())
             }
             Self::Json if value.is_null() => None,
-            Self::Json => Some(ascii_json(value)),
+            Self::Json => Some(ascii_json(value).into()),
         }
     }
 }
 
-fn scalar(value: &Value) -> Option<String> {
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::String(text) => Some(text.into()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string().into()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
 /// RFC 8259 7: a character beyond ASCII may be written as `\uXXXX`, in pairs of surrogates beyond the basic plane.
 fn ascii_json(value: &Value) -> String {
-    let mut ascii = String::new();
-    for character in value.to_string().chars() {
-        if character.is_ascii() && character != '\u{7f}' {
-            ascii.push(character);
-            continue;
-        }
+    let json = value.to_string();
+    let is_plain = |character: char| character.is_ascii() && character != '\u{7f}';
+    let mut ascii = String::with_capacity(json.len() + 16);
+    let mut rest = json.as_str();
+    while let Some((at, character)) = rest.char_indices().find(|(_, character)| !is_plain(*character)) {
+        ascii.push_str(&rest[..at]);
         for unit in character.encode_utf16(&mut [0; 2]) {
             ascii.push_str(&format!("\\u{unit:04x}"));
         }
+        rest = &rest[at + character.len_utf8()..];
     }
+    ascii.push_str(rest);
     ascii
 }
 

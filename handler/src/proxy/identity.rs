@@ -121,29 +121,36 @@ fn groups(claims: &Map<String, Value>) -> Option<String> {
 
 fn group_name(group: &Value) -> Option<String> {
     match group {
-        Value::String(name) if !name.is_empty() => Some(escaped_element(name, ',')),
+        Value::String(name) if !name.is_empty() => {
+            let mut escaped = String::with_capacity(name.len());
+            push_escaped_element(name, ',', &mut escaped);
+            Some(escaped)
+        }
         Value::Number(number) => Some(number.to_string()),
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
-/// Escaped element of a list, which cannot forge a separator: the separator, percent sign, control characters, leading and
-/// trailing blanks are percent-encoded (RFC 3986 2.1), so that splitting, trimming and decoding restore it.
-pub(super) fn escaped_element(name: &str, separator: char) -> String {
+/// Appends an element to a list, in which it cannot forge a separator: the separator, percent sign, control characters,
+/// leading and trailing blanks are percent-encoded (RFC 3986 2.1), so that splitting, trimming and decoding restore it.
+pub(super) fn push_escaped_element(name: &str, separator: char, list: &mut String) {
+    let is_escaped = |character: char| character == separator || character == '%' || character.is_ascii_control();
     let inner = name.trim();
+    if inner.len() == name.len() && !name.contains(is_escaped) {
+        list.push_str(name);
+        return;
+    }
     let start = name.len() - name.trim_start().len();
-    let mut escaped = String::with_capacity(name.len());
     for (at, character) in name.char_indices() {
         let is_at_an_end = at < start || at >= start + inner.len();
         let mut utf8 = [0; 4];
         let text = character.encode_utf8(&mut utf8);
-        if is_at_an_end || character == separator || character == '%' || character.is_ascii_control() {
-            escaped.extend(percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC));
+        if is_at_an_end || is_escaped(character) {
+            list.extend(percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC));
         } else {
-            escaped.push_str(text);
+            list.push_str(text);
         }
     }
-    escaped
 }
 
 /// Header value with UTF-8 unchanged. Percent-encoded are control characters, so that no value starts another header,

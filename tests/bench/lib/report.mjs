@@ -8,6 +8,7 @@ export function print(report) {
     const say = (what, value, unit, digits = 1) => value !== undefined && console.log(`${what}: ${value.toFixed(digits)} ${unit}`)
     console.log()
     say('Instructions a request, without SHA-256', report.instructions?.withoutSha256, '', 0)
+    say('A rule over ten claims and three headers', report.ruleNs, 'ns a request', 0)
     say('Sign-ins', report.signIns?.perSecond, 'a second', 0)
     say('  CPU of each', report.signIns?.cpu, 'µs', 0)
     say('Refreshes', report.refreshes?.perSecond, 'a second', 0)
