@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use zeroize::Zeroizing;
 
-use self::explain::{Question, explain};
+use self::explain::{Question, explain, target_way};
 use self::provider_check::{clock_difference, diagnosis, logout_channel};
 use self::upstream_check::Probed;
 use crate::app;
@@ -190,6 +190,13 @@ fn check() -> ExitCode {
     }
     for warning in &configuration.warnings {
         print_line(format_args!("note    {warning}"));
+    }
+    for (route, target) in configuration.routes.token_targets() {
+        let way = target_way(target, configuration.provider.dialect.target_grants.of(target));
+        print_line(format_args!(
+            "note    the route {} gets a token of its own: {way}; only a request tries it",
+            route.path()
+        ));
     }
     let is_ready = actix_web::rt::System::new().block_on(async {
         let shared = match SharedState::new(configuration) {

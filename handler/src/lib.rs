@@ -26,6 +26,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod token_target;
 pub mod transport_security;
 pub mod unique_json;
 pub mod web;

@@ -61,17 +61,21 @@ export const claims = (plaintext, context) => envelope(plaintext, 'claims/v1', {
 
 export const loginCookieName = (prefix, state) => `${prefix}-login-${sha256(state).subarray(0, 4).toString('hex')}`;
 
+// A route part has its target's key behind the fields of every part.
 export const part = (name, plaintext, { sid, secret }, context) => {
-  const { kid, key, salt, generation, accessTokenExpiresAt, refreshAt, issuer, clientId } = context;
+  const { kid, key, salt, generation, accessTokenExpiresAt, refreshAt, issuer, clientId, target } = context;
   const hint = (time) => (time === null ? '' : seconds(time));
   const hints = [hint(accessTokenExpiresAt), hint(refreshAt)];
   return seal(plaintext, {
     ikm: Buffer.concat([key, secret]),
     salt,
     info: list('record/v1', sid, kid),
-    aad: list('2', name, sid, kid, bigEndian(generation, 8), ...hints, issuer, clientId),
+    aad: list('2', name, sid, kid, bigEndian(generation, 8), ...hints, issuer, clientId, ...(target ? [target] : [])),
   });
 };
+
+export const targetKey = (parameter, value, scope) =>
+  sha256('target/v1', longList(parameter, value, scope)).subarray(0, 16);
 
 export const indexKey = (kind, issuer, clientId, value) =>
   base64url(sha256('index/v2', longList(kind, issuer, clientId, value)));

@@ -52,6 +52,11 @@ const behindLength = (text) => `\\0\\0\\0\\x${bytes(1, text.length).toString('he
 const requestLayout = `\\x01${['access', 'id', json({ name: 'Ada' })].map(behindLength).join('')}`;
 const context = { kid: 'k1', key: bytes(32, 6), generation: 1, accessTokenExpiresAt, refreshAt, issuer, clientId };
 const requestSealed = format.part('request', requestPart, session, { ...context, salt: bytes(32, 7) });
+const target = format.targetKey('audience', 'orders', 'read write');
+const routePart = json({ access_token: 'route' });
+const routeTimes = { accessTokenExpiresAt: now + 1_800, refreshAt: now + 1_440 };
+const routeContext = { ...context, ...routeTimes, salt: bytes(32, 9), target };
+const routeSealed = format.part('route', routePart, session, routeContext);
 const refreshSealed = format.part('refresh', refreshPart, session, { ...context, salt: bytes(32, 8) });
 
 // Of another session: what the ciphers alone are tested with.
@@ -59,6 +64,7 @@ const plain = { sid: bytes(16, 4), secret: bytes(32, 5) };
 const plainRequest = format.part('request', 'frozen', plain, { ...context, salt: bytes(32, 7) });
 const withoutHints = { ...context, generation: 258, accessTokenExpiresAt: null, refreshAt: null };
 const plainRefresh = format.part('refresh', 'frozen', plain, { ...withoutHints, salt: bytes(32, 8) });
+const plainRoute = format.part('route', 'frozen', plain, { ...context, salt: bytes(32, 9), target: bytes(16, 9) });
 const plainForm = format.keptForm('frozen', { kid: 'new', ...cookieKey });
 const plainClaims = format.claims('frozen', { kid: 'new', ...cookieKey });
 const plainCookie = format.cookie('frozen', { name: '__Host-session', kid: 'new', ...cookieKey });
@@ -81,6 +87,18 @@ const sessionItem = {
   ended_by: null,
   ttl: end - now,
 };
+const routeItems = [
+  {
+    target: format.base64url(target),
+    token: { ...item(9, routeSealed), expires_at: routeTimes.accessTokenExpiresAt, refresh_at: routeTimes.refreshAt },
+    pause: null,
+  },
+  {
+    target: 'AAECAwQFBgcICQoLDA0ODw',
+    token: null,
+    pause: { until: now + 60, backoffs: 1, unanswered: 0, refusal: 'ConsentRequired' },
+  },
+];
 const tombstone = { ...sessionItem, lease: null, parts: null, ended_by: 'write' };
 
 const byProviderSession = format.indexKey('sid', issuer, clientId, 'sid-1');
@@ -111,6 +129,7 @@ const vectors = [
   ['claims envelope', 'crypto/envelope.rs', plainClaims],
   ['sealed request part', 'crypto/record_part.rs', format.base64url(plainRequest)],
   ['sealed refresh part', 'crypto/record_part.rs', format.base64url(plainRefresh)],
+  ['sealed route part', 'crypto/record_part.rs', format.base64url(plainRoute)],
   ['sid and S', 'crypto/session_seed.rs', format.base64url(session.derived)],
   ['ticket', 'sessions/ticket.rs', format.base64url(ticket)],
   ['store key', 'sessions/ticket.rs', sessionKey],
@@ -118,6 +137,9 @@ const vectors = [
   ['request part', 'sessions/parts.rs', requestLayout],
   ['request part of earlier versions', 'sessions/parts.rs', requestPart],
   ['refresh part', 'sessions/parts.rs', refreshPart],
+  ['route part', 'sessions/parts.rs', routePart],
+  ['key of a target', 'sessions/route_token.rs', format.base64url(target)],
+  ['route part of a session', 'sessions/records.rs', format.base64url(routeSealed)],
   ['request part of a session', 'sessions/records.rs', format.base64url(requestSealed)],
   ['refresh part of a session', 'sessions/records.rs', format.base64url(refreshSealed)],
   ['lease of a refresh', 'sessions/record.rs', json(lease('Refreshing'))],
@@ -127,6 +149,7 @@ const vectors = [
   ['index key by sub', 'sessions/index.rs', bySubject],
   ['used-once key', 'sessions/used_once.rs', usedOnceKey],
   ['session item', 'azure/cosmos_item.rs', json(sessionItem)],
+  ['route tokens of a session item', 'azure/cosmos_item.rs', json(routeItems)],
   ['tombstone', 'azure/cosmos_item.rs', json(tombstone)],
   ['index item', 'azure/cosmos_item.rs', json(indexItem)],
   ['used-once item', 'azure/cosmos_item.rs', json(usedOnceItem)],

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::crypto::{SealedPart, base64url, base64url_decode};
 use crate::sessions::{
-    IndexKey, IndexedSession, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord, UseKey, UsedOnce,
-    WriteId,
+    IndexKey, IndexedSession, RecordState, RefreshLease, RoutePause, RouteToken, SealedRouteToken, SessionIndex,
+    SessionKey, SessionRecord, TargetKey, UseKey, UsedOnce, WriteId,
 };
 
 /// An item of one kind, in the shape of this handler's version.
@@ -53,6 +53,24 @@ pub(super) struct SessionItem {
 struct PartItems {
     request: PartItem,
     refresh: PartItem,
+    /// Absent without route tokens, as in items of earlier versions, which ignore it and drop it at their next write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<RouteItem>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RouteItem {
+    target: String,
+    token: Option<RouteTokenItem>,
+    pause: Option<RoutePause>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RouteTokenItem {
+    #[serde(flatten)]
+    part: PartItem,
+    expires_at: Option<Timestamp>,
+    refresh_at: Option<Timestamp>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,9 +92,11 @@ impl SessionItem {
     /// The item of a record written at `now`.
     pub(super) fn of(record: &SessionRecord, now: Timestamp) -> Self {
         let parts = match &record.state {
-            RecordState::Active { request, refresh } => {
-                Some(PartItems { request: PartItem::of(request), refresh: PartItem::of(refresh) })
-            }
+            RecordState::Active { request, refresh, routes } => Some(PartItems {
+                request: PartItem::of(request),
+                refresh: PartItem::of(refresh),
+                routes: routes.iter().map(RouteItem::of).collect(),
+            }),
             RecordState::Ended { .. } => None,
         };
         let ended_by = match &record.state {
@@ -103,7 +123,11 @@ impl SessionItem {
             return None;
         }
         let state = match self.parts {
-            Some(parts) => RecordState::Active { request: parts.request.part()?, refresh: parts.refresh.part()? },
+            Some(parts) => RecordState::Active {
+                request: parts.request.part()?,
+                refresh: parts.refresh.part()?,
+                routes: parts.routes.into_iter().map(RouteItem::route).collect::<Option<_>>()?,
+            },
             None => RecordState::Ended { by: self.ended_by.unwrap_or_default() },
         };
         Some(SessionRecord {
@@ -204,6 +228,27 @@ impl UseItem {
     }
 }
 
+impl RouteItem {
+    fn of(route: &RouteToken) -> Self {
+        let token = route.token.as_ref().map(|token| RouteTokenItem {
+            part: PartItem::of(&token.part),
+            expires_at: token.expires_at,
+            refresh_at: token.refresh_at,
+        });
+        Self { target: route.target.to_text(), token, pause: route.pause.clone() }
+    }
+
+    fn route(self) -> Option<RouteToken> {
+        let token = match self.token {
+            Some(RouteTokenItem { part, expires_at, refresh_at }) => {
+                Some(SealedRouteToken { part: part.part()?, expires_at, refresh_at })
+            }
+            None => None,
+        };
+        Some(RouteToken { target: TargetKey::from_text(&self.target)?, token, pause: self.pause })
+    }
+}
+
 impl PartItem {
     fn of(part: &SealedPart) -> Self {
         Self { kid: part.kid.clone(), salt: base64url(&part.salt), ciphertext: base64url(&part.ciphertext) }
@@ -225,6 +270,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::oidc::TargetRefusal;
     use crate::sessions::{IndexKind, LeasePurpose, SessionTicket};
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -304,8 +350,48 @@ mod tests {
                 unanswered: 1,
                 backoffs: 2,
             }),
-            state: RecordState::Active { request: part("request", 7), refresh: part("refresh", 8) },
+            state: RecordState::Active { request: part("request", 7), refresh: part("refresh", 8), routes: Vec::new() },
         }
+    }
+
+    const ROUTES: &str = r#"[{
+        "target": "gdYOTfrD46CWlnCp6rbvkQ",
+        "token": {
+            "kid": "k1",
+            "salt": "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk",
+            "ciphertext": "tSRkgoPuPwP7yqCD8PH1KLyzYkpHeHioOrS5mxUNUBdoZHIgRvukUQ",
+            "expires_at": 1800001800,
+            "refresh_at": 1800001440
+        },
+        "pause": null
+    }, {
+        "target": "AAECAwQFBgcICQoLDA0ODw",
+        "token": null,
+        "pause": {"until": 1800000060, "backoffs": 1, "unanswered": 0, "refusal": "ConsentRequired"}
+    }]"#;
+
+    /// The same session with a token of one target, and a refusal of another.
+    fn session_with_routes() -> SessionRecord {
+        let sealed = value(ROUTES)[0]["token"]["ciphertext"].as_str().map(base64url_decode).unwrap().unwrap();
+        let token = SealedRouteToken {
+            part: SealedPart { kid: "k1".to_owned(), salt: [9; 32], ciphertext: sealed },
+            expires_at: Some(Timestamp::from_unix(1_800_001_800)),
+            refresh_at: Some(Timestamp::from_unix(1_800_001_440)),
+        };
+        let target = value(ROUTES)[0]["target"].as_str().and_then(TargetKey::from_text).unwrap();
+        let pause = RoutePause {
+            until: Timestamp::from_unix(1_800_000_060),
+            backoffs: 1,
+            unanswered: 0,
+            refusal: Some(TargetRefusal::ConsentRequired),
+        };
+        let refused = TargetKey::from_text("AAECAwQFBgcICQoLDA0ODw").unwrap();
+        let mut record = session();
+        if let RecordState::Active { routes, .. } = &mut record.state {
+            routes.push(RouteToken { target, token: Some(token), pause: None });
+            routes.push(RouteToken { target: refused, token: None, pause: Some(pause) });
+        }
+        record
     }
 
     fn write_id() -> WriteId {
@@ -324,11 +410,15 @@ mod tests {
 
     #[test]
     fn the_frozen_session_items_never_change() {
-        let tombstone = session().tombstone(write_id(), NOW);
-        for (record, frozen) in [(session(), SESSION), (tombstone, TOMBSTONE)] {
-            assert_eq!(serde_json::to_value(SessionItem::of(&record, NOW)).unwrap(), value(frozen));
+        let tombstone = session_with_routes().tombstone(write_id(), NOW);
+        let mut with_routes = value(SESSION);
+        with_routes["parts"]["routes"] = value(ROUTES);
+        for (record, frozen) in
+            [(session(), value(SESSION)), (session_with_routes(), with_routes), (tombstone, value(TOMBSTONE))]
+        {
+            assert_eq!(serde_json::to_value(SessionItem::of(&record, NOW)).unwrap(), frozen);
 
-            let read = parse::<SessionItem>(value(frozen)).unwrap().unwrap();
+            let read = parse::<SessionItem>(frozen).unwrap().unwrap();
             assert_eq!(read.record(&record.key), Some(record));
         }
     }

@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::config::Configuration;
 use crate::endpoints::Destination;
+use crate::oidc::TargetGrant;
 use crate::proxy::{Access, Facts, RequestTarget, Route, SignInDemand, TargetError, Verdict, identity_headers};
+use crate::token_target::TokenTarget;
 
 /// A request that somebody asks about.
 pub(super) struct Question<'a> {
@@ -38,6 +40,10 @@ pub(super) fn explain(
     };
     let mut lines =
         vec![format!("route     {} ({}) to {}", route.path(), access(route.access()), route.upstream().url())];
+    if let Some(target) = route.token_target() {
+        let grant = configuration.provider.dialect.target_grants.of(target);
+        lines.push(format!("token     of its own: {}", target_way(target, grant)));
+    }
     let Some(claims) = claims else {
         lines.push(without_person(route.access()).to_owned());
         return Ok(lines);
@@ -81,11 +87,22 @@ fn rules(
 
 fn headers(configuration: &Configuration, route: &Route, claims: &Map<String, Value>) -> Vec<String> {
     let (preset, token) = (&configuration.header_preset, route.token());
-    let headers = identity_headers(preset, token, claims, Some("<ID token>"), "<access token>");
+    let access_token = route
+        .token_target()
+        .map_or_else(|| "<access token>".to_owned(), |target| format!("<access token of its own, {target}>"));
+    let headers = identity_headers(preset, token, claims, Some("<ID token>"), &access_token);
     let line = |(name, value): (hyper::header::HeaderName, hyper::header::HeaderValue)| {
         format!("          {name}: {}", String::from_utf8_lossy(value.as_bytes()))
     };
     headers.into_iter().map(line).collect()
+}
+
+/// Words for a token of a route's own and the request that brings it.
+pub(super) fn target_way(target: &TokenTarget, grant: Option<TargetGrant>) -> String {
+    match grant {
+        Some(TargetGrant::TokenExchange) => format!("{target}, by an exchange of the sign-in's token"),
+        Some(TargetGrant::Refresh) | None => format!("{target}, by the refresh token"),
+    }
 }
 
 fn access(access: Access) -> &'static str {
@@ -132,6 +149,8 @@ mod tests {
         let routes = r#"[
             {"path": "/", "upstream": "http://app.internal"},
             {"path": "/public", "upstream": "http://app.internal", "access": "anonymous"},
+            {"path": "/orders", "upstream": "http://orders.internal", "token": {"resource": "https://orders.example"}},
+            {"path": "/stock", "upstream": "http://stock.internal", "token": {"audience": "stock", "header": "X-T"}},
             {"path": "/admin", "upstream": "http://app.internal", "require": [
                 {"claim": "groups", "equals": "admins"}, {"any": [{"methods": "GET"}, {"max_age": "5min"}]}
             ]}
@@ -161,7 +180,7 @@ mod tests {
     fn the_deciding_route_and_rule_are_told() {
         let ada = serde_json::json!({"sub": "ada", "groups": ["admins"]});
         let bob = serde_json::json!({"sub": "bob"});
-        let table: [(&str, &str, Option<&Value>, &[&str]); 9] = [
+        let table: [(&str, &str, Option<&Value>, &[&str]); 11] = [
             ("GET", "/public/x", None, &["route     /public (anonymous)", "passes    without a person"]),
             (
                 "GET",
@@ -174,6 +193,24 @@ mod tests {
             ("GET", "/admin", Some(&bob), &["of /admin: not met: groups is admins", "refused   403 access_denied"]),
             ("PUT", "/admin", Some(&ada), &["not older than 5m", "sign-in   once more, with max_age=300"]),
             ("GET", "/ADMIN", Some(&bob), &["route     / (session)", "of /admin: not met", "403 access_denied"]),
+            (
+                "GET",
+                "/orders",
+                Some(&bob),
+                &[
+                    "token     of its own: resource=https://orders.example, by the refresh token",
+                    "authorization: Bearer <access token of its own, resource=https://orders.example>",
+                ],
+            ),
+            (
+                "GET",
+                "/stock",
+                Some(&bob),
+                &[
+                    "audience=stock, by an exchange of the sign-in's token",
+                    "x-t: <access token of its own, audience=stock>",
+                ],
+            ),
             ("GET", "/oauth/me", None, &["own URL   me"]),
             ("GET", "/a/../b", None, &["refused   400 target_dot_segment"]),
         ];

@@ -165,8 +165,7 @@ impl Configuration {
         let assertions = assertion::read(&mut reader, routes.as_ref(), public_origin.as_ref());
         let claim_headers = claim_headers::read(&mut reader, routes.as_ref());
         let api_issuers = api_issuers::read(&mut reader, routes.as_ref());
-        let asked = routes.as_ref().is_some_and(RouteTable::follows_step_up_challenges);
-        let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref(), asked);
+        let provider = provider::read(&mut reader, public_origin.as_ref(), auth_prefix.as_deref(), routes.as_ref());
         let sessions = sessions::read(&mut reader);
         let store = store::read(&mut reader, environment, &mut warnings);
         let keys = keys::read(&mut reader, environment, &mut warnings);

@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 use super::group_overage;
 use super::keys::{KEY_VAULT_URL, key_vault_name, key_vault_url};
 use super::reader::{Reader, Setting};
-use super::{provider_dialect, provider_profile};
+use super::{provider_dialect, provider_profile, routes};
 use crate::oidc::{
     ClientAuthentication, ClientRegistration, GroupOverage, PrivateKeyJwt, ProviderDialect, ResponseMode,
 };
+use crate::proxy::RouteTable;
 use crate::public_origin::PublicOrigin;
 use crate::transport_security::is_https_or_loopback;
 
@@ -113,9 +114,13 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     origin: Option<&PublicOrigin>,
     auth_prefix: Option<&str>,
-    follows_challenges: bool,
+    route_table: Option<&RouteTable>,
 ) -> Option<ProviderSettings> {
     let profile = provider_profile::read(reader);
+    if let (Some(profile), Some(table)) = (profile, route_table) {
+        routes::check_targets(reader, table, profile.id, profile.target_grants);
+    }
+    let follows_challenges = route_table.is_some_and(RouteTable::follows_step_up_challenges);
     let issuer = issuer(reader);
     let metadata_url = provider_dialect::metadata_url(reader, issuer.as_deref());
     let client_id = reader.required(CLIENT_ID).and(reader.verbatim(CLIENT_ID));

@@ -59,6 +59,7 @@ pub(super) fn read(
         id_token_signing_algorithm: algorithm?,
         pushed_authorization_requests: pushed?,
         scope_is_of_access_token: profile.scope_is_of_access_token,
+        target_grants: profile.target_grants,
         logout: profile.logout,
         logout_hint_claim: profile.logout_hint_claim,
         claim_aliases: profile.claim_aliases,

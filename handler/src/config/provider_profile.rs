@@ -4,7 +4,7 @@
 //! Defaults only: a setting wins over a row. No other file tells Providers apart.
 
 use super::reader::{Reader, Setting};
-use crate::oidc::{ClaimAlias, LogoutChannel, LogoutDialect, OwnLogout, RequestParameters};
+use crate::oidc::{ClaimAlias, LogoutChannel, LogoutDialect, OwnLogout, RequestParameters, TargetGrant, TargetGrants};
 
 const PROVIDER: Setting = Setting {
     name: "PROVIDER",
@@ -33,6 +33,8 @@ pub(super) struct ProviderProfile {
     pub(super) offline_access: OfflineAccess,
     /// True if `scope` in a token response names the access token's scopes, not the grant's.
     pub(super) scope_is_of_access_token: bool,
+    /// Ways to an access token for another target than the sign-in's.
+    pub(super) target_grants: TargetGrants,
     pub(super) logout: LogoutDialect,
     /// The claim that becomes `logout_hint`.
     pub(super) logout_hint_claim: Option<&'static str>,
@@ -42,11 +44,24 @@ pub(super) struct ProviderProfile {
     pub(super) client_capabilities: Option<&'static str>,
 }
 
+/// What the standards have: RFC 8707 2.2 and RFC 6749 6 at a refresh, RFC 8693 2.1 for an `audience`.
+const STANDARD_TARGETS: TargetGrants = TargetGrants {
+    resource: Some(TargetGrant::Refresh),
+    audience: Some(TargetGrant::TokenExchange),
+    scope: Some(TargetGrant::Refresh),
+};
+
+const NO_TARGETS: TargetGrants = TargetGrants { resource: None, audience: None, scope: None };
+
+/// The scope names the resource, and a refresh token is good for all of them.
+const TARGETS_BY_SCOPE: TargetGrants = TargetGrants { scope: Some(TargetGrant::Refresh), ..NO_TARGETS };
+
 const GENERIC: ProviderProfile = ProviderProfile {
     id: "generic",
     scopes: "openid profile email offline_access",
     offline_access: OfflineAccess::Scope,
     scope_is_of_access_token: false,
+    target_grants: STANDARD_TARGETS,
     logout: LogoutDialect::RpInitiated,
     logout_hint_claim: None,
     claim_aliases: &[],
@@ -57,6 +72,7 @@ const GENERIC: ProviderProfile = ProviderProfile {
 const ENTRA: ProviderProfile = ProviderProfile {
     id: "entra",
     scope_is_of_access_token: true,
+    target_grants: TARGETS_BY_SCOPE,
     // Optional claim: it saves the person the choice of the account to sign out.
     logout_hint_claim: Some("login_hint"),
     claim_aliases: &[alias("preferred_username", &["upn"])],
@@ -73,19 +89,28 @@ const PROFILES: [ProviderProfile; 10] = [
     ProviderProfile {
         id: "b2c",
         scope_is_of_access_token: true,
+        target_grants: TARGETS_BY_SCOPE,
         claim_aliases: &[ClaimAlias { standard: "email", own: &["emails"], is_first_of_list: true }],
         logout_channel: Some(LogoutChannel::Front),
         ..GENERIC
     },
     ProviderProfile {
         id: "auth0",
+        // Multi-resource refresh tokens: the `audience` goes with the refresh.
+        target_grants: TargetGrants { audience: Some(TargetGrant::Refresh), ..TARGETS_BY_SCOPE },
         logout: LogoutDialect::RpInitiatedOr(OwnLogout { path: "/v2/logout", return_parameter: "returnTo" }),
         logout_channel: Some(LogoutChannel::Back),
         ..GENERIC
     },
-    ProviderProfile { id: "okta", logout_channel: Some(LogoutChannel::None), ..GENERIC },
+    ProviderProfile {
+        id: "okta",
+        target_grants: TargetGrants { audience: Some(TargetGrant::TokenExchange), ..TARGETS_BY_SCOPE },
+        logout_channel: Some(LogoutChannel::None),
+        ..GENERIC
+    },
     ProviderProfile {
         id: "google",
+        target_grants: NO_TARGETS,
         // Without `prompt=consent` only a person's first sign-in gets a refresh token.
         offline_access: OfflineAccess::Parameters("access_type=offline&prompt=consent"),
         logout_channel: Some(LogoutChannel::None),
@@ -93,6 +118,7 @@ const PROFILES: [ProviderProfile; 10] = [
     },
     ProviderProfile {
         id: "cognito",
+        target_grants: NO_TARGETS,
         offline_access: OfflineAccess::Implied,
         logout: LogoutDialect::Own(OwnLogout { path: "/logout", return_parameter: "logout_uri" }),
         claim_aliases: &[
@@ -105,6 +131,7 @@ const PROFILES: [ProviderProfile; 10] = [
     },
     ProviderProfile {
         id: "keycloak",
+        target_grants: TargetGrants { audience: Some(TargetGrant::TokenExchange), ..TARGETS_BY_SCOPE },
         // `offline_access` makes a session that no sign-out at the Provider ends; a refresh token comes without it.
         scopes: "openid profile email",
         claim_aliases: &[alias("roles", &["realm_access", "roles"])],
@@ -113,6 +140,7 @@ const PROFILES: [ProviderProfile; 10] = [
     },
     ProviderProfile {
         id: "adfs",
+        target_grants: TargetGrants { resource: Some(TargetGrant::Refresh), ..NO_TARGETS },
         scopes: "openid profile email",
         offline_access: OfflineAccess::Implied,
         claim_aliases: &[

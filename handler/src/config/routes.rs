@@ -1,6 +1,7 @@
 //! Setting of the routes: `ROUTES`, or `UPSTREAM_URL` alone for a single route.
 
 use super::reader::{Reader, Setting};
+use crate::oidc::TargetGrants;
 use crate::proxy::{RouteError, RouteTable, Upstream, UpstreamHost};
 
 const UPSTREAM_URL: Setting = Setting {
@@ -42,6 +43,23 @@ fn read_table(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Opti
     warnings.extend(table.risky().map(risky_order));
     warnings.extend(table.upstreams().filter(|upstream| upstream.is_open_to_the_network()).map(plain_http));
     Some(table)
+}
+
+/// Reports every route whose token the Provider cannot issue.
+pub(super) fn check_targets(reader: &mut Reader<'_>, routes: &RouteTable, profile: &str, grants: TargetGrants) {
+    let members = [("resource", grants.resource), ("audience", grants.audience), ("scope", grants.scope)];
+    let known: Vec<&str> = members.iter().filter_map(|(name, grant)| grant.and(Some(*name))).collect();
+    for (route, target) in routes.token_targets().filter(|(_, target)| grants.of(target).is_none()) {
+        let path = route.path();
+        let remedy = match known.as_slice() {
+            [] => "has no way to a token for another target than the sign-in's".to_owned(),
+            known => format!("names a target by {}", known.join(" or ")),
+        };
+        reader.mistake(
+            ROUTES,
+            format!("the route {path:?} asks for a token with {target}, and PROVIDER={profile} {remedy}"),
+        );
+    }
 }
 
 /// Warning about two routes in a risky order. Leaked once at start-up.

@@ -13,13 +13,15 @@ use crate::random;
 
 const VERSION: &[u8] = b"2";
 
-/// Part of a record: for every request, or only for a refresh and a sign-out.
+/// Part of a record: for every request, only for a refresh and a sign-out, or for the requests of some routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordPart {
     /// Access token and the claims that become headers.
     Request,
     /// Refresh token, ID token and all claims.
     Refresh,
+    /// Access token for one target, named by this key.
+    Route([u8; 16]),
 }
 
 impl RecordPart {
@@ -27,6 +29,15 @@ impl RecordPart {
         match self {
             Self::Request => b"request",
             Self::Refresh => b"refresh",
+            Self::Route(_) => b"route",
+        }
+    }
+
+    /// Key that tells parts of the same name apart.
+    const fn key(&self) -> Option<&[u8; 16]> {
+        match self {
+            Self::Request | Self::Refresh => None,
+            Self::Route(key) => Some(key),
         }
     }
 }
@@ -49,9 +60,9 @@ pub struct PartContext {
     pub part: RecordPart,
     /// The record's generation: one more after every refresh.
     pub generation: u64,
-    /// The record's readable expiry of the access token, in Unix seconds.
+    /// The readable expiry of the access token that the part is about, in Unix seconds.
     pub access_token_expires_at: Option<i64>,
-    /// The record's readable time of the next refresh, in Unix seconds.
+    /// The readable time of its next refresh, in Unix seconds.
     pub refresh_at: Option<i64>,
 }
 
@@ -106,7 +117,10 @@ impl RecordCipher<'_> {
             self.issuer.as_bytes(),
             self.client_id.as_bytes(),
         ];
-        length_prefixed(&fields)
+        match context.part.key() {
+            None => length_prefixed(&fields),
+            Some(key) => length_prefixed(&[&fields[..], &[key.as_slice()]].concat()),
+        }
     }
 
     fn cipher(&self, kid: &KeyId, key: &Key, salt: &[u8; 32]) -> Cipher {
@@ -161,6 +175,26 @@ mod tests {
 
         assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "X4H0mYl095YbNPMIiBEi_EkNXbxA5w");
         assert_eq!(cipher().open(&sealed, context, &ring()).unwrap()[..], *b"frozen");
+    }
+
+    #[test]
+    fn the_frozen_route_part_never_changes() {
+        let context = PartContext { part: RecordPart::Route([9; 16]), ..REQUEST_1 };
+
+        let sealed = cipher().seal_with_salt(b"frozen", context, &ring(), [9; 32]);
+
+        assert_eq!(crate::crypto::base64url(&sealed.ciphertext), "kPb5glPEh-F3Z0O-Q6Zy63CJZEgh0A");
+        assert_eq!(cipher().open(&sealed, context, &ring()).unwrap()[..], *b"frozen");
+    }
+
+    #[test]
+    fn the_token_of_one_route_opens_for_no_other_target_or_part() {
+        let context = |part| PartContext { part, ..REQUEST_1 };
+        let sealed = cipher().seal(b"token", context(RecordPart::Route([9; 16])), &ring());
+
+        for part in [RecordPart::Route([8; 16]), RecordPart::Request, RecordPart::Refresh] {
+            assert_eq!(cipher().open(&sealed, context(part), &ring()).unwrap_err(), OpenError::Invalid, "{part:?}");
+        }
     }
 
     #[test]

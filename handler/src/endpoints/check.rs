@@ -11,7 +11,7 @@ use hyper::header as up;
 
 use super::Destination;
 use super::admission::{Ruled, admit_client, admit_person, bearer_token};
-use super::proxy::{client_identity, identity};
+use super::proxy::{client_identity, identity, route_token};
 use super::request::Request;
 use crate::proxy::{Access, RequestTarget, Route, has_destination};
 use crate::state::AppState;
@@ -114,10 +114,11 @@ async fn session_headers(
         check_csrf(&asked.method, &asked.headers, &state.public_origin)?;
     }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
-    let part = session.ok_or(Error::SessionRequired)?.part;
+    let session = session.ok_or(Error::SessionRequired)?;
     let target = RequestTarget::parse(&asked.url)?;
-    admit_person(asked.ruled(target.path()), &part.claims, &ticket, request, state)?;
-    Ok(identity(&part, route, request.now, state))
+    admit_person(asked.ruled(target.path()), &session.part.claims, &ticket, request, state)?;
+    let route_token = route_token(&session, route, &ticket, request.now, state).await?;
+    Ok(identity(&session.part, route_token.as_ref(), route, request.now, state))
 }
 
 /// `Cookie` header without our own cookies, so that the gateway needs no rule for them.

@@ -15,7 +15,7 @@ use super::request::Request;
 use super::slide::slide;
 use super::unsent;
 use crate::clock::Timestamp;
-use crate::oidc::{AssertedSubject, Claims};
+use crate::oidc::{AccessToken, AssertedSubject, Claims};
 use crate::proxy::{
     Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, demanded_sign_in, identity_headers,
 };
@@ -85,7 +85,7 @@ async fn proxy_session(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let (ticket, session) = match admit(request, route, state).await {
+    let Admitted { ticket, session, route_token } = match admit(request, route, state).await {
         Ok(admitted) => admitted,
         // Boxed: this future is large and rare, and every request would reserve its size.
         Err(error) => return Box::pin(unsent::hold_up(error, request, payload, route, state)).await,
@@ -95,7 +95,7 @@ async fn proxy_session(
     }
     metrics::session_age(request.now.since(ticket.issued_at));
 
-    let identity = identity(&session.part, route, request.now, state);
+    let identity = identity(&session.part, route_token.as_ref(), route, request.now, state);
     let cutoff = match route.streams() {
         Streams::End => Some(session_end(session.key, ticket.expires_at, route, state)),
         Streams::Outlive => None,
@@ -157,8 +157,16 @@ async fn from_memory(req: &HttpRequest, bytes: Bytes) -> Result<Payload, Error> 
     payload.map_err(|_| Error::Request("the body cannot be read"))
 }
 
+/// Request that may be forwarded for a person.
+struct Admitted {
+    ticket: SessionTicket,
+    session: LiveSession,
+    /// The route's own access token, if it has one.
+    route_token: Option<AccessToken>,
+}
+
 /// Admits a request to a session route: returns its live session and tokens.
-async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<(SessionTicket, LiveSession), Error> {
+async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result<Admitted, Error> {
     state.ensure_keys_loaded().await?;
     let ticket = state.session_cookie.read(request.http).await?.ok_or(Error::SessionRequired)?;
     if is_websocket_handshake(request.http) {
@@ -171,19 +179,36 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let session = session.ok_or(Error::SessionRequired)?;
     admit_person(ruled(request), &session.part.claims, &ticket, request, state)?;
-    Ok((ticket, session))
+    let route_token = route_token(&session, route, &ticket, request.now, state).await?;
+    Ok(Admitted { ticket, session, route_token })
 }
 
-/// Identity headers of the person.
+/// The access token of a route that has its own.
+pub(super) async fn route_token(
+    session: &LiveSession,
+    route: &Route,
+    ticket: &SessionTicket,
+    now: Timestamp,
+    state: &AppState,
+) -> Result<Option<AccessToken>, Error> {
+    let Some(target) = route.token_target() else { return Ok(None) };
+    // Boxed: this future is large, most routes have no target, and every request would reserve its size.
+    let token = Box::pin(state.sessions.route_token(session, target, ticket, &state.relying_party, now));
+    token.await.map_err(Error::RouteToken)?.ok_or(Error::SessionRequired).map(Some)
+}
+
+/// Identity headers of the person. A route's own token takes the place of the session's everywhere.
 pub(super) fn identity(
     part: &RequestPart,
+    route_token: Option<&AccessToken>,
     route: &Route,
     now: Timestamp,
     state: &AppState,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let id_token = part.id_token.as_deref().map(String::as_str);
     let claims = part.claims.as_map();
-    let headers = identity_headers(&state.header_preset, route.token(), claims, id_token, part.access_token.expose());
+    let access_token = route_token.unwrap_or(&part.access_token).expose();
+    let headers = identity_headers(&state.header_preset, route.token(), claims, id_token, access_token);
     let headers = with_claim_headers(headers, claims, route, state);
     let subject = AssertedSubject { issuer: &state.relying_party.settings().issuer, claims };
     with_assertion(headers, subject, route, now, state)

@@ -1,6 +1,6 @@
 //! Deviations of one Provider from the standards, and its additions. Data: it names no Provider.
 
-use super::{ClaimAlias, ProviderMetadata, RequestParameters, SigningAlgorithm};
+use super::{ClaimAlias, ProviderMetadata, RequestParameters, SigningAlgorithm, TargetGrants};
 
 /// Known facts about a Provider beside its metadata. The default follows the standards.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct ProviderDialect {
     /// True if `scope` in a token response lists the access token's scopes instead of the grant's: a refresh then
     /// requests the scopes of the sign-in.
     pub scope_is_of_access_token: bool,
+    /// Ways to an access token for another target than the sign-in's.
+    pub target_grants: TargetGrants,
     /// Form of the Provider's logout.
     pub logout: LogoutDialect,
     /// The claim whose value is the `logout_hint`.

@@ -16,6 +16,7 @@ use super::target::TargetError;
 use super::upstream::Upstream;
 use super::upstream_host::UpstreamHost;
 use crate::percent::is_under;
+use crate::token_target::TokenTarget;
 
 /// All routes, the longest path first.
 ///
@@ -225,6 +226,11 @@ impl RouteTable {
     pub fn token_headers<'a>(&'a self, headers: &'a ClaimHeaders) -> impl Iterator<Item = (&'a HeaderName, &'a Route)> {
         let placed = self.routes.iter().filter_map(|route| Some((route.token.header()?, route)));
         placed.filter(|(name, _)| headers.has(name))
+    }
+
+    /// The routes with an access token of their own, and its target.
+    pub fn token_targets(&self) -> impl Iterator<Item = (&Route, &TokenTarget)> {
+        self.routes.iter().filter_map(|route| Some((route, route.token_target()?)))
     }
 
     /// True if a route sends identity assertions.

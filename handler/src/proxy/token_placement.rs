@@ -1,9 +1,11 @@
-//! Placement of the access token in forwarded requests, which also decides about the client's own `Authorization`.
+//! Access token of a route: its placement in forwarded requests, and its target if it is not the sign-in's token.
 //!
-//! Knows header names only, no token.
+//! The placement also decides about the client's own `Authorization`. Knows header names only, no token.
 
 use hyper::header::HeaderName;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::token_target::{TokenTarget, TokenTargetError};
 
 /// Header that carries the access token to an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,9 +22,14 @@ pub enum TokenPlacement {
 /// Mistake in a route's `token`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenPlacementError {
-    /// None of the three forms.
-    #[error("the token {0} is neither \"bearer\" nor \"none\" nor {{\"header\": \"X-Access-Token\"}}")]
+    /// None of the forms.
+    #[error(
+        "the token {0} is neither \"bearer\" nor \"none\" nor an object of header, resource, audience and scope, each a text"
+    )]
     Form(String),
+    /// A target that no token request can name.
+    #[error(transparent)]
+    Target(#[from] TokenTargetError),
     /// A header name with other characters than letters, digits and hyphens, or longer than 64.
     #[error("the token's header {0:?} is not 1 to 64 letters, digits and hyphens")]
     Name(String),
@@ -32,22 +39,26 @@ pub enum TokenPlacementError {
 }
 
 impl TokenPlacement {
-    /// Parses `"bearer"`, `"none"` or `{"header": NAME}`.
+    /// Parses `"bearer"`, `"none"`, or an object of `header`, `resource`, `audience` and `scope`. A member but `header`
+    /// makes a target: the route then gets a token of its own.
     ///
     /// # Errors
-    /// If it is none of them, or the header can't be used.
-    pub(super) fn parse(json: &Value) -> Result<Self, TokenPlacementError> {
+    /// If it is none of them, or the header or the target can't be used.
+    pub(super) fn parse(json: &Value) -> Result<(Self, Option<TokenTarget>), TokenPlacementError> {
         match json {
-            Value::String(text) if text == "bearer" => return Ok(Self::Bearer),
-            Value::String(text) if text == "none" => return Ok(Self::None),
-            Value::Object(members) if members.len() == 1 => {
-                if let Some(Value::String(name)) = members.get("header") {
-                    return header(name).map(Self::Header);
+            Value::String(text) if text == "bearer" => Ok((Self::Bearer, None)),
+            Value::String(text) if text == "none" => Ok((Self::None, None)),
+            Value::Object(members) if is_object_of_texts(members) => {
+                let member = |name: &str| members.get(name).and_then(Value::as_str);
+                let placement = member("header").map_or(Ok(Self::Bearer), |name| header(name).map(Self::Header))?;
+                let [resource, audience, scope] = ["resource", "audience", "scope"].map(member);
+                if [resource, audience, scope].iter().all(Option::is_none) {
+                    return Ok((placement, None));
                 }
+                Ok((placement, Some(TokenTarget::new(resource, audience, scope)?)))
             }
-            _ => {}
+            _ => Err(TokenPlacementError::Form(json.to_string())),
         }
-        Err(TokenPlacementError::Form(json.to_string()))
     }
 
     /// True if the client's own `Authorization` reaches the upstream.
@@ -66,6 +77,11 @@ impl TokenPlacement {
             Self::Header(name) => Some(name),
         }
     }
+}
+
+fn is_object_of_texts(members: &Map<String, Value>) -> bool {
+    let is_known = |name: &String| ["header", "resource", "audience", "scope"].contains(&name.as_str());
+    !members.is_empty() && members.keys().all(is_known) && members.values().all(Value::is_string)
 }
 
 fn header(text: &str) -> Result<HeaderName, TokenPlacementError> {
@@ -173,7 +189,32 @@ mod tests {
             (json!({"header": "X-Forwarded-Access-Token"}), named("x-forwarded-access-token")),
             (json!({"header": "X-Amzn-Oidc-Accesstoken"}), named("x-amzn-oidc-accesstoken")),
         ] {
-            assert_eq!(TokenPlacement::parse(&json), Ok(expected), "{json}");
+            assert_eq!(TokenPlacement::parse(&json), Ok((expected, None)), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_a_target_is_placed_like_any_other() {
+        let named = TokenPlacement::Header(HeaderName::from_static("x-a"));
+        for (json, placement, target) in [
+            (json!({"scope": "api://b/.default"}), TokenPlacement::Bearer, "scope=api://b/.default"),
+            (json!({"resource": "https://b.example"}), TokenPlacement::Bearer, "resource=https://b.example"),
+            (json!({"header": "X-A", "audience": "b", "scope": "read"}), named, "audience=b scope=read"),
+        ] {
+            let (placed, asked) = TokenPlacement::parse(&json).unwrap();
+            assert_eq!((placed, asked.unwrap().to_string()), (placement, target.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_target_that_no_request_can_name_is_refused() {
+        for (json, expected) in [
+            (json!({"resource": "b"}), TokenTargetError::Resource("b".to_owned())),
+            (json!({"audience": ""}), TokenTargetError::Audience(String::new())),
+            (json!({"scope": ""}), TokenTargetError::Scope(String::new())),
+            (json!({"resource": "https://b.example", "audience": "b"}), TokenTargetError::TwoRecipients),
+        ] {
+            assert_eq!(TokenPlacement::parse(&json), Err(TokenPlacementError::Target(expected)), "{json}");
         }
     }
 
@@ -189,8 +230,9 @@ mod tests {
             json!({}),
             json!({"header": null}),
             json!({"header": ["X-A"]}),
-            json!({"resource": "https://api.example"}),
-            json!({"header": "X-A", "resource": "https://api.example"}),
+            json!({"scope": ["read"]}),
+            json!({"audience": null}),
+            json!({"header": "X-A", "target": "https://api.example"}),
         ] {
             assert_eq!(TokenPlacement::parse(&json), Err(TokenPlacementError::Form(json.to_string())));
         }

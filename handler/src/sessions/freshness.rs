@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::record::SessionRecord;
 use crate::clock::Timestamp;
 use crate::random;
 
@@ -44,11 +43,11 @@ impl RefreshBefore {
 }
 
 impl Freshness {
-    /// State of the record's token at `now`. Without an expiry a token is used until the session ends.
+    /// State at `now` of a token that is due and lapses at these times. Without an expiry it never lapses.
     #[must_use]
-    pub fn of(record: &SessionRecord, now: Timestamp) -> Self {
-        let has_lapsed = record.access_token_expires_at.is_some_and(|expires_at| now >= expires_at);
-        match (record.refresh_at, has_lapsed) {
+    pub fn at(refresh_at: Option<Timestamp>, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let has_lapsed = expires_at.is_some_and(|expires_at| now >= expires_at);
+        match (refresh_at, has_lapsed) {
             (None, true) => Self::Spent,
             (None, false) => Self::Fresh,
             (Some(refresh_at), _) if now < refresh_at => Self::Fresh,

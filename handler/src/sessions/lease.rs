@@ -15,11 +15,12 @@ use super::freshness::Freshness;
 use super::parts::RefreshPart;
 use super::record::{LeasePurpose, RefreshLease, SessionRecord};
 use super::records::Records;
+use super::route_token::{TargetKey, TargetState};
 use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::SessionTicket;
 use super::timing::{self, LEASE, LEASE_WAIT, MAX_UNANSWERED, PollPause, RENEW_EVERY, SEND_WITHIN};
 use crate::clock::{Clock, Timestamp};
-use crate::oidc::RefreshToken;
+use crate::oidc::{RefreshToken, TargetGrant, TargetRefusal};
 use crate::random;
 use crate::telemetry::metrics;
 
@@ -31,13 +32,30 @@ pub(super) struct Leases {
     pub(super) background: Background,
 }
 
-/// Condition for a refresh.
+/// Purpose of a lease, and its condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trigger {
     /// If the access token is due or has lapsed.
     WhenDue,
     /// Unconditionally, now.
     Now,
+    /// Not a refresh of the session: a request for the token of a route, if it is wanted or due.
+    ForRoute {
+        /// The token's target.
+        target: TargetKey,
+        /// The way of the request, which decides if it needs the refresh token.
+        grant: TargetGrant,
+    },
+}
+
+impl Trigger {
+    /// True if the holder sends the refresh token.
+    fn needs_refresh_token(self) -> bool {
+        match self {
+            Self::WhenDue | Self::Now => true,
+            Self::ForRoute { grant, .. } => grant == TargetGrant::Refresh,
+        }
+    }
 }
 
 /// Result of trying to acquire a lease.
@@ -46,7 +64,7 @@ pub(super) enum LeaseAttempt {
     Acquired(Box<HeldLease>),
     /// The session is over.
     Ended,
-    /// The token was refreshed meanwhile.
+    /// The token was refreshed or obtained meanwhile.
     Refreshed,
     /// A backoff is in force, or another instance has held the lease for longer than we wait.
     Unavailable {
@@ -55,6 +73,8 @@ pub(super) enum LeaseAttempt {
     },
     /// The Provider has refused the last refresh, and a backoff is in force.
     Refused,
+    /// The Provider has refused the token of this route, and a backoff is in force.
+    RouteRefused(TargetRefusal),
     /// The session has no refresh token.
     NoRefreshToken,
 }
@@ -63,8 +83,8 @@ pub(super) enum LeaseAttempt {
 pub(super) struct HeldLease {
     /// The refresh part, opened.
     pub(super) part: RefreshPart,
-    /// The token to send.
-    pub(super) refresh_token: RefreshToken,
+    /// The lease that was in the record before, no longer in force.
+    pub(super) before: Option<RefreshLease>,
     /// The leased record, as last written.
     pub(super) record: StoredRecord,
     /// Start of the last write that certainly succeeded.
@@ -111,6 +131,22 @@ impl Observation {
 }
 
 impl HeldLease {
+    /// The token to send, for a holder that sends it.
+    pub(super) fn refresh_token(&self) -> &RefreshToken {
+        self.part.refresh_token.as_ref().expect("a holder that sends it takes no lease without one")
+    }
+
+    /// The lease to leave behind after a request for a route: that of before. What a dead holder's call did is unknown.
+    pub(super) fn lease_before(&self, now: Timestamp) -> Option<RefreshLease> {
+        let lease = self.before.clone()?;
+        match lease.purpose {
+            LeasePurpose::BackingOff | LeasePurpose::Refused => Some(lease),
+            LeasePurpose::Refreshing => {
+                Some(RefreshLease { purpose: LeasePurpose::BackingOff, holder: String::new(), lapses_at: now, ..lease })
+            }
+        }
+    }
+
     /// True while no other instance can have declared the lease dead.
     pub(super) fn may_send(&self) -> bool {
         self.renewed_at.get().elapsed() < SEND_WITHIN
@@ -136,7 +172,7 @@ impl Leases {
             let lease = stored.record.lease.as_ref();
             let is_leased = lease.is_some_and(|lease| lease.purpose == LeasePurpose::Refreshing);
             if !is_leased || observation.is_dead(&stored.etag) {
-                if let Some(attempt) = self.take((*stored).clone(), ticket, now).await? {
+                if let Some(attempt) = self.take((*stored).clone(), ticket, trigger, now).await? {
                     return Ok(attempt);
                 }
                 continue; // another write came first
@@ -154,11 +190,13 @@ impl Leases {
         &self,
         stored: StoredRecord,
         ticket: &SessionTicket,
+        trigger: Trigger,
         now: Timestamp,
     ) -> Result<Option<LeaseAttempt>, StoreError> {
+        let is_refresh = matches!(trigger, Trigger::WhenDue | Trigger::Now); // a route counts its own calls
         let freshness = Freshness::of(&stored.record, now);
         let has_lapse_ahead = freshness != Freshness::Lapsed && stored.record.access_token_expires_at.is_some();
-        if stored.record.unanswered_calls() >= MAX_UNANSWERED && has_lapse_ahead {
+        if is_refresh && stored.record.unanswered_calls() >= MAX_UNANSWERED && has_lapse_ahead {
             // The last holder died, or the person asked for a refresh before the token lapsed.
             let retry_after = self.back_off(stored, FailedCall::Unknown, None).await?;
             return Ok(Some(LeaseAttempt::Unavailable { retry_after }));
@@ -166,12 +204,13 @@ impl Leases {
         let Some(part) = self.records.open_refresh_part(&stored, ticket).await? else {
             return Ok(Some(LeaseAttempt::Ended)); // sealed under a key that is gone
         };
-        let Some(refresh_token) = part.refresh_token.clone() else {
+        if trigger.needs_refresh_token() && part.refresh_token.is_none() {
             return Ok(Some(LeaseAttempt::NoRefreshToken));
-        };
+        }
+        let before = stored.record.lease.clone();
         let renewed_at = Instant::now();
         let Some(record) = self.write_lease(stored, ticket).await? else { return Ok(None) };
-        let held = HeldLease { part, refresh_token, record, renewed_at: Cell::new(renewed_at) };
+        let held = HeldLease { part, before, record, renewed_at: Cell::new(renewed_at) };
         Ok(Some(LeaseAttempt::Acquired(Box::new(held))))
     }
 
@@ -289,7 +328,7 @@ impl Leases {
         let record = SessionRecord { lease: Some(lease), ..record };
         match self.records.replace(record, &etag, now).await {
             // Another write ended the session or took the lease; its writer reports that.
-            Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(until(lapses_at, now)),
+            Ok(_) | Err(StoreError::Conflict | StoreError::Missing) => Ok(timing::until(lapses_at, now)),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
     }
@@ -303,15 +342,24 @@ fn needs_no_lease(record: &SessionRecord, trigger: Trigger, now: Timestamp) -> O
     if trigger == Trigger::WhenDue && Freshness::of(record, now) == Freshness::Fresh {
         return Some(LeaseAttempt::Refreshed);
     }
+    if let Trigger::ForRoute { target, .. } = trigger
+        && let Some(route) = record.route(target)
+    {
+        match route.state(now) {
+            TargetState::Fresh => return Some(LeaseAttempt::Refreshed),
+            TargetState::Paused { refusal: Some(refusal), .. } => return Some(LeaseAttempt::RouteRefused(refusal)),
+            TargetState::Paused { retry_after, refusal: None } => {
+                return Some(LeaseAttempt::Unavailable { retry_after });
+            }
+            TargetState::Due | TargetState::Wanted => {}
+        }
+    }
     let lease = record.lease.as_ref().filter(|lease| now < lease.lapses_at)?;
     match lease.purpose {
-        LeasePurpose::BackingOff => Some(LeaseAttempt::Unavailable { retry_after: until(lease.lapses_at, now) }),
+        LeasePurpose::BackingOff => {
+            Some(LeaseAttempt::Unavailable { retry_after: timing::until(lease.lapses_at, now) })
+        }
         LeasePurpose::Refused => Some(LeaseAttempt::Refused),
         LeasePurpose::Refreshing => None, // its time decides nothing
     }
-}
-
-/// Time from `now` to `then`, at least a second.
-fn until(then: Timestamp, now: Timestamp) -> Duration {
-    then.since(now).max(Duration::from_secs(1))
 }

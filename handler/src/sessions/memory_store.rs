@@ -145,7 +145,7 @@ mod tests {
             refresh_at: None,
             expires_at: END,
             lease: None,
-            state: RecordState::Active { request: part.clone(), refresh: part },
+            state: RecordState::Active { request: part.clone(), refresh: part, routes: Vec::new() },
         }
     }
 

@@ -17,6 +17,8 @@ mod record;
 mod record_cache;
 mod records;
 mod refresher;
+mod route_token;
+mod route_tokens;
 #[allow(clippy::module_inception, reason = "the façade is named for the module that it is the face of")]
 mod sessions;
 mod sign_in;
@@ -36,6 +38,8 @@ pub(crate) use parts::TokenParts;
 pub use parts::{RefreshPart, RequestNeeds, RequestPart};
 pub use record::{LeasePurpose, RecordState, RefreshLease, SessionRecord, WriteId};
 pub use refresher::RefreshOutcome;
+pub use route_token::{RoutePause, RouteToken, SealedRouteToken, TargetKey};
+pub use route_tokens::RouteTokenError;
 pub use sessions::{LivePerson, LiveSession, NoFreshToken, SessionError, Sessions, SessionsSettings};
 pub use sign_in::SignInError;
 pub use store::{Etag, SessionStore, StoreError, StoredIndex, StoredRecord};

@@ -1,7 +1,7 @@
 //! Opened parts of a record: the request part for every proxied request, the refresh part for a refresh, a
-//! sign-out and `me`.
+//! sign-out and `me`, a route part for each token that some routes have of their own.
 //!
-//! The refresh part is JSON. The request part is read so often that it has a layout of its own, in which nothing is
+//! The refresh part and route parts are JSON. The request part is read so often that it has a layout of its own, in which nothing is
 //! searched for; one that an earlier version wrote is JSON.
 
 use std::fmt;
@@ -108,6 +108,24 @@ impl RefreshPart {
 impl fmt::Debug for RefreshPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RefreshPart(..)")
+    }
+}
+
+/// Token for the requests of the routes with one target.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RoutePart {
+    /// Sent to the Upstreams of these routes instead of the sign-in's.
+    pub(super) access_token: AccessToken,
+}
+
+impl RoutePart {
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(serde_json::to_vec(self).expect("a part is plain data"))
+    }
+
+    /// Reads the bytes of an opened part. `None` for anything else.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
     }
 }
 
@@ -250,6 +268,17 @@ mod tests {
         };
 
         assert_eq!(serde_json::to_value(&part).unwrap(), value(REFRESH));
+    }
+
+    #[test]
+    fn the_frozen_route_part_never_changes() {
+        let frozen = r#"{"access_token":"route"}"#;
+
+        let part = RoutePart::from_bytes(frozen.as_bytes()).unwrap();
+
+        assert_eq!(part.access_token.expose(), "route");
+        assert_eq!(part.to_bytes().as_slice(), frozen.as_bytes());
+        assert!(RoutePart::from_bytes(b"route").is_none());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::freshness::Freshness;
+use super::route_token::{RouteToken, TargetKey};
 use super::ticket::SessionKey;
 use crate::clock::Timestamp;
 use crate::crypto::SealedPart;
@@ -35,6 +37,8 @@ pub enum RecordState {
         request: SealedPart,
         /// Refresh token, ID token and all claims.
         refresh: SealedPart,
+        /// Tokens of the routes that have their own, each once it was asked for.
+        routes: Vec<RouteToken>,
     },
     /// Tombstone: the parts are gone, and no pending write may restore them.
     Ended {
@@ -89,6 +93,14 @@ pub enum LeasePurpose {
     Refused,
 }
 
+impl Freshness {
+    /// State of the record's token at `now`. Without an expiry a token is used until the session ends.
+    #[must_use]
+    pub fn of(record: &SessionRecord, now: Timestamp) -> Self {
+        Self::at(record.refresh_at, record.access_token_expires_at, now)
+    }
+}
+
 impl SessionRecord {
     /// Tombstone of this session, kept at least until `until`. `by` identifies its writer.
     #[must_use]
@@ -121,6 +133,24 @@ impl SessionRecord {
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::Refused)
+    }
+
+    /// The route tokens; none in a tombstone.
+    pub(super) fn routes(&self) -> &[RouteToken] {
+        if let RecordState::Active { routes, .. } = &self.state { routes } else { &[] }
+    }
+
+    /// Takes over the refusals of the last generation that are in force: a refresh gives nobody's consent.
+    pub(super) fn remember_refusals(&mut self, last: &Self, now: Timestamp) {
+        if let RecordState::Active { routes, .. } = &mut self.state {
+            let refused = last.routes().iter().filter(|route| route.is_refused(now));
+            routes.extend(refused.map(|route| RouteToken { token: None, ..route.clone() }));
+        }
+    }
+
+    /// Token of this target, or its backoff.
+    pub(super) fn route(&self, target: TargetKey) -> Option<&RouteToken> {
+        self.routes().iter().find(|route| route.target == target)
     }
 
     /// Calls of this generation that may have reached the Provider without a response.

@@ -99,7 +99,7 @@ mod tests {
             refresh_at: None,
             expires_at: NOW.plus(Duration::from_secs(60)),
             lease: None,
-            state: RecordState::Active { request: part(), refresh: part() },
+            state: RecordState::Active { request: part(), refresh: part(), routes: Vec::new() },
         }
     }
 

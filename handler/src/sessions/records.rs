@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parts::{RefreshPart, RequestPart, TokenParts};
+use super::parts::{RefreshPart, RequestPart, RoutePart, TokenParts};
 use super::record::{RecordState, SessionRecord, WriteId};
 use super::record_cache::RecordCache;
+use super::route_token::{SealedRouteToken, TargetKey};
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
 use super::timing::MAX_REFRESH;
@@ -15,6 +16,7 @@ use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
 use crate::crypto::{KeySource, OpenError, PartContext, Plaintext, RecordCipher, RecordPart, SealedPart};
+use crate::oidc::AccessToken;
 
 /// Minimum life of a tombstone: longer than any refresh in progress.
 const TOMBSTONE: Duration = Duration::from_secs(300);
@@ -36,8 +38,16 @@ pub(crate) struct EndedSession {
     /// The refresh part, if the session was live and the part opened, even if the end is not confirmed: its refresh
     /// token must be revoked either way.
     pub(crate) part: Option<RefreshPart>,
+    /// The tokens of routes, as far as they opened: they must be revoked, too.
+    pub(crate) route_tokens: Vec<AccessToken>,
     /// Failure of the store that leaves the end unconfirmed.
     pub(crate) confirmed: Result<(), StoreError>,
+}
+
+impl EndedSession {
+    fn without_tokens(confirmed: Result<(), StoreError>) -> Self {
+        Self { part: None, route_tokens: Vec::new(), confirmed }
+    }
 }
 
 /// Result of writing a tombstone.
@@ -107,15 +117,20 @@ impl Records {
         let (lived, confirmed) = match self.tombstone(&ticket.id.key(), now).await {
             Ok(Tombstone::Written(lived)) => (lived, Ok(())),
             Ok(Tombstone::Unknown(lived, failure)) => (lived, Err(failure)),
-            Ok(Tombstone::Ended | Tombstone::Missing) => return EndedSession { part: None, confirmed: Ok(()) },
-            Err(failure) => return EndedSession { part: None, confirmed: Err(failure) },
+            Ok(Tombstone::Ended | Tombstone::Missing) => return EndedSession::without_tokens(Ok(())),
+            Err(failure) => return EndedSession::without_tokens(Err(failure)),
         };
         let part = self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
             // Nothing else is lost: only the refresh token stays valid at the Provider.
             tracing::warn!(session.key = ticket.id.key().as_str(), %error, "refresh token not revoked: session record not opened");
             None
         });
-        EndedSession { part, confirmed }
+        let mut route_tokens = Vec::new();
+        for route in lived.record.routes() {
+            let opened = self.open_route_token(&lived.record, route.target, ticket).await;
+            route_tokens.extend(opened.ok().flatten()); // a key that is gone was logged for the refresh part
+        }
+        EndedSession { part, route_tokens, confirmed }
     }
 
     /// Replaces a record by its tombstone, and retries if a refresh is written in between.
@@ -216,6 +231,7 @@ impl Records {
             state: RecordState::Active {
                 request: self.seal_part(&parts.request.to_bytes(), context(RecordPart::Request), ticket),
                 refresh: self.seal_part(&parts.refresh.to_bytes(), context(RecordPart::Refresh), ticket),
+                routes: Vec::new(),
             },
         }
     }
@@ -242,14 +258,50 @@ impl Records {
         Ok(opened.and_then(|bytes| RefreshPart::from_bytes(&bytes)))
     }
 
+    /// Seals the refresh part of a record anew: its refresh token was rotated between two generations.
+    pub(super) fn seal_refresh_part(
+        &self,
+        part: &RefreshPart,
+        record: &SessionRecord,
+        ticket: &SessionTicket,
+    ) -> SealedPart {
+        let (expires_at, refresh_at) = (record.access_token_expires_at, record.refresh_at);
+        let context = part_context(RecordPart::Refresh, record.generation, expires_at, refresh_at);
+        self.seal_part(&part.to_bytes(), context, ticket)
+    }
+
+    /// Seals the token of a target for a record of this `generation`.
+    pub(super) fn seal_route_token(
+        &self,
+        access_token: AccessToken,
+        target: TargetKey,
+        generation: u64,
+        (expires_at, refresh_at): (Option<Timestamp>, Option<Timestamp>),
+        ticket: &SessionTicket,
+    ) -> SealedRouteToken {
+        let context = part_context(RecordPart::Route(*target.as_bytes()), generation, expires_at, refresh_at);
+        let part = self.seal_part(&RoutePart { access_token }.to_bytes(), context, ticket);
+        SealedRouteToken { part, expires_at, refresh_at }
+    }
+
+    /// Opens the token of a target. `None` if there is none, or the ticket does not fit.
+    pub(super) async fn open_route_token(
+        &self,
+        record: &SessionRecord,
+        target: TargetKey,
+        ticket: &SessionTicket,
+    ) -> Result<Option<AccessToken>, StoreError> {
+        let Some(sealed) = record.route(target).and_then(|route| route.token.as_ref()) else { return Ok(None) };
+        let part = RecordPart::Route(*target.as_bytes());
+        let context = part_context(part, record.generation, sealed.expires_at, sealed.refresh_at);
+        let opened = self.open_in(&sealed.part, context, ticket).await?;
+        Ok(opened.and_then(|bytes| RoutePart::from_bytes(&bytes)).map(|part| part.access_token))
+    }
+
     fn seal_part(&self, plaintext: &[u8], context: PartContext, ticket: &SessionTicket) -> SealedPart {
         self.cipher(ticket).seal(plaintext, context, &self.keys.token_keys())
     }
 
-    /// Opens a part; an unknown key triggers one reload.
-    ///
-    /// # Errors
-    /// If the key may exist but the newest keys cannot be loaded now.
     async fn open_part(
         &self,
         sealed: &SealedPart,
@@ -258,6 +310,19 @@ impl Records {
         ticket: &SessionTicket,
     ) -> Result<Option<Plaintext>, StoreError> {
         let context = part_context(part, record.generation, record.access_token_expires_at, record.refresh_at);
+        self.open_in(sealed, context, ticket).await
+    }
+
+    /// Opens a part; an unknown key triggers one reload.
+    ///
+    /// # Errors
+    /// If the key may exist but the newest keys cannot be loaded now.
+    async fn open_in(
+        &self,
+        sealed: &SealedPart,
+        context: PartContext,
+        ticket: &SessionTicket,
+    ) -> Result<Option<Plaintext>, StoreError> {
         let mut opened = self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
         if matches!(opened, Err(OpenError::UnknownKey)) {
             let reloaded = self.keys.reload().await;
@@ -279,7 +344,7 @@ impl Records {
     }
 }
 
-/// Authenticated context of a part: the record's readable fields, so that changing one of them opens nothing.
+/// Authenticated context of a part: readable fields of the record or the token, so that changing one opens nothing.
 fn part_context(
     part: RecordPart,
     generation: u64,
@@ -299,14 +364,17 @@ mod tests {
     use super::*;
     use crate::crypto::base64url_decode;
     use crate::oidc::RefreshToken;
-    use crate::sessions::MemoryStore;
+    use crate::sessions::{MemoryStore, RouteToken};
     use crate::testing::frozen_keys;
+    use crate::token_target::TokenTarget;
 
     const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
     const REQUEST: &str = "axeeeVPYj_hVPWxsQZv5HeNbQ6Eigphn9E_-pL_WKu7_0k9hH7rROj36vrva9XkfEahKbHCN-SNW991s0vH_QN2-Bq4n-GyG\
         5r52aZbDV_hq";
     const REFRESH: &str = "Y2z6pPjPjnEuC1Ownc4NtOfNsIL4crAvzX3lUo9zewTpsVRW3omAMku_EhUK3lhRULe6N3IC9GCJv5aBP2sllOsUo8hg0Ssq\
         rc2MmLjP4bNSvL3KpOSj37IwV-Au22Aj4rIWlMNjBSAmQnTBmbPdgz1inOMb4A-Q4xhLU6yK_-yvpDWf31a7ZEAS9BY";
+
+    const ROUTE: &str = "tSRkgoPuPwP7yqCD8PH1KLyzYkpHeHioOrS5mxUNUBdoZHIgRvukUQ";
 
     fn records() -> Records {
         Records {
@@ -322,6 +390,7 @@ mod tests {
     async fn the_frozen_parts_of_a_session_still_open() {
         let expires_at = Timestamp::from_unix(1_800_028_800);
         let ticket = SessionTicket::from_seed(&[3; 32], "frozen", NOW, expires_at);
+        let target = TargetKey::of(&TokenTarget::new(None, Some("orders"), Some("read write")).unwrap());
         let sealed = |salt, ciphertext| SealedPart {
             kid: "k1".to_owned(),
             salt: [salt; 32],
@@ -334,7 +403,19 @@ mod tests {
             refresh_at: Some(Timestamp::from_unix(1_800_002_880)),
             expires_at,
             lease: None,
-            state: RecordState::Active { request: sealed(7, REQUEST), refresh: sealed(8, REFRESH) },
+            state: RecordState::Active {
+                request: sealed(7, REQUEST),
+                refresh: sealed(8, REFRESH),
+                routes: vec![RouteToken {
+                    target,
+                    token: Some(SealedRouteToken {
+                        part: sealed(9, ROUTE),
+                        expires_at: Some(Timestamp::from_unix(1_800_001_800)),
+                        refresh_at: Some(Timestamp::from_unix(1_800_001_440)),
+                    }),
+                    pause: None,
+                }],
+            },
         };
         let stored = StoredRecord { record, etag: Etag("1".to_owned()) };
 
@@ -344,5 +425,7 @@ mod tests {
         assert_eq!((request.access_token.expose(), request.claims.text("name")), ("access", Some("Ada")));
         assert_eq!(refresh.refresh_token.as_ref().map(RefreshToken::expose), Some("refresh"));
         assert_eq!(refresh.claims.subject(), "ada");
+        let route = records().open_route_token(&stored.record, target, &ticket).await.unwrap().unwrap();
+        assert_eq!(route.expose(), "route");
     }
 }

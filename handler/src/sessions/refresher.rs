@@ -16,12 +16,12 @@ use super::record::SessionRecord;
 use super::records::Records;
 use super::single_flight::{Flight, SingleFlight};
 use super::store::{Etag, StoreError, StoredRecord};
-use super::ticket::SessionTicket;
+use super::ticket::{SessionKey, SessionTicket};
 use super::timing::{MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::{
-    Claims, CompletedRefresh, OAuthError, OAuthErrorFields, ProviderError, RefreshError, RefreshToken, RefusalReason,
-    RelyingParty,
+    AccessToken, Claims, CompletedRefresh, OAuthError, OAuthErrorFields, ProviderError, RefreshError, RefreshToken,
+    RefusalReason, RelyingParty,
 };
 use crate::telemetry::metrics;
 
@@ -53,7 +53,7 @@ pub(super) struct Refresher {
     pub(super) provider_logout: ProviderLogout,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: TokenPolicy,
-    pub(super) flights: SingleFlight<RefreshOutcome>,
+    pub(super) flights: SingleFlight<SessionKey, RefreshOutcome>,
     pub(super) background: Background,
 }
 
@@ -138,7 +138,7 @@ impl Refresher {
             LeaseAttempt::Refreshed => return Ok(RefreshOutcome::Refreshed),
             LeaseAttempt::Unavailable { retry_after } => return Ok(RefreshOutcome::Unavailable { retry_after }),
             LeaseAttempt::NoRefreshToken => return Ok(RefreshOutcome::NoRefreshToken),
-            LeaseAttempt::Refused => return Ok(RefreshOutcome::RequestRefused),
+            LeaseAttempt::Refused | LeaseAttempt::RouteRefused(_) => return Ok(RefreshOutcome::RequestRefused),
         };
         let started = Instant::now();
         let outcome = self.send(ticket, relying_party, held).await;
@@ -155,7 +155,7 @@ impl Refresher {
     ) -> Result<RefreshOutcome, UnwrittenError> {
         let started_at = self.clock.now();
         let may_send = || held.may_send();
-        let (token, part) = (&held.refresh_token, &held.part);
+        let (token, part) = (held.refresh_token(), &held.part);
         let call = relying_party.refresh(token, part.scope.as_ref(), &part.claims, &may_send, started_at);
         let (response, record) = self.leases.hold(&held, ticket, timeout(PROVIDER_BUDGET, call)).await;
         let no_response =
@@ -226,6 +226,7 @@ impl Refresher {
         }
         let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
         renewed.expires_at = leased.record.expires_at;
+        renewed.remember_refusals(&leased.record, now);
         // On failure the old token is not revoked: if the Provider does not rotate, the record still holds it.
         let outcome = self.write(&renewed, leased.etag, now).await.map_err(UnwrittenError::Tokens)?;
         if outcome == RefreshOutcome::Ended {
@@ -318,6 +319,13 @@ pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: 
             provider.trace_id = trace_id, provider.correlation_id = correlation_id,
             "revocation failed: refresh token stays valid at the provider");
     }
+}
+
+/// Revokes an access token of a route (RFC 7009). A Provider that cannot revoke access tokens lets it lapse.
+pub(super) async fn revoke_access_token(access_token: &AccessToken, relying_party: &RelyingParty, now: Timestamp) {
+    let Err(error) = relying_party.revoke_access_token(access_token, now).await else { return };
+    let OAuthErrorFields { error: code, .. } = OAuthError::fields(error.oauth_error());
+    tracing::warn!(%error, provider.error = code, "revocation failed: access token of a route is valid until it lapses");
 }
 
 /// Logs a refusal of our client: an operator must act.

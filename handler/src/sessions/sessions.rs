@@ -18,7 +18,8 @@ use super::parts::{RefreshPart, RequestNeeds, RequestPart, TokenPolicy};
 use super::provider_logout::ProviderLogout;
 use super::record_cache::RecordCache;
 use super::records::{EndedSession, Records};
-use super::refresher::{RefreshOutcome, Refresher, revoke};
+use super::refresher::{RefreshOutcome, Refresher, revoke, revoke_access_token};
+use super::route_tokens::{RouteTokenError, RouteTokens};
 use super::sign_in::{SignInError, SignIns};
 use super::single_flight::SingleFlight;
 use super::store::{SessionStore, StoreError, StoredRecord};
@@ -26,7 +27,10 @@ use super::ticket::{SessionKey, SessionTicket};
 use super::used_once::UseKey;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::KeySource;
-use crate::oidc::{AuthorizationResponse, LogoutToken, PendingLogin, PersonClaims, RelyingParty};
+use crate::oidc::{
+    AccessToken, AuthorizationResponse, LogoutToken, PendingLogin, PersonClaims, RefreshToken, RelyingParty,
+};
+use crate::token_target::TokenTarget;
 
 /// Settings of the sessions of one Provider and client.
 pub struct SessionsSettings {
@@ -59,6 +63,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     lifetime: SessionLifetime,
     refresher: Refresher,
+    route_tokens: RouteTokens,
     provider_logout: ProviderLogout,
     sign_ins: SignIns,
     background: Background,
@@ -77,6 +82,8 @@ pub struct LiveSession {
     pub access_token_expires_at: Option<Timestamp>,
     /// True during another request's or instance's refresh, or a backoff.
     is_leased: bool,
+    /// The record, for the tokens of routes.
+    stored: Arc<StoredRecord>,
 }
 
 /// Person of a live session.
@@ -122,12 +129,23 @@ impl Sessions {
         });
         let background = Background::default();
         let provider_logout = ProviderLogout::new(Arc::clone(&records), background.clone());
+        let leases =
+            Leases { records: Arc::clone(&records), clock: Arc::clone(&clock), background: background.clone() };
         let refresher = Refresher {
             records: Arc::clone(&records),
-            leases: Leases { records: Arc::clone(&records), clock: Arc::clone(&clock), background: background.clone() },
+            leases: leases.clone(),
             provider_logout: provider_logout.clone(),
             clock: Arc::clone(&clock),
             policy: policy.clone(),
+            flights: SingleFlight::new(background.clone()),
+            background: background.clone(),
+        };
+        let route_tokens = RouteTokens {
+            records: Arc::clone(&records),
+            leases,
+            refresher: refresher.clone(),
+            clock: Arc::clone(&clock),
+            refresh_before: settings.refresh_before,
             flights: SingleFlight::new(background.clone()),
             background: background.clone(),
         };
@@ -145,6 +163,7 @@ impl Sessions {
             clock,
             lifetime: settings.lifetime,
             refresher,
+            route_tokens,
             provider_logout,
             sign_ins,
             background,
@@ -184,6 +203,7 @@ impl Sessions {
             freshness: Freshness::of(record, now),
             access_token_expires_at: record.access_token_expires_at,
             is_leased: record.lease.as_ref().is_some_and(|lease| now < lease.lapses_at),
+            stored: Arc::clone(&stored),
         }))
     }
 
@@ -255,12 +275,27 @@ impl Sessions {
         }
     }
 
+    /// Access token of the routes with this target, in place of the session's. `None` if the session is over.
+    ///
+    /// # Errors
+    /// See [`RouteTokenError`]; it concerns this target alone.
+    pub async fn route_token(
+        &self,
+        session: &LiveSession,
+        target: &TokenTarget,
+        ticket: &SessionTicket,
+        relying_party: &RelyingParty,
+        now: Timestamp,
+    ) -> Result<Option<AccessToken>, RouteTokenError> {
+        self.0.route_tokens.token(&session.stored, target, ticket, relying_party, now).await
+    }
+
     /// Refreshes now, even if no refresh is due.
     pub async fn refresh(&self, ticket: &SessionTicket, relying_party: &RelyingParty) -> RefreshOutcome {
         self.0.refresher.refresh(ticket, relying_party, Trigger::Now).await
     }
 
-    /// Ends a session, and revokes its refresh token in the background (RFC 7009), even if the end is not confirmed.
+    /// Ends a session, and revokes its tokens in the background (RFC 7009), even if the end is not confirmed.
     /// Returns the refresh part for the Provider's logout, if the session was live and the part opened.
     ///
     /// # Errors
@@ -271,12 +306,31 @@ impl Sessions {
         relying_party: &RelyingParty,
         now: Timestamp,
     ) -> Result<Option<RefreshPart>, StoreError> {
-        let EndedSession { part, confirmed } = self.0.records.end(ticket, now).await;
-        if let Some(refresh_token) = part.as_ref().and_then(|part| part.refresh_token.clone()) {
-            let relying_party = relying_party.clone();
-            self.0.background.spawn(async move { revoke(Some(&refresh_token), &relying_party, now).await });
-        }
+        let EndedSession { part, route_tokens, confirmed } = self.0.records.end(ticket, now).await;
+        let refresh_token = part.as_ref().and_then(|part| part.refresh_token.clone());
+        self.revoke_tokens(refresh_token, route_tokens, relying_party, now);
         confirmed.map(|()| part)
+    }
+
+    /// Revokes the tokens of an ended session in the background. Those of routes come first: a Provider that revokes the
+    /// whole grant with the refresh token may no longer know them then.
+    fn revoke_tokens(
+        &self,
+        refresh_token: Option<RefreshToken>,
+        route_tokens: Vec<AccessToken>,
+        relying_party: &RelyingParty,
+        now: Timestamp,
+    ) {
+        if refresh_token.is_none() && route_tokens.is_empty() {
+            return;
+        }
+        let relying_party = relying_party.clone();
+        self.0.background.spawn(async move {
+            for access_token in &route_tokens {
+                revoke_access_token(access_token, &relying_party, now).await;
+            }
+            revoke(refresh_token.as_ref(), &relying_party, now).await;
+        });
     }
 
     /// Ends the session that the same browser's new sign-in replaces. Its refresh token is revoked only if `successor`,
@@ -293,11 +347,9 @@ impl Sessions {
         relying_party: &RelyingParty,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let EndedSession { part, confirmed } = self.0.records.end(ticket, now).await;
-        let part = part.filter(|part| successor != Some(&self.subject(part.claims.subject())));
-        if let Some(refresh_token) = part.and_then(|part| part.refresh_token) {
-            let relying_party = relying_party.clone();
-            self.0.background.spawn(async move { revoke(Some(&refresh_token), &relying_party, now).await });
+        let EndedSession { part, route_tokens, confirmed } = self.0.records.end(ticket, now).await;
+        if let Some(part) = part.filter(|part| successor != Some(&self.subject(part.claims.subject()))) {
+            self.revoke_tokens(part.refresh_token, route_tokens, relying_party, now);
         }
         confirmed
     }
@@ -411,6 +463,11 @@ impl Sessions {
     #[cfg(test)]
     pub(super) fn refresher(&self) -> &Refresher {
         &self.0.refresher
+    }
+
+    #[cfg(test)]
+    pub(super) fn route_tokens(&self) -> &RouteTokens {
+        &self.0.route_tokens
     }
 
     #[cfg(test)]

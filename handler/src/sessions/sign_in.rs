@@ -58,7 +58,7 @@ pub(super) struct SignIns {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) lifetime: SessionLifetime,
     pub(super) policy: TokenPolicy,
-    pub(super) flights: SingleFlight<SignInOutcome>,
+    pub(super) flights: SingleFlight<SessionKey, SignInOutcome>,
     pub(super) exchanges: LoginExchanges,
 }
 

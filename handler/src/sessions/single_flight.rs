@@ -1,37 +1,37 @@
-//! Single flight per session: one piece of work at a time, which continues when its first caller disconnects.
+//! Single flight per key, such as a session: one piece of work at a time, which continues when its first caller disconnects.
 //!
 //! Callers on any worker share the result.
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::background::Background;
-use super::ticket::SessionKey;
 
-/// Work in progress, by session. A clone shares it.
+/// Work in progress, by key. A clone shares it.
 #[derive(Clone)]
-pub(super) struct SingleFlight<T> {
-    flights: Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>,
+pub(super) struct SingleFlight<K: Eq + Hash, T> {
+    flights: Arc<Mutex<HashMap<K, watch::Receiver<Option<T>>>>>,
     background: Background,
 }
 
-/// Removes the session from the list even if its work panics.
-struct Entry<T> {
-    flights: Arc<Mutex<HashMap<SessionKey, watch::Receiver<Option<T>>>>>,
-    key: SessionKey,
+/// Removes the key from the list even if its work panics.
+struct Entry<K: Eq + Hash, T> {
+    flights: Arc<Mutex<HashMap<K, watch::Receiver<Option<T>>>>>,
+    key: K,
 }
 
-impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
+impl<K: Clone + Eq + Hash + 'static, T: Clone + Send + Sync + 'static> SingleFlight<K, T> {
     /// Empty; work will run in `background`.
     pub(super) fn new(background: Background) -> Self {
         Self { flights: Arc::default(), background }
     }
 
-    /// Joins the work in progress for this session, or starts it as a task of the calling worker.
-    pub(super) fn join_or_start<F>(&self, key: SessionKey, work: impl FnOnce() -> F) -> Flight<T>
+    /// Joins the work in progress for this key, or starts it as a task of the calling worker.
+    pub(super) fn join_or_start<F>(&self, key: K, work: impl FnOnce() -> F) -> Flight<T>
     where
         F: Future<Output = T> + 'static,
     {
@@ -53,8 +53,8 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         Flight(receiver)
     }
 
-    /// Joins the work in progress for this session, if any.
-    pub(super) fn join(&self, key: &SessionKey) -> Option<Flight<T>> {
+    /// Joins the work in progress for this key, if any.
+    pub(super) fn join(&self, key: &K) -> Option<Flight<T>> {
         lock(&self.flights).get(key).cloned().map(Flight)
     }
 }
@@ -64,7 +64,7 @@ fn lock<M>(map: &Mutex<M>) -> MutexGuard<'_, M> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<T> Drop for Entry<T> {
+impl<K: Eq + Hash, T> Drop for Entry<K, T> {
     fn drop(&mut self) {
         lock(&self.flights).remove(&self.key);
     }
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::sessions::SessionTicket;
+    use crate::sessions::{SessionKey, SessionTicket};
 
     fn key() -> SessionKey {
         SessionTicket::from_seed(&[1; 32], "", Timestamp::from_unix(0), Timestamp::from_unix(0)).id.key()
@@ -129,7 +129,7 @@ mod tests {
 
     #[actix_web::test]
     async fn work_that_panics_leaves_the_way_free() {
-        let flights = SingleFlight::<bool>::new(Background::default());
+        let flights = SingleFlight::<_, bool>::new(Background::default());
         let failed = flights.join_or_start(key(), || async { panic!("on purpose") });
 
         assert_eq!(failed.wait().await, None);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::clock::Timestamp;
 use crate::oidc::{MAX_REFRESH_TIME, MAX_TIME_TO_SEND};
 use crate::random;
 
@@ -92,6 +93,11 @@ pub(super) fn backoff(backoffs: u8, retry_after: Option<Duration>) -> Duration {
     let jittered = doubled - doubled / 5 * u32::from(chance) / 255;
     let pause = Duration::from_secs(jittered.as_secs()); // timestamps count whole seconds
     pause.max(retry_after.unwrap_or_default().min(MAX_BACKOFF))
+}
+
+/// Time from `now` to `then`, at least a second.
+pub(super) fn until(then: Timestamp, now: Timestamp) -> Duration {
+    then.since(now).max(Duration::from_secs(1))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ struct Instruments {
     sign_outs: Counter<u64>,
     refreshes: Counter<u64>,
     refresh_duration: Histogram<f64>,
+    route_token_duration: Histogram<f64>,
     lease_wait: Histogram<f64>,
     session_age: Histogram<f64>,
     store_calls: Histogram<f64>,
@@ -51,6 +52,7 @@ pub fn start(meter: &Meter) {
         sign_outs: count("oauth_proxy.sign_outs", "sessions that were ended, by whom"),
         refreshes: count("oauth_proxy.refreshes", "refreshes that were tried, by outcome"),
         refresh_duration: seconds("oauth_proxy.refresh.duration", "the provider's answer and the write", &SECONDS),
+        route_token_duration: seconds("oauth_proxy.route_token.duration", "a route's token, and its write", &SECONDS),
         lease_wait: seconds("oauth_proxy.refresh.lease_wait", "waiting for another instance's refresh", &SECONDS),
         session_age: seconds("oauth_proxy.session.age", "age of the session of a request", &AGES),
         store_calls: seconds("db.client.operation.duration", "a call to the store", &SECONDS),
@@ -98,6 +100,12 @@ pub fn refresh(outcome: &'static str, took: Duration) {
     let attributes = [KeyValue::new("outcome", outcome)];
     instruments.refreshes.add(1, &attributes);
     instruments.refresh_duration.record(took.as_secs_f64(), &attributes);
+}
+
+/// Records a request for the token of a route.
+pub fn route_token(outcome: &'static str, took: Duration) {
+    let Some(instruments) = INSTRUMENTS.get() else { return };
+    instruments.route_token_duration.record(took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
 }
 
 /// Records a refresh's wait for the lease of another instance.

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::crypto::{KeyRing, KeySource, StaticKeys};
 use crate::oidc::{
     AccessToken, Claims, ClientAuthentication, ClientRegistration, GroupOverage, ProviderCache, ProviderDialect,
-    RefreshToken, RelyingParty, RelyingPartySettings, ResponseMode,
+    RefreshToken, RelyingParty, RelyingPartySettings, ResponseMode, TargetGrant, TargetGrants,
 };
 use crate::sessions::{
     RefreshBefore, RefreshPart, RequestNeeds, RequestPart, SessionLifetime, SessionRecord, SessionStore, SessionTicket,
@@ -159,7 +159,14 @@ pub(crate) fn relying_party_settings(issuer: &str) -> RelyingPartySettings {
         userinfo: false,
         trusted_audiences: Vec::new(),
         group_overage: GroupOverage::Ignore,
-        dialect: ProviderDialect::default(),
+        dialect: ProviderDialect {
+            target_grants: TargetGrants {
+                audience: Some(TargetGrant::Refresh),
+                resource: Some(TargetGrant::TokenExchange),
+                scope: Some(TargetGrant::Refresh),
+            },
+            ..ProviderDialect::default()
+        },
     }
 }
 

@@ -12,10 +12,11 @@ use super::{
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
     AuthorizationResponseError, GatewayTokenError, LoginError, LogoutTokenError, OAuthError, ProviderError, Remedy,
+    TargetRefusal,
 };
 use crate::proxy::{ForwardError, SignInDemand, TargetError};
 use crate::return_url::ReturnUrl;
-use crate::sessions::{NoFreshToken, SessionError, SignInError, StoreError};
+use crate::sessions::{NoFreshToken, RouteTokenError, SessionError, SignInError, StoreError};
 
 /// Error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +123,9 @@ pub enum Error {
     /// The access token has lapsed, and the Provider currently issues no other.
     #[error(transparent)]
     NoFreshToken(#[from] NoFreshToken),
+    /// The route has no access token of its own now.
+    #[error(transparent)]
+    RouteToken(RouteTokenError),
     /// The Provider refuses to refresh the access token, which may still be good.
     #[error("the provider refuses to refresh the access token")]
     RefreshRefused,
@@ -203,6 +207,9 @@ impl Error {
             Self::Store(_) => STORE_DOWN,
             Self::Keys(_) => "keys_unavailable",
             Self::NoFreshToken(_) => "refresh_unavailable",
+            Self::RouteToken(RouteTokenError::Store(_)) => STORE_DOWN,
+            Self::RouteToken(RouteTokenError::Unavailable { .. }) => "route_token_unavailable",
+            Self::RouteToken(RouteTokenError::Refused(refusal)) => refusal.code(),
             Self::RefreshRefused => "renewal_refused",
             Self::RefreshTokenMissing => "refresh_token_missing",
             Self::ConfigurationIncomplete => "configuration_incomplete",
@@ -255,7 +262,11 @@ impl Error {
     /// True if retries fail until an operator fixes something at the Provider or in the settings.
     pub(super) fn needs_operator(&self) -> bool {
         let cannot_begin = matches!(self, Self::Provider { error, .. } if error.needs_operator());
-        cannot_begin || self.login_error().is_some_and(LoginError::needs_operator)
+        let is_refused = matches!(
+            self,
+            Self::RouteToken(RouteTokenError::Refused(TargetRefusal::Refused | TargetRefusal::ConsentRequired))
+        );
+        cannot_begin || is_refused || self.login_error().is_some_and(LoginError::needs_operator)
     }
 
     /// True for a request that came around the gateway.
@@ -291,7 +302,9 @@ impl Error {
     /// Value of `Retry-After`, if a retry can help.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoFreshToken(NoFreshToken { retry_after }) => Some(*retry_after),
+            Self::NoFreshToken(NoFreshToken { retry_after })
+            | Self::RouteToken(RouteTokenError::Unavailable { retry_after }) => Some(*retry_after),
+            Self::RouteToken(RouteTokenError::Store(_)) => Some(RETRY_DELAY),
             Self::Gateway(error) => is_gateway_unknown(error).then_some(RETRY_DELAY),
             Self::BackchannelLogout(BackchannelLogoutError::Token(LogoutTokenError::Unavailable(_))) => {
                 Some(RETRY_DELAY)
@@ -330,6 +343,7 @@ impl Error {
             | Self::AuthorizationResponse(_)
             | Self::LoginUnknown
             | Self::BackchannelLogout(_)
+            | Self::RouteToken(RouteTokenError::Refused(_))
             | Self::RefreshRefused
             | Self::RefreshTokenMissing
             | Self::ConfigurationIncomplete

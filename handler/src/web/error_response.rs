@@ -4,9 +4,11 @@ use actix_web::http::StatusCode;
 
 use super::error::is_gateway_unknown;
 use super::{BackchannelLogoutError, BearerError, Error, FormError, Language, Sentence, SignInLoop, Title};
-use crate::oidc::{AuthorizationResponseError, LoginError, LogoutTokenError, ProviderError, RefusalReason};
+use crate::oidc::{
+    AuthorizationResponseError, LoginError, LogoutTokenError, ProviderError, RefusalReason, TargetRefusal,
+};
 use crate::proxy::ForwardError;
-use crate::sessions::SignInError;
+use crate::sessions::{RouteTokenError, SignInError};
 
 /// Response to an error.
 pub(super) struct ErrorResponse {
@@ -111,6 +113,7 @@ fn row(error: &Error) -> ErrorResponse {
         Error::NoFreshToken(_) => {
             page(StatusCode::SERVICE_UNAVAILABLE, Title::ProviderDown, &[Sentence::RefreshUnavailable])
         }
+        Error::RouteToken(error) => route_token(error),
         Error::ConfigurationIncomplete => {
             page(StatusCode::SERVICE_UNAVAILABLE, Title::NotSetUpYet, &[Sentence::ConfigurationIncomplete])
         }
@@ -154,6 +157,24 @@ fn sign_in_loop(error: SignInLoop) -> ErrorResponse {
         }
         SignInLoop::SessionLost => {
             page(StatusCode::INTERNAL_SERVER_ERROR, title, &[Sentence::SessionLost, Sentence::PleaseReport])
+        }
+    }
+}
+
+fn route_token(error: &RouteTokenError) -> ErrorResponse {
+    match error {
+        RouteTokenError::Store(_) => SESSIONS_UNREADABLE,
+        RouteTokenError::Unavailable { .. } => {
+            page(StatusCode::SERVICE_UNAVAILABLE, Title::ServiceNotReady, &[Sentence::RouteTokenUnavailable])
+        }
+        RouteTokenError::Refused(TargetRefusal::Refused) => {
+            page(StatusCode::FORBIDDEN, Title::MayNotOpen, &[Sentence::RouteTokenRefused])
+        }
+        RouteTokenError::Refused(TargetRefusal::ConsentRequired) => {
+            page(StatusCode::FORBIDDEN, Title::ApprovalNeeded, &[Sentence::AdminConsent])
+        }
+        RouteTokenError::Refused(TargetRefusal::InteractionRequired) => {
+            page(StatusCode::FORBIDDEN, Title::SignInOnceMore, &[Sentence::RouteTokenInteraction])
         }
     }
 }

@@ -11,11 +11,11 @@ use super::{
 use crate::crypto::KeysUnavailable;
 use crate::oidc::{
     AccessTokenError, AuthorizationResponseError, DiscoveryError, GatewayTokenError, LoginError, LogoutTokenError,
-    OAuthError, ProviderError, UserInfoError,
+    OAuthError, ProviderError, TargetRefusal, UserInfoError,
 };
 use crate::proxy::{ForwardError, SignInDemand, TargetError};
 use crate::return_url::ReturnUrl;
-use crate::sessions::{NoFreshToken, SignInError, StoreError};
+use crate::sessions::{NoFreshToken, RouteTokenError, SignInError, StoreError};
 
 /// One error of every kind, but for those of a navigation that was held up.
 pub(super) fn every_error() -> Vec<Error> {
@@ -83,6 +83,11 @@ pub(super) fn every_error() -> Vec<Error> {
         Error::Store(StoreError::Missing),
         Error::Keys(KeysUnavailable(Arc::new(io::Error::other("down")))),
         Error::NoFreshToken(NoFreshToken { retry_after: Duration::ZERO }),
+        Error::RouteToken(RouteTokenError::Store(StoreError::Missing)),
+        Error::RouteToken(RouteTokenError::Unavailable { retry_after: Duration::ZERO }),
+        Error::RouteToken(RouteTokenError::Refused(TargetRefusal::Refused)),
+        Error::RouteToken(RouteTokenError::Refused(TargetRefusal::ConsentRequired)),
+        Error::RouteToken(RouteTokenError::Refused(TargetRefusal::InteractionRequired)),
         Error::RefreshRefused,
         Error::RefreshTokenMissing,
         Error::ConfigurationIncomplete,

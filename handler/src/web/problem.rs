@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::error::{BackchannelLogoutError, is_gateway_unknown};
 use super::{BearerError, Error, FormError, Language, RequestId};
-use crate::oidc::LogoutTokenError;
+use crate::oidc::{LogoutTokenError, TargetRefusal};
 use crate::proxy::ForwardError;
+use crate::sessions::RouteTokenError;
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -144,6 +145,25 @@ fn detail(error: &Error) -> &'static str {
         Error::NoFreshToken(_) => {
             "The access token has lapsed and cannot be refreshed now, so the request was not passed on. The session lives: \
              send it again after Retry-After."
+        }
+        Error::RouteToken(RouteTokenError::Store(_)) => {
+            "Sessions cannot be read or written now, so the request was not passed on. Send it again in a moment."
+        }
+        Error::RouteToken(RouteTokenError::Unavailable { .. }) => {
+            "The provider issues no access token for this route now, so the request was not passed on. The session and other \
+             routes go on: send it again after Retry-After."
+        }
+        Error::RouteToken(RouteTokenError::Refused(TargetRefusal::Refused)) => {
+            "The provider refuses an access token for this route, so the request was not passed on. The session and other \
+             routes go on; an operator finds the provider's reason in the log."
+        }
+        Error::RouteToken(RouteTokenError::Refused(TargetRefusal::ConsentRequired)) => {
+            "The provider issues an access token for this route after a consent only, so the request was not passed on. An \
+             administrator of the provider grants it."
+        }
+        Error::RouteToken(RouteTokenError::Refused(TargetRefusal::InteractionRequired)) => {
+            "The provider issues an access token for this route after a new sign-in only, so the request was not passed on. \
+             Sign out and sign in again."
         }
         Error::RefreshRefused => {
             "The provider refuses to refresh the access token. It works until it lapses; then sign in at login_url."

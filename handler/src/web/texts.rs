@@ -122,6 +122,9 @@ texts! {
         FrontchannelBusy
         SessionsUnreadable
         RefreshUnavailable
+        RouteTokenUnavailable
+        RouteTokenRefused
+        RouteTokenInteraction
         ConfigurationIncomplete
         FormTooLarge
         FormTimeout

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use oauth_proxy::clock::Timestamp;
 use oauth_proxy::crypto::SealedPart;
+use oauth_proxy::oidc::TargetRefusal;
 use oauth_proxy::random;
 use oauth_proxy::sessions::{
-    Etag, IndexKey, IndexKind, IndexedSession, LeasePurpose, RecordState, RefreshLease, SessionIndex, SessionRecord,
-    SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce, WriteId,
+    Etag, IndexKey, IndexKind, IndexedSession, LeasePurpose, RecordState, RefreshLease, RoutePause, RouteToken,
+    SealedRouteToken, SessionIndex, SessionRecord, SessionStore, SessionTicket, StoreError, StoredIndex, StoredRecord,
+    TargetKey, UseKey, UsedOnce, WriteId,
 };
 
 /// Start time of every case.
@@ -34,7 +36,25 @@ pub fn record() -> SessionRecord {
             unanswered: 1,
             backoffs: 2,
         }),
-        state: RecordState::Active { request: part(1), refresh: part(2) },
+        state: RecordState::Active { request: part(1), refresh: part(2), routes: vec![route(part(3))] },
+    }
+}
+
+/// A route's token with a renewal that was refused.
+fn route(part: SealedPart) -> RouteToken {
+    RouteToken {
+        target: TargetKey::from_text("AAECAwQFBgcICQoLDA0ODw").unwrap(),
+        token: Some(SealedRouteToken {
+            part,
+            expires_at: Some(NOW.plus(Duration::from_secs(50))),
+            refresh_at: Some(NOW.plus(Duration::from_secs(40))),
+        }),
+        pause: Some(RoutePause {
+            until: NOW.plus(Duration::from_secs(5)),
+            backoffs: 1,
+            unanswered: 1,
+            refusal: Some(TargetRefusal::ConsentRequired),
+        }),
     }
 }
 

@@ -140,7 +140,9 @@ fn a_route_without_a_token_still_needs_the_session() {
 fn a_place_that_is_none_is_a_mistake_of_the_routes() {
     for (token, problem) in [
         (json!("basic"), "the token \"basic\" is neither"),
-        (json!({"resource": "https://api.example"}), "is neither \"bearer\" nor \"none\" nor"),
+        (json!({"target": "https://api.example"}), "is neither \"bearer\" nor \"none\" nor"),
+        (json!({"resource": "api"}), "the resource \"api\" is no absolute URI without a fragment"),
+        (json!({"audience": "a", "resource": "https://api.example"}), "one names the recipient"),
         (json!({"header": "Cookie"}), "the token's header \"Cookie\" already has another meaning"),
         (json!({"header": "X_Token"}), "the token's header \"X_Token\" is not 1 to 64 letters, digits and hyphens"),
     ] {

@@ -239,6 +239,14 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
         })),
         "/jwks" => ok(&json!({ "keys": [state.lock().unwrap().jwk] })),
         "/token" if form["grant_type"] == "authorization_code" => exchange(&form, &issuer, &mut state.lock().unwrap()),
+        "/token" if form["grant_type"].ends_with(":token-exchange") => {
+            let mut state = state.lock().unwrap();
+            let mut response = tokens(&issuer, "ada", None, &mut state);
+            state.newest_refresh_token = state.previous_refresh_token.clone(); // an exchange rotates nothing
+            name_target(&mut response, &form);
+            response.as_object_mut().unwrap().retain(|name, _| name != "refresh_token" && name != "id_token");
+            ok(&response)
+        }
         "/token" => match refresh(&form, &issuer, state) {
             Some(response) => response,
             None => return false,
@@ -246,7 +254,7 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
         "/revoke" => {
             let mut state = state.lock().unwrap();
             state.revoked.push(form["token"].clone());
-            state.is_grant_over = true;
+            state.is_grant_over |= form["token_type_hint"] == "refresh_token";
             raw(200, "", "")
         }
         _ => raw(404, "", ""),
@@ -296,11 +304,19 @@ fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -
     }
     let kept = state.newest_refresh_token.clone();
     let mut response = tokens(issuer, subject, None, &mut state);
+    name_target(&mut response, form);
     if is_bare {
         response.as_object_mut().unwrap().retain(|name, _| name != "refresh_token" && name != "id_token");
         state.newest_refresh_token = kept;
     }
     Some(ok(&response))
+}
+
+/// The access token of a request that names a target has the target's name at its end.
+fn name_target(response: &mut Value, form: &HashMap<String, String>) {
+    if let Some(target) = form.get("resource").or(form.get("audience")) {
+        response["access_token"] = format!("{}-for-{target}", response["access_token"].as_str().unwrap()).into();
+    }
 }
 
 fn tokens(issuer: &str, subject: &str, nonce: Option<&str>, state: &mut State) -> Value {

@@ -7,6 +7,7 @@ use crate::proxy::requirement::Requirement;
 use crate::proxy::token_placement::TokenPlacement;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream_host::UpstreamHost;
+use crate::token_target::TokenTarget;
 
 /// Path prefix and its Upstream.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Route {
     pub(super) streams: Streams,
     pub(super) host: Option<UpstreamHost>,
     pub(super) token: TokenPlacement,
+    pub(super) token_target: Option<TokenTarget>,
     pub(super) is_isolated: bool,
     pub(super) cross_site: CrossSite,
     pub(super) headers: ClaimHeaders,
@@ -161,5 +163,11 @@ impl Route {
     #[must_use]
     pub fn token(&self) -> &TokenPlacement {
         &self.token
+    }
+
+    /// Target of this route's own access token; `None` if it gets the sign-in's.
+    #[must_use]
+    pub fn token_target(&self) -> Option<&TokenTarget> {
+        self.token_target.as_ref()
     }
 }

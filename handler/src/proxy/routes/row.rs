@@ -167,6 +167,7 @@ pub(super) fn single(url: &str) -> Result<Route, RouteError> {
         streams: Streams::End,
         host: None,
         token: TokenPlacement::Bearer,
+        token_target: None,
         is_isolated: false,
         cross_site: CrossSite::Refuse,
         headers: ClaimHeaders::default(),
@@ -192,7 +193,7 @@ impl Reader {
         let streams = self.keep(member(row.streams.as_deref()));
         let host = row.host.as_deref().map(|host| UpstreamHost::parse(host).ok_or(RouteError::Host(host.to_owned())));
         let host = self.keep(host.transpose());
-        let token = row.token.as_ref().map_or(Ok(TokenPlacement::default()), TokenPlacement::parse);
+        let token = row.token.as_ref().map_or_else(|| Ok(Default::default()), TokenPlacement::parse);
         let token = self.keep(token.map_err(|source| RouteError::Token { path: row.path.clone(), source }));
         let cross_site = self.keep(member(row.cross_site.as_deref()));
         let headers = row.headers.as_ref().map_or(Ok(ClaimHeaders::default()), ClaimHeaders::parse);
@@ -201,24 +202,27 @@ impl Reader {
         let requirement = self.keep(requirement(&row.path, row.require.as_ref(), row.explain.clone()));
         let step_up_challenges = self.keep(member(row.step_up_challenges.as_deref()));
         let upstream = self.upstream(&row.path, &row.upstream);
+        let has_target = matches!(&token, Some((_, Some(_))));
         if let (Some(access), Some(cross_site)) = (access, cross_site) {
-            let contradictions = contradictions(access, cross_site, &row).into_iter();
+            let contradictions = contradictions(access, cross_site, has_target, &row).into_iter();
             let path = || row.path.clone();
             self.mistakes.extend(contradictions.map(|members| RouteError::Contradiction { path: path(), members }));
         }
-        if let (Some(token), Some(headers)) = (&token, &headers)
+        if let (Some((token, _)), Some(headers)) = (&token, &headers)
             && token.header().is_some_and(|name| headers.has(name))
         {
             let members = "one header for a claim and for the token";
             self.mistakes.push(RouteError::Contradiction { path: row.path.clone(), members });
         }
+        let (token, token_target) = token?;
         Some(Route {
             path: path?,
             upstream: upstream?,
             access: access?,
             streams: streams?,
             host: host?,
-            token: token?,
+            token,
+            token_target,
             is_isolated: row.isolate.unwrap_or_default(),
             cross_site: cross_site?,
             headers: headers?,
@@ -244,7 +248,7 @@ fn member<T: Default + FromStr<Err = RouteError>>(text: Option<&str>) -> Result<
 }
 
 /// Members that say nothing beside the others, so that their author must have meant something else.
-fn contradictions(access: Access, cross_site: CrossSite, row: &RouteRow) -> Vec<&'static str> {
+fn contradictions(access: Access, cross_site: CrossSite, has_target: bool, row: &RouteRow) -> Vec<&'static str> {
     let is_allowed = cross_site == CrossSite::Allow;
     let is_followed = row.step_up_challenges.as_deref() == Some("follow");
     let rows: &[(bool, &'static str)] = match access {
@@ -254,6 +258,7 @@ fn contradictions(access: Access, cross_site: CrossSite, row: &RouteRow) -> Vec<
             (row.headers.is_some(), "headers and access anonymous, which knows no claims"),
             (row.require.is_some(), "require and access anonymous, which knows no claims"),
             (is_followed, "step_up_challenges follow and access anonymous, which knows nobody"),
+            (has_target, "a token of its own and access anonymous, which knows nobody"),
         ],
         Access::Bearer => &[
             (is_allowed, "cross_site allow and access bearer, which takes no forms"),
