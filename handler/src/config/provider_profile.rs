@@ -44,7 +44,7 @@ pub(super) struct ProviderProfile {
     pub(super) client_capabilities: Option<&'static str>,
 }
 
-/// What the standards have: RFC 8707 2.2 and RFC 6749 6 at a refresh, RFC 8693 2.1 for an `audience`.
+/// Ways of the standards: RFC 8707 2.2 and RFC 6749 6 at a refresh, RFC 8693 2.1 for an `audience`.
 const STANDARD_TARGETS: TargetGrants = TargetGrants {
     resource: Some(TargetGrant::Refresh),
     audience: Some(TargetGrant::TokenExchange),
