@@ -22,7 +22,7 @@ fn ring_named(id: &str) -> KeyRing {
 /// Full context of a sealed part, and the secret that opens it.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
-    sid: [u8; 16],
+    id: [u8; 16],
     secret: [u8; 32],
     is_request_part: bool,
     generation: u64,
@@ -41,8 +41,8 @@ fn place() -> impl Strategy<Value = Place> {
         "[a-z:/.]{0,20}",
         "[a-z0-9-]{0,20}",
     )
-        .prop_map(|(sid, secret, is_request_part, generation, hints, issuer, client_id)| Place {
-            sid,
+        .prop_map(|(id, secret, is_request_part, generation, hints, issuer, client_id)| Place {
+            id,
             secret,
             is_request_part,
             generation,
@@ -54,7 +54,7 @@ fn place() -> impl Strategy<Value = Place> {
 
 impl Place {
     fn cipher(&self) -> RecordCipher<'_> {
-        RecordCipher { sid: &self.sid, secret: &self.secret, issuer: &self.issuer, client_id: &self.client_id }
+        RecordCipher { id: &self.id, secret: &self.secret, issuer: &self.issuer, client_id: &self.client_id }
     }
 
     fn context(&self) -> PartContext {
@@ -78,7 +78,7 @@ impl Place {
     fn with_one_of(&self, other: &Self, number: usize) -> Self {
         let mut changed = self.clone();
         match number {
-            0 => changed.sid = other.sid,
+            0 => changed.id = other.id,
             1 => changed.secret = other.secret,
             2 => changed.is_request_part = !self.is_request_part,
             3 => changed.generation = other.generation,

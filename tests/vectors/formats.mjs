@@ -31,15 +31,15 @@ const seal = (plaintext, { ikm, salt, info, aad }) => {
 
 export const session = (seed, code) => {
   const derived = hkdf(seed, Buffer.alloc(0), list('session/v1', code), 48);
-  return { derived, sid: derived.subarray(0, 16), secret: derived.subarray(16) };
+  return { derived, id: derived.subarray(0, 16), secret: derived.subarray(16) };
 };
 
-export const sessionKey = (sid) => base64url(sha256('sid', sid));
+export const sessionKey = (id) => base64url(sha256('sid', id));
 
-export const signOutToken = (sid) => base64url(sha256('signout', sid).subarray(0, 16));
+export const signOutToken = (id) => base64url(sha256('signout', id).subarray(0, 16));
 
-export const ticket = ({ sid, secret }, { issuedAt, lastSeen, expiresAt }) =>
-  Buffer.concat([Buffer.of(1), sid, secret, seconds(issuedAt), seconds(lastSeen), seconds(expiresAt)]);
+export const ticket = ({ id, secret }, { issuedAt, lastSeen, expiresAt }) =>
+  Buffer.concat([Buffer.of(1), id, secret, seconds(issuedAt), seconds(lastSeen), seconds(expiresAt)]);
 
 const envelope = (plaintext, info, { name, origin, kid, key, salt }) => {
   const aad = list('1', kid, name, origin);
@@ -62,15 +62,15 @@ export const claims = (plaintext, context) => envelope(plaintext, 'claims/v1', {
 export const loginCookieName = (prefix, state) => `${prefix}-login-${sha256(state).subarray(0, 4).toString('hex')}`;
 
 // A route part has its target's key behind the fields of every part.
-export const part = (name, plaintext, { sid, secret }, context) => {
+export const part = (name, plaintext, { id, secret }, context) => {
   const { kid, key, salt, generation, accessTokenExpiresAt, refreshAt, issuer, clientId, target } = context;
   const hint = (time) => (time === null ? '' : seconds(time));
   const hints = [hint(accessTokenExpiresAt), hint(refreshAt)];
   return seal(plaintext, {
     ikm: Buffer.concat([key, secret]),
     salt,
-    info: list('record/v1', sid, kid),
-    aad: list('2', name, sid, kid, bigEndian(generation, 8), ...hints, issuer, clientId, ...(target ? [target] : [])),
+    info: list('record/v1', id, kid),
+    aad: list('2', name, id, kid, bigEndian(generation, 8), ...hints, issuer, clientId, ...(target ? [target] : [])),
   });
 };
 

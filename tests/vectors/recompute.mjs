@@ -18,7 +18,7 @@ const refreshAt = now + 2_880;
 
 const seed = bytes(32, 3);
 const session = format.session(seed, 'frozen');
-const sessionKey = format.sessionKey(session.sid);
+const sessionKey = format.sessionKey(session.id);
 const ticket = format.ticket(session, { issuedAt: now, lastSeen: now + 600, expiresAt: end });
 
 const login = format.pendingLogin({
@@ -60,7 +60,7 @@ const routeSealed = format.part('route', routePart, session, routeContext);
 const refreshSealed = format.part('refresh', refreshPart, session, { ...context, salt: bytes(32, 8) });
 
 // Of another session: what the ciphers alone are tested with.
-const plain = { sid: bytes(16, 4), secret: bytes(32, 5) };
+const plain = { id: bytes(16, 4), secret: bytes(32, 5) };
 const plainRequest = format.part('request', 'frozen', plain, { ...context, salt: bytes(32, 7) });
 const withoutHints = { ...context, generation: 258, accessTokenExpiresAt: null, refreshAt: null };
 const plainRefresh = format.part('refresh', 'frozen', plain, { ...withoutHints, salt: bytes(32, 8) });
@@ -130,10 +130,10 @@ const vectors = [
   ['sealed request part', 'crypto/record_part.rs', format.base64url(plainRequest)],
   ['sealed refresh part', 'crypto/record_part.rs', format.base64url(plainRefresh)],
   ['sealed route part', 'crypto/record_part.rs', format.base64url(plainRoute)],
-  ['sid and S', 'crypto/session_seed.rs', format.base64url(session.derived)],
+  ['identifier and S', 'crypto/session_seed.rs', format.base64url(session.derived)],
   ['ticket', 'sessions/ticket.rs', format.base64url(ticket)],
   ['store key', 'sessions/ticket.rs', sessionKey],
-  ['sign-out token', 'sessions/ticket.rs', format.signOutToken(session.sid)],
+  ['sign-out token', 'sessions/ticket.rs', format.signOutToken(session.id)],
   ['request part', 'sessions/parts.rs', requestLayout],
   ['request part of earlier versions', 'sessions/parts.rs', requestPart],
   ['refresh part', 'sessions/parts.rs', refreshPart],

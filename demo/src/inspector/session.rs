@@ -42,7 +42,7 @@ impl Inspector {
         &self,
         item: &Value,
         part: RecordPart,
-        sid: &[u8; 16],
+        id: &[u8; 16],
         secret: &[u8; 32],
     ) -> Result<Plaintext, OpenError> {
         let name = match part {
@@ -52,7 +52,7 @@ impl Inspector {
         };
         let sealed = sealed_part(&item["parts"][name]).ok_or(OpenError::Invalid)?;
         let issuer = &self.addresses.provider;
-        let cipher = RecordCipher { sid, secret, issuer, client_id: &self.client_id };
+        let cipher = RecordCipher { id, secret, issuer, client_id: &self.client_id };
         let context = PartContext {
             part,
             generation: item["generation"].as_u64().unwrap_or_default(),

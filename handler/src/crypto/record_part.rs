@@ -69,7 +69,7 @@ pub struct PartContext {
 /// Seals and opens the parts of one session's record.
 pub struct RecordCipher<'a> {
     /// The session's identifier.
-    pub sid: &'a [u8; 16],
+    pub id: &'a [u8; 16],
     /// `S`: the session's secret, which only its cookie holds.
     pub secret: &'a [u8; 32],
     /// The Provider's issuer identifier.
@@ -109,7 +109,7 @@ impl RecordCipher<'_> {
         let fields = [
             VERSION,
             context.part.name(),
-            self.sid,
+            self.id,
             kid.as_str().as_bytes(),
             &generation,
             hint_bytes(&access_token_expires_at),
@@ -127,7 +127,7 @@ impl RecordCipher<'_> {
         let mut material = Zeroizing::new([0_u8; 64]);
         material[..32].copy_from_slice(key.as_bytes());
         material[32..].copy_from_slice(self.secret);
-        let info = length_prefixed(&[b"record/v1", self.sid, kid.as_str().as_bytes()]);
+        let info = length_prefixed(&[b"record/v1", self.id, kid.as_str().as_bytes()]);
         Cipher::derive(salt, material.as_slice(), &info)
     }
 }
@@ -141,7 +141,7 @@ fn hint_bytes(hint: &Option<[u8; 8]>) -> &[u8] {
 mod tests {
     use super::*;
 
-    const SID: [u8; 16] = [4; 16];
+    const ID: [u8; 16] = [4; 16];
     const SECRET: [u8; 32] = [5; 32];
     const REQUEST_1: PartContext = PartContext {
         part: RecordPart::Request,
@@ -151,7 +151,7 @@ mod tests {
     };
 
     fn cipher() -> RecordCipher<'static> {
-        RecordCipher { sid: &SID, secret: &SECRET, issuer: "https://op.example", client_id: "client" }
+        RecordCipher { id: &ID, secret: &SECRET, issuer: "https://op.example", client_id: "client" }
     }
 
     fn ring() -> KeyRing {
@@ -209,7 +209,7 @@ mod tests {
     fn a_part_fits_no_other_session_part_generation_hint_issuer_or_client() {
         let sealed = cipher().seal(b"tokens", REQUEST_1, &ring());
         let elsewhere = [
-            (RecordCipher { sid: &[0; 16], ..cipher() }, REQUEST_1),
+            (RecordCipher { id: &[0; 16], ..cipher() }, REQUEST_1),
             (RecordCipher { issuer: "https://other.example", ..cipher() }, REQUEST_1),
             (RecordCipher { client_id: "other", ..cipher() }, REQUEST_1),
             (cipher(), PartContext { part: RecordPart::Refresh, ..REQUEST_1 }),

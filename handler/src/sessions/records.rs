@@ -336,7 +336,7 @@ impl Records {
 
     fn cipher<'a>(&'a self, ticket: &'a SessionTicket) -> RecordCipher<'a> {
         RecordCipher {
-            sid: ticket.id.as_bytes(),
+            id: ticket.id.as_bytes(),
             secret: ticket.secret.as_bytes(),
             issuer: &self.issuer,
             client_id: &self.client_id,
