@@ -42,14 +42,23 @@ export async function startKeycloak() {
       if (answer.status !== 200) throw new Error(`Keycloak answered ${answer.status} to ${clientId}: ${answer.text}`);
       return answer.json().access_token;
     },
-    async register(origin, { accessTokenSeconds, realm: name = REALM }) {
+    async register(origin, { accessTokenSeconds, realm: name = REALM, audiences = [] }) {
       const clientId = `app-${new URL(origin).port}`;
       const issuer = `${base}/realms/${name}`;
-      await administer(base, 'POST', `/admin/realms/${name}/clients`, client(clientId, origin, accessTokenSeconds));
+      for (const audience of audiences) {
+        const service = { clientId: audience, secret: CLIENT_SECRET, protocol: 'openid-connect', publicClient: false };
+        await administer(base, 'POST', `/admin/realms/${name}/clients`, service);
+      }
+      await administer(base, 'POST', `/admin/realms/${name}/clients`, client(clientId, origin, accessTokenSeconds, audiences));
       return {
         issuer,
         settings: { OIDC_ISSUER_URL: issuer, CLIENT_ID: clientId, CLIENT_SECRET },
         stop: async () => {},
+        /** True while an access token counts, by the word of its audience's introspection (RFC 7662). */
+        async isActive(token, audience) {
+          const form = { token, client_id: audience, client_secret: CLIENT_SECRET };
+          return (await post(`${issuer}/protocol/openid-connect/token/introspect`, form)).json().active;
+        },
         /** Ends everything of a person, as an administrator does; Keycloak tells the applications by their back channel. */
         async signOutEverywhere({ login }) {
           const [{ id }] = (await administer(base, 'GET', `/admin/realms/${REALM}/users?username=${login}&exact=true`)).json();
@@ -123,7 +132,9 @@ function realm(name) {
     revokeRefreshToken: true,
     refreshTokenMaxReuse: 0,
     eventsEnabled: true,
-    enabledEventTypes: ['LOGIN', 'LOGOUT', 'CODE_TO_TOKEN', 'REFRESH_TOKEN', 'REFRESH_TOKEN_ERROR', 'REVOKE_GRANT'],
+    enabledEventTypes: [
+      'LOGIN', 'LOGOUT', 'CODE_TO_TOKEN', 'REFRESH_TOKEN', 'REFRESH_TOKEN_ERROR', 'REVOKE_GRANT', 'TOKEN_EXCHANGE', 'TOKEN_EXCHANGE_ERROR',
+    ],
     roles: { realm: [{ name: 'staff' }, { name: 'editor' }] },
     groups: [{ name: 'board' }],
     users: PEOPLE.map(({ login, password, name, email }) => {
@@ -182,11 +193,13 @@ function program(clientId, audience, isTyped) {
   };
 }
 
-function client(clientId, origin, accessTokenSeconds) {
+/** The client of an application, which may exchange its tokens for those of these audiences. */
+function client(clientId, origin, accessTokenSeconds, audiences) {
   return {
     clientId,
     secret: CLIENT_SECRET,
     protocol: 'openid-connect',
+    publicClient: false,
     redirectUris: [`${origin}/oauth/callback`],
     attributes: {
       'post.logout.redirect.uris': `${origin}/oauth/signedout`,
@@ -194,8 +207,14 @@ function client(clientId, origin, accessTokenSeconds) {
       'access.token.lifespan': `${accessTokenSeconds}`,
       'backchannel.logout.url': `${origin}/oauth/backchannel-logout`,
       'backchannel.logout.session.required': 'true',
+      'standard.token.exchange.enabled': `${audiences.length > 0}`,
     },
-    protocolMappers: [{
+    protocolMappers: [...audiences.map((audience) => ({
+      name: `audience ${audience}`,
+      protocol: 'openid-connect',
+      protocolMapper: 'oidc-audience-mapper',
+      config: { 'included.client.audience': audience, 'access.token.claim': 'true' },
+    })), {
       name: 'department',
       protocol: 'openid-connect',
       protocolMapper: 'oidc-hardcoded-claim-mapper',

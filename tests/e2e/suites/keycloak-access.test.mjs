@@ -1,13 +1,17 @@
-// Who may pass, by Keycloak's word: roles and groups, programs of two issuers, and levels of authentication.
+// Who may pass, by Keycloak's word: roles and groups, programs of two issuers, levels of authentication, and a token for
+// each of two applications.
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
+import { startCosmos } from '../lib/cosmos.mjs';
+import { startInstance } from '../lib/host.mjs';
 import { giveCredentials, startKeycloak } from '../lib/keycloak.mjs';
-import { close, listen, request } from '../lib/network.mjs';
+import { close, FETCH, listen, request, until } from '../lib/network.mjs';
 import { ALICE, BOB } from '../lib/people.mjs';
 import { startStack } from '../lib/stack.mjs';
+import { startUpstream } from '../lib/upstream.mjs';
 
 const FAR_SECONDS = 600;
 const AUDIENCE = 'api://orders';
@@ -151,11 +155,56 @@ describe('Keycloak, levels of authentication', () => {
   }
 });
 
+describe('Keycloak, a token for each of two applications, four instances over one store', () => {
+  const AUDIENCES = ['orders', 'stock'];
+  const running = [];
+  let stack;
+  let applications;
+  let places;
+  before(async () => {
+    const begin = async (part) => running.push(await part) && running.at(-1);
+    const cosmos = await begin(startCosmos());
+    applications = [await begin(startUpstream()), await begin(startUpstream())];
+    const routes = AUDIENCES.map((audience, at) => ({ path: `/${audience}`, upstream: applications[at].url, token: { audience } }));
+    const keys = { COOKIE_KEYS: `c1:${'A'.repeat(43)}=`, TOKEN_KEYS: `t1:${'B'.repeat(42)}A=` };
+    const provider = (origin) => keycloak.register(origin, { accessTokenSeconds: FAR_SECONDS, audiences: AUDIENCES });
+    stack = await begin(startStack({ settings: routed([{ path: '/' }, ...routes], { ...cosmos.settings, ...keys }), provider }));
+    const instances = await Promise.all([1, 2, 3].map(() => startInstance(stack.settings)));
+    running.push(...instances);
+    places = [stack.origin, ...instances.map(({ url }) => url)];
+  });
+  after(async () => {
+    for (const part of running.toReversed()) await part.stop();
+  });
+
+  test('two hundred requests make one exchange an audience, and a sign-out ends the tokens', async (t) => {
+    const person = await stack.person(t);
+    await signIn(person, ALICE, `${stack.origin}/`);
+    const { logout_url: logoutUrl } = JSON.parse((await person.fetch('/oauth/me')).body);
+    const cookie = await person.cookieHeader(stack.origin);
+
+    const answers = await Promise.all(Array.from({ length: 200 }, (_, at) =>
+      request(`${places[at % 4]}/${AUDIENCES[(at >> 2) % 2]}/page`, { headers: { ...FETCH, cookie } })));
+
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    assert.equal(await stack.provider.count('TOKEN_EXCHANGE'), AUDIENCES.length);
+    assert.equal(await stack.provider.count('TOKEN_EXCHANGE_ERROR'), 0);
+    const tokens = applications.map(({ requests }) => [...new Set(requests.map(({ headers }) => headers.authorization.slice('Bearer '.length)))]);
+    assert.deepEqual(tokens.map((seen) => seen.map((token) => payload(token).aud)), AUDIENCES.map((audience) => [audience]));
+    stack.keep(...tokens.flat());
+
+    const areActive = () => Promise.all(tokens.map(([token], at) => stack.provider.isActive(token, AUDIENCES[at])));
+    assert.deepEqual(await areActive(), [true, true]);
+    await person.page.goto(stack.origin + logoutUrl);
+    await person.page.waitForURL(`${stack.origin}/oauth/signedout`);
+    await until('both tokens are over', async () => (await areActive()).every((isActive) => !isActive));
+  });
+});
+
 /** An application that verifies the level in the access token by itself, and asks for another sign-in (RFC 9470). */
 async function startAsking() {
   const server = http.createServer((req, res) => {
-    const [, payload] = (req.headers.authorization ?? '').split('.');
-    const { acr } = JSON.parse(Buffer.from(payload, 'base64url'));
+    const { acr } = payload(req.headers.authorization);
     if (req.url.startsWith('/asking') && acr !== 'gold') {
       const challenge = 'Bearer error="insufficient_user_authentication", acr_values="gold"';
       return res.writeHead(401, { 'www-authenticate': challenge }).end();
@@ -164,4 +213,9 @@ async function startAsking() {
   });
   const port = await listen(server);
   return { url: `http://127.0.0.1:${port}`, stop: () => close(server) };
+}
+
+/** What a JWT says. */
+function payload(token) {
+  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 }
