@@ -7,8 +7,12 @@ import { join } from 'node:path'
 
 import { Process } from './measure.mjs'
 
-/** Symbols of SHA-256. Valgrind's processor has no instructions for it, so its count says nothing of a real one. */
-const SHA256 = /sha2|sha256/i
+/**
+ * SHA-256 by the names of functions, by its sources where it is inlined into others, and by the sources of the rotations
+ * and additions inlined along with it. Valgrind's processor has no instructions for it, so its count says nothing of a
+ * real one.
+ */
+const SHA256 = { name: /sha2|sha256/i, source: /\/sha2-[\d.]+\//, along: /core\/src\/(intrinsics|num)\// }
 
 /** Has glibc clear large pieces with vectors: Valgrind counts each byte of `rep stosb`, a processor one instruction. */
 const NO_REP_STOSB = 'glibc.cpu.x86_rep_stosb_threshold=1000000000'
@@ -48,30 +52,39 @@ function newestProfile(folder) {
     return join(folder, `callgrind.${Math.max(...numbers)}`)
 }
 
-/** Adds up self costs: a line of a number and a cost, under the `fn=` that names the function. */
 function perRequest(profile, requests) {
-    const names = new Map()
-    let [all, sha256, inSha256, isCall] = [0, 0, false, false]
-    for (const line of readFileSync(profile, 'utf8').split('\n')) {
-        const named = /^fn=\((\d+)\)(?: (.*))?$/.exec(line)
+    const costs = selfCosts(readFileSync(profile, 'utf8'))
+    const sum = (some) => some.reduce((total, { cost }) => total + cost, 0)
+    const inlining = new Set(costs.filter(({ source }) => SHA256.source.test(source)).map(({ name }) => name))
+    const isSha256 = ({ name, source }) =>
+        SHA256.name.test(name) || SHA256.source.test(source) || (inlining.has(name) && SHA256.along.test(source))
+    const all = sum(costs)
+    return { all: all / requests, withoutSha256: (all - sum(costs.filter(isSha256))) / requests }
+}
+
+/** Costs by function and source file: a line of a number and a cost, under the lines that name the two. */
+function selfCosts(text) {
+    const [functions, files, costs] = [new Map(), new Map(), new Map()]
+    let [name, source, isCall] = ['', '', false]
+    for (const line of text.split('\n')) {
+        const named = /^(c?)(fn|fl|fi|fe)=\((\d+)\)(?: (.*))?$/.exec(line)
         if (named) {
-            if (named[2]) names.set(named[1], named[2])
-            inSha256 = SHA256.test(names.get(named[1]))
-        } else if (/^c(fn|fi|fl|ob)=/.test(line)) {
-            const callee = /^cfn=\((\d+)\) (.*)$/.exec(line)
-            if (callee) names.set(callee[1], callee[2])
+            const [, isCallee, kind, id, text] = named
+            const names = kind === 'fn' ? functions : files
+            if (text) names.set(id, text)
+            if (isCallee) continue
+            if (kind === 'fn') name = names.get(id)
+            else source = names.get(id)
         } else if (line.startsWith('calls=')) {
             isCall = true // the next line is the callee's inclusive cost
         } else if (/^[+*\-\d]/.test(line)) {
-            const cost = Number(line.split(' ')[1] ?? 0)
-            if (!isCall) {
-                all += cost
-                if (inSha256) sha256 += cost
-            }
+            const key = `${name} ${source}`
+            const before = costs.get(key)?.cost ?? 0
+            if (!isCall) costs.set(key, { name, source, cost: before + Number(line.split(' ')[1] ?? 0) })
             isCall = false
         }
     }
-    return { all: all / requests, withoutSha256: (all - sha256) / requests }
+    return [...costs.values()]
 }
 
 function exchange(url, headers, agent) {
