@@ -20,12 +20,16 @@ choose_builder() {
     exit 2
 }
 
-# build PACKAGE: one at a time, so that no other package adds features to it.
-build() {
+add_target() {
     if has rustup && ! rustup target list --installed | grep -qx "$target"; then
         say "adding the Rust target $target"
         rustup target add "$target"
     fi
+}
+
+# build PACKAGE: one at a time, so that no other package adds features to it.
+build() {
+    add_target
     cargo "$builder" --release --locked --target "$target" -p "$1"
 }
 
