@@ -62,6 +62,7 @@ const TURN = [
 ]
 
 const started = []
+let trained = 0
 try {
     const application = await startApplication()
     const echo = await startEcho()
@@ -74,6 +75,7 @@ try {
     await train({ ...day, listen: (port) => ({ FUNCTIONS_CUSTOMHANDLER_PORT: `${port}` }), more: invocation })
     const stored = (port) => ({ LISTEN_ADDR: `127.0.0.1:${port}`, ...cosmos.settings, SESSION_STORE: 'cosmos', SESSION_CACHE_TTL: '0s' })
     await train({ ...day, seconds: day.seconds / 2, listen: stored })
+    console.log(`trained by ${trained} requests`)
 } finally {
     for (const process of started.reverse()) process.stop()
 }
@@ -144,6 +146,7 @@ function send(agent, origin, cookie, { path, status, method = 'GET', body, type,
     return new Promise((resolve, reject) => {
         const asked = request(`${origin}${path}`, { agent, method, headers: sent }, (response) => {
             if (response.statusCode !== status) reject(new Error(`${method} ${path} got ${response.statusCode}, not ${status}`))
+            trained += 1
             response.resume().once('end', resolve).once('error', reject)
         })
         asked.once('error', reject).end(body)
