@@ -1,7 +1,9 @@
 //! `oauth-proxy check` against Providers and upstreams that are not what the settings say: one line each, with what to
 //! set.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use azure_doubles::AzureDoubles;
@@ -208,9 +210,27 @@ fn check_upstream(upstream: (&str, &str)) -> (i32, String) {
     (code, stdout)
 }
 
+/// URL of a server that responds 400 to whatever comes, as web servers do to a TLS handshake.
+fn plain_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while stream.read(&mut buffer).is_ok_and(|length| length > 0) {
+                    let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+                }
+            });
+        }
+    });
+    url
+}
+
 #[test]
 fn an_upstream_under_the_wrong_scheme_is_one_line_that_says_which_is_right() {
-    let plain = Upstream::start().url.replace("http://", "https://");
+    let plain = plain_server().replace("http://", "https://");
     let doubles = AzureDoubles::start();
     let tls = doubles.issuer().replace("https://", "http://");
     let refusing_tls = Upstream::responding(|_, _, stream| {
