@@ -51,8 +51,8 @@ impl Mistakes {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = if self.0.len() == 1 { "setting has" } else { "settings have" };
-        write!(f, "the configuration is not usable, {} {settings} a mistake:", self.0.len())?;
+        let mistakes = if self.0.len() == 1 { "mistake" } else { "mistakes" };
+        write!(f, "the configuration is not usable, {} {mistakes}:", self.0.len())?;
         self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }
