@@ -101,7 +101,7 @@ impl AccessTokenVerifier {
         {
             return Ok(claims);
         }
-        let claims = Arc::new(self.verify_anew(token, now).await?);
+        let claims = Arc::new(self.verify_anew(token, now).await?.without_unverified());
         let expires_at = numeric_date(&claims, "exp").unwrap_or(now);
         self.caches.verified.insert(digest, (Arc::clone(&claims), expires_at.min(now.plus(REMEMBERED))));
         Ok(claims)

@@ -56,6 +56,18 @@ impl Claims {
         Self(wanted.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
+    /// The claims without an address that its Provider calls unverified (OIDC Core 5.1: `email_verified`,
+    /// `phone_number_verified`). Whoever registers may choose it.
+    #[must_use]
+    pub fn without_unverified(mut self) -> Self {
+        for [address, verified] in VERIFIED_PAIRS {
+            if !self.0.get(verified).is_none_or(is_true) {
+                self.0.remove(address);
+            }
+        }
+        self
+    }
+
     pub(super) fn into_map(self) -> Map<String, Value> {
         self.0
     }
@@ -64,6 +76,18 @@ impl Claims {
     #[must_use]
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
+    }
+}
+
+/// Claims that verify another: a pair always comes from the same source.
+pub(super) const VERIFIED_PAIRS: [[&str; 2]; 2] =
+    [["email", "email_verified"], ["phone_number", "phone_number_verified"]];
+
+/// True for a true value, also as text, as some Providers write it.
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.eq_ignore_ascii_case("true"),
+        other => *other == Value::Bool(true),
     }
 }
 
@@ -76,5 +100,38 @@ fn own_value(claims: &Map<String, Value>, alias: &ClaimAlias) -> Option<Value> {
 impl std::fmt::Debug for Claims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Claims({} of them)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_called_unverified_is_absent() {
+        for (verified, is_kept) in [
+            (None, true),
+            (Some(json!(true)), true),
+            (Some(json!("True")), true),
+            (Some(json!(false)), false),
+            (Some(json!("false")), false),
+            (Some(json!(null)), false),
+            (Some(json!(1)), false),
+            (Some(json!([true])), false),
+        ] {
+            let mut claims = json!({"sub": "ada", "email": "boss@bank.example", "phone_number": "+49"});
+            for name in ["email_verified", "phone_number_verified"] {
+                if let Some(value) = &verified {
+                    claims[name] = value.clone();
+                }
+            }
+
+            let claims = Claims::new(claims.as_object().unwrap().clone()).without_unverified();
+
+            let has = |name| claims.as_map().contains_key(name);
+            assert_eq!((has("email"), has("phone_number"), has("sub")), (is_kept, is_kept, true), "{verified:?}");
+        }
     }
 }

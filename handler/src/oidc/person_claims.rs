@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Claims;
+use super::claims::VERIFIED_PAIRS;
 
 /// Claims of the token or of the authentication; only a verified ID token sets them. Most important is `sid`: a logout
 /// by the Provider finds our session by it.
@@ -55,9 +56,6 @@ const PROFILE: [&str; 17] = [
     "upn",
     "unique_name",
 ];
-
-/// Profile claims and the claims that verify them: a pair always comes from the same source.
-const VERIFIED_PAIRS: [[&str; 2]; 2] = [["email", "email_verified"], ["phone_number", "phone_number_verified"]];
 
 /// Claims of a person by source. Derefs to the merged set, in which UserInfo overrides the ID token in everything but
 /// the protocol's claims.

@@ -169,9 +169,10 @@ impl TokenParts {
         let id_token = tokens.id_token.map(Zeroizing::new).or(old_id_token);
         let expiry = refresh_token.as_ref().and(tokens.expires_at);
         let refresh_at = expiry.map(|expires_at| policy.refresh_before.refresh_at(expires_at, now));
+        let usable = (*claims).clone().without_unverified();
         let request_claims = match &policy.request_needs.claims {
-            Some(names) => claims.only(names),
-            None => (*claims).clone(),
+            Some(names) => usable.only(names),
+            None => usable,
         };
         Self {
             request: RequestPart {

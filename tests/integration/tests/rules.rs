@@ -378,3 +378,23 @@ fn explain_says_what_decides() {
         assert!(output.contains(part), "{part}: {output}");
     }
 }
+
+#[test]
+fn an_unverified_address_meets_no_rule_and_is_in_no_header() {
+    let rule = json!({"claim": "email", "equals": "boss@bank.example"});
+    let routes = json!([{"path": "/"}, {"path": "/boss", "require": rule}]);
+    let headers = json!([{"name": "X-Mail", "claim": "email"}]).to_string();
+    for (is_verified, status, header) in [(true, 200, Some("boss@bank.example")), (false, 403, None)] {
+        for preset in ["none", "easyauth"] {
+            let settings = [("HEADERS", headers.as_str()), ("HEADER_PRESET", preset)];
+            let fixture = Fixture::start(routes.clone(), &settings);
+            fixture.provider.set_claims(&json!({"email": "boss@bank.example", "email_verified": is_verified}));
+            let mut browser = fixture.browser();
+
+            assert_eq!(browser.sign_in("/", &fixture.provider).status, 200);
+
+            assert_eq!(fixture.upstream.last().header("x-mail"), header, "{preset}");
+            assert_eq!(browser.fetch("/boss").status, status, "{preset}");
+        }
+    }
+}
