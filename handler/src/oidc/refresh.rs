@@ -219,9 +219,9 @@ fn failure(error: TokenRequestError, refresh_token: &RefreshToken) -> RefreshErr
             let newest = newer.unwrap_or_else(|| refresh_token.clone());
             RefreshError::Invalid { code: "token_type", refresh_token: Some(newest) }
         }
-        TokenRequestError::Response(error @ TokenResponseError::Malformed) => {
-            unavailable(ProviderError::TokenResponse(error), None)
-        }
+        TokenRequestError::Response(
+            error @ (TokenResponseError::Malformed | TokenResponseError::AccessToken { .. }),
+        ) => unavailable(ProviderError::TokenResponse(error), None),
         TokenRequestError::Provider { error, retry_after } => unavailable(error, retry_after),
     }
 }

@@ -13,7 +13,7 @@ use super::provider_cache::RefetchCause;
 use super::{
     AuthorizationRequest, AuthorizationResponse, Claims, IdTokenError, Issuer, JwtError, LoginError, LoginHints,
     PendingLogin, PersonClaims, ProviderCache, ProviderError, ProviderMetadata, RefreshToken, RelyingPartySettings,
-    Scope, TokenResponse, TokenResponseError,
+    Scope, TokenResponse,
 };
 use crate::clock::Timestamp;
 use crate::egress::Egress;
@@ -36,6 +36,8 @@ pub struct RelyingParty {
 pub(super) struct Connections {
     pub(super) sign_in: Http,
     pub(super) refresh: Http,
+    /// For routes' tokens: a Provider that hangs for one of them must not keep a session from its refresh.
+    pub(super) targets: Http,
     pub(super) revocation: Http,
 }
 
@@ -124,8 +126,8 @@ impl RelyingParty {
         let tokens = match self.exchange(&code, pending, &metadata, now).await {
             Ok(tokens) => tokens,
             Err(error) => {
-                if let LoginError::Tokens(TokenResponseError::TokenType { refresh_token }) = &error {
-                    self.revoke_unused(refresh_token.as_ref(), now).await;
+                if let LoginError::Tokens(error) = &error {
+                    self.revoke_unused(error.refresh_token(), now).await;
                 }
                 return Err(error);
             }
@@ -245,6 +247,7 @@ impl Connections {
         Self {
             sign_in: http.with_own_connections(),
             refresh: http.with_own_connections(),
+            targets: http.with_own_connections(),
             revocation: http.with_own_connections(),
         }
     }

@@ -170,7 +170,7 @@ impl RelyingParty {
     ) -> Result<TargetedToken, TargetedTokenError> {
         let unsent = |source| TargetedTokenError::Unavailable { is_ambiguous: false, retry_after: None, source };
         let metadata = self.issuer.metadata(now).await.map_err(unsent)?;
-        let tokens = self.request_tokens(&self.connections.refresh, form, may_send, &metadata, now).await;
+        let tokens = self.request_tokens(&self.connections.targets, form, may_send, &metadata, now).await;
         let TokenResponse { access_token, expires_at, refresh_token, .. } = tokens.map_err(failure)?;
         if !may_be_for(target, &access_token) {
             return Err(refused(TargetRefusal::Refused, "audience_mismatch".to_owned(), None, refresh_token));
@@ -192,11 +192,18 @@ fn may_be_for(target: &TokenTarget, access_token: &AccessToken) -> bool {
     let Some(claims) = Jws::parse(access_token.expose()).and_then(|jws| jws.payload()).map(Claims::new) else {
         return true;
     };
-    let wanted = wanted.trim_end_matches('/');
-    // Some Providers write a name of their own in front of the resource's.
-    let is_wanted = |audience: &str| audience.trim_end_matches('/').ends_with(wanted);
+    let is_wanted = |audience: &str| audience_name(audience) == audience_name(wanted);
     let audiences = audiences(&claims);
     audiences.is_empty() || audiences.into_iter().any(is_wanted)
+}
+
+/// Prefixes of audiences that Entra ID and AD FS write, or leave out.
+const AUDIENCE_PREFIXES: [&str; 2] = ["api://", "microsoft:identityserver:"];
+
+/// An audience without such a prefix and without a trailing slash.
+fn audience_name(audience: &str) -> &str {
+    let audience = audience.trim_end_matches('/');
+    AUDIENCE_PREFIXES.iter().find_map(|prefix| audience.strip_prefix(prefix)).unwrap_or(audience)
 }
 
 fn failure(error: TokenRequestError) -> TargetedTokenError {
@@ -212,6 +219,9 @@ fn failure(error: TokenRequestError) -> TargetedTokenError {
         TokenRequestError::Refused(error @ TokenError::Later { .. }) => unavailable(error.into(), None),
         TokenRequestError::Response(TokenResponseError::TokenType { refresh_token }) => {
             refused(TargetRefusal::Refused, "token_type".to_owned(), None, refresh_token)
+        }
+        TokenRequestError::Response(TokenResponseError::AccessToken { refresh_token }) => {
+            refused(TargetRefusal::Refused, "access_token".to_owned(), None, Some(refresh_token))
         }
         TokenRequestError::Response(error @ TokenResponseError::Malformed) => {
             unavailable(ProviderError::TokenResponse(error), None)

@@ -78,12 +78,29 @@ pub enum TokenResponseError {
     /// Not JSON, or no access token that a header could contain: an intermediary's page, say.
     #[error("the token endpoint's response cannot be read")]
     Malformed, // without its cause: serde quotes what it did not expect, and that may be a token
+    /// The same, but for a refresh token: the one before it may be good no longer.
+    #[error("the token endpoint's response has no usable access token")]
+    AccessToken {
+        /// The refresh token that came with it.
+        refresh_token: RefreshToken,
+    },
     /// Unknown token type, which a client must not use (RFC 6749 7.1).
     #[error("the access token is of a type other than bearer")]
     TokenType {
         /// The refresh token that came with it, to be revoked.
         refresh_token: Option<RefreshToken>,
     },
+}
+
+impl TokenResponseError {
+    /// The refresh token that came with the response.
+    pub(super) fn refresh_token(&self) -> Option<&RefreshToken> {
+        match self {
+            Self::Malformed => None,
+            Self::AccessToken { refresh_token } => Some(refresh_token),
+            Self::TokenType { refresh_token } => refresh_token.as_ref(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -153,13 +170,26 @@ fn lifetime_of_jwt(access_token: &AccessToken, now: Timestamp) -> Option<Duratio
     Some(numeric_date(&claims, "exp")?.since(now))
 }
 
+/// Error for a body without a usable access token.
+fn unusable(body: &[u8]) -> TokenResponseError {
+    #[derive(Deserialize)]
+    struct Rest {
+        #[serde(default, deserialize_with = "optional_text")]
+        refresh_token: Option<String>,
+    }
+    let rest = json::parse::<Rest>(body).ok();
+    rest.and_then(|rest| rest.refresh_token).map_or(TokenResponseError::Malformed, |refresh_token| {
+        TokenResponseError::AccessToken { refresh_token: RefreshToken::new(refresh_token) }
+    })
+}
+
 impl TokenResponse {
     /// Parses the body of a 200 received at `now`.
     ///
     /// # Errors
     /// See [`TokenResponseError`].
     pub fn parse(body: &[u8], now: Timestamp) -> Result<Self, TokenResponseError> {
-        let body: Body = json::parse(body).map_err(|_| TokenResponseError::Malformed)?;
+        let body: Body = json::parse(body).map_err(|_| unusable(body))?;
         let refresh_token = body.refresh_token.map(RefreshToken::new);
         if !body.token_type.eq_ignore_ascii_case("bearer") {
             return Err(TokenResponseError::TokenType { refresh_token });
@@ -306,6 +336,22 @@ mod tests {
         for token in ["", "a b", "a\\r\\nX-Evil: 1", "\u{e9}", "a\\u0000", &long] {
             let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer"}}"#);
             assert!(matches!(parse(&body), Err(TokenResponseError::Malformed)), "{token:.20}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_beside_an_unusable_access_token_is_kept() {
+        let long = "a".repeat(MAX_LENGTH + 1);
+        for rest in [
+            String::new(),
+            r#","access_token":"a""#.to_owned(),
+            r#","access_token":1,"token_type":"Bearer""#.to_owned(),
+            format!(r#","access_token":"{long}","token_type":"Bearer""#),
+        ] {
+            let response = parse(&format!(r#"{{"refresh_token":"next"{rest}}}"#));
+
+            let Err(TokenResponseError::AccessToken { refresh_token }) = response else { panic!("{rest:.40}") };
+            assert_eq!(refresh_token.expose(), "next");
         }
     }
 

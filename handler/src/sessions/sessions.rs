@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
 
 use super::background::Background;
 use super::freshness::{Freshness, RefreshBefore};
@@ -31,6 +32,9 @@ use crate::oidc::{
     AccessToken, AuthorizationResponse, LogoutToken, PendingLogin, PersonClaims, RefreshToken, RelyingParty,
 };
 use crate::token_target::TokenTarget;
+
+/// Time that a sign-out gives the revocations of routes' tokens before it sends that of the refresh token.
+const ROUTE_REVOCATIONS: Duration = Duration::from_secs(3);
 
 /// Settings of the sessions of one Provider and client.
 pub struct SessionsSettings {
@@ -326,9 +330,8 @@ impl Sessions {
         }
         let relying_party = relying_party.clone();
         self.0.background.spawn(async move {
-            for access_token in &route_tokens {
-                revoke_access_token(access_token, &relying_party, now).await;
-            }
+            let of_routes = route_tokens.iter().map(|token| revoke_access_token(token, &relying_party, now));
+            let _ = timeout(ROUTE_REVOCATIONS, join_all(of_routes)).await; // the refresh token's must be sent
             revoke(refresh_token.as_ref(), &relying_party, now).await;
         });
     }

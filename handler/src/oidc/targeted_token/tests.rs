@@ -100,7 +100,11 @@ async fn a_token_for_another_recipient_is_refused() {
         (json!({"aud": "https://b.example"}), true),
         (json!({"aud": "https://b.example/"}), true),
         (json!({"aud": ["https://userinfo.example", "https://b.example"]}), true),
-        (json!({"aud": "vendor:https://b.example"}), true),
+        (json!({"aud": "microsoft:identityserver:https://b.example"}), true),
+        (json!({"aud": "api://https://b.example"}), true),
+        (json!({"aud": "vendor:https://b.example"}), false),
+        (json!({"aud": "https://evil.example/https://b.example"}), false),
+        (json!({"aud": "api://back-https://b.example"}), false),
         (json!({"sub": "ada"}), true),
         (json!({"aud": "https://a.example"}), false),
         (json!({"aud": ["https://a.example", "https://b.example.evil"]}), false),
@@ -149,13 +153,19 @@ async fn an_error_says_if_the_target_is_refused_or_the_sessions_own_token() {
 }
 
 #[actix_web::test]
-async fn a_token_of_another_type_is_refused_and_a_rotated_refresh_token_is_not_lost() {
-    let reply = json!({"access_token": "a", "token_type": "N_A", "refresh_token": "next"});
+async fn an_unusable_token_is_refused_and_a_rotated_refresh_token_is_not_lost() {
+    let long = "a".repeat(16 * 1024 + 1);
+    for (reply, expected) in [
+        (json!({"access_token": "a", "token_type": "N_A", "refresh_token": "next"}), "token_type"),
+        (json!({"access_token": "a", "refresh_token": "next"}), "access_token"),
+        (json!({"token_type": "Bearer", "refresh_token": "next"}), "access_token"),
+        (json!({"access_token": long, "token_type": "Bearer", "refresh_token": "next"}), "access_token"),
+    ] {
+        let error = refreshed(Reply::Json(reply)).await.unwrap_err();
 
-    let error = refreshed(Reply::Json(reply)).await.unwrap_err();
-
-    let TargetedTokenError::Refused { cause, refresh_token, .. } = error else { panic!("{error:?}") };
-    assert_eq!((cause.as_str(), refresh_token.unwrap().expose()), ("token_type", "next"));
+        let TargetedTokenError::Refused { cause, refresh_token, .. } = error else { panic!("{error:?}") };
+        assert_eq!((cause.as_str(), refresh_token.unwrap().expose()), (expected, "next"));
+    }
 }
 
 #[actix_web::test]
