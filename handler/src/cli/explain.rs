@@ -10,7 +10,10 @@ use crate::clock::Timestamp;
 use crate::config::Configuration;
 use crate::endpoints::Destination;
 use crate::oidc::TargetGrant;
-use crate::proxy::{Access, Facts, RequestTarget, Route, SignInDemand, TargetError, Verdict, identity_headers};
+use crate::proxy::{
+    ASSERTION_HEADER, Access, Facts, RequestTarget, Route, SignInDemand, TargetError, Verdict, identity_headers,
+    with_claim_headers,
+};
 use crate::token_target::TokenTarget;
 
 /// A request that somebody asks about.
@@ -43,6 +46,9 @@ pub(super) fn explain(
     if let Some(target) = route.token_target() {
         let grant = configuration.provider.dialect.target_grants.of(target);
         lines.push(format!("token     of its own: {}", target_way(target, grant)));
+    }
+    if route.follows_step_up_challenges() {
+        lines.push("follows   the application's step-up challenges".to_owned());
     }
     let Some(claims) = claims else {
         lines.push(without_person(route.access()).to_owned());
@@ -91,10 +97,15 @@ fn headers(configuration: &Configuration, route: &Route, claims: &Map<String, Va
         .token_target()
         .map_or_else(|| "<access token>".to_owned(), |target| format!("<access token of its own, {target}>"));
     let headers = identity_headers(preset, token, claims, Some("<ID token>"), &access_token);
+    let headers = with_claim_headers(headers, claims, route.headers(), &configuration.claim_headers);
+    let assertion = configuration.assertions.as_ref().and_then(|_| {
+        let audience = route.assertion_audience(configuration.public_origin.as_str())?;
+        Some(format!("          {ASSERTION_HEADER}: <a signed assertion for {audience}>"))
+    });
     let line = |(name, value): (hyper::header::HeaderName, hyper::header::HeaderValue)| {
         format!("          {name}: {}", String::from_utf8_lossy(value.as_bytes()))
     };
-    headers.into_iter().map(line).collect()
+    headers.into_iter().map(line).chain(assertion).collect()
 }
 
 /// Words for a token of a route's own and the request that brings it.
@@ -148,6 +159,7 @@ mod tests {
     fn explained(method: &str, target: &str, claims: Option<&Value>) -> String {
         let routes = r#"[
             {"path": "/", "upstream": "http://app.internal"},
+            {"path": "/followed", "upstream": "http://app.internal", "step_up_challenges": "follow"},
             {"path": "/public", "upstream": "http://app.internal", "access": "anonymous"},
             {"path": "/orders", "upstream": "http://orders.internal", "token": {"resource": "https://orders.example"}},
             {"path": "/stock", "upstream": "http://stock.internal", "token": {"audience": "stock", "header": "X-T"}},
@@ -161,6 +173,7 @@ mod tests {
             ("OIDC_ISSUER_URL", "https://op.example"),
             ("CLIENT_ID", "app"),
             ("HEADER_PRESET", "oauth2-proxy"),
+            ("HEADERS", r#"[{"name": "X-Mail", "claim": "email"}, {"name": "X-Forwarded-Email", "claim": "upn"}]"#),
         ]))
         .unwrap();
         let file = claims.map(|claims| {
@@ -180,7 +193,15 @@ mod tests {
     fn the_deciding_route_and_rule_are_told() {
         let ada = serde_json::json!({"sub": "ada", "groups": ["admins"]});
         let bob = serde_json::json!({"sub": "bob"});
-        let table: [(&str, &str, Option<&Value>, &[&str]); 11] = [
+        let eve = serde_json::json!({"sub": "eve", "email": "eve@example.com", "upn": "eve"});
+        let table: [(&str, &str, Option<&Value>, &[&str]); 13] = [
+            (
+                "GET",
+                "/x",
+                Some(&eve),
+                &["x-mail: eve@example.com", "x-forwarded-email: eve\n", "x-forwarded-user: eve"],
+            ),
+            ("GET", "/followed", None, &["follows   the application's step-up challenges"]),
             ("GET", "/public/x", None, &["route     /public (anonymous)", "passes    without a person"]),
             (
                 "GET",

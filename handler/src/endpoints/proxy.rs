@@ -17,7 +17,8 @@ use super::unsent;
 use crate::clock::Timestamp;
 use crate::oidc::{AccessToken, AssertedSubject, Claims};
 use crate::proxy::{
-    Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, demanded_sign_in, identity_headers,
+    ASSERTION_HEADER, Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, demanded_sign_in,
+    identity_headers, with_claim_headers,
 };
 use crate::sessions::{LiveSession, RequestPart, SessionKey, SessionTicket};
 use crate::state::AppState;
@@ -209,7 +210,7 @@ pub(super) fn identity(
     let claims = part.claims.as_map();
     let access_token = route_token.unwrap_or(&part.access_token).expose();
     let headers = identity_headers(&state.header_preset, route.token(), claims, id_token, access_token);
-    let headers = with_claim_headers(headers, claims, route, state);
+    let headers = with_claim_headers(headers, claims, route.headers(), &state.claim_headers);
     let subject = AssertedSubject { issuer: &state.relying_party.settings().issuer, claims };
     with_assertion(headers, subject, route, now, state)
 }
@@ -225,7 +226,7 @@ pub(super) fn client_identity(
     let issuer = claims.text("iss").unwrap_or_default();
     let claims = claims.as_map();
     let headers = identity_headers(&state.header_preset, &TokenPlacement::Bearer, claims, None, token);
-    let headers = with_claim_headers(headers, claims, route, state);
+    let headers = with_claim_headers(headers, claims, route.headers(), &state.claim_headers);
     let mapped: Option<Map<String, Value>> = state.mapped_claims.as_ref().map(|names| {
         let is_mapped = |(name, _): &(&String, &Value)| names.contains(name);
         claims.iter().filter(is_mapped).map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -249,25 +250,6 @@ fn with_assertion(
         headers.push((ASSERTION_HEADER, value));
     }
     headers
-}
-
-/// Header of the identity assertion. `proxy` strips it from clients: its name means a person.
-const ASSERTION_HEADER: HeaderName = HeaderName::from_static("x-identity-assertion");
-
-/// The operator's own headers take the place of the preset's.
-fn with_claim_headers(
-    preset: Vec<(HeaderName, HeaderValue)>,
-    claims: &Map<String, Value>,
-    route: &Route,
-    state: &AppState,
-) -> Vec<(HeaderName, HeaderValue)> {
-    let (own, global) = (route.headers(), &state.claim_headers);
-    if own.is_empty() && global.is_empty() {
-        return preset;
-    }
-    let further = global.of(claims).filter(|(name, _)| !own.has(name));
-    let preset = preset.into_iter().filter(|(name, _)| !own.has(name) && !global.has(name));
-    own.of(claims).chain(further).chain(preset).collect()
 }
 
 /// Session data of a forwarded request.

@@ -101,6 +101,22 @@ impl ClaimHeaders {
     }
 }
 
+/// The operator's own headers in the place of the preset's; those of the route in the place of those for all.
+#[must_use]
+pub fn with_claim_headers(
+    preset: Vec<(HeaderName, HeaderValue)>,
+    claims: &Map<String, Value>,
+    of_route: &ClaimHeaders,
+    of_all: &ClaimHeaders,
+) -> Vec<(HeaderName, HeaderValue)> {
+    if of_route.is_empty() && of_all.is_empty() {
+        return preset;
+    }
+    let further = of_all.of(claims).filter(|(name, _)| !of_route.has(name));
+    let preset = preset.into_iter().filter(|(name, _)| !of_route.has(name) && !of_all.has(name));
+    of_route.of(claims).chain(further).chain(preset).collect()
+}
+
 fn header(row: &Row) -> Result<ClaimHeader, &'static str> {
     let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| "its name is no token (RFC 9110 5.1)")?;
     if !name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {

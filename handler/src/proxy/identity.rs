@@ -48,6 +48,9 @@ impl HeaderPreset {
     }
 }
 
+/// Header of the identity assertion. It is stripped from clients: its name means a person.
+pub const ASSERTION_HEADER: HeaderName = HeaderName::from_static("x-identity-assertion");
+
 /// Access token at its `token` placement, then the preset's headers; an absent or empty claim has no header.
 #[must_use]
 pub fn identity_headers(

@@ -44,13 +44,13 @@ mod websocket;
 mod www_authenticate;
 
 pub use self::caching::BrowserCache;
-pub use self::claim_headers::{ClaimHeaders, ClaimHeadersError};
+pub use self::claim_headers::{ClaimHeaders, ClaimHeadersError, with_claim_headers};
 pub use self::client_socket::ClientSocket;
 pub use self::cookies::{OwnCookies, cookie_pairs};
 pub use self::error::ForwardError;
 pub use self::forgeable::{HeaderRuleError, HeaderRules};
 pub use self::forward::{ClientHeaderRules, ForwardRequest, Forwarder, ForwarderSettings, copy_client_headers};
-pub use self::identity::{EasyAuthProvider, HeaderPreset, identity_headers};
+pub use self::identity::{ASSERTION_HEADER, EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::method::is_safe;
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, ProbeResponse, SIGN_IN_CHALLENGE, probe};

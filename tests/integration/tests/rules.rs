@@ -1,7 +1,7 @@
 //! Rules of routes: each with its refresh, its spelling, and the command that explains it.
 
 use serde_json::{Value, json};
-use support::{Browser, Handler, Provider, Response, Upstream, wait_until};
+use support::{Browser, Handler, Provider, Response, Upstream, run_to_end, wait_until};
 
 struct Fixture {
     provider: Provider,
@@ -397,4 +397,25 @@ fn an_unverified_address_meets_no_rule_and_is_in_no_header() {
             assert_eq!(browser.fetch("/boss").status, status, "{preset}");
         }
     }
+}
+
+#[test]
+fn explain_shows_the_assertion_that_the_upstream_gets() {
+    let key = Provider::new_signing_key();
+    let claims = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(claims.path(), json!({"sub": "ada"}).to_string()).unwrap();
+    let routes = json!([{"path": "/", "upstream": "http://app.internal", "assertion": true}]).to_string();
+    let settings = [
+        ("PUBLIC_BASE_URL", "https://app.example"),
+        ("OIDC_ISSUER_URL", "https://op.example"),
+        ("CLIENT_ID", "client"),
+        ("ROUTES", routes.as_str()),
+        ("ASSERTION_KEYS", key.as_str()),
+    ];
+
+    let question = ["explain", "GET", "/x", "--claims", claims.path().to_str().unwrap()];
+    let (code, stdout, stderr) = run_to_end(&question, &settings);
+
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("x-identity-assertion: <a signed assertion for https://app.example/>"), "{stdout}");
 }
