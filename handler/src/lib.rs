@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod duration;
 pub mod egress;
 pub mod endpoints;
 pub mod oidc;

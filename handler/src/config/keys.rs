@@ -11,6 +11,7 @@ use super::Environment;
 use super::reader::{Reader, Setting};
 use crate::azure::KeyVaultKeysSettings;
 use crate::crypto::{Key, KeyId, KeyRing};
+use crate::duration::parse_duration;
 
 pub(super) const KEY_VAULT_URL: Setting = Setting {
     name: "KEY_VAULT_URL",
@@ -108,10 +109,10 @@ fn vault_keys(reader: &mut Reader<'_>) -> Option<KeyVaultKeysSettings> {
     let token_key_name = reader.parse_or(TOKEN_KEY_NAME, TOKEN_KEY_NAME.example.to_owned(), key_vault_name);
     let reload_interval = reader.parse_or(KEY_RELOAD_INTERVAL, Duration::from_secs(5 * 60), |text| {
         let allowed = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
-        humantime::parse_duration(text).ok().filter(|interval| allowed.contains(interval))
+        parse_duration(text).filter(|interval| allowed.contains(interval))
     });
     let activation_delay = reader.parse_or(KEY_ACTIVATION_DELAY, Duration::from_secs(15 * 60), |text| {
-        humantime::parse_duration(text).ok().filter(|delay| *delay <= Duration::from_secs(24 * 60 * 60))
+        parse_duration(text).filter(|delay| *delay <= Duration::from_secs(24 * 60 * 60))
     });
     let (cookie_key_name, token_key_name) = (cookie_key_name?, token_key_name?);
     let (reload_interval, activation_delay) = (reload_interval?, activation_delay?);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::duration::parse_duration;
+
 use super::reader::{Reader, Setting};
 
 const MAX_CONNECTIONS: Setting = Setting {
@@ -79,6 +81,6 @@ fn number(
 fn duration(reader: &mut Reader<'_>, setting: Setting, default: u64, most: u64) -> Option<Duration> {
     reader.parse_or(setting, Duration::from_secs(default), |text| {
         let range = Duration::from_secs(1)..=Duration::from_secs(most);
-        humantime::parse_duration(text).ok().filter(|duration| range.contains(duration))
+        parse_duration(text).filter(|duration| range.contains(duration))
     })
 }

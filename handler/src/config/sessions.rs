@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::{Reader, Setting};
+use crate::duration::parse_duration;
 use crate::sessions::{RefreshBefore, SessionLifetime};
 
 const SESSION_IDLE_TIMEOUT: Setting = Setting {
@@ -30,7 +31,7 @@ pub(super) struct Sessions {
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Sessions> {
     let lifetime = lifetime(reader);
     let cache_ttl = reader.parse_or(SESSION_CACHE_TTL, Duration::from_secs(5), |text| {
-        humantime::parse_duration(text).ok().filter(|ttl| *ttl <= Duration::from_secs(60))
+        parse_duration(text).filter(|ttl| *ttl <= Duration::from_secs(60))
     });
     let refresh_before = reader.parse_or(REFRESH_BEFORE_EXPIRY, RefreshBefore::Share(20), refresh_before);
     Some(Sessions { lifetime: lifetime?, cache_ttl: cache_ttl?, refresh_before: refresh_before? })
@@ -48,7 +49,7 @@ fn lifetime(reader: &mut Reader<'_>) -> Option<SessionLifetime> {
 }
 
 fn session_duration(text: &str) -> Option<Duration> {
-    let duration = humantime::parse_duration(text).ok()?;
+    let duration = parse_duration(text)?;
     (Duration::from_secs(1)..=MAX_DURATION).contains(&duration).then_some(duration)
 }
 
@@ -56,5 +57,5 @@ fn refresh_before(text: &str) -> Option<RefreshBefore> {
     if let Some(share) = text.strip_suffix('%') {
         return share.parse().ok().filter(|share| (1..=50).contains(share)).map(RefreshBefore::Share);
     }
-    humantime::parse_duration(text).ok().filter(|before| *before <= MAX_DURATION).map(RefreshBefore::Duration)
+    parse_duration(text).filter(|before| *before <= MAX_DURATION).map(RefreshBefore::Duration)
 }

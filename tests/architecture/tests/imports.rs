@@ -13,6 +13,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("percent", &[]),
     ("unique_json", &[]),
+    ("duration", &[]),
     ("return_url", &["percent"]),
     ("transport_security", &[]),
     ("public_origin", &["transport_security"]),
@@ -25,7 +26,10 @@ const TABLE: &[(&str, &[&str])] = &[
         "oidc",
         &["random", "claims_request", "clock", "transport_security", "egress", "tls", "token_target", "unique_json"],
     ),
-    ("proxy", &["claims_request", "clock", "tls", "public_origin", "percent", "token_target", "unique_json"]),
+    (
+        "proxy",
+        &["claims_request", "clock", "duration", "tls", "public_origin", "percent", "token_target", "unique_json"],
+    ),
     ("sessions", &["crypto", "oidc", "clock", "random", "telemetry", "token_target"]),
     ("azure", &["crypto", "sessions", "oidc", "clock", "telemetry", "transport_security"]),
     (
@@ -38,6 +42,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "azure",
             "web",
             "claims_request",
+            "duration",
             "egress",
             "random",
             "telemetry",

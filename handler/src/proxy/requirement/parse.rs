@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::duration::parse_duration;
+
 use actix_web::http::Method;
 use serde_json::{Map, Value};
 
@@ -140,7 +142,7 @@ impl Reader {
     }
 
     fn duration(&mut self, json: &Value, place: &str) -> Option<Duration> {
-        let duration = json.as_str().and_then(|text| humantime::parse_duration(text).ok());
+        let duration = json.as_str().and_then(parse_duration);
         match duration.filter(|duration| duration.as_secs() > 0) {
             Some(duration) => Some(duration),
             None => self.mistake(place, r#"expected a time such as "15min""#),
