@@ -156,9 +156,12 @@ impl RelyingParty {
             ("requested_token_type", ACCESS_TOKEN),
         ];
         form.extend(parameters(target));
-        let token = self.request_for(target, &form, &|| true, now).await?;
         // RFC 8693 2.2.1: a refresh token here belongs to another grant, and was not asked for.
-        Ok(TargetedToken { refresh_token: None, ..token })
+        match self.request_for(target, &form, &|| true, now).await {
+            Ok(token) => Ok(TargetedToken { refresh_token: None, ..token }),
+            Err(TargetedTokenError::Refused { refusal, cause, error, .. }) => Err(refused(refusal, cause, error, None)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn request_for(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::json;
@@ -172,14 +172,10 @@ fn lifetime_of_jwt(access_token: &AccessToken, now: Timestamp) -> Option<Duratio
 
 /// Error for a body without a usable access token.
 fn unusable(body: &[u8]) -> TokenResponseError {
-    #[derive(Deserialize)]
-    struct Rest {
-        #[serde(default, deserialize_with = "optional_text")]
-        refresh_token: Option<String>,
-    }
-    let rest = json::parse::<Rest>(body).ok();
-    rest.and_then(|rest| rest.refresh_token).map_or(TokenResponseError::Malformed, |refresh_token| {
-        TokenResponseError::AccessToken { refresh_token: RefreshToken::new(refresh_token) }
+    let members: Option<Map<String, Value>> = json::parse(body).ok();
+    let refresh_token = members.as_ref().and_then(|members| members.get("refresh_token")?.as_str());
+    refresh_token.filter(|token| !token.is_empty()).map_or(TokenResponseError::Malformed, |token| {
+        TokenResponseError::AccessToken { refresh_token: RefreshToken::new(token.to_owned()) }
     })
 }
 
@@ -357,7 +353,15 @@ mod tests {
 
     #[test]
     fn what_is_no_token_response_is_refused() {
-        for body in ["", "<html>sign in</html>", "{}", "[]", r#"{"access_token":1,"token_type":"Bearer"}"#] {
+        for body in [
+            "",
+            "<html>sign in</html>",
+            "{}",
+            "[]",
+            r#"["x"]"#,
+            r#"{"refresh_token":""}"#,
+            r#"{"access_token":1,"token_type":"Bearer"}"#,
+        ] {
             assert!(matches!(parse(body), Err(TokenResponseError::Malformed)), "{body}");
         }
     }

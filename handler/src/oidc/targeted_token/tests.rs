@@ -91,6 +91,22 @@ async fn an_exchange_sends_the_access_token_and_keeps_no_refresh_token_of_anothe
 }
 
 #[actix_web::test]
+async fn a_refused_exchange_keeps_no_refresh_token_of_another_grant() {
+    for reply in [
+        json!({"access_token": "a", "token_type": "N_A", "refresh_token": "next"}),
+        json!({"token_type": "Bearer", "refresh_token": "next"}),
+    ] {
+        let (provider, _) = ScriptedProvider::start();
+        provider.reply("/token_endpoint", Reply::Json(reply));
+        let (target, token) = (target(None, Some("b"), None), AccessToken::new("access-1".to_owned()));
+
+        let error = party(&provider, "").exchange_for(&target, &token, NOW).await.unwrap_err();
+
+        assert!(matches!(error, TargetedTokenError::Refused { refresh_token: None, .. }), "{error:?}");
+    }
+}
+
+#[actix_web::test]
 async fn a_token_for_another_recipient_is_refused() {
     let jwt = |payload: &Value| {
         let encode = |part: &str| base64url(part.as_bytes());
