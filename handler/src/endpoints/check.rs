@@ -117,7 +117,7 @@ async fn session_headers(
     let session = session.ok_or(Error::SessionRequired)?;
     let target = RequestTarget::parse(&asked.url)?;
     admit_person(asked.ruled(target.path()), &session.part.claims, &ticket, request, state)?;
-    let route_token = route_token(&session, route, &ticket, request.now, state).await?;
+    let route_token = route_token(&session, route, &ticket, request, state).await?;
     Ok(identity(&session.part, route_token.as_ref(), route, request.now, state))
 }
 

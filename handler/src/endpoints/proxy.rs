@@ -180,7 +180,7 @@ async fn admit(request: &Request<'_>, route: &Route, state: &AppState) -> Result
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let session = session.ok_or(Error::SessionRequired)?;
     admit_person(ruled(request), &session.part.claims, &ticket, request, state)?;
-    let route_token = route_token(&session, route, &ticket, request.now, state).await?;
+    let route_token = route_token(&session, route, &ticket, request, state).await?;
     Ok(Admitted { ticket, session, route_token })
 }
 
@@ -189,13 +189,20 @@ pub(super) async fn route_token(
     session: &LiveSession,
     route: &Route,
     ticket: &SessionTicket,
-    now: Timestamp,
+    request: &Request<'_>,
     state: &AppState,
 ) -> Result<Option<AccessToken>, Error> {
     let Some(target) = route.token_target() else { return Ok(None) };
     // Boxed: this future is large, most routes have no target, and every request would reserve its size.
-    let token = Box::pin(state.sessions.route_token(session, target, ticket, &state.relying_party, now));
-    token.await.map_err(Error::RouteToken)?.ok_or(Error::SessionRequired).map(Some)
+    let token = Box::pin(state.sessions.route_token(session, target, ticket, &state.relying_party, request.now));
+    let token = token.await.map_err(|error| {
+        let error = Error::RouteToken(error);
+        // The call may have been another request's, or another instance's.
+        tracing::info!(request.id = request.id.as_str(), session.key = ticket.id.key().as_str(), code = error.code(),
+            token.target = %target, "request without the token of its route");
+        error
+    })?;
+    token.ok_or(Error::SessionRequired).map(Some)
 }
 
 /// Identity headers of the person. A route's own token takes the place of the session's everywhere.

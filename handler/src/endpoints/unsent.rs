@@ -79,7 +79,7 @@ pub(super) async fn hold_up_sent(
 }
 
 /// The body of a form that the application may refuse, read before it is sent; `None` for any other request, which is
-/// streamed. Only a small form that says its length is read.
+/// streamed. Only a small form that says its length is read, and only while few others are.
 ///
 /// # Errors
 /// If the form does not arrive, as when it is streamed.
@@ -94,6 +94,7 @@ pub(super) async fn kept_aside(
     if !is_small || is_chunked || kept_type(request, state).is_err() {
         return Ok(None);
     }
+    let Some(_permit) = state.forms.permit() else { return Ok(None) };
     let Some(payload) = payload.take() else { return Ok(None) };
     let read = timeout(state.limits.body_timeout, payload.to_bytes_limited(MAX_KEPT_FORM)).await;
     let read = read.map_err(|_| ForwardError::ClientStalled)?;

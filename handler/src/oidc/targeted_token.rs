@@ -112,6 +112,9 @@ const RECIPIENTS: [&str; 2] = [Recipient::Resource.parameter(), Recipient::Audie
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
+/// Type of a token that is a JWT, as an access token may be (RFC 8693 3).
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
 impl RelyingParty {
     /// Way to a token for `target`, which the configuration has checked.
     #[must_use]
@@ -119,7 +122,8 @@ impl RelyingParty {
         self.settings().dialect.target_grants.of(target).unwrap_or(TargetGrant::Refresh)
     }
 
-    /// Requests a token for `target` by the session's refresh token. `may_send` is called just before it is sent.
+    /// Requests a token for `target` by the refresh token of the person `subject`. `may_send` is called just before it is
+    /// sent.
     ///
     /// # Errors
     /// See [`TargetedTokenError`].
@@ -127,6 +131,7 @@ impl RelyingParty {
         &self,
         target: &TokenTarget,
         refresh_token: &RefreshToken,
+        subject: &str,
         may_send: &dyn Fn() -> bool,
         now: Timestamp,
     ) -> Result<TargetedToken, TargetedTokenError> {
@@ -136,10 +141,10 @@ impl RelyingParty {
         // The sign-in's own recipient would contradict this one.
         let is_kept = |(name, _): &(&str, &str)| target.recipient().is_none() || !RECIPIENTS.contains(name);
         form.extend(self.settings().dialect.token_parameters.pairs().filter(is_kept));
-        self.request_for(target, &form, may_send, now).await
+        self.request_for(target, &form, subject, may_send, now).await
     }
 
-    /// Exchanges the session's access token for one for `target` (RFC 8693 2.1).
+    /// Exchanges the access token of the person `subject` for one for `target` (RFC 8693 2.1).
     ///
     /// # Errors
     /// See [`TargetedTokenError`].
@@ -147,6 +152,7 @@ impl RelyingParty {
         &self,
         target: &TokenTarget,
         access_token: &AccessToken,
+        subject: &str,
         now: Timestamp,
     ) -> Result<TargetedToken, TargetedTokenError> {
         let mut form = vec![
@@ -157,7 +163,7 @@ impl RelyingParty {
         ];
         form.extend(parameters(target));
         // RFC 8693 2.2.1: a refresh token here belongs to another grant, and was not asked for.
-        match self.request_for(target, &form, &|| true, now).await {
+        match self.request_for(target, &form, subject, &|| true, now).await {
             Ok(token) => Ok(TargetedToken { refresh_token: None, ..token }),
             Err(TargetedTokenError::Refused { refusal, cause, error, .. }) => Err(refused(refusal, cause, error, None)),
             Err(error) => Err(error),
@@ -168,15 +174,24 @@ impl RelyingParty {
         &self,
         target: &TokenTarget,
         form: &[(&str, &str)],
+        subject: &str,
         may_send: &dyn Fn() -> bool,
         now: Timestamp,
     ) -> Result<TargetedToken, TargetedTokenError> {
         let unsent = |source| TargetedTokenError::Unavailable { is_ambiguous: false, retry_after: None, source };
         let metadata = self.issuer.metadata(now).await.map_err(unsent)?;
         let tokens = self.request_tokens(&self.connections.targets, form, may_send, &metadata, now).await;
-        let TokenResponse { access_token, expires_at, refresh_token, .. } = tokens.map_err(failure)?;
+        let TokenResponse { access_token, expires_at, refresh_token, id_token, issued_token_type, .. } =
+            tokens.map_err(failure)?;
+        let unusable = |cause: &str, refresh_token| refused(TargetRefusal::Refused, cause.to_owned(), None, refresh_token);
+        if id_token.is_some_and(|id_token| !is_of(subject, &id_token)) {
+            return Err(unusable("sub_mismatch", None)); // nor is the refresh token this person's
+        }
+        if issued_token_type.is_some_and(|issued| issued != ACCESS_TOKEN && issued != JWT) {
+            return Err(unusable("issued_token_type", refresh_token));
+        }
         if !may_be_for(target, &access_token) {
-            return Err(refused(TargetRefusal::Refused, "audience_mismatch".to_owned(), None, refresh_token));
+            return Err(unusable("audience_mismatch", refresh_token));
         }
         Ok(TargetedToken { access_token, expires_at, refresh_token })
     }
@@ -185,6 +200,12 @@ impl RelyingParty {
 fn parameters(target: &TokenTarget) -> Vec<(&str, &str)> {
     let recipient = target.recipient().map(|(recipient, value)| (recipient.parameter(), value));
     recipient.into_iter().chain(target.scope().map(|scope| ("scope", scope))).collect()
+}
+
+/// True for an ID token of the person (OIDC Core 12.2). Unverified, as the token came from the Provider itself.
+fn is_of(subject: &str, id_token: &str) -> bool {
+    let claims = Jws::parse(id_token).and_then(|jws| jws.payload()).map(Claims::new);
+    claims.is_some_and(|claims| claims.text("sub") == Some(subject))
 }
 
 /// False for a JWT whose `aud` names another recipient: some Providers ignore the parameter when its target is not

@@ -62,6 +62,8 @@ pub struct TokenResponse {
     pub refresh_token: Option<RefreshToken>,
     /// The ID token, unverified.
     pub id_token: Option<String>,
+    /// Type of the issued token, at a Token Exchange (RFC 8693 2.2.1).
+    pub issued_token_type: Option<String>,
     /// The scope; after a sign-in always that of the grant.
     pub scope: Option<Scope>,
 }
@@ -114,6 +116,8 @@ struct Body {
     refresh_token: Option<String>,
     #[serde(default, deserialize_with = "optional_text")]
     id_token: Option<String>,
+    #[serde(default, deserialize_with = "optional_text")]
+    issued_token_type: Option<String>,
     #[serde(default)]
     scope: Value,
 }
@@ -196,6 +200,7 @@ impl TokenResponse {
             expires_at: lifetime.map(|lifetime| now.plus(usable(lifetime))),
             refresh_token,
             id_token: body.id_token,
+            issued_token_type: body.issued_token_type,
             scope: body.scope.as_str().and_then(Scope::parse),
         })
     }

@@ -39,12 +39,16 @@ pub(super) enum Trigger {
     WhenDue,
     /// Unconditionally, now.
     Now,
+    /// If the refresh token is in doubt: a call that sent it had no response.
+    InDoubt,
     /// Not a refresh of the session: a request for the token of a route, if it is wanted or due.
     ForRoute {
         /// The token's target.
         target: TargetKey,
         /// The way of the request, which decides if it needs the refresh token.
         grant: TargetGrant,
+        /// Salt of a stored token that opens with no key: it counts as none.
+        unreadable: Option<[u8; 32]>,
     },
 }
 
@@ -52,7 +56,7 @@ impl Trigger {
     /// True if the holder sends the refresh token.
     fn needs_refresh_token(self) -> bool {
         match self {
-            Self::WhenDue | Self::Now => true,
+            Self::WhenDue | Self::Now | Self::InDoubt => true,
             Self::ForRoute { grant, .. } => grant == TargetGrant::Refresh,
         }
     }
@@ -75,6 +79,9 @@ pub(super) enum LeaseAttempt {
     Refused,
     /// The Provider has refused the token of this route, and a backoff is in force.
     RouteRefused(TargetRefusal),
+    /// A call that sent the refresh token had no response. The other call that [`MAX_UNANSWERED`] allows is the session's
+    /// own, whose response clears the doubt for every route.
+    InDoubt,
     /// The session has no refresh token.
     NoRefreshToken,
 }
@@ -136,6 +143,12 @@ impl HeldLease {
         self.part.refresh_token.as_ref().expect("a holder that sends it takes no lease without one")
     }
 
+    /// The lease to leave behind after a request for a route that had no response: the call counts, and delays no refresh.
+    pub(super) fn lease_in_doubt(&self, now: Timestamp) -> Option<RefreshLease> {
+        let lease = self.record.record.lease.clone()?;
+        Some(RefreshLease { purpose: LeasePurpose::BackingOff, holder: String::new(), lapses_at: now, ..lease })
+    }
+
     /// The lease to leave behind after a request for a route: that of before. What a dead holder's call did is unknown.
     pub(super) fn lease_before(&self, now: Timestamp) -> Option<RefreshLease> {
         let lease = self.before.clone()?;
@@ -193,10 +206,13 @@ impl Leases {
         trigger: Trigger,
         now: Timestamp,
     ) -> Result<Option<LeaseAttempt>, StoreError> {
-        let is_refresh = matches!(trigger, Trigger::WhenDue | Trigger::Now); // a route counts its own calls
+        let is_for_route = matches!(trigger, Trigger::ForRoute { .. });
+        if is_for_route && trigger.needs_refresh_token() && stored.record.unanswered_calls() > 0 {
+            return Ok(Some(LeaseAttempt::InDoubt));
+        }
         let freshness = Freshness::of(&stored.record, now);
         let has_lapse_ahead = freshness != Freshness::Lapsed && stored.record.access_token_expires_at.is_some();
-        if is_refresh && stored.record.unanswered_calls() >= MAX_UNANSWERED && has_lapse_ahead {
+        if !is_for_route && stored.record.unanswered_calls() >= MAX_UNANSWERED && has_lapse_ahead {
             // The last holder died, or the person asked for a refresh before the token lapsed.
             let retry_after = self.back_off(stored, FailedCall::Unknown, None).await?;
             return Ok(Some(LeaseAttempt::Unavailable { retry_after }));
@@ -209,7 +225,7 @@ impl Leases {
         }
         let before = stored.record.lease.clone();
         let renewed_at = Instant::now();
-        let Some(record) = self.write_lease(stored, ticket).await? else { return Ok(None) };
+        let Some(record) = self.write_lease(stored, ticket, trigger).await? else { return Ok(None) };
         let held = HeldLease { part, before, record, renewed_at: Cell::new(renewed_at) };
         Ok(Some(LeaseAttempt::Acquired(Box::new(held))))
     }
@@ -219,6 +235,7 @@ impl Leases {
         &self,
         stored: StoredRecord,
         ticket: &SessionTicket,
+        trigger: Trigger,
     ) -> Result<Option<StoredRecord>, StoreError> {
         let now = self.clock.now(); // keys may have been waited for meanwhile
         let holder = random::guid_pair();
@@ -226,7 +243,7 @@ impl Leases {
             purpose: LeasePurpose::Refreshing,
             holder: holder.clone(),
             lapses_at: now.plus(LEASE),
-            unanswered: stored.record.unanswered_calls().saturating_add(1),
+            unanswered: stored.record.unanswered_calls().saturating_add(u8::from(trigger.needs_refresh_token())),
             backoffs: stored.record.backoffs(),
         };
         let leased = SessionRecord { lease: Some(lease), ..stored.record };
@@ -342,10 +359,13 @@ fn needs_no_lease(record: &SessionRecord, trigger: Trigger, now: Timestamp) -> O
     if trigger == Trigger::WhenDue && Freshness::of(record, now) == Freshness::Fresh {
         return Some(LeaseAttempt::Refreshed);
     }
-    if let Trigger::ForRoute { target, .. } = trigger
+    if trigger == Trigger::InDoubt && record.unanswered_calls() == 0 {
+        return Some(LeaseAttempt::Refreshed);
+    }
+    if let Trigger::ForRoute { target, unreadable, .. } = trigger
         && let Some(route) = record.route(target)
     {
-        match route.state(now) {
+        match route.state(unreadable, now) {
             TargetState::Fresh => return Some(LeaseAttempt::Refreshed),
             TargetState::Paused { refusal: Some(refusal), .. } => return Some(LeaseAttempt::RouteRefused(refusal)),
             TargetState::Paused { retry_after, refusal: None } => {

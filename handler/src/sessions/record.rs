@@ -140,11 +140,11 @@ impl SessionRecord {
         if let RecordState::Active { routes, .. } = &self.state { routes } else { &[] }
     }
 
-    /// Takes over the refusals of the last generation that are in force: a refresh gives nobody's consent.
-    pub(super) fn remember_refusals(&mut self, last: &Self, now: Timestamp) {
+    /// Takes over the backoffs of the last generation's targets: a refresh changes nothing about their causes.
+    pub(super) fn remember_backoffs(&mut self, last: &Self) {
         if let RecordState::Active { routes, .. } = &mut self.state {
-            let refused = last.routes().iter().filter(|route| route.is_refused(now));
-            routes.extend(refused.map(|route| RouteToken { token: None, ..route.clone() }));
+            let backing_off = last.routes().iter().filter(|route| route.pause.is_some());
+            routes.extend(backing_off.map(|route| RouteToken { token: None, ..route.clone() }));
         }
     }
 

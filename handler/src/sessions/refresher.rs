@@ -12,7 +12,7 @@ use super::background::Background;
 use super::lease::{FailedCall, HeldLease, LeaseAttempt, Leases, Trigger};
 use super::parts::{RefreshPart, TokenParts, TokenPolicy};
 use super::provider_logout::ProviderLogout;
-use super::record::SessionRecord;
+use super::record::{RecordState, SessionRecord};
 use super::records::Records;
 use super::single_flight::{Flight, SingleFlight};
 use super::store::{Etag, StoreError, StoredRecord};
@@ -137,6 +137,7 @@ impl Refresher {
             LeaseAttempt::Ended => return Ok(RefreshOutcome::Ended),
             LeaseAttempt::Refreshed => return Ok(RefreshOutcome::Refreshed),
             LeaseAttempt::Unavailable { retry_after } => return Ok(RefreshOutcome::Unavailable { retry_after }),
+            LeaseAttempt::InDoubt => return Ok(RefreshOutcome::Unavailable { retry_after: MIN_BACKOFF }),
             LeaseAttempt::NoRefreshToken => return Ok(RefreshOutcome::NoRefreshToken),
             LeaseAttempt::Refused | LeaseAttempt::RouteRefused(_) => return Ok(RefreshOutcome::RequestRefused),
         };
@@ -165,7 +166,13 @@ impl Refresher {
                 let call = CompletedCall { refreshed, started_at, leased: record, part: held.part };
                 self.commit(call, ticket, relying_party).await
             }
-            Err(error) => Ok(self.handle_failure(error, record, ticket, relying_party).await?),
+            Err(error) => {
+                let mut leased = record;
+                if let Some(rotated) = error.rotated() {
+                    self.keep_rotated(rotated, &held.part, &mut leased.record, ticket);
+                }
+                Ok(self.handle_failure(error, leased, ticket, relying_party).await?)
+            }
         }
     }
 
@@ -178,9 +185,10 @@ impl Refresher {
         relying_party: &RelyingParty,
     ) -> Result<RefreshOutcome, StoreError> {
         match error {
-            RefreshError::Unavailable { is_ambiguous, retry_after, source } => {
-                audit(ticket, "refresh_unavailable", Some(&source), source.oauth_error());
-                let failure = if is_ambiguous { FailedCall::Unknown } else { FailedCall::NotActedOn };
+            RefreshError::Unavailable { is_ambiguous, retry_after, ref source } => {
+                audit(ticket, "refresh_unavailable", Some(source), source.oauth_error());
+                let is_in_doubt = is_ambiguous && error.rotated().is_none();
+                let failure = if is_in_doubt { FailedCall::Unknown } else { FailedCall::NotActedOn };
                 let retry_after = self.leases.back_off(leased, failure, retry_after).await?;
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
@@ -208,6 +216,21 @@ impl Refresher {
         }
     }
 
+    /// Seals a rotated refresh token into the leased record, which a backoff then writes.
+    fn keep_rotated(
+        &self,
+        rotated: &RefreshToken,
+        part: &RefreshPart,
+        leased: &mut SessionRecord,
+        ticket: &SessionTicket,
+    ) {
+        let part = RefreshPart { refresh_token: Some(rotated.clone()), ..part.clone() };
+        let sealed = self.records.seal_refresh_part(&part, leased, ticket);
+        if let RecordState::Active { refresh, .. } = &mut leased.state {
+            *refresh = sealed;
+        }
+    }
+
     /// Writes the new tokens, only over the leased record.
     async fn commit(
         &self,
@@ -226,7 +249,7 @@ impl Refresher {
         }
         let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
         renewed.expires_at = leased.record.expires_at;
-        renewed.remember_refusals(&leased.record, now);
+        renewed.remember_backoffs(&leased.record);
         // On failure the old token is not revoked: if the Provider does not rotate, the record still holds it.
         let outcome = self.write(&renewed, leased.etag, now).await.map_err(UnwrittenError::Tokens)?;
         if outcome == RefreshOutcome::Ended {

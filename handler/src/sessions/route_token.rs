@@ -80,8 +80,6 @@ pub struct RoutePause {
     pub until: Timestamp,
     /// Consecutive backoffs; each makes the next one longer.
     pub backoffs: u8,
-    /// Calls that may have reached the Provider without a response.
-    pub unanswered: u8,
     /// The Provider's refusal; `None` after a failure to respond.
     pub refusal: Option<TargetRefusal>,
 }
@@ -105,15 +103,11 @@ impl RouteToken {
         Self { target, token: None, pause: None }
     }
 
-    /// The pause in force at `now`.
-    fn pause_at(&self, now: Timestamp) -> Option<&RoutePause> {
-        self.pause.as_ref().filter(|pause| now < pause.until)
-    }
-
-    /// State at `now`. A paused renewal leaves a usable token as it is.
-    pub(super) fn state(&self, now: Timestamp) -> TargetState {
-        let pause = self.pause_at(now);
-        let freshness = self.token.as_ref().map(|token| Freshness::at(token.refresh_at, token.expires_at, now));
+    /// State at `now`. A paused renewal leaves a usable token as it is. A token with the salt `unreadable` is none.
+    pub(super) fn state(&self, unreadable: Option<[u8; 32]>, now: Timestamp) -> TargetState {
+        let pause = self.pause.as_ref().filter(|pause| now < pause.until);
+        let token = self.token.as_ref().filter(|token| Some(token.part.salt) != unreadable);
+        let freshness = token.map(|token| Freshness::at(token.refresh_at, token.expires_at, now));
         match (freshness, pause) {
             (Some(Freshness::Fresh), _) | (Some(Freshness::Due), Some(_)) => TargetState::Fresh,
             (Some(Freshness::Due), None) => TargetState::Due,
@@ -122,11 +116,6 @@ impl RouteToken {
             }
             (Some(Freshness::Lapsed | Freshness::Spent) | None, None) => TargetState::Wanted,
         }
-    }
-
-    /// True if the Provider's refusal is to be remembered by the next generation.
-    pub(super) fn is_refused(&self, now: Timestamp) -> bool {
-        self.pause_at(now).is_some_and(|pause| pause.refusal.is_some())
     }
 }
 
@@ -182,7 +171,7 @@ mod tests {
             expires_at: Some(after(expires_at)),
             refresh_at: Some(after(refresh_at)),
         };
-        let pause = |seconds| RoutePause { until: after(seconds), backoffs: 1, unanswered: 0, refusal: None };
+        let pause = |seconds| RoutePause { until: after(seconds), backoffs: 1, refusal: None };
         let paused = TargetState::Paused { retry_after: Duration::from_secs(7), refusal: None };
         for (token, pause, expected) in [
             (None, None, TargetState::Wanted),
@@ -195,7 +184,18 @@ mod tests {
             (Some(token(0, 0)), Some(pause(7)), paused),
         ] {
             let entry = RouteToken { target, token, pause };
-            assert_eq!(entry.state(NOW), expected, "{entry:?}");
+            assert_eq!(entry.state(None, NOW), expected, "{entry:?}");
+            assert_eq!(entry.state(Some([1; 32]), NOW), expected, "{entry:?}");
         }
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_opened_is_none() {
+        let target = TargetKey::of(&TokenTarget::new(None, Some("b"), None).unwrap());
+        let part = SealedPart { kid: "gone".to_owned(), salt: [7; 32], ciphertext: vec![] };
+        let token = SealedRouteToken { part, expires_at: Some(after(9)), refresh_at: Some(after(8)) };
+        let entry = RouteToken { target, token: Some(token), pause: None };
+
+        assert_eq!(entry.state(Some([7; 32]), NOW), TargetState::Wanted);
     }
 }

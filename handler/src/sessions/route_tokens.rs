@@ -2,6 +2,9 @@
 //!
 //! Obtained when a request first needs one, under the session's [lease](super::lease), and written beside the session's
 //! own parts. A failure here concerns the requests of these routes alone; only a refresh ends the session.
+//!
+//! The refresh token is one for all targets, so its calls without a response are counted in the lease. After one, the
+//! next call is the session's own refresh.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,7 @@ use super::route_token::{RoutePause, RouteToken, TargetKey, TargetState};
 use super::single_flight::{Flight, SingleFlight};
 use super::store::{StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
-use super::timing::{self, MAX_UNANSWERED, MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
+use super::timing::{self, MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::SealedPart;
 use crate::oidc::{
@@ -76,6 +79,8 @@ struct Request<'a> {
     target: &'a TokenTarget,
     key: TargetKey,
     grant: TargetGrant,
+    /// Salt of the stored token, if it opens with no key.
+    unreadable: Option<[u8; 32]>,
     ticket: &'a SessionTicket,
     relying_party: &'a RelyingParty,
 }
@@ -108,7 +113,9 @@ impl RouteTokens {
         now: Timestamp,
     ) -> Result<Option<AccessToken>, RouteTokenError> {
         let key = TargetKey::of(target);
-        let state = stored.record.route(key).map_or(TargetState::Wanted, |route| route.state(now));
+        let route = stored.record.route(key);
+        let state = route.map_or(TargetState::Wanted, |route| route.state(None, now));
+        let mut unreadable = None;
         match state {
             TargetState::Paused { refusal: Some(refusal), .. } => return Err(RouteTokenError::Refused(refusal)),
             TargetState::Paused { retry_after, refusal: None } => {
@@ -117,14 +124,15 @@ impl RouteTokens {
             TargetState::Fresh | TargetState::Due => {
                 if let Some(token) = self.records.open_route_token(&stored.record, key, ticket).await? {
                     if state == TargetState::Due {
-                        self.join_or_start(target, ticket, relying_party);
+                        self.join_or_start(target, None, ticket, relying_party);
                     }
                     return Ok(Some(token));
                 }
+                unreadable = route.and_then(|route| route.token.as_ref()).map(|token| token.part.salt);
             }
             TargetState::Wanted => {}
         }
-        let Some(flight) = self.join_or_start(target, ticket, relying_party) else {
+        let Some(flight) = self.join_or_start(target, unreadable, ticket, relying_party) else {
             // Draining: another instance serves the retry.
             return Err(RouteTokenError::Unavailable { retry_after: Duration::from_secs(1) });
         };
@@ -141,6 +149,7 @@ impl RouteTokens {
     fn join_or_start(
         &self,
         target: &TokenTarget,
+        unreadable: Option<[u8; 32]>,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
     ) -> Option<Flight<Outcome>> {
@@ -156,7 +165,8 @@ impl RouteTokens {
             async move {
                 let key = TargetKey::of(&target);
                 let grant = relying_party.target_grant(&target);
-                let request = Request { target: &target, key, grant, ticket: &ticket, relying_party: &relying_party };
+                let relying_party = &relying_party;
+                let request = Request { target: &target, key, grant, unreadable, ticket: &ticket, relying_party };
                 this.run(&request).await.unwrap_or_else(|error| {
                     log_unwritten(&request, &error);
                     Outcome::Unavailable { retry_after: MIN_BACKOFF }
@@ -166,12 +176,12 @@ impl RouteTokens {
     }
 
     async fn run(&self, request: &Request<'_>) -> Result<Outcome, StoreError> {
-        let trigger = Trigger::ForRoute { target: request.key, grant: request.grant };
-        let held = match self.leases.acquire(request.ticket, trigger).await? {
+        let held = match self.acquire(request).await? {
             LeaseAttempt::Acquired(held) => *held,
             LeaseAttempt::Ended => return Ok(Outcome::Ended),
             LeaseAttempt::Refreshed => return self.obtained_meanwhile(request).await,
             LeaseAttempt::Unavailable { retry_after } => return Ok(Outcome::Unavailable { retry_after }),
+            LeaseAttempt::InDoubt => return Ok(Outcome::Unavailable { retry_after: MIN_BACKOFF }),
             LeaseAttempt::RouteRefused(refusal) => return Ok(Outcome::Refused(refusal)),
             LeaseAttempt::Refused => return Ok(Outcome::Refused(TargetRefusal::Refused)),
             LeaseAttempt::NoRefreshToken => {
@@ -183,6 +193,23 @@ impl RouteTokens {
         let outcome = self.send(request, held).await;
         metrics::route_token(outcome_label(&outcome), started.elapsed());
         outcome
+    }
+
+    /// Acquires the lease. If the refresh token is in doubt, the session is refreshed first, once.
+    async fn acquire(&self, request: &Request<'_>) -> Result<LeaseAttempt, StoreError> {
+        let Request { key: target, grant, unreadable, ticket, relying_party, .. } = *request;
+        let trigger = Trigger::ForRoute { target, grant, unreadable };
+        let attempt = self.leases.acquire(ticket, trigger).await?;
+        if !matches!(attempt, LeaseAttempt::InDoubt) {
+            return Ok(attempt);
+        }
+        match self.refresher.refresh(ticket, relying_party, Trigger::InDoubt).await {
+            RefreshOutcome::Refreshed => self.leases.acquire(ticket, trigger).await,
+            RefreshOutcome::Ended => Ok(LeaseAttempt::Ended),
+            RefreshOutcome::Unavailable { retry_after } => Ok(LeaseAttempt::Unavailable { retry_after }),
+            RefreshOutcome::NoRefreshToken => Ok(LeaseAttempt::NoRefreshToken),
+            RefreshOutcome::ClientRefused(_) | RefreshOutcome::RequestRefused => Ok(LeaseAttempt::Refused),
+        }
     }
 
     /// Token that another instance has written.
@@ -216,12 +243,13 @@ impl RouteTokens {
         now: Timestamp,
     ) -> Result<TargetedToken, TargetedTokenError> {
         let Request { target, ticket, relying_party, .. } = request;
+        let subject = held.part.claims.subject();
         match request.grant {
             TargetGrant::Refresh => {
-                relying_party.refresh_for(target, held.refresh_token(), &|| held.may_send(), now).await
+                relying_party.refresh_for(target, held.refresh_token(), subject, &|| held.may_send(), now).await
             }
             TargetGrant::TokenExchange => match self.records.open_request_part(&held.record, ticket).await {
-                Ok(Some(part)) => relying_party.exchange_for(target, &part.access_token, now).await,
+                Ok(Some(part)) => relying_party.exchange_for(target, &part.access_token, subject, now).await,
                 Ok(None) | Err(_) => Err(TargetedTokenError::Unavailable {
                     is_ambiguous: false,
                     retry_after: None,
@@ -269,54 +297,42 @@ impl RouteTokens {
         leased: StoredRecord,
     ) -> Result<Outcome, StoreError> {
         log_failure(request, &error);
-        let record = &leased.record;
+        let now = self.clock.now();
+        let last = leased.record.route(request.key).and_then(|route| route.pause.as_ref());
+        let backoffs = last.map_or(0, |pause| pause.backoffs);
+        let pause = |retry_after, refusal| RoutePause {
+            until: now.plus(timing::backoff(backoffs, retry_after)),
+            backoffs: backoffs.saturating_add(1),
+            refusal,
+        };
+        let before = held.lease_before(now);
         match error {
             TargetedTokenError::Unavailable { is_ambiguous, retry_after, .. } => {
                 let may_have_spent = is_ambiguous && request.grant == TargetGrant::Refresh;
-                let pause = self.pause(request.key, record, may_have_spent, retry_after);
-                let retry_after = timing::until(pause.until, self.clock.now());
-                self.write_pause(request, pause, None, held, leased).await?;
+                let lease = if may_have_spent { held.lease_in_doubt(now) } else { before };
+                let pause = pause(retry_after, None);
+                let retry_after = timing::until(pause.until, now);
+                self.write_pause(request, pause, None, lease, held, leased).await?;
                 Ok(Outcome::Unavailable { retry_after })
             }
             TargetedTokenError::Refused { refusal, refresh_token, .. } => {
-                let pause = RoutePause { refusal: Some(refusal), ..self.pause(request.key, record, false, None) };
-                self.write_pause(request, pause, refresh_token.as_ref(), held, leased).await?;
+                let pause = pause(None, Some(refusal));
+                self.write_pause(request, pause, refresh_token.as_ref(), before, held, leased).await?;
                 Ok(Outcome::Refused(refusal))
             }
             TargetedTokenError::GrantRefused { .. } => {
-                let refusal = Some(TargetRefusal::Refused);
-                let pause = RoutePause { refusal, ..self.pause(request.key, record, false, None) };
-                self.write_pause(request, pause, None, held, leased).await?;
-                // The session's token is refused: whether its grant is over is for its own refresh to find out.
-                match self.refresher.refresh(request.ticket, request.relying_party, Trigger::Now).await {
-                    RefreshOutcome::Ended => Ok(Outcome::Ended),
-                    RefreshOutcome::Refreshed
-                    | RefreshOutcome::Unavailable { .. }
-                    | RefreshOutcome::NoRefreshToken
-                    | RefreshOutcome::ClientRefused(_)
-                    | RefreshOutcome::RequestRefused => Ok(Outcome::Refused(TargetRefusal::Refused)),
+                let pause = pause(None, Some(TargetRefusal::Refused));
+                self.write_pause(request, pause, None, before, held, leased).await?;
+                // The session's token is refused: whether its grant is over is for its own refresh to find out, once.
+                if backoffs == 0
+                    && let RefreshOutcome::Ended =
+                        self.refresher.refresh(request.ticket, request.relying_party, Trigger::Now).await
+                {
+                    return Ok(Outcome::Ended);
                 }
+                Ok(Outcome::Refused(TargetRefusal::Refused))
             }
         }
-    }
-
-    /// Next backoff of a target: a growing pause, or until the session's access token lapses after
-    /// [`MAX_UNANSWERED`] calls that may have spent the refresh token.
-    fn pause(
-        &self,
-        target: TargetKey,
-        record: &SessionRecord,
-        may_have_spent: bool,
-        retry_after: Option<Duration>,
-    ) -> RoutePause {
-        let now = self.clock.now();
-        let last = record.route(target).and_then(|route| route.pause.as_ref());
-        let backoffs = last.map_or(0, |pause| pause.backoffs);
-        let unanswered = last.map_or(0, |pause| pause.unanswered).saturating_add(u8::from(may_have_spent));
-        let end = now.plus(timing::backoff(backoffs, retry_after));
-        let lapse = record.access_token_expires_at.filter(|_| unanswered >= MAX_UNANSWERED);
-        let until = lapse.map_or(end, |lapse| lapse.max(end));
-        RoutePause { until, backoffs: backoffs.saturating_add(1), unanswered, refusal: None }
     }
 
     /// Writes a backoff. A token that is still good stays.
@@ -325,6 +341,7 @@ impl RouteTokens {
         request: &Request<'_>,
         pause: RoutePause,
         refresh_token: Option<&RefreshToken>,
+        lease: Option<RefreshLease>,
         held: &HeldLease,
         leased: StoredRecord,
     ) -> Result<(), StoreError> {
@@ -332,7 +349,7 @@ impl RouteTokens {
         let known = leased.record.route(request.key).cloned();
         let route = RouteToken { pause: Some(pause), ..known.unwrap_or_else(|| RouteToken::wanted(request.key)) };
         let rotated = self.rotated(refresh_token, held, &leased.record, request.ticket);
-        let change = Change { route, rotated, lease: held.lease_before(now) };
+        let change = Change { route, rotated, lease };
         if let Written::Ended = self.write(&change, leased, now).await? {
             revoke(refresh_token, request.relying_party, now).await;
         }

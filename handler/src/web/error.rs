@@ -234,6 +234,17 @@ impl Error {
         )
     }
 
+    /// True if a sign-in is the remedy, or may be: the Provider or the application wants to meet the person once more.
+    pub(super) fn may_need_sign_in(&self) -> bool {
+        self.needs_sign_in()
+            || matches!(
+                self.cause(),
+                Self::RouteToken(RouteTokenError::Refused(TargetRefusal::InteractionRequired))
+                    | Self::StepUpUnmet
+                    | Self::StepUpChallengeUnmet
+            )
+    }
+
     /// The operator's words for a rule that is not met.
     pub(super) fn explain(&self) -> Option<&str> {
         if let Self::AccessDenied(denied) = self.cause() { denied.explain.as_deref() } else { None }

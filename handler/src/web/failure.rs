@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::proxy::{ForwardError, SignInDemand};
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
+use crate::sessions::RouteTokenError;
 
 /// Request with an error.
 pub struct Failure<'a> {
@@ -54,8 +55,10 @@ impl Failure<'_> {
             (true, true) if is_safe(self.req.method()) && is_framed(self.req) => self.page_in_frame(error),
             (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(error),
             (true, _) => self.page(error),
-            (false, true) => problem(error, Some(&self.login_url(self.referrer(), error.demand())), self.id),
-            (false, false) => problem(error, None, self.id),
+            (false, _) if error.may_need_sign_in() => {
+                problem(error, Some(&self.login_url(self.referrer(), error.demand())), self.id)
+            }
+            (false, _) => problem(error, None, self.id),
         };
         if let Some(retry_after) = error.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
@@ -106,7 +109,7 @@ impl Failure<'_> {
         let mut links = Vec::with_capacity(2);
         if unsent.needs_another_tab() {
             links.push(Link::NewTab { href: &signin, label: viewer.label(Label::SignInNewTab) });
-        } else if unsent.error.needs_sign_in() {
+        } else if unsent.error.may_need_sign_in() {
             links.push(self.sign_in_link(&signin, viewer.label(Label::SignIn)));
         }
         if let Ok(form) = &unsent.kept {
@@ -170,6 +173,7 @@ impl Failure<'_> {
             Error::SignIn { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain)],
             Error::Provider { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain), start()],
             Error::StepUpUnmet | Error::StepUpChallengeUnmet => vec![sign_in(self.target, Label::TryAgain), start()],
+            Error::RouteToken(RouteTokenError::Refused(_)) => vec![sign_in(self.target, Label::SignIn), start()],
             Error::ReturnUrlTooLong => vec![sign_in(None, Label::SignIn)],
             Error::SignInLoop(_) => vec![Step::SignIn { href: self.go_on(), label: Label::TryAgain }],
             Error::AccessDenied(denied) if denied.is_bearer => vec![],

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage as _, HttpRequest};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// Reason why a form cannot be read.
@@ -55,6 +55,12 @@ impl FormReader {
         Self { permits: Semaphore::new(MAX_READS), time_limit }
     }
 
+    /// One of the reads at once, for a form that is read elsewhere; `None` while there are too many.
+    #[must_use]
+    pub fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        self.permits.try_acquire().ok()
+    }
+
     /// Reads the body of `req`, at most `limit` bytes.
     ///
     /// # Errors
@@ -64,7 +70,7 @@ impl FormReader {
         if declared.is_some_and(|length: u64| length > limit as u64) {
             return Err(FormError::TooLarge);
         }
-        let _permit = self.permits.try_acquire().map_err(|_| FormError::Busy)?;
+        let _permit = self.permit().ok_or(FormError::Busy)?;
         let read = timeout(self.time_limit, payload.to_bytes_limited(limit)).await.map_err(|_| FormError::Timeout)?;
         read.map_err(|_| FormError::TooLarge)?.map_err(|_| FormError::Incomplete)
     }

@@ -163,7 +163,7 @@ fn detail(error: &Error) -> &'static str {
         }
         Error::RouteToken(RouteTokenError::Refused(TargetRefusal::InteractionRequired)) => {
             "The provider issues an access token for this route after a new sign-in only, so the request was not passed on. \
-             Sign out and sign in again."
+             Sign in once more at login_url."
         }
         Error::RefreshRefused => {
             "The provider refuses to refresh the access token. It works until it lapses; then sign in at login_url."

@@ -27,7 +27,7 @@ impl Unsent {
         if self.error.is_of_application() {
             return self.fate_of_refused();
         }
-        match (&self.kept, self.error.needs_sign_in(), self.error.is_temporary()) {
+        match (&self.kept, self.error.may_need_sign_in(), self.error.is_temporary()) {
             (Ok(_), true, _) => &[NothingPassedOn, KeptHere, ReturnAndSend],
             (Ok(_), false, true) => &[NothingPassedOn, KeptHere, SendAgainSoon],
             (Ok(_), false, false) => &[NothingPassedOn, KeptHere],
@@ -45,7 +45,7 @@ impl Unsent {
     fn fate_of_refused(&self) -> &'static [Sentence] {
         use Sentence::{KeptHere, NotAccepted, NotKept as NotKeptHere, NotKeptFiles, NotKeptTooLarge};
         use Sentence::{ReturnAndReload, ReturnAndSend};
-        match (&self.kept, self.error.needs_sign_in()) {
+        match (&self.kept, self.error.may_need_sign_in()) {
             (Ok(_), true) => &[NotAccepted, KeptHere, ReturnAndSend],
             (Ok(_), false) => &[NotAccepted, KeptHere],
             (Err(NotKept::TooLarge), true) => &[NotAccepted, NotKeptTooLarge, ReturnAndReload],
@@ -57,7 +57,7 @@ impl Unsent {
 
     /// True if a sign-in in a new tab lets the person continue in this one.
     pub(super) fn needs_another_tab(&self) -> bool {
-        let needs_sign_in = self.error.needs_sign_in() || matches!(self.error, Error::FormOfAnotherPerson);
+        let needs_sign_in = self.error.may_need_sign_in() || matches!(self.error, Error::FormOfAnotherPerson);
         needs_sign_in && !matches!(self.kept, Err(NotKept::CrossSite))
     }
 }
@@ -65,7 +65,8 @@ impl Unsent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sessions::StoreError;
+    use crate::oidc::TargetRefusal;
+    use crate::sessions::{RouteTokenError, StoreError};
 
     fn unsent(error: Error, kept: Result<(), NotKept>) -> Unsent {
         Unsent { error, kept: kept.map(|()| "1.k.sealed".to_owned()) }
@@ -75,6 +76,7 @@ mod tests {
     fn the_page_says_what_happened_to_the_form_and_what_to_do() {
         let store = || Error::Store(StoreError::Missing);
         let session = || Error::SessionRequired;
+        let interaction = || Error::RouteToken(RouteTokenError::Refused(TargetRefusal::InteractionRequired));
         const NOT_PASSED_ON: &str = "Nothing of what you sent was passed on.";
         let challenged = || Error::StepUpChallenged(Box::default());
         let refused = "The application did not accept what you sent.";
@@ -91,11 +93,13 @@ mod tests {
             (unsent(challenged(), Err(NotKept::File)), [refused, "its files", "reload it"], true),
             (unsent(challenged(), Err(NotKept::Other)), [refused, "cannot keep it", "reload it"], true),
             (unsent(challenged(), Err(NotKept::CrossSite)), [refused, "asks for", "stronger"], false),
-            (unsent(Error::StepUpChallengeUnmet, Ok(())), ["a stronger", refused, "This page keeps it."], false),
+            (unsent(Error::StepUpChallengeUnmet, Ok(())), ["a stronger", refused, another_tab], true),
             (unsent(store(), Ok(())), [NOT_PASSED_ON, "This page keeps it", "in a moment"], false),
             (unsent(store(), Err(NotKept::Other)), [NOT_PASSED_ON, "Reload this page", "in a moment"], false),
             (unsent(store(), Err(NotKept::CrossSite)), [NOT_PASSED_ON, "signed in", "in a moment"], false),
-            (unsent(Error::StepUpUnmet, Ok(())), ["a stronger", NOT_PASSED_ON, "This page keeps it."], false),
+            (unsent(Error::StepUpUnmet, Ok(())), ["a stronger", NOT_PASSED_ON, another_tab], true),
+            (unsent(interaction(), Ok(())), ["only you can do there", NOT_PASSED_ON, another_tab], true),
+            (unsent(interaction(), Err(NotKept::CrossSite)), ["only you", "another site", "Sign in"], false),
         ];
         for (unsent, expected, needs_another_tab) in table {
             let text = unsent.text(Language::English);

@@ -37,7 +37,7 @@ async fn refreshed(reply: Reply) -> Result<TargetedToken, TargetedTokenError> {
     let (provider, _) = ScriptedProvider::start();
     provider.reply("/token_endpoint", reply);
     let target = target(None, Some("https://b.example"), None);
-    party(&provider, "").refresh_for(&target, &RefreshToken::new("old".to_owned()), &|| true, NOW).await
+    party(&provider, "").refresh_for(&target, &RefreshToken::new("old".to_owned()), "ada", &|| true, NOW).await
 }
 
 /// The form of the only token request, in alphabetical order.
@@ -63,7 +63,7 @@ async fn a_refresh_names_the_target_and_not_that_of_the_sign_in() {
             target.recipient().filter(|(name, _)| *name == Recipient::Audience).map_or("", |_| "audience=b&");
         let party = party(&provider, parameters);
 
-        let token = party.refresh_for(&target, &RefreshToken::new("old".to_owned()), &|| true, NOW).await.unwrap();
+        let token = party.refresh_for(&target, &RefreshToken::new("old".to_owned()), "ada", &|| true, NOW).await.unwrap();
 
         assert_eq!(sent(&provider), format!("{audience}{own}{expected}"));
         assert_eq!(token.access_token.expose(), "token-b");
@@ -79,7 +79,7 @@ async fn an_exchange_sends_the_access_token_and_keeps_no_refresh_token_of_anothe
     let target = target(None, Some("b"), Some("read"));
 
     let token = party(&provider, "resource=https://a.example&x=1")
-        .exchange_for(&target, &AccessToken::new("access-1".to_owned()), NOW)
+        .exchange_for(&target, &AccessToken::new("access-1".to_owned()), "ada", NOW)
         .await
         .unwrap();
 
@@ -100,7 +100,7 @@ async fn a_refused_exchange_keeps_no_refresh_token_of_another_grant() {
         provider.reply("/token_endpoint", Reply::Json(reply));
         let (target, token) = (target(None, Some("b"), None), AccessToken::new("access-1".to_owned()));
 
-        let error = party(&provider, "").exchange_for(&target, &token, NOW).await.unwrap_err();
+        let error = party(&provider, "").exchange_for(&target, &token, "ada", NOW).await.unwrap_err();
 
         assert!(matches!(error, TargetedTokenError::Refused { refresh_token: None, .. }), "{error:?}");
     }
@@ -184,6 +184,57 @@ async fn an_unusable_token_is_refused_and_a_rotated_refresh_token_is_not_lost() 
     }
 }
 
+fn jwt(claims: &Value) -> String {
+    format!("e30.{}.c2ln", base64url(claims.to_string().as_bytes()))
+}
+
+#[actix_web::test]
+async fn a_response_about_another_person_is_refused_with_all_its_tokens() {
+    for (id_token, refused) in [
+        (jwt(&json!({"sub": "ada"})), false),
+        (jwt(&json!({"sub": "eve"})), true),
+        (jwt(&json!({})), true),
+        ("none".to_owned(), true),
+    ] {
+        let tokens = json!({"access_token": "a", "token_type": "Bearer", "refresh_token": "next", "id_token": id_token});
+
+        let outcome = refreshed(Reply::Json(tokens)).await;
+
+        match outcome {
+            Err(TargetedTokenError::Refused { cause, refresh_token: None, .. }) => {
+                assert_eq!((cause.as_str(), refused), ("sub_mismatch", true), "{id_token}");
+            }
+            other => assert_eq!(other.unwrap().refresh_token.is_some(), !refused, "{id_token}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn an_exchange_for_a_token_of_another_type_is_refused() {
+    for (issued, refused) in [
+        (json!("urn:ietf:params:oauth:token-type:access_token"), false),
+        (json!("urn:ietf:params:oauth:token-type:jwt"), false),
+        (json!(null), false),
+        (json!("urn:ietf:params:oauth:token-type:refresh_token"), true),
+        (json!("urn:ietf:params:oauth:token-type:id_token"), true),
+        (json!("urn:ietf:params:oauth:token-type:saml2"), true),
+    ] {
+        let (provider, _) = ScriptedProvider::start();
+        let tokens = json!({"access_token": "a", "token_type": "Bearer", "issued_token_type": issued});
+        provider.reply("/token_endpoint", Reply::Json(tokens));
+        let (target, token) = (target(None, Some("b"), None), AccessToken::new("access-1".to_owned()));
+
+        let outcome = party(&provider, "").exchange_for(&target, &token, "ada", NOW).await;
+
+        match outcome {
+            Err(TargetedTokenError::Refused { cause, .. }) => {
+                assert_eq!((cause.as_str(), refused), ("issued_token_type", true), "{issued}");
+            }
+            other => assert!(other.is_ok() && !refused, "{issued}"),
+        }
+    }
+}
+
 #[actix_web::test]
 async fn without_a_usable_response_it_is_known_if_the_refresh_token_may_be_spent() {
     for (reply, ambiguous, wait) in [
@@ -206,7 +257,7 @@ async fn a_request_that_must_not_be_sent_any_more_is_withheld() {
     let (provider, _) = ScriptedProvider::start();
     let target = target(None, Some("b"), None);
 
-    let outcome = party(&provider, "").refresh_for(&target, &RefreshToken::new("old".to_owned()), &|| false, NOW).await;
+    let outcome = party(&provider, "").refresh_for(&target, &RefreshToken::new("old".to_owned()), "ada", &|| false, NOW).await;
 
     let Err(TargetedTokenError::Unavailable { is_ambiguous, source, .. }) = outcome else { panic!("{outcome:?}") };
     assert!(!is_ambiguous && matches!(source, ProviderError::Withheld));

@@ -154,6 +154,24 @@ async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_
 }
 
 #[actix_web::test]
+async fn a_response_with_a_new_refresh_token_and_no_access_token_loses_no_session() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null})));
+    fixture.clock.advance(LAPSED);
+
+    load(&fixture, &ticket).await.unwrap_err();
+    assert_eq!(fixture.record(&ticket).await.unanswered_calls(), 0);
+    fixture.clock.advance(5);
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"refresh_token": "refresh-3"})));
+
+    assert_eq!(access_token(&fixture, &ticket).await, "access-2");
+    let sent = fixture.provider.received("/token_endpoint");
+    let sent: Vec<_> = sent.iter().map(|request| request.form()["refresh_token"].clone()).collect();
+    assert_eq!(sent, ["refresh-1", "refresh-2"]);
+}
+
+#[actix_web::test]
 async fn a_provider_that_is_down_costs_nothing_while_the_token_lives() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;

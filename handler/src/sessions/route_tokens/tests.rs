@@ -116,7 +116,7 @@ async fn a_token_that_is_due_is_used_while_it_is_renewed_and_one_that_lapsed_is_
     fixture.clock.advance(50);
 
     assert_eq!(issued(&fixture, &ticket, "b").await, "token-b");
-    let renewed = fixture.sessions.route_tokens().join_or_start(&target("b"), &ticket, &fixture.party);
+    let renewed = fixture.sessions.route_tokens().join_or_start(&target("b"), None, &ticket, &fixture.party);
     renewed.unwrap().wait().await; // the flight under way, or one that finds its result
 
     assert_eq!((issued(&fixture, &ticket, "b").await.as_str(), fixture.calls()), ("token-b2", 2));
@@ -135,7 +135,7 @@ async fn a_renewal_that_fails_leaves_the_token_that_is_good() {
     fixture.clock.advance(50);
 
     issued(&fixture, &ticket, "b").await;
-    fixture.sessions.route_tokens().join_or_start(&target("b"), &ticket, &fixture.party).unwrap().wait().await;
+    fixture.sessions.route_tokens().join_or_start(&target("b"), None, &ticket, &fixture.party).unwrap().wait().await;
 
     assert_eq!((issued(&fixture, &ticket, "b").await.as_str(), fixture.calls()), ("token-b", 2));
 }
@@ -166,8 +166,8 @@ async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_
         }
         assert_eq!(fixture.calls(), 1);
         let record = fixture.record(&ticket).await;
-        assert_eq!(record.lease, None, "the session's own refresh is not delayed");
-        assert_eq!(record.routes()[0].pause.as_ref().unwrap().unanswered, unanswered);
+        assert_eq!(record.unanswered_calls(), unanswered);
+        assert!(record.lease.is_none_or(|lease| lease.lapses_at <= fixture.now()), "the session's refresh is not delayed");
         reply(&fixture, "token-c", &json!({}));
         assert_eq!(issued(&fixture, &ticket, "c").await, "token-c", "other routes go on");
         fixture.clock.advance(i64::try_from(*backoff.end()).unwrap());
@@ -177,23 +177,87 @@ async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_
 }
 
 #[actix_web::test]
-async fn after_two_calls_without_a_response_a_route_waits_until_the_session_is_refreshed() {
+async fn a_call_without_a_response_is_followed_by_a_refresh_of_the_session_and_the_call_again() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(Reply::Reset);
+    token(&fixture, &ticket, "b").await.unwrap_err();
+    fixture.clock.advance(5);
+    reply(&fixture, "access-2", &json!({"refresh_token": "refresh-2"}));
 
-    for _ in 0..3 {
-        token(&fixture, &ticket, "b").await.unwrap_err();
+    assert_eq!(issued(&fixture, &ticket, "b").await, "access-2");
+
+    let sent = fixture.provider.received("/token_endpoint");
+    let sent: Vec<_> = sent.iter().map(|request| request.form()).collect();
+    let of_sent = |name: &str| sent.iter().map(|form| form.get(name).cloned().unwrap_or_default()).collect::<Vec<_>>();
+    assert_eq!(of_sent("audience"), ["b", "", "b"]);
+    assert_eq!(of_sent("refresh_token"), ["refresh-1", "refresh-1", "refresh-2"]);
+    assert_eq!(fixture.record(&ticket).await.lease, None);
+}
+
+#[actix_web::test]
+async fn two_calls_without_a_response_are_all_that_the_routes_and_the_session_send_before_the_lapse() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    let other = fixture.another_instance();
+    fixture.token_endpoint_replies(Reply::Reset);
+
+    for _ in 0..9 {
+        for audience in ["b", "c", "d"] {
+            token(&fixture, &ticket, audience).await.unwrap_err();
+            token_of(&other, &fixture, &ticket, &target(audience)).await.unwrap_err();
+        }
+        fixture.sessions.refresh(&ticket, &fixture.party).await;
         fixture.clock.advance(10);
     }
 
     assert_eq!(fixture.calls(), 2);
-    let pause = fixture.record(&ticket).await.routes()[0].pause.clone().unwrap();
-    assert_eq!((pause.until, pause.unanswered), (START.plus(Duration::from_secs(100)), 2));
+    let last = token(&fixture, &ticket, "e").await.unwrap_err();
+    assert!(matches!(last, RouteTokenError::Unavailable { retry_after } if retry_after.as_secs() == 10), "{last:?}");
+    fixture.clock.advance(10); // the lapse
     reply(&fixture, "access-2", &json!({}));
-    assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Refreshed);
-    reply(&fixture, "token-b", &json!({}));
-    assert_eq!(issued(&fixture, &ticket, "b").await, "token-b");
+    assert_eq!(issued(&fixture, &ticket, "e").await, "access-2");
+}
+
+#[actix_web::test]
+async fn whoever_died_with_a_routes_call_under_way_leaves_the_next_one_to_the_session() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    let lease = RefreshLease {
+        purpose: LeasePurpose::BackingOff,
+        holder: String::new(),
+        lapses_at: START,
+        unanswered: 1,
+        backoffs: 0,
+    };
+    let leased = SessionRecord { lease: Some(lease), ..fixture.record(&ticket).await };
+    fixture.store.overwrite(&leased, fixture.now()).await;
+    reply(&fixture, "access-2", &json!({}));
+
+    let other = fixture.another_instance();
+    let (b, c) = (target("b"), target("c"));
+    let tokens = futures_util::future::join(
+        token_of(&fixture.sessions, &fixture, &ticket, &b),
+        token_of(&other, &fixture, &ticket, &c),
+    );
+
+    let (b, c) = tokens.await;
+    assert_eq!((b.unwrap().as_deref(), c.unwrap().as_deref()), (Some("access-2"), Some("access-2")));
+    assert_eq!(fixture.calls(), 3, "one refresh, and a call for each target");
+}
+
+#[actix_web::test]
+async fn a_doubt_about_the_refresh_token_delays_no_exchange() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Reset);
+    token(&fixture, &ticket, "b").await.unwrap_err();
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": "token-x"})));
+
+    let token = token_of(&fixture.sessions, &fixture, &ticket, &exchanged()).await.unwrap();
+
+    assert_eq!((token.as_deref(), fixture.calls()), (Some("token-x"), 2));
+    assert_eq!(fixture.record(&ticket).await.unanswered_calls(), 1, "it clears no doubt, either");
 }
 
 #[actix_web::test]
@@ -252,6 +316,13 @@ async fn a_refresh_token_that_is_refused_for_one_target_alone_keeps_the_session(
     let again = token_of(&fixture.sessions, &fixture, &ticket, &exchanged()).await.unwrap_err();
     assert!(matches!(again, RouteTokenError::Refused(TargetRefusal::Refused)), "{again}");
     assert_eq!(fixture.calls(), 2, "the refusal is remembered");
+
+    for calls in [3, 4] {
+        fixture.clock.advance(60);
+        let again = token_of(&fixture.sessions, &fixture, &ticket, &exchanged()).await.unwrap_err();
+        assert!(matches!(again, RouteTokenError::Refused(TargetRefusal::Refused)), "{again}");
+        assert_eq!((fixture.calls(), last_form(&fixture)["grant_type"].as_str()), (calls, EXCHANGE), "no refresh again");
+    }
 }
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -291,6 +362,26 @@ async fn a_sign_out_revokes_the_token_of_every_route_and_the_refresh_token() {
     let hints: Vec<_> = hints.iter().map(|request| request.form()["token_type_hint"].clone()).collect();
     assert_eq!(hints, ["access_token", "access_token", "refresh_token"]);
     assert_eq!(fixture.record(&ticket).await.routes(), []);
+}
+
+#[actix_web::test]
+async fn revocations_of_route_tokens_that_hang_do_not_keep_back_that_of_the_refresh_token() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    reply(&fixture, "token-b", &json!({}));
+    issued(&fixture, &ticket, "b").await;
+    fixture.provider.reply("/revocation_endpoint", Reply::Silence);
+    tokio::time::pause(); // a limit passes as soon as nothing else is to do
+    let started = Instant::now();
+
+    fixture.sessions.sign_out(&ticket, &fixture.party, fixture.now()).await.unwrap();
+    fixture.sessions.drain().await;
+
+    while fixture.revoked().len() < 2 {
+        tokio::task::yield_now().await; // the Provider's threads may be slower than this clock
+    }
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(12), "three seconds for the first, the time of any request for the second: {took:?}");
 }
 
 #[actix_web::test]
@@ -401,7 +492,7 @@ async fn a_backoff_of_the_session_itself_is_respected() {
         let fixture = Fixture::new();
         let ticket = fixture.signed_in().await;
         let lapses_at = START.plus(Duration::from_secs(9));
-        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered: 1, backoffs: 1 };
+        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered: 0, backoffs: 1 };
         let leased = SessionRecord { lease: Some(lease.clone()), ..fixture.record(&ticket).await };
         fixture.store.overwrite(&leased, fixture.now()).await;
 
@@ -430,19 +521,23 @@ async fn while_the_process_drains_another_instance_is_to_ask() {
 }
 
 #[actix_web::test]
-async fn a_token_sealed_for_another_target_is_not_used() {
+async fn a_token_that_does_not_open_is_requested_anew() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     reply(&fixture, "token-c", &json!({}));
     issued(&fixture, &ticket, "c").await;
     let mut moved = fixture.record(&ticket).await;
     if let RecordState::Active { routes, .. } = &mut moved.state {
-        routes[0].target = TargetKey::of(&target("b"));
+        routes[0].target = TargetKey::of(&target("b")); // as a writer of the store could, or a key that is gone
     }
     fixture.store.overwrite(&moved, fixture.now()).await;
+    reply(&fixture, "token-b", &json!({}));
 
-    let other = fixture.another_instance();
-    let outcome = token_of(&other, &fixture, &ticket, &target("b")).await;
+    let (here, there) = (fixture.another_instance(), fixture.another_instance());
+    let b = target("b");
+    let asking = [&here, &there].map(|sessions| token_of(sessions, &fixture, &ticket, &b));
+    let tokens = futures_util::future::join_all(asking).await;
 
-    assert!(matches!(outcome, Err(RouteTokenError::Unavailable { .. })), "{outcome:?}");
+    assert!(tokens.into_iter().all(|token| token.unwrap().as_deref() == Some("token-b")));
+    assert_eq!(fixture.calls(), 2, "one for each target");
 }
