@@ -183,7 +183,8 @@ impl RelyingParty {
         let tokens = self.request_tokens(&self.connections.targets, form, may_send, &metadata, now).await;
         let TokenResponse { access_token, expires_at, refresh_token, id_token, issued_token_type, .. } =
             tokens.map_err(failure)?;
-        let unusable = |cause: &str, refresh_token| refused(TargetRefusal::Refused, cause.to_owned(), None, refresh_token);
+        let unusable =
+            |cause: &str, refresh_token| refused(TargetRefusal::Refused, cause.to_owned(), None, refresh_token);
         if id_token.is_some_and(|id_token| !is_of(subject, &id_token)) {
             return Err(unusable("sub_mismatch", None)); // nor is the refresh token this person's
         }

@@ -122,10 +122,10 @@ fn a_stronger_sign_in_is_asked_for_once() {
 
     fixture.provider.set_claims(&json!({ "sub": "ada", "acr": "phr" }));
     let mut strong = browser.clone();
-    assert_eq!(follow(&mut strong, &signin, &fixture.provider).status, 200);
+    assert_eq!(strong.sign_in_by(&signin, &fixture.provider).status, 200);
 
     fixture.provider.set_claims(&json!({ "sub": "ada", "acr": "pwd" }));
-    let unmet = follow(&mut browser, &signin, &fixture.provider);
+    let unmet = browser.sign_in_by(&signin, &fixture.provider);
     assert_eq!(unmet.status, 403);
     assert!(unmet.text().contains("step_up_unmet") && unmet.text().contains("Try again"), "{}", unmet.text());
 }
@@ -140,15 +140,8 @@ fn an_old_sign_in_is_asked_to_be_made_again() {
     fixture.provider.set_claims(&json!({ "sub": "ada", "auth_time": now }));
 
     assert_eq!(signin, "/oauth/signin?redirect=%2Frecent&max_age=600");
-    assert_eq!(follow(&mut browser, &signin, &fixture.provider).status, 200);
+    assert_eq!(browser.sign_in_by(&signin, &fixture.provider).status, 200);
     assert_eq!(browser.fetch("/recent").status, 200);
-}
-
-/// Signs in by this URL, and opens the page where that ends.
-fn follow(browser: &mut Browser, signin: &str, provider: &Provider) -> Response {
-    let provider_url = browser.navigate(signin).header("location").unwrap().to_owned();
-    let back = browser.navigate(&provider.approve(&provider_url)).header("location").unwrap().to_owned();
-    browser.navigate(&back)
 }
 
 #[test]

@@ -153,7 +153,15 @@ fn a_person_sees_what_to_do_about_a_refused_route() {
     let page = fixture.browsers[0].navigate("/orders/1");
 
     assert_eq!(page.status, 403);
-    assert!(page.text().contains("Sign out, then sign in again."), "{}", page.text());
+    let (text, link) = (page.text(), "href=\"/oauth/signin?redirect=%2Forders%2F1\"");
+    assert!(text.contains("Sign in once more.") && text.contains(link), "{text}");
+    let problem = fixture.browsers[0].fetch("/orders/1").json();
+    assert_eq!(
+        (problem["code"].as_str(), problem["login_url"].is_string()),
+        (Some("route_token_interaction_required"), true)
+    );
+    let Fixture { provider, browsers, .. } = &mut fixture;
+    assert_eq!(browsers[0].sign_in_by("/oauth/signin?redirect=%2Forders%2F1", provider).status, 200);
 }
 
 #[test]

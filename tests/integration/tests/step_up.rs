@@ -70,13 +70,6 @@ impl Fixture {
     fn is_content(&self) {
         *self.response.lock().unwrap() = None;
     }
-
-    /// Signs in by this URL, and opens the page where that ends.
-    fn follow(&self, browser: &mut Browser, signin: &str) -> Response {
-        let to_provider = location(&browser.navigate(signin));
-        let back = location(&browser.navigate(&self.provider.approve(&to_provider)));
-        browser.navigate(&back)
-    }
 }
 
 fn location(response: &Response) -> String {
@@ -157,7 +150,7 @@ fn claims_are_asked_for_beside_those_of_the_operator_and_by_nobody_else() {
         assert_eq!(parameter(&url, "claims").unwrap(), &own["claims=".len()..]);
     }
     fixture.is_content();
-    assert_eq!(fixture.follow(&mut browser, &signin).status, 200);
+    assert_eq!(browser.sign_in_by(&signin, &fixture.provider).status, 200);
 }
 
 #[test]
@@ -170,7 +163,7 @@ fn a_demand_that_its_sign_in_does_not_meet_ends_with_a_page() {
         fixture.challenge(&[challenge]);
 
         let signin = location(&browser.navigate("/app/x"));
-        let unmet = fixture.follow(&mut browser, &signin);
+        let unmet = browser.sign_in_by(&signin, &fixture.provider);
         let script = browser.fetch("/app/x");
 
         assert_eq!(unmet.status, 403, "{challenge}");
@@ -190,7 +183,7 @@ fn an_application_that_asks_for_something_else_each_time_is_a_loop() {
         fixture.challenge(&[&format!("Bearer error=\"insufficient_user_authentication\", acr_values=\"c{round}\"")]);
         signin = location(&browser.navigate("/app/x"));
         if round < 2 {
-            fixture.follow(&mut browser, &signin);
+            browser.sign_in_by(&signin, &fixture.provider);
         }
     }
 
@@ -270,7 +263,7 @@ fn a_form_waits_in_its_page_for_the_sign_in() {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     fixture.provider.set_claims(&json!({ "sub": "ada", "auth_time": now }));
     let signin = "/oauth/signin?redirect=%2Foauth%2Fresend&acr_values=gold+mfa&max_age=60";
-    assert_eq!(fixture.follow(&mut browser, signin).status, 200);
+    assert_eq!(browser.sign_in_by(signin, &fixture.provider).status, 200);
     let form = Serializer::new(String::new()).append_pair("form", sealed).finish();
     let sending = browser.send("POST", "/oauth/resend", &FORM, form.as_bytes());
     assert!(sending.text().contains("1000") && !sending.text().contains("Send this form?"), "{}", sending.text());

@@ -49,7 +49,12 @@ impl Browser {
     /// Signs in on the way to `path`; the response of the page it leads to.
     pub fn sign_in(&mut self, path: &str, provider: &Provider) -> Response {
         let to_signin = self.navigate(path);
-        let to_provider = self.navigate(to_signin.header("location").expect("a redirect to sign-in"));
+        self.sign_in_by(to_signin.header("location").expect("a redirect to sign-in"), provider)
+    }
+
+    /// Signs in by this URL of `signin`; the response of the page it leads to.
+    pub fn sign_in_by(&mut self, signin: &str, provider: &Provider) -> Response {
+        let to_provider = self.navigate(signin);
         let back = provider.approve(to_provider.header("location").expect("a redirect to the provider"));
         let to_page = self.navigate(&back);
         assert_eq!(to_page.status, 303, "{}", to_page.text());

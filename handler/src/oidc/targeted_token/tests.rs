@@ -63,7 +63,8 @@ async fn a_refresh_names_the_target_and_not_that_of_the_sign_in() {
             target.recipient().filter(|(name, _)| *name == Recipient::Audience).map_or("", |_| "audience=b&");
         let party = party(&provider, parameters);
 
-        let token = party.refresh_for(&target, &RefreshToken::new("old".to_owned()), "ada", &|| true, NOW).await.unwrap();
+        let token =
+            party.refresh_for(&target, &RefreshToken::new("old".to_owned()), "ada", &|| true, NOW).await.unwrap();
 
         assert_eq!(sent(&provider), format!("{audience}{own}{expected}"));
         assert_eq!(token.access_token.expose(), "token-b");
@@ -196,7 +197,8 @@ async fn a_response_about_another_person_is_refused_with_all_its_tokens() {
         (jwt(&json!({})), true),
         ("none".to_owned(), true),
     ] {
-        let tokens = json!({"access_token": "a", "token_type": "Bearer", "refresh_token": "next", "id_token": id_token});
+        let tokens =
+            json!({"access_token": "a", "token_type": "Bearer", "refresh_token": "next", "id_token": id_token});
 
         let outcome = refreshed(Reply::Json(tokens)).await;
 
@@ -257,7 +259,8 @@ async fn a_request_that_must_not_be_sent_any_more_is_withheld() {
     let (provider, _) = ScriptedProvider::start();
     let target = target(None, Some("b"), None);
 
-    let outcome = party(&provider, "").refresh_for(&target, &RefreshToken::new("old".to_owned()), "ada", &|| false, NOW).await;
+    let outcome =
+        party(&provider, "").refresh_for(&target, &RefreshToken::new("old".to_owned()), "ada", &|| false, NOW).await;
 
     let Err(TargetedTokenError::Unavailable { is_ambiguous, source, .. }) = outcome else { panic!("{outcome:?}") };
     assert!(!is_ambiguous && matches!(source, ProviderError::Withheld));

@@ -167,7 +167,10 @@ async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_
         assert_eq!(fixture.calls(), 1);
         let record = fixture.record(&ticket).await;
         assert_eq!(record.unanswered_calls(), unanswered);
-        assert!(record.lease.is_none_or(|lease| lease.lapses_at <= fixture.now()), "the session's refresh is not delayed");
+        assert!(
+            record.lease.is_none_or(|lease| lease.lapses_at <= fixture.now()),
+            "the session's refresh is not delayed"
+        );
         reply(&fixture, "token-c", &json!({}));
         assert_eq!(issued(&fixture, &ticket, "c").await, "token-c", "other routes go on");
         fixture.clock.advance(i64::try_from(*backoff.end()).unwrap());
@@ -321,7 +324,11 @@ async fn a_refresh_token_that_is_refused_for_one_target_alone_keeps_the_session(
         fixture.clock.advance(60);
         let again = token_of(&fixture.sessions, &fixture, &ticket, &exchanged()).await.unwrap_err();
         assert!(matches!(again, RouteTokenError::Refused(TargetRefusal::Refused)), "{again}");
-        assert_eq!((fixture.calls(), last_form(&fixture)["grant_type"].as_str()), (calls, EXCHANGE), "no refresh again");
+        assert_eq!(
+            (fixture.calls(), last_form(&fixture)["grant_type"].as_str()),
+            (calls, EXCHANGE),
+            "no refresh again"
+        );
     }
 }
 
@@ -381,7 +388,10 @@ async fn revocations_of_route_tokens_that_hang_do_not_keep_back_that_of_the_refr
         tokio::task::yield_now().await; // the Provider's threads may be slower than this clock
     }
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(12), "three seconds for the first, the time of any request for the second: {took:?}");
+    assert!(
+        took < Duration::from_secs(12),
+        "three seconds for the first, the time of any request for the second: {took:?}"
+    );
 }
 
 #[actix_web::test]
