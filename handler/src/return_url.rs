@@ -118,163 +118,26 @@ fn has_dot_segment(path: &[u8]) -> bool {
 mod tests {
     use url::Url;
 
-    use super::ReturnUrlError::{Character, Length, NotAPath, Segment};
+    use super::ReturnUrlError::Length;
     use super::*;
     use crate::public_origin::PublicOrigin;
 
-    /// Open-redirect attempts published against other reverse proxies, and variations.
-    const HOSTILE: &[&str] = &[
-        "",
-        " ",
-        "evil.example",
-        "https://evil.example",
-        "https:evil.example",
-        "https:/evil.example",
-        "https:\\\\evil.example",
-        "http://127.0.0.1/",
-        "HTTPS://EVIL.EXAMPLE",
-        "javascript:alert(1)",
-        "JaVaScRiPt:alert(1)",
-        "data:text/html,x",
-        "file:///etc/passwd",
-        "mailto:a@evil.example",
-        "//evil.example",
-        "///evil.example",
-        "////evil.example",
-        "//evil.example/%2e%2e",
-        "//evil.example@app.example",
-        "//evil%E3%80%82example",
-        "//",
-        "///",
-        "/\\evil.example",
-        "/\\\\evil.example",
-        "/\\/evil.example",
-        "\\/evil.example",
-        "\\\\evil.example",
-        "\\evil.example",
-        " //evil.example",
-        "\t//evil.example",
-        "\n//evil.example",
-        "\r\n//evil.example",
-        "\u{0}//evil.example",
-        "\u{feff}//evil.example",
-        "?//evil.example",
-        "#//evil.example",
-        "@evil.example",
-        ".evil.example",
-        "./evil",
-        "../evil",
-        "%2f%2fevil.example",
-        "%5cevil.example",
-        "/\t/evil.example",
-        "/\n/evil.example",
-        "/\r/evil.example",
-        "/\r\n/evil.example",
-        "/\u{b}/evil.example",
-        "/\u{c}/evil.example",
-        "/\u{0}/evil.example",
-        "/\u{7f}/evil.example",
-        "/ /evil.example",
-        "/ \\evil.example",
-        "/a\\b",
-        "/a\\..\\b",
-        "/a#//evil.example",
-        "/a?b#c",
-        "/\u{2028}/evil.example",
-        "/\u{ff0f}evil.example",
-        "/\u{3002}evil.example",
-        "/ü",
-        "/a b",
-        "/a\"b",
-        "/<script>",
-        "/a|b",
-        "/a^b",
-        "/a`b",
-        "/{a}",
-        "/[::1]",
-        "/a%",
-        "/a%2",
-        "/a%zz",
-        "/a?x=%zz",
-        "/a%u002f",
-        "/a\r\nSet-Cookie: x=y",
-        "/%2fevil.example",
-        "/%2Fevil.example",
-        "/%5cevil.example",
-        "/%5Cevil.example",
-        "/%252fevil.example",
-        "/%255cevil.example",
-        "/%25252fevil.example",
-        "/%09/evil.example",
-        "/%0a/evil.example",
-        "/%0d/evil.example",
-        "/%0d%0aSet-Cookie:x=y",
-        "/%250d%250aSet-Cookie:x",
-        "/%00",
-        "/%7f",
-        "/a//b",
-        "/a//evil.example",
-        "/a/%2fevil.example",
-        "/.",
-        "/..",
-        "/./",
-        "/.//evil.example",
-        "/..//evil.example",
-        "/a/../b",
-        "/a/..//evil.example",
-        "/a/%2e%2e//evil.example",
-        "/%2e/%5cevil.example",
-        "/%2e%2e/evil",
-        "/%252e%252e/evil",
-        "/..;/evil",
-        "/a/..;x=1/evil",
-        "/.;/evil",
-        "//evil.example/..",
-        "//evil.example:443/",
-        "//user:pass@evil.example/",
-        "///evil.example/%2f..",
-        "//\u{ff45}vil.example",
-        "//[::1]/",
-        "//127.1/",
-        "/\u{a0}/evil.example",
-        "/%20/evil.example",
-        "/%2f%2fevil.example",
-        "/%2F/evil.example",
-        "/%5c%5cevil.example",
-        "/;//evil.example",
-        "/;@evil.example",
-        "/@evil.example",
-        "/:@evil.example",
-        "/https://evil.example",
-        "/http:evil.example",
-        "/javascript:alert(1)",
-        "/?//evil.example",
-        "/?\\evil.example",
-        "/#//evil.example",
-        "/#@evil.example",
-        "/#\\evil.example",
-        "//#@evil.example",
-        "//?@evil.example",
-        "/a\u{85}b",
-        "/\u{202e}//evil.example",
-        "/\u{200b}/evil.example",
-        "/\u{ad}/evil.example",
-        "/\t\\evil.example",
-        "/a\t",
-        "/%0a%09//evil.example",
-        "//%00",
-        "https://app.example.evil.example/",
-        "https://app.example@evil.example/",
-        "https://evil.example/https://app.example/",
-        "https://evil.example#@app.example/",
-        "https://evil.example?@app.example/",
-        "https://evil.example\\@app.example/",
-        "https:///evil.example/",
-        "http:///\t/evil.example",
-        "ws://app.example/",
-        "blob:https://app.example/x",
-        "view-source:https://evil.example",
-    ];
+    /// Row of `tests/vectors/hostile_return_urls.json`: an open-redirect attempt published against another reverse
+    /// proxy, or a variation.
+    #[derive(serde::Deserialize)]
+    struct Attempt {
+        value: String,
+        accepted: Option<String>,
+        refused: Option<String>,
+        reason: String,
+    }
+
+    fn attempts() -> Vec<Attempt> {
+        let rows: Vec<Attempt> =
+            serde_json::from_str(include_str!("../../tests/vectors/hostile_return_urls.json")).unwrap();
+        assert!(rows.len() >= 160, "{}", rows.len());
+        rows
+    }
 
     fn origin() -> PublicOrigin {
         "https://app.example".parse().unwrap()
@@ -288,8 +151,7 @@ mod tests {
 
     #[test]
     fn no_hostile_value_leaves_the_origin() {
-        assert!(HOSTILE.len() >= 140, "{}", HOSTILE.len());
-        for value in HOSTILE {
+        for Attempt { value, .. } in attempts() {
             let Ok(url) = value.parse::<ReturnUrl>() else { continue };
             let location = origin().location(url.as_str()).into_owned();
 
@@ -304,31 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_has_in_its_address_bar_is_refused() {
-        let table = [
-            ("", NotAPath, "empty"),
-            ("evil.example", NotAPath, "no slash"),
-            ("https://evil.example", NotAPath, "another origin"),
-            ("\\\\evil.example", NotAPath, "a backslash first"),
-            (" //evil.example", NotAPath, "a blank first"),
-            ("%2f%2fevil.example", NotAPath, "an encoded slash first"),
-            ("/\\evil.example", Character, "a backslash in the path"),
-            ("/a\\b", Character, "the same later on"),
-            ("/\t/evil.example", Character, "a tab, which browsers drop"),
-            ("/a?\n", Character, "a line end in the query"),
-            ("/a#\r", Character, "a line end in the fragment"),
-            ("/\u{7f}", Character, "delete"),
-            ("/..", Segment, "a dot segment"),
-            ("/a/.", Segment, "a single dot"),
-            ("/.//evil.example", Segment, "one that resolves to two slashes"),
-            ("/%2E%2e/x", Segment, "an encoded one, which browsers resolve too"),
-            ("/%252e%252e/x", Segment, "encoded twice"),
-            ("/a%2f..%2fb", Segment, "between encoded slashes"),
-            ("/a%5c..", Segment, "behind an encoded backslash"),
-            ("/..;x=1/a", Segment, "with parameters"),
-        ];
-        for (value, expected, reason) in table {
-            assert_eq!(value.parse::<ReturnUrl>(), Err(expected), "{reason}");
+    fn what_no_browser_has_in_its_address_bar_is_refused_and_the_rest_is_kept() {
+        for Attempt { value, accepted, refused, reason } in attempts() {
+            let parsed = value.parse::<ReturnUrl>();
+
+            assert_eq!(parsed.as_ref().ok().map(ReturnUrl::as_str), accepted.as_deref(), "{reason}");
+            assert_eq!(parsed.err().map(|error| format!("{error:?}")), refused, "{reason}");
         }
     }
 

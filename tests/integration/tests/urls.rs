@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
+use serde_json::Value;
 use support::{Browser, Handler, LIMIT, Provider, Response, Upstream, read_response};
 use url::Url;
 
@@ -118,13 +119,45 @@ fn a_fragment_that_the_application_passes_along_comes_back() {
     assert_eq!(fixture.sign_in_from(&redirect), "/app?a=1#/route/7?b=[c]");
 }
 
+/// Each hostile value, and the path where it leads: the value as it is accepted, or the start page.
+fn hostile_return_urls() -> Vec<(String, String)> {
+    let rows: Vec<Value> = serde_json::from_str(include_str!("../../vectors/hostile_return_urls.json")).unwrap();
+    assert!(rows.len() >= 160, "{}", rows.len());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    rows.iter().map(|row| (text(&row["value"]), row["accepted"].as_str().unwrap_or("/").to_owned())).collect()
+}
+
 #[test]
-fn no_redirect_leaves_the_origin() {
+fn no_return_url_leaves_the_site() {
+    let fixture = Fixture::start(&[]);
+    let origin = fixture.handler.origin.as_str();
+    for (value, path) in hostile_return_urls() {
+        let expected = opened(&[origin, &path].concat(), origin);
+        for parameter in ["redirect", "target_link_uri"] {
+            let location = fixture.sign_in_from(&format!("/oauth/signin?{parameter}={}", encoded(&value)));
+            assert_eq!(opened(&location, origin), expected, "{parameter}={value:?}");
+            assert!(names_no_other_host(&location), "{location}");
+        }
+        let ended = fixture.browser().navigate(&format!("/oauth/signedout?state={}", encoded(&value)));
+        let location = ended.header("location").unwrap_or("/");
+        assert_eq!(opened(location, origin), expected, "signedout?state={value:?}");
+        assert!(names_no_other_host(location), "{location}");
+    }
+}
+
+/// True for a `Location` that no reader takes for a reference to a host: absolute, or a path of one slash.
+fn names_no_other_host(location: &str) -> bool {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    !location.starts_with("//") && !path.contains('\\')
+}
+
+#[test]
+fn no_url_that_resembles_this_origin_leaves_it() {
     let fixture = Fixture::start(&[]);
     let origin = fixture.handler.origin.as_str();
     let authority = origin.trim_start_matches("http://");
     let port = authority.rsplit(':').next().unwrap();
-    let made_of_ours = [
+    for value in [
         format!("http://{authority}@evil.example/"),
         format!("http://user@{authority}/"),
         format!("http://{authority}.evil.example/"),
@@ -133,36 +166,13 @@ fn no_redirect_leaves_the_origin() {
         format!("https://{authority}/"),
         format!("http://localhost:{port}/"),
         "http://127.0.0.1/".to_owned(),
-    ];
-    let fixed = [
-        "https://evil.example/",
-        "//evil.example",
-        "///evil.example",
-        "/\\evil.example",
-        "\\\\evil.example",
-        "/\t/evil.example",
-        "/\r\n/evil.example",
-        " //evil.example",
-        "/%2f/evil.example",
-        "/.//evil.example",
-        "/..//evil.example",
-        "javascript:alert(1)",
-        "data:text/html,x",
-        "/a\r\nSet-Cookie: x=y",
-    ];
-    for value in fixed.into_iter().chain(made_of_ours.iter().map(String::as_str)) {
+    ] {
         for parameter in ["redirect", "target_link_uri"] {
-            let location = fixture.sign_in_from(&format!("/oauth/signin?{parameter}={}", encoded(value)));
-            assert_eq!(opened(&location, origin).0, origin, "{parameter}={value:?}");
-            assert!(!location.starts_with("//") && !location.contains('\\'), "{location}");
+            let begin = format!("/oauth/signin?{parameter}={}", encoded(&value));
+            assert_eq!(fixture.sign_in_from(&begin), "/", "{parameter}={value}");
         }
-        let ended = fixture.browser().navigate(&format!("/oauth/signedout?state={}", encoded(value)));
-        let location = ended.header("location").unwrap_or("/");
-        assert_eq!(opened(location, origin).0, origin, "signedout?state={value:?}");
-        assert!(!location.starts_with("//"), "{location}");
-    }
-    for ours in made_of_ours {
-        assert_eq!(fixture.sign_in_from(&format!("/oauth/signin?redirect={}", encoded(&ours))), "/", "{ours}");
+        let ended = fixture.browser().navigate(&format!("/oauth/signedout?state={}", encoded(&value)));
+        assert_eq!((ended.status, ended.header("location")), (200, None), "{value}");
     }
 }
 
