@@ -1,4 +1,4 @@
-// The Cosmos DB emulator of Microsoft's SDK, as tests/cosmos-emulator makes a server of it.
+// The Cosmos DB emulator of Microsoft's SDK, as tests/doubles/cosmos-emulator makes a server of it.
 
 import path from 'node:path';
 
