@@ -119,7 +119,7 @@ fn judge<'a>(
         match requirement.judge(facts) {
             Verdict::Met => {}
             Verdict::Unmet => return Ok(Outcome::Denied(route, requirement.explain())),
-            Verdict::NeedsSignIn(further) => demand = Some(demand.unwrap_or_default().and(further)),
+            Verdict::NeedsSignIn(further) => demand = Some(demand.unwrap_or_default().and(*further)),
         }
     }
     Ok(demand.map_or(Outcome::Met, Outcome::NeedsSignIn))

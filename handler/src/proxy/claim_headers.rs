@@ -3,9 +3,11 @@
 //! Knows claims as JSON only. No value can start another header, and no element of a list another element.
 
 use std::borrow::Cow;
+use std::io;
 
 use hyper::header::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize as _};
+use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
 use super::identity::{header_text, push_escaped_element};
@@ -208,21 +210,31 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// RFC 8259 7: a character beyond ASCII may be written as `\uXXXX`, in pairs of surrogates beyond the basic plane.
 fn ascii_json(value: &Value) -> String {
-    let json = value.to_string();
-    let is_plain = |character: char| character.is_ascii() && character != '\u{7f}';
-    let mut ascii = String::with_capacity(json.len() + 16);
-    let mut rest = json.as_str();
-    while let Some((at, character)) = rest.char_indices().find(|(_, character)| !is_plain(*character)) {
-        ascii.push_str(&rest[..at]);
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            ascii.push_str(&format!("\\u{unit:04x}"));
+    let mut json = Vec::with_capacity(128);
+    let written = value.serialize(&mut Serializer::with_formatter(&mut json, AsciiJson));
+    written.expect("a JSON value is written to memory");
+    String::from_utf8(json).expect("ASCII")
+}
+
+/// JSON whose characters beyond ASCII, and DEL, are written as `\uXXXX` (RFC 8259 7), in pairs of surrogates beyond the
+/// basic plane.
+struct AsciiJson;
+
+impl Formatter for AsciiJson {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let is_plain = |byte: u8| byte < 0x7f;
+        if fragment.bytes().all(is_plain) {
+            return writer.write_all(fragment.as_bytes());
         }
-        rest = &rest[at + character.len_utf8()..];
+        for character in fragment.chars() {
+            match u8::try_from(character) {
+                Ok(byte) if is_plain(byte) => writer.write_all(&[byte])?,
+                _ => character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?,
+            }
+        }
+        Ok(())
     }
-    ascii.push_str(rest);
-    ascii
 }
 
 #[cfg(test)]

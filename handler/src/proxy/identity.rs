@@ -137,12 +137,13 @@ fn group_name(group: &Value) -> Option<String> {
 /// Appends an element to a list, in which it cannot forge a separator: the separator, percent sign, control characters,
 /// leading and trailing blanks are percent-encoded (RFC 3986 2.1), so that splitting, trimming and decoding restore it.
 pub(super) fn push_escaped_element(name: &str, separator: char, list: &mut String) {
-    let is_escaped = |character: char| character == separator || character == '%' || character.is_ascii_control();
-    let inner = name.trim();
-    if inner.len() == name.len() && !name.contains(is_escaped) {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%' && char::from(byte) != separator;
+    if name.bytes().all(is_plain) {
         list.push_str(name);
         return;
     }
+    let is_escaped = |character: char| character == separator || character == '%' || character.is_ascii_control();
+    let inner = name.trim();
     let start = name.len() - name.trim_start().len();
     for (at, character) in name.char_indices() {
         let is_at_an_end = at < start || at >= start + inner.len();

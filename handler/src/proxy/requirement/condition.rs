@@ -118,8 +118,14 @@ fn has_scope(claims: &Map<String, Value>, wanted: &str) -> bool {
 }
 
 fn all(conditions: &[Condition], facts: Facts<'_>) -> Verdict {
-    let verdicts = conditions.iter().map(|condition| condition.judge(facts));
-    verdicts.fold(Verdict::Met, Verdict::and)
+    let mut verdict = Verdict::Met;
+    for condition in conditions {
+        match condition.judge(facts) {
+            Verdict::Met => {}
+            other => verdict = verdict.and(other),
+        }
+    }
+    verdict
 }
 
 /// The first demand is made only if nothing is met as it is.
@@ -140,7 +146,7 @@ fn acr(values: &[String], facts: Facts<'_>) -> Verdict {
     if acr.is_some_and(|acr| values.iter().any(|value| value == acr)) {
         return Verdict::Met;
     }
-    Verdict::NeedsSignIn(SignInDemand { acr_values: values.to_vec(), max_age: None, claims: None })
+    needs_sign_in(SignInDemand { acr_values: values.to_vec(), ..SignInDemand::default() })
 }
 
 /// OIDC Core 2: `auth_time` is when the person authenticated. A Provider need not say it unless `max_age` asks.
@@ -150,7 +156,11 @@ fn max_age(limit: Duration, facts: Facts<'_>) -> Verdict {
     if auth_time.is_some_and(is_recent) {
         return Verdict::Met;
     }
-    Verdict::NeedsSignIn(SignInDemand { max_age: Some(limit.as_secs()), ..SignInDemand::default() })
+    needs_sign_in(SignInDemand { max_age: Some(limit.as_secs()), ..SignInDemand::default() })
+}
+
+fn needs_sign_in(demand: SignInDemand) -> Verdict {
+    Verdict::NeedsSignIn(Box::new(demand))
 }
 
 impl ClaimPath {

@@ -15,7 +15,7 @@ fn judge(require: Value, method: &str, claims: Value) -> Verdict {
 
 fn demand(acr_values: &[&str], max_age: Option<u64>) -> Verdict {
     let acr_values = acr_values.iter().map(|value| (*value).to_owned()).collect();
-    Verdict::NeedsSignIn(SignInDemand { acr_values, max_age, claims: None })
+    Verdict::NeedsSignIn(Box::new(SignInDemand { acr_values, max_age, claims: None }))
 }
 
 #[test]

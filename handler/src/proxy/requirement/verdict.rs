@@ -22,7 +22,7 @@ pub enum Verdict {
     /// The request meets it.
     Met,
     /// Another sign-in of the same person could meet it: a stronger or a more recent one.
-    NeedsSignIn(SignInDemand),
+    NeedsSignIn(Box<SignInDemand>), // boxed: rare, and every condition returns a verdict
     /// The request does not meet it.
     Unmet,
 }
@@ -44,7 +44,7 @@ impl Verdict {
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unmet, _) | (_, Self::Unmet) => Self::Unmet,
-            (Self::NeedsSignIn(one), Self::NeedsSignIn(other)) => Self::NeedsSignIn(one.and(other)),
+            (Self::NeedsSignIn(one), Self::NeedsSignIn(other)) => Self::NeedsSignIn(Box::new(one.and(*other))),
             (Self::Met, verdict) | (verdict, Self::Met) => verdict,
         }
     }

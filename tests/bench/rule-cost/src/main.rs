@@ -10,6 +10,10 @@ use oauth_proxy::clock::Timestamp;
 use oauth_proxy::proxy::{ClaimHeaders, Facts, RouteTable, Verdict};
 use serde_json::{Map, Value, json};
 
+/// The handler's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: usize = 9;
 const REQUESTS: u32 = 200_000;
 
