@@ -4,12 +4,12 @@
 
 use actix_web::web::{Data, Form, Query};
 use actix_web::{HttpRequest, HttpResponse, http::header};
+use issuing::{CodeBinding, Expired};
 use oauth_proxy::clock::Timestamp;
 use serde::Deserialize;
 use url::Url;
 
-use super::keys::Expired;
-use super::store::{CodeBinding, Login, authenticate};
+use super::store::{Approval, Login, authenticate};
 use super::{COOKIE, Provider, pages};
 use crate::cookies::{cookie, delete_cookie, set_cookie};
 use crate::part::Part;
@@ -154,7 +154,8 @@ fn respond_with_code(
     };
     let text = format!("sends your browser back with a one-time code for {}", login.user.username);
     provider.story.record(Part::Provider, "code", &text);
-    let code = provider.store.issue_code(login, request.scope.clone(), request.nonce.clone(), binding, now);
+    let approval = Approval { login, scope: request.scope.clone(), nonce: request.nonce.clone() };
+    let code = provider.store.grants.issue_code(approval, binding, now.as_unix());
     respond(request, &[("code", code.as_str())], provider)
 }
 

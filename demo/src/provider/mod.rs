@@ -5,7 +5,6 @@
 
 mod authorize;
 mod end_session;
-mod keys;
 mod outage;
 mod pages;
 mod store;
@@ -16,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix_web::HttpResponse;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, FormConfig, QueryConfig, ServiceConfig};
+use issuing::SigningKey;
 use oauth_proxy::clock::{Clock, SystemClock, Timestamp};
 use serde_json::json;
 
-use keys::SigningKey;
 use store::Store;
 
 use crate::part::Part;

@@ -8,14 +8,14 @@ use actix_web::web::{Data, Form};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use issuing::{Expired, Grant, at_hash, is_same_secret};
 use oauth_proxy::clock::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Provider;
-use super::keys::{Expired, at_hash};
-use super::store::{Grant, USERS, is_same_secret};
+use super::store::{Approval, USERS};
 use crate::part::Part;
 
 /// Short, so that a refresh is seen within a minute.
@@ -71,9 +71,9 @@ pub(super) async fn revoke(req: HttpRequest, form: Form<TokenRequest>, provider:
     if let Err(error) = authenticate_client(&form, authorization(&req), &provider) {
         return refuse(error);
     }
-    match provider.store.revoke(&form.token) {
+    match provider.store.grants.revoke(&form.token) {
         Some(grant) => {
-            let text = format!("revokes the refresh token of {}", grant.login.user.username);
+            let text = format!("revokes the refresh token of {}", grant.approval.login.user.username);
             provider.story.record(Part::Provider, "revocation", &text);
         }
         None => provider.print_event("revoke: the refresh token was of no use any more"),
@@ -109,13 +109,14 @@ pub(super) fn exchange(
     authenticate_client(request, authorization, provider)?;
     let grant = match request.grant_type.as_str() {
         "authorization_code" => {
-            provider.store.redeem_code(&request.code, &request.redirect_uri, &request.code_verifier, now)
+            let TokenRequest { code, redirect_uri, code_verifier, .. } = request;
+            provider.store.grants.redeem_code(code, redirect_uri, code_verifier, now.as_unix())
         }
-        "refresh_token" => provider.store.rotate(&request.refresh_token),
+        "refresh_token" => provider.store.grants.rotate(&request.refresh_token),
         _ => return Err(TokenError::UnsupportedGrantType),
     };
     let grant = grant.ok_or(TokenError::InvalidGrant)?;
-    let (person, seconds) = (grant.login.user.username, TOKEN_LIFETIME.as_secs());
+    let (person, seconds) = (grant.approval.login.user.username, TOKEN_LIFETIME.as_secs());
     let (label, text) = match grant.generation {
         1 => ("tokens", format!("exchanges the code of {person}: tokens for {seconds} s")),
         generation => ("refresh", format!("refresh #{} for {person}: tokens for {seconds} s more", generation - 1)),
@@ -149,27 +150,28 @@ fn form_decoded(text: &str) -> Option<String> {
     Some(name.into_owned())
 }
 
-fn issue(grant: &Grant, provider: &Provider, now: Timestamp) -> Result<Value, jsonwebtoken::errors::Error> {
-    let (user, expires) = (grant.login.user, now.plus(TOKEN_LIFETIME).as_unix());
+fn issue(grant: &Grant<Approval>, provider: &Provider, now: Timestamp) -> Result<Value, jsonwebtoken::errors::Error> {
+    let Approval { login, scope, nonce } = &grant.approval;
+    let (user, expires) = (login.user, now.plus(TOKEN_LIFETIME).as_unix());
     let access_token = provider.keys.sign(
         "at+jwt", // RFC 9068 section 2.1
         &json!({
             "iss": provider.issuer, "aud": "demo-app", "sub": user.username, "client_id": provider.client.id,
-            "scope": grant.scope, "iat": now.as_unix(), "exp": expires, "jti": Uuid::new_v4().to_string(),
+            "scope": scope, "iat": now.as_unix(), "exp": expires, "jti": Uuid::new_v4().to_string(),
             "generation": grant.generation,
         }),
     )?;
     let mut claims = json!({
         "iss": provider.issuer, "aud": provider.client.id, "sub": user.username,
-        "iat": now.as_unix(), "exp": expires, "auth_time": grant.login.auth_time.as_unix(),
+        "iat": now.as_unix(), "exp": expires, "auth_time": login.auth_time.as_unix(),
         "at_hash": at_hash(&access_token), "name": user.name, "preferred_username": user.username,
         "email": user.email,
     });
-    if let Some(nonce) = &grant.nonce {
+    if let Some(nonce) = nonce {
         claims["nonce"] = json!(nonce);
     }
     Ok(json!({
-        "token_type": "Bearer", "expires_in": TOKEN_LIFETIME.as_secs(), "scope": grant.scope,
+        "token_type": "Bearer", "expires_in": TOKEN_LIFETIME.as_secs(), "scope": scope,
         "id_token": provider.keys.sign("JWT", &claims)?,
         "refresh_token": grant.refresh_token,
         "access_token": access_token,

@@ -166,7 +166,7 @@ fn a_refresh_that_speaks_of_someone_else_ends_the_session_and_is_revoked() {
 
     assert_eq!(fixture.browser.fetch("/page").status, 401);
 
-    wait_until("the newest token is revoked", || fixture.provider.revoked() == ["refresh-token-3"]);
+    wait_until("the newest token is revoked", || fixture.provider.revoked() == ["grant-1.refresh-token-3"]);
 }
 
 #[test]

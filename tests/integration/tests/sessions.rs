@@ -171,7 +171,7 @@ fn a_sign_out_ends_the_session_everywhere() {
     assert!(query.contains(&("post_logout_redirect_uri".to_owned(), own_page)), "{query:?}");
     assert!(!browser.cookies.contains_key(SESSION));
     assert_asks_for_a_session(&old.clone().fetch("/page"), "the old cookie again");
-    wait_until("the refresh token is revoked", || fixture.provider.revoked() == ["refresh-token-1"]);
+    wait_until("the refresh token is revoked", || fixture.provider.revoked() == ["grant-1.refresh-token-1"]);
 }
 
 #[test]
@@ -487,7 +487,7 @@ fn signing_in_again_ends_the_older_session() {
     let logout_url = browser.fetch("/oauth/me").json()["logout_url"].as_str().unwrap().to_owned();
     browser.navigate(&logout_url);
     wait_until("the newer refresh token is revoked", || !fixture.provider.revoked().is_empty());
-    assert_eq!(fixture.provider.revoked(), ["refresh-token-2"], "and it alone");
+    assert_eq!(fixture.provider.revoked(), ["grant-2.refresh-token-2"], "and it alone");
 }
 
 #[test]

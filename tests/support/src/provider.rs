@@ -1,19 +1,20 @@
-//! An OpenID Provider over real HTTP with real signatures, with scripted responses to refreshes.
+//! An OpenID Provider over real HTTP: it issues as the demo's does, with scripted responses to refreshes.
 //!
-//! Refresh tokens rotate, and the reuse of an old one ends the grant, as RFC 9700 4.14.2 asks.
+//! `issuing` decides who gets tokens. The names of the tokens, their claims and every fault are made here.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use issuing::{CodeBinding, Grants, Secret, SigningKey};
+use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -53,14 +54,14 @@ pub struct Provider {
 }
 
 struct State {
-    signing: EncodingKey,
-    jwk: Value,
-    nonces: HashMap<String, String>,
-    is_code_spent: HashMap<String, bool>,
-    newest_refresh_token: String,
-    previous_refresh_token: String,
+    key: SigningKey,
+    /// Each for the nonce of its authorization request.
+    grants: Grants<String>,
+    /// The refresh token that replaced each used one.
+    successors: HashMap<String, String>,
+    /// Those whose successor the client was not told of.
+    kept: HashSet<String>,
     reuse: Reuse,
-    is_grant_over: bool,
     issued: u64,
     expires_in: u64,
     more_claims: Map<String, Value>,
@@ -73,21 +74,17 @@ struct State {
 
 impl Provider {
     /// A Provider whose access tokens last an hour.
+    ///
+    /// # Panics
+    /// When no key can be made.
     #[must_use]
     pub fn start() -> Self {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).unwrap();
-        let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
-        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let state = Arc::new(Mutex::new(State {
-            signing: EncodingKey::from_ec_der(document.as_ref()),
-            jwk: json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": encode(x), "y": encode(y)}),
-            nonces: HashMap::new(),
-            is_code_spent: HashMap::new(),
-            newest_refresh_token: String::new(),
-            previous_refresh_token: String::new(),
+            key: SigningKey::generate().unwrap(),
+            grants: Grants::new(numbered()),
+            successors: HashMap::new(),
+            kept: HashSet::new(),
             reuse: Reuse::EndsTheGrant,
-            is_grant_over: false,
             issued: 0,
             expires_in: 3600,
             more_claims: Map::new(),
@@ -121,9 +118,11 @@ impl Provider {
     pub fn approve(&self, authorization_request: &str) -> String {
         let request = Url::parse(authorization_request).unwrap();
         let query: HashMap<_, _> = request.query_pairs().into_owned().collect();
-        let mut state = self.lock();
-        let code = format!("code-{}", state.nonces.len() + 1);
-        state.nonces.insert(code.clone(), query["nonce"].clone());
+        let binding = CodeBinding {
+            redirect_uri: query["redirect_uri"].clone(),
+            code_challenge: query["code_challenge"].clone(),
+        };
+        let code = self.lock().grants.issue_code(query["nonce"].clone(), binding, now());
         let mut back = Url::parse(&query["redirect_uri"]).unwrap();
         back.query_pairs_mut().append_pair("code", &code).append_pair("state", &query["state"]);
         back.into()
@@ -161,7 +160,7 @@ impl Provider {
     /// A logout token (Back-Channel Logout 1.0, 2.4) with these claims besides or instead of its own; null takes one away.
     #[must_use]
     pub fn logout_token(&self, changes: &Value) -> String {
-        let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let now = now();
         let mut state = self.lock();
         state.issued += 1;
         let claims = json!({
@@ -175,7 +174,7 @@ impl Provider {
     /// An access token for an API client (RFC 9068) with these claims besides or instead of its own; null takes one away.
     #[must_use]
     pub fn access_token(&self, typ: &str, changes: &Value) -> String {
-        let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let now = now();
         let claims = json!({
             "iss": self.issuer, "aud": "api://orders", "iat": now, "exp": now + 300, "jti": "jti-of-access",
             "sub": "robot", "client_id": "robot", "scope": "orders.read",
@@ -216,9 +215,24 @@ fn sign(mut claims: Value, changes: &Value, typ: &str, state: &State) -> String 
     let members = claims.as_object_mut().unwrap();
     members.extend(changes.as_object().unwrap().clone());
     members.retain(|_, value| !value.is_null());
-    let mut header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) };
-    header.typ = Some(typ.to_owned());
-    jsonwebtoken::encode(&header, &claims, &state.signing).unwrap()
+    state.key.sign(typ, &claims).unwrap()
+}
+
+/// `code-1`, `grant-1`, `refresh-token-1` and so on: a test recognises them.
+fn numbered() -> impl Fn(Secret) -> String + Send + Sync {
+    let counts = [const { AtomicUsize::new(1) }; 3];
+    move |secret| {
+        let (name, count) = match secret {
+            Secret::Code => ("code", &counts[0]),
+            Secret::Grant => ("grant", &counts[1]),
+            Secret::RefreshToken => ("refresh-token", &counts[2]),
+        };
+        format!("{name}-{}", count.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn now() -> i64 {
+    i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap()
 }
 
 fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut TcpStream, state: &Mutex<State>) -> bool {
@@ -237,14 +251,11 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
             "revocation_endpoint": format!("{issuer}/revoke"),
             "end_session_endpoint": format!("{issuer}/end_session"),
         })),
-        "/jwks" => ok(&json!({ "keys": [state.lock().unwrap().jwk] })),
+        "/jwks" => ok(&state.lock().unwrap().key.jwk_set()),
         "/token" if form["grant_type"] == "authorization_code" => exchange(&form, &issuer, &mut state.lock().unwrap()),
         "/token" if form["grant_type"].ends_with(":token-exchange") => {
-            let mut state = state.lock().unwrap();
-            let mut response = tokens(&issuer, "ada", None, &mut state);
-            state.newest_refresh_token = state.previous_refresh_token.clone(); // an exchange rotates nothing
+            let mut response = access_token(&mut state.lock().unwrap());
             name_target(&mut response, &form);
-            response.as_object_mut().unwrap().retain(|name, _| name != "refresh_token" && name != "id_token");
             ok(&response)
         }
         "/token" => match refresh(&form, &issuer, state) {
@@ -254,7 +265,7 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
         "/revoke" => {
             let mut state = state.lock().unwrap();
             state.revoked.push(form["token"].clone());
-            state.is_grant_over |= form["token_type_hint"] == "refresh_token";
+            state.grants.revoke(&form["token"]);
             raw(200, "", "")
         }
         _ => raw(404, "", ""),
@@ -264,15 +275,17 @@ fn serve(request: &Received, reader: &mut BufReader<TcpStream>, stream: &mut Tcp
 
 fn exchange(form: &HashMap<String, String>, issuer: &str, state: &mut State) -> String {
     state.exchanges += 1;
-    let code = &form["code"];
-    // RFC 6749 4.1.2: a code that comes a second time ends what the first one began.
-    if state.is_code_spent.insert(code.clone(), true).is_some() {
-        state.is_grant_over = true;
-        return raw(400, "", r#"{"error":"invalid_grant"}"#);
+    let [code, redirect_uri, verifier] =
+        ["code", "redirect_uri", "code_verifier"].map(|name| form.get(name).map_or("", String::as_str));
+    match state.grants.redeem_code(code, redirect_uri, verifier, now()) {
+        Some(grant) => {
+            let mut response = access_token(state);
+            response["refresh_token"] = grant.refresh_token.into();
+            response["id_token"] = id_token(issuer, "ada", Some(&grant.approval), state).into();
+            ok(&response)
+        }
+        None => invalid_grant(),
     }
-    state.is_grant_over = false;
-    let nonce = state.nonces[code].clone();
-    ok(&tokens(issuer, "ada", Some(&nonce), state))
 }
 
 fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -> Option<String> {
@@ -292,24 +305,36 @@ fn refresh(form: &HashMap<String, String>, issuer: &str, state: &Mutex<State>) -
         Some(TokenReply::Subject(other)) => subject = other,
     }
     let mut state = state.lock().unwrap();
-    let given = &form["refresh_token"];
-    let is_accepted = match state.reuse {
-        Reuse::EndsTheGrant => *given == state.newest_refresh_token,
-        Reuse::HasGrace => [&state.newest_refresh_token, &state.previous_refresh_token].contains(&given),
-        Reuse::IsAllowed => given.starts_with("refresh-token-"),
-    };
-    if state.is_grant_over || !is_accepted {
-        state.is_grant_over = true;
-        return Some(raw(400, "", r#"{"error":"invalid_grant"}"#));
-    }
-    let kept = state.newest_refresh_token.clone();
-    let mut response = tokens(issuer, subject, None, &mut state);
+    let state = &mut *state;
+    let given = state.accepted(&form["refresh_token"]);
+    let Some(grant) = state.grants.rotate(&given) else { return Some(invalid_grant()) };
+    state.successors.insert(given.clone(), grant.refresh_token.clone());
+    let mut response = access_token(state);
     name_target(&mut response, form);
     if is_bare {
-        response.as_object_mut().unwrap().retain(|name, _| name != "refresh_token" && name != "id_token");
-        state.newest_refresh_token = kept;
+        state.kept.insert(given);
+    } else {
+        response["refresh_token"] = grant.refresh_token.into();
+        response["id_token"] = id_token(issuer, subject, None, state).into();
     }
     Some(ok(&response))
+}
+
+impl State {
+    /// The unused refresh token if `given` is accepted for it, else `given`.
+    fn accepted(&self, given: &str) -> String {
+        let (mut token, mut replaced) = (given, 0);
+        while let Some(successor) = self.successors.get(token) {
+            replaced += usize::from(!self.kept.contains(token));
+            token = successor;
+        }
+        let is_accepted = match self.reuse {
+            Reuse::EndsTheGrant => replaced == 0,
+            Reuse::HasGrace => replaced <= 1,
+            Reuse::IsAllowed => true,
+        };
+        if is_accepted { token.to_owned() } else { given.to_owned() }
+    }
 }
 
 /// The access token of a request that names a target has the target's name at its end.
@@ -319,11 +344,18 @@ fn name_target(response: &mut Value, form: &HashMap<String, String>) {
     }
 }
 
-fn tokens(issuer: &str, subject: &str, nonce: Option<&str>, state: &mut State) -> Value {
+/// A token response without a refresh token and an ID token.
+fn access_token(state: &mut State) -> Value {
     state.issued += 1;
-    let newest = format!("refresh-token-{}", state.issued);
-    state.previous_refresh_token = std::mem::replace(&mut state.newest_refresh_token, newest);
-    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+    json!({
+        "access_token": format!("access-token-{}", state.issued),
+        "token_type": "Bearer",
+        "expires_in": state.expires_in,
+    })
+}
+
+fn id_token(issuer: &str, subject: &str, nonce: Option<&str>, state: &State) -> String {
+    let now = now();
     let mut claims = json!({
         "iss": issuer, "aud": "client", "sub": subject, "iat": now, "exp": now + 3600,
         "sid": "sid-of-ada", "name": "Ada Lovelace", "preferred_username": "ada", "email": "ada@person.example",
@@ -332,14 +364,11 @@ fn tokens(issuer: &str, subject: &str, nonce: Option<&str>, state: &mut State) -
         claims["nonce"] = nonce.into();
     }
     claims.as_object_mut().unwrap().extend(state.more_claims.clone());
-    let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) };
-    json!({
-        "access_token": format!("access-token-{}", state.issued),
-        "token_type": "Bearer",
-        "expires_in": state.expires_in,
-        "refresh_token": state.newest_refresh_token,
-        "id_token": jsonwebtoken::encode(&header, &claims, &state.signing).unwrap(),
-    })
+    state.key.sign("JWT", &claims).unwrap()
+}
+
+fn invalid_grant() -> String {
+    raw(400, "", r#"{"error":"invalid_grant"}"#)
 }
 
 fn ok(json: &Value) -> String {

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use issuing::{CodeBinding, Expired, at_hash, s256};
 use oauth_proxy::clock::Timestamp;
 
 use super::{TokenError, TokenRequest, exchange};
-use crate::provider::keys::{Expired, at_hash, s256};
-use crate::provider::store::{CodeBinding, Login, USERS};
+use crate::provider::store::{Approval, Login, USERS};
 use crate::provider::{Client, Provider};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -25,7 +25,8 @@ pub(in crate::provider) fn provider() -> Provider {
 fn code(provider: &Provider) -> String {
     let binding = CodeBinding { redirect_uri: CALLBACK.into(), code_challenge: s256("verifier") };
     let login = Login { user: &USERS[0], auth_time: NOW };
-    provider.store.issue_code(login, "openid".into(), Some("nonce".into()), binding, NOW)
+    let approval = Approval { login, scope: "openid".into(), nonce: Some("nonce".into()) };
+    provider.store.grants.issue_code(approval, binding, NOW.as_unix())
 }
 
 fn code_request(code: &str) -> TokenRequest {

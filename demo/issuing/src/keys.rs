@@ -1,6 +1,6 @@
 //! The key that signs every token, made anew at each start, and the JWK Set that publishes it.
 //!
-//! Knows the claims as JSON only: what they mean is the business of `token`.
+//! Knows the claims as JSON only.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -10,18 +10,21 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const KEY_ID: &str = "demo-1";
+const KEY_ID: &str = "k1";
 
 /// An ES256 key pair (RFC 7518 section 3.4) that lives as long as the process.
-pub(crate) struct SigningKey {
+pub struct SigningKey {
     private: EncodingKey,
     x: String,
     y: String,
 }
 
 impl SigningKey {
-    /// A new key pair, or why there is none.
-    pub(crate) fn generate() -> Result<Self, String> {
+    /// A new key pair.
+    ///
+    /// # Errors
+    /// The random source gives none.
+    pub fn generate() -> Result<Self, String> {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
             .map_err(|_| "no signing key could be made".to_owned())?;
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref())
@@ -35,14 +38,18 @@ impl SigningKey {
     }
 
     /// The JWK Set (RFC 7517 section 5).
-    pub(crate) fn jwk_set(&self) -> Value {
+    #[must_use]
+    pub fn jwk_set(&self) -> Value {
         json!({ "keys": [{
             "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": KEY_ID, "x": self.x, "y": self.y,
         }]})
     }
 
     /// Signs `claims` as a JWT of the given `typ`.
-    pub(crate) fn sign(&self, typ: &str, claims: &Value) -> Result<String, jsonwebtoken::errors::Error> {
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn sign(&self, typ: &str, claims: &Value) -> Result<String, jsonwebtoken::errors::Error> {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(KEY_ID.to_owned());
         header.typ = Some(typ.to_owned());
@@ -50,7 +57,8 @@ impl SigningKey {
     }
 
     /// The claims of a token of this `typ` that we signed; an expired one only with `Expired::Accepted`.
-    pub(crate) fn verify(&self, typ: &str, token: &str, expired: Expired) -> Option<Value> {
+    #[must_use]
+    pub fn verify(&self, typ: &str, token: &str, expired: Expired) -> Option<Value> {
         let key = DecodingKey::from_ec_components(&self.x, &self.y).ok()?;
         let mut rules = Validation::new(Algorithm::ES256);
         rules.validate_aud = false;
@@ -63,7 +71,7 @@ impl SigningKey {
 
 /// Treatment of an expired token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expired {
+pub enum Expired {
     /// It may still say whom it was for: an `id_token_hint` (RP-Initiated Logout 1.0 section 2).
     Accepted,
     /// It opens nothing any more.
@@ -71,11 +79,13 @@ pub(crate) enum Expired {
 }
 
 /// `BASE64URL(SHA-256(text))`, the S256 of RFC 7636 section 4.2.
-pub(crate) fn s256(text: &str) -> String {
+#[must_use]
+pub fn s256(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
 }
 
 /// The left half of the hash of an access token (OIDC Core 3.1.3.6, `at_hash`).
-pub(crate) fn at_hash(access_token: &str) -> String {
+#[must_use]
+pub fn at_hash(access_token: &str) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(access_token)[..16])
 }
