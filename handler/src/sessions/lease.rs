@@ -1,4 +1,4 @@
-//! Lease of a record: its holder alone may refresh this generation's token.
+//! Lease of a record: its holder alone may call the Provider with this generation's tokens.
 //!
 //! Acquired, renewed and released by conditional writes, so only one of many instances holds it. A dead holder is
 //! recognised by a record that stays unchanged, not by the time in it. Sends the Provider nothing.

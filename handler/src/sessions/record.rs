@@ -1,4 +1,4 @@
-//! Session record in the store: two sealed parts and the fields that must be readable without them.
+//! Session record in the store: sealed parts and the fields that must be readable without them.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::random;
 pub struct SessionRecord {
     /// Key in the store.
     pub key: SessionKey,
-    /// Number of the tokens, incremented by every refresh; authenticated by both parts.
+    /// Number of the tokens, incremented by every refresh; authenticated by every part.
     pub generation: u64,
     /// Expiry of the access token, if known.
     pub access_token_expires_at: Option<Timestamp>,
@@ -22,7 +22,7 @@ pub struct SessionRecord {
     pub refresh_at: Option<Timestamp>,
     /// Absolute end of the session, and of the item.
     pub expires_at: Timestamp,
-    /// The refresh in progress, or the current backoff.
+    /// The call of the Provider in progress, or the current backoff.
     pub lease: Option<RefreshLease>,
     /// The sealed parts, or a tombstone.
     pub state: RecordState,
@@ -60,7 +60,7 @@ impl WriteId {
     }
 }
 
-/// Right to refresh this generation's token at the Provider.
+/// Right to call the Provider with this generation's tokens: to refresh the session, or for the token of a route.
 ///
 /// Not authenticated: whoever can write to the store can delay a refresh, make a person sign in once the token has
 /// lapsed, or cause one more call of the Provider, and nothing else.

@@ -11,15 +11,16 @@ use super::record_cache::RecordCache;
 use super::route_token::{SealedRouteToken, TargetKey};
 use super::store::{Etag, SessionStore, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
-use super::timing::MAX_REFRESH;
+use super::timing::{MAX_REFRESH, MAX_ROUTE_TOKEN};
 use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
 use crate::crypto::{KeySource, OpenError, PartContext, Plaintext, RecordCipher, RecordPart, SealedPart};
-use crate::oidc::AccessToken;
+use crate::oidc::{AccessToken, RefreshToken};
 
-/// Minimum life of a tombstone: longer than any refresh in progress.
+/// Minimum life of a tombstone: longer than any refresh and any request for a route's token in progress.
 const TOMBSTONE: Duration = Duration::from_secs(300);
+const _: () = assert!(TOMBSTONE.as_secs() > MAX_ROUTE_TOKEN.as_secs());
 const _: () = assert!(TOMBSTONE.as_secs() > MAX_REFRESH.as_secs());
 
 /// The records of one Provider and client.
@@ -120,15 +121,18 @@ impl Records {
             Ok(Tombstone::Ended | Tombstone::Missing) => return EndedSession::without_tokens(Ok(())),
             Err(failure) => return EndedSession::without_tokens(Err(failure)),
         };
+        // Nothing else is lost: only the tokens stay valid at the Provider.
         let part = self.open_refresh_part(&lived, ticket).await.unwrap_or_else(|error| {
-            // Nothing else is lost: only the refresh token stays valid at the Provider.
-            tracing::warn!(session.key = ticket.id.key().as_str(), %error, "refresh token not revoked: session record not opened");
+            log_unopened(ticket, &error);
             None
         });
         let mut route_tokens = Vec::new();
         for route in lived.record.routes() {
             let opened = self.open_route_token(&lived.record, route.target, ticket).await;
-            route_tokens.extend(opened.ok().flatten()); // a key that is gone was logged for the refresh part
+            route_tokens.extend(opened.unwrap_or_else(|error| {
+                log_unopened(ticket, &error);
+                None
+            }));
         }
         EndedSession { part, route_tokens, confirmed }
     }
@@ -258,13 +262,15 @@ impl Records {
         Ok(opened.and_then(|bytes| RefreshPart::from_bytes(&bytes)))
     }
 
-    /// Seals the refresh part of a record anew: its refresh token was rotated between two generations.
-    pub(super) fn seal_refresh_part(
+    /// Seals the refresh part of a record anew, with a refresh token that was rotated between two generations.
+    pub(super) fn seal_rotated(
         &self,
+        refresh_token: &RefreshToken,
         part: &RefreshPart,
         record: &SessionRecord,
         ticket: &SessionTicket,
     ) -> SealedPart {
+        let part = RefreshPart { refresh_token: Some(refresh_token.clone()), ..part.clone() };
         let (expires_at, refresh_at) = (record.access_token_expires_at, record.refresh_at);
         let context = part_context(RecordPart::Refresh, record.generation, expires_at, refresh_at);
         self.seal_part(&part.to_bytes(), context, ticket)
@@ -344,6 +350,11 @@ impl Records {
     }
 }
 
+/// Logs tokens that cannot be revoked, because the keys cannot be loaded now.
+fn log_unopened(ticket: &SessionTicket, error: &StoreError) {
+    tracing::warn!(session.key = ticket.id.key().as_str(), %error, "token not revoked: session record not opened");
+}
+
 /// Authenticated context of a part: readable fields of the record or the token, so that changing one opens nothing.
 fn part_context(
     part: RecordPart,
@@ -363,7 +374,6 @@ fn part_context(
 mod tests {
     use super::*;
     use crate::crypto::base64url_decode;
-    use crate::oidc::RefreshToken;
     use crate::sessions::{MemoryStore, RouteToken};
     use crate::testing::frozen_keys;
     use crate::token_target::TokenTarget;

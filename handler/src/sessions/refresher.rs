@@ -17,7 +17,7 @@ use super::records::Records;
 use super::single_flight::{Flight, SingleFlight};
 use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
-use super::timing::{MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
+use super::timing::{DRAIN_RETRY, MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::{
     AccessToken, Claims, CompletedRefresh, OAuthError, OAuthErrorFields, ProviderError, RefreshError, RefreshToken,
@@ -96,8 +96,7 @@ impl Refresher {
         trigger: Trigger,
     ) -> RefreshOutcome {
         let Some(flight) = self.join_or_start(ticket, relying_party, trigger) else {
-            // Draining: another instance serves the retry.
-            return RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
+            return RefreshOutcome::Unavailable { retry_after: DRAIN_RETRY };
         };
         let outcome = timeout(REFRESH_WAIT, flight.wait()).await;
         outcome.ok().flatten().unwrap_or(RefreshOutcome::Unavailable { retry_after: MIN_BACKOFF })
@@ -209,7 +208,7 @@ impl Refresher {
             }
             RefreshError::Invalid { code, refresh_token } => {
                 audit(ticket, code, None, None);
-                revoke(refresh_token.as_ref(), relying_party, self.clock.now()).await;
+                revoke(refresh_token.as_ref(), &ticket.id.key(), relying_party, self.clock.now()).await;
                 self.records.end(ticket, self.clock.now()).await.confirmed?;
                 Ok(RefreshOutcome::Ended)
             }
@@ -224,8 +223,7 @@ impl Refresher {
         leased: &mut SessionRecord,
         ticket: &SessionTicket,
     ) {
-        let part = RefreshPart { refresh_token: Some(rotated.clone()), ..part.clone() };
-        let sealed = self.records.seal_refresh_part(&part, leased, ticket);
+        let sealed = self.records.seal_rotated(rotated, part, leased, ticket);
         if let RecordState::Active { refresh, .. } = &mut leased.state {
             *refresh = sealed;
         }
@@ -243,7 +241,7 @@ impl Refresher {
         let has_new_sid = claims.text("sid") != part.claims.text("sid");
         let parts = TokenParts::divide(tokens, claims, Some(part), &self.policy, now);
         if has_new_sid && !self.enter_new_sid(&parts.refresh.claims, ticket, started_at, now).await {
-            revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
+            revoke(parts.refresh.refresh_token.as_ref(), &ticket.id.key(), relying_party, now).await;
             self.records.end(ticket, now).await.confirmed?;
             return Ok(RefreshOutcome::Ended);
         }
@@ -253,7 +251,7 @@ impl Refresher {
         // On failure the old token is not revoked: if the Provider does not rotate, the record still holds it.
         let outcome = self.write(&renewed, leased.etag, now).await.map_err(UnwrittenError::Tokens)?;
         if outcome == RefreshOutcome::Ended {
-            revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
+            revoke(parts.refresh.refresh_token.as_ref(), &ticket.id.key(), relying_party, now).await;
         }
         Ok(outcome)
     }
@@ -332,23 +330,33 @@ fn outcome_label(outcome: &Result<RefreshOutcome, UnwrittenError>) -> &'static s
     }
 }
 
-/// Revokes a refresh token that no record contains (RFC 7009).
-pub(super) async fn revoke(refresh_token: Option<&RefreshToken>, relying_party: &RelyingParty, now: Timestamp) {
+/// Revokes a refresh token of a session that no record contains (RFC 7009).
+pub(super) async fn revoke(
+    refresh_token: Option<&RefreshToken>,
+    key: &SessionKey,
+    relying_party: &RelyingParty,
+    now: Timestamp,
+) {
     let Some(refresh_token) = refresh_token else { return };
     if let Err(error) = relying_party.revoke(refresh_token, now).await {
         let OAuthErrorFields { error: code, suberror, error_codes, trace_id, correlation_id } =
             OAuthError::fields(error.oauth_error());
-        tracing::warn!(%error, provider.error = code, provider.suberror = suberror, provider.error_codes = error_codes,
+        tracing::warn!(session.key = key.as_str(), %error, provider.error = code, provider.suberror = suberror, provider.error_codes = error_codes,
             provider.trace_id = trace_id, provider.correlation_id = correlation_id,
             "revocation failed: refresh token stays valid at the provider");
     }
 }
 
 /// Revokes an access token of a route (RFC 7009). A Provider that cannot revoke access tokens lets it lapse.
-pub(super) async fn revoke_access_token(access_token: &AccessToken, relying_party: &RelyingParty, now: Timestamp) {
+pub(super) async fn revoke_access_token(
+    access_token: &AccessToken,
+    key: &SessionKey,
+    relying_party: &RelyingParty,
+    now: Timestamp,
+) {
     let Err(error) = relying_party.revoke_access_token(access_token, now).await else { return };
     let OAuthErrorFields { error: code, .. } = OAuthError::fields(error.oauth_error());
-    tracing::warn!(%error, provider.error = code, "revocation failed: access token of a route is valid until it lapses");
+    tracing::warn!(session.key = key.as_str(), %error, provider.error = code, "revocation failed: access token of a route is valid until it lapses");
 }
 
 /// Logs a refusal of our client: an operator must act.

@@ -14,7 +14,6 @@ use tokio::time::{Instant, timeout};
 use super::background::Background;
 use super::freshness::RefreshBefore;
 use super::lease::{HeldLease, LeaseAttempt, Leases, Trigger};
-use super::parts::RefreshPart;
 use super::record::{RecordState, RefreshLease, SessionRecord};
 use super::records::Records;
 use super::refresher::{RefreshOutcome, Refresher, revoke, revoke_access_token};
@@ -22,7 +21,7 @@ use super::route_token::{RoutePause, RouteToken, TargetKey, TargetState};
 use super::single_flight::{Flight, SingleFlight};
 use super::store::{StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
-use super::timing::{self, MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
+use super::timing::{self, DRAIN_RETRY, MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::SealedPart;
 use crate::oidc::{
@@ -96,7 +95,8 @@ struct Change {
 /// Result of a write.
 enum Written {
     Done,
-    /// The session has a newer generation, whose tokens are its own.
+    /// The session has a newer generation, whose tokens are its own. A rotated refresh token is not revoked: the Provider
+    /// may revoke the whole grant with it (RFC 7009 2.1).
     Superseded,
     Ended,
 }
@@ -133,8 +133,7 @@ impl RouteTokens {
             TargetState::Wanted => {}
         }
         let Some(flight) = self.join_or_start(target, unreadable, ticket, relying_party) else {
-            // Draining: another instance serves the retry.
-            return Err(RouteTokenError::Unavailable { retry_after: Duration::from_secs(1) });
+            return Err(RouteTokenError::Unavailable { retry_after: DRAIN_RETRY });
         };
         match timeout(REFRESH_WAIT, flight.wait()).await.ok().flatten() {
             Some(Outcome::Issued(token)) => Ok(Some(token)),
@@ -183,9 +182,12 @@ impl RouteTokens {
             LeaseAttempt::Unavailable { retry_after } => return Ok(Outcome::Unavailable { retry_after }),
             LeaseAttempt::InDoubt => return Ok(Outcome::Unavailable { retry_after: MIN_BACKOFF }),
             LeaseAttempt::RouteRefused(refusal) => return Ok(Outcome::Refused(refusal)),
-            LeaseAttempt::Refused => return Ok(Outcome::Refused(TargetRefusal::Refused)),
+            LeaseAttempt::Refused => {
+                log_without_call(request, "refresh_refused", "its refresh was refused");
+                return Ok(Outcome::Refused(TargetRefusal::Refused));
+            }
             LeaseAttempt::NoRefreshToken => {
-                log_without_refresh_token(request);
+                log_without_call(request, "refresh_token_missing", "it has no refresh token");
                 return Ok(Outcome::Refused(TargetRefusal::Refused));
             }
         };
@@ -281,8 +283,8 @@ impl RouteTokens {
         match self.write(&change, leased, now).await? {
             Written::Done | Written::Superseded => Ok(Outcome::Issued(access_token)),
             Written::Ended => {
-                revoke_access_token(&access_token, request.relying_party, now).await;
-                revoke(refresh_token.as_ref(), request.relying_party, now).await;
+                revoke_access_token(&access_token, &ticket.id.key(), request.relying_party, now).await;
+                revoke(refresh_token.as_ref(), &ticket.id.key(), request.relying_party, now).await;
                 Ok(Outcome::Ended)
             }
         }
@@ -351,7 +353,7 @@ impl RouteTokens {
         let rotated = self.rotated(refresh_token, held, &leased.record, request.ticket);
         let change = Change { route, rotated, lease };
         if let Written::Ended = self.write(&change, leased, now).await? {
-            revoke(refresh_token, request.relying_party, now).await;
+            revoke(refresh_token, &request.ticket.id.key(), request.relying_party, now).await;
         }
         Ok(())
     }
@@ -364,8 +366,7 @@ impl RouteTokens {
         record: &SessionRecord,
         ticket: &SessionTicket,
     ) -> Option<SealedPart> {
-        let part = RefreshPart { refresh_token: Some(refresh_token?.clone()), ..held.part.clone() };
-        Some(self.records.seal_refresh_part(&part, record, ticket))
+        Some(self.records.seal_rotated(refresh_token?, &held.part, record, ticket))
     }
 
     /// Writes a change over the leased version, or over a later one of the same generation; an error if the store stays
@@ -414,6 +415,7 @@ impl Change {
         {
             routes.retain(|route| route.target != self.route.target);
             routes.push(self.route.clone());
+            // Another rotation that was written first counts: ours idles at the Provider, as in a newer generation.
             if let Some(rotated) = self.rotated.as_ref().filter(|_| refresh == leased_refresh) {
                 refresh.clone_from(rotated);
             }
@@ -455,15 +457,15 @@ fn log_failure(request: &Request<'_>, failure: &TargetedTokenError) {
     );
 }
 
-/// Logs a request that needs the refresh token of a session that has none.
-fn log_without_refresh_token(request: &Request<'_>) {
+/// Logs a request that could not be sent, because of the session's own refresh token.
+fn log_without_call(request: &Request<'_>, code: &str, why: &str) {
     tracing::warn!(
         target: "audit",
         event = "route_token_failed",
         session.key = request.ticket.id.key().as_str(),
         token.target = %request.target,
-        code = "refresh_token_missing",
-        "no token for a route: the session has no refresh token"
+        code,
+        "no token for a route: session not refreshable, {why}"
     );
 }
 

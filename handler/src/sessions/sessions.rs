@@ -312,7 +312,7 @@ impl Sessions {
     ) -> Result<Option<RefreshPart>, StoreError> {
         let EndedSession { part, route_tokens, confirmed } = self.0.records.end(ticket, now).await;
         let refresh_token = part.as_ref().and_then(|part| part.refresh_token.clone());
-        self.revoke_tokens(refresh_token, route_tokens, relying_party, now);
+        self.revoke_tokens(ticket.id.key(), refresh_token, route_tokens, relying_party, now);
         confirmed.map(|()| part)
     }
 
@@ -320,6 +320,7 @@ impl Sessions {
     /// whole grant with the refresh token may no longer know them then.
     fn revoke_tokens(
         &self,
+        key: SessionKey,
         refresh_token: Option<RefreshToken>,
         route_tokens: Vec<AccessToken>,
         relying_party: &RelyingParty,
@@ -330,9 +331,9 @@ impl Sessions {
         }
         let relying_party = relying_party.clone();
         self.0.background.spawn(async move {
-            let of_routes = route_tokens.iter().map(|token| revoke_access_token(token, &relying_party, now));
+            let of_routes = route_tokens.iter().map(|token| revoke_access_token(token, &key, &relying_party, now));
             let _ = timeout(ROUTE_REVOCATIONS, join_all(of_routes)).await; // the refresh token's must be sent
-            revoke(refresh_token.as_ref(), &relying_party, now).await;
+            revoke(refresh_token.as_ref(), &key, &relying_party, now).await;
         });
     }
 
@@ -352,7 +353,7 @@ impl Sessions {
     ) -> Result<(), StoreError> {
         let EndedSession { part, route_tokens, confirmed } = self.0.records.end(ticket, now).await;
         if let Some(part) = part.filter(|part| successor != Some(&self.subject(part.claims.subject()))) {
-            self.revoke_tokens(part.refresh_token, route_tokens, relying_party, now);
+            self.revoke_tokens(ticket.id.key(), part.refresh_token, route_tokens, relying_party, now);
         }
         confirmed
     }

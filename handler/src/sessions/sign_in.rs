@@ -117,7 +117,7 @@ impl SignIns {
             // The session may exist, and a later delivery finds it: its refresh token must stay valid.
             Err(_) => return Err(error),
         };
-        revoke(parts.refresh.refresh_token.as_ref(), relying_party, now).await;
+        revoke(parts.refresh.refresh_token.as_ref(), &ticket.id.key(), relying_party, now).await;
         Err(error)
     }
 

@@ -49,8 +49,8 @@ const _: () = assert!(
 pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(15);
 const _: () = assert!(REFRESH_WAIT.as_secs() > LEASE.as_secs() + MAX_POLL_PAUSE.as_secs());
 
-/// Maximum calls of one generation without a response while the access token lives. After them a backoff lasts until
-/// the token lapses.
+/// Maximum calls of one generation without a response while the access token lives, those for routes included. After
+/// them a backoff lasts until the token lapses.
 pub(super) const MAX_UNANSWERED: u8 = 2;
 
 /// Minimum and maximum backoff after a refresh without a usable response.
@@ -66,6 +66,13 @@ const MAX_POLL_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const MAX_REFRESH: Duration = Duration::from_secs(
     LEASE_WAIT.as_secs() + PROVIDER_BUDGET.as_secs() + WRITE_BUDGET.as_secs() + 2 * STORE_CALL.as_secs(),
 );
+
+/// Maximum duration of a request for a route's token: it may find the refresh token in doubt, and refresh first.
+pub(super) const MAX_ROUTE_TOKEN: Duration =
+    Duration::from_secs(LEASE_WAIT.as_secs() + REFRESH_WAIT.as_secs() + MAX_REFRESH.as_secs());
+
+/// `Retry-After` while the process drains: another instance serves the retry.
+pub(super) const DRAIN_RETRY: Duration = Duration::from_secs(1);
 
 /// Maximum duration of a refresh with a free lease and no client assertion: a drain waits for it.
 pub(crate) const DRAINED_REFRESH: Duration =
