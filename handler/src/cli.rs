@@ -21,7 +21,8 @@ use self::upstream_check::Probed;
 use crate::app;
 use crate::azure::{AzureCredential, monitor_bearer};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings, nearest, unknown_settings};
+use crate::config::{Configuration, Environment, Listener, Mistakes, StoreSettings, unknown_settings};
+use crate::nearest_word::nearest_word;
 use crate::oidc::RelyingParty;
 use crate::proxy::{ProbeError, PublicSide, Route, RouteTable, probe};
 use crate::random;
@@ -93,7 +94,7 @@ fn misuse(command: &str, rest: &[&str]) -> String {
         ("explain", _) => "explain needs a method and a target: explain GET /admin --claims claims.json".to_owned(),
         ("revoke", _) => "revoke needs one of --sid SID, --sub SUB, --person KEY and --all".to_owned(),
         ("check" | "generate-key" | "help" | "version", _) => format!("{command} takes no arguments"),
-        _ => match nearest(command, COMMANDS) {
+        _ => match nearest_word(command, COMMANDS) {
             Some(meant) => format!("there is no command {command:?}; did you mean {meant}?"),
             None => format!("there is no command {command:?}; without a command it serves"),
         },
@@ -125,8 +126,8 @@ fn serve() -> ExitCode {
         }
         // Serve 503 instead of exiting: the host would restart us twice and then stop without a reason.
         (Err(mistakes), Some(port)) => {
-            for mistake in mistakes.iter() {
-                tracing::error!(code = "configuration_incomplete", variable = mistake.variable, "{mistake}");
+            for (variable, line) in mistakes.lines() {
+                tracing::error!(code = "configuration_incomplete", variable, "{line}");
             }
             let listener = Listener::FunctionsHost(port);
             actix_web::rt::System::new().block_on(async { app::serve_incomplete(listener)?.await })

@@ -15,6 +15,7 @@ pub mod crypto;
 pub mod duration;
 pub mod egress;
 pub mod endpoints;
+pub mod nearest_word;
 pub mod oidc;
 pub mod percent;
 pub mod proxy;

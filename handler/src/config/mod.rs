@@ -50,7 +50,7 @@ pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
 pub use provider::{ClientAuthenticationSettings, ProviderSettings};
 use reader::{Reader, Setting};
-pub use spelling::{UnknownSetting, nearest, unknown_settings};
+pub use spelling::{UnknownSetting, unknown_settings};
 pub use store::{CosmosKey, StoreSettings};
 
 /// The complete configuration, validated.
@@ -134,7 +134,7 @@ const AUTH_PREFIX: Setting = Setting {
 };
 const COOKIE_PREFIX: Setting = Setting {
     name: "COOKIE_PREFIX",
-    expected: "1 to 32 characters of a-z, A-Z, 0-9, - and _, with no __Host- or __Secure- of its own",
+    expected: "1 to 32 characters of A-Z, a-z, 0-9, - and _ that do not begin with __",
     example: "oauth-proxy",
 };
 

@@ -28,18 +28,18 @@ pub(super) fn read(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) ->
 }
 
 fn read_table(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Option<RouteTable> {
-    let (setting, table) = match (reader.optional(ROUTES), reader.optional(UPSTREAM_URL)) {
+    let table = match (reader.optional(ROUTES), reader.optional(UPSTREAM_URL)) {
         (Some(_), Some(_)) => {
             reader.mistake(ROUTES, "UPSTREAM_URL is set too".to_owned());
             return None;
         }
-        (Some(json), None) => (ROUTES, RouteTable::parse(json)),
-        (None, _) => {
-            let single = RouteTable::single(reader.required(UPSTREAM_URL)?);
-            (UPSTREAM_URL, single.map_err(|error| vec![error]))
-        }
+        (Some(json), None) => RouteTable::parse(json)
+            .map_err(|errors| errors.iter().for_each(|error| reader.mistake(ROUTES, problem(error))))
+            .ok()?,
+        (None, _) => RouteTable::single(reader.required(UPSTREAM_URL)?)
+            .map_err(|error| reader.mistake(UPSTREAM_URL, error.to_string()))
+            .ok()?,
     };
-    let table = table.map_err(|errors| errors.iter().for_each(|error| reader.mistake(setting, problem(error)))).ok()?;
     warnings.extend(table.risky().map(risky_order));
     warnings.extend(table.upstreams().filter(|upstream| upstream.is_open_to_the_network()).map(plain_http));
     Some(table)

@@ -1,8 +1,9 @@
-//! Suggestions for unknown variables and words: misspelt, or the names that other proxies use.
+//! Suggestions for unknown variables: misspelt settings, and the names that other proxies use.
 
 use std::fmt;
 
 use super::Environment;
+use crate::nearest_word::nearest_word;
 
 /// Every setting; `tests/architecture` holds the list to the code.
 pub(super) const SETTINGS: &[&str] = &[
@@ -170,7 +171,7 @@ fn unknown(name: &str) -> Option<UnknownSetting> {
         return None;
     }
     let found = OTHER_NAMES.iter().find(|(other, _)| *other == upper).map(|(_, ours)| *ours);
-    let meant = found.or_else(|| nearest(&upper, SETTINGS));
+    let meant = found.or_else(|| nearest_word(&upper, SETTINGS));
     let is_ours = OWN_BEGINNINGS.iter().any(|beginning| upper.starts_with(beginning));
     (meant.is_some() || is_ours).then(|| UnknownSetting { name: name.to_owned(), meant })
 }
@@ -181,34 +182,6 @@ fn is_service_link(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || name.contains("_PORT_") && name.contains("_TCP")
-}
-
-/// Nearest of `words` to `text`, if it is close enough. The comparison is case-sensitive.
-#[must_use]
-pub fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
-    let reach = (text.len() / 4).min(3);
-    let near = words.iter().map(|word| (distance(text, word), *word)).filter(|(distance, _)| *distance <= reach);
-    near.min().map(|(_, word)| word)
-}
-
-/// Edit distance: a letter more, less or other, or two neighbours swapped (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let mut before = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1; b.len() + 1];
-        for j in 0..b.len() {
-            let replaced = last[j] + usize::from(a[i] != b[j]);
-            row[j + 1] = replaced.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
-            }
-        }
-        before = last;
-        last = row;
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
@@ -282,14 +255,5 @@ mod tests {
             all,
             ["SCOPE is no setting; did you mean SCOPES?", "UPSTREAMS is no setting; did you mean UPSTREAM_URL?"]
         );
-    }
-
-    #[test]
-    fn edits_are_counted() {
-        for (a, b, edits) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("chek", "check", 1), ("ab", "ba", 1), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(distance(a, b), edits, "{a} {b}");
-        }
     }
 }

@@ -57,7 +57,7 @@ pub use self::probe::{ProbeError, ProbeResponse, SIGN_IN_CHALLENGE, probe};
 pub use self::public_side::PublicSide;
 pub use self::relay::WebSocketClient;
 pub use self::requirement::{Facts, Requirement, RequirementError, SignInDemand, Verdict};
-pub use self::routes::{Access, Route, RouteError, RouteTable, Streams};
+pub use self::routes::{Access, Route, RouteError, RouteProblem, RouteTable, Streams};
 pub use self::step_up_challenge::{StepUpChallengeError, demanded_sign_in};
 pub use self::target::{RequestTarget, TargetError};
 pub use self::token_placement::{TokenPlacement, TokenPlacementError};

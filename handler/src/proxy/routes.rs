@@ -2,18 +2,20 @@
 //!
 //! Knows what access a route asks for, never how that is decided.
 
+mod error;
+mod members;
 mod route;
 mod row;
 
 use hyper::header::HeaderName;
 
+pub use self::error::{RouteError, RouteProblem};
 pub use self::route::{Access, Route, Streams};
-pub use self::row::RouteError;
 use super::claim_headers::ClaimHeaders;
 use super::requirement::Requirement;
 use super::spelling::{LooseReading, is_droppable};
 use super::target::TargetError;
-use super::upstream::Upstream;
+use super::upstream::{Upstream, UpstreamError};
 use super::upstream_host::UpstreamHost;
 use crate::percent::is_under;
 use crate::token_target::TokenTarget;
@@ -68,7 +70,7 @@ impl RouteTable {
     ///
     /// # Errors
     /// If the URL is no valid Upstream.
-    pub fn single(url: &str) -> Result<Self, RouteError> {
+    pub fn single(url: &str) -> Result<Self, UpstreamError> {
         Ok(Self::new(vec![row::single(url)?]))
     }
 

@@ -373,9 +373,15 @@ fn all_mistakes_of_a_route_table_are_told_at_once() {
 
     let (_, _, errors) = run_to_end(&["check"], &settings);
 
-    for expected in
-        ["\"app\" must start", "access \"public\"", "\"clam\"", "acess", "\"/b/*\"", "\"Host\"", "assertion 3"]
-    {
+    for expected in [
+        "\"app\": its path must start",
+        "access \"public\"",
+        "\"clam\"",
+        "acess",
+        "\"/b/*\"",
+        "\"Host\"",
+        "assertion 3",
+    ] {
         assert!(errors.contains(expected), "{expected}: {errors}");
     }
 }

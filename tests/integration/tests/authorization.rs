@@ -158,7 +158,7 @@ fn a_place_that_is_none_is_a_mistake_of_the_routes() {
 
         assert_eq!(code, 2, "{stderr}");
         assert!(
-            stderr.contains("ROUTES: the route \"/a\" has no usable token") && stderr.contains(problem),
+            stderr.contains("ROUTES: the route \"/a\": its token cannot be used") && stderr.contains(problem),
             "{stderr}"
         );
     }

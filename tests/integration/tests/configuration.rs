@@ -366,6 +366,31 @@ fn a_check_tries_every_upstream_once() {
 }
 
 #[test]
+fn what_a_list_of_routes_expects_is_said_once() {
+    let routes = r#"[{"path":"/a","upstream":"https://a","acces":"bearer"},{"upstream":"https://a"}]"#;
+
+    let (code, _, stderr) = run_to_end(&["check"], &with(&[("ROUTES", routes), ("UPSTREAM_URL", "")]));
+
+    assert_eq!(code, 2);
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.starts_with("  ROUTES: ")).collect();
+    let [member, path, expected] = lines[..] else { panic!("{stderr}") };
+    assert_eq!(member, r#"  ROUTES: the route "/a": "acces" is no member of a route; did you mean access?"#);
+    assert_eq!(path, "  ROUTES: route 2 of the list: it has no path");
+    assert!(expected.starts_with("  ROUTES: expected a JSON list of {path, upstream, access, "), "{expected}");
+}
+
+#[test]
+fn a_cookie_prefix_that_is_refused_reads_as_it_is_documented() {
+    let documented = include_str!("../../../docs/configuration.md");
+
+    let (code, _, stderr) = run_to_end(&["check"], &with(&[("COOKIE_PREFIX", "__x")]));
+
+    assert_eq!(code, 2);
+    assert!(stderr.contains("1 to 32 characters of A-Z, a-z, 0-9, - and _ that do not begin with __"), "{stderr}");
+    assert!(documented.contains("1 to 32 characters of `A-Z a-z 0-9 - _` that do not begin with `__`"));
+}
+
+#[test]
 fn a_method_that_needs_a_secret_asks_for_it() {
     let (code, _, stderr) = run_to_end(&[], &with(&[("CLIENT_AUTH_METHOD", "client_secret_post")]));
 

@@ -113,12 +113,24 @@ fn another_spelling_of_a_path_gets_the_narrowest_access_that_it_may_mean() {
 #[test]
 fn all_mistakes_of_all_rows_are_reported_at_once() {
     let rows = [
-        (r#"{"path":"/a","upstream":"http://a","requires":{}}"#, "unknown field `requires`"),
-        (r#"{"path":"/b","upstream":"http://a","acces":"bearer"}"#, "unknown field `acces`"),
-        (r#"{"path":"/c","upstream":"http://a","access":"bearers"}"#, "\"bearers\" is none of session, anonymous"),
+        (
+            r#"{"path":"/a","upstream":"http://a","requires":{}}"#,
+            "the route \"/a\": \"requires\" is no member of a route; did you mean require?",
+        ),
+        (
+            r#"{"path":"/b","upstream":"http://a","acces":"bearer"}"#,
+            "the route \"/b\": \"acces\" is no member of a route; did you mean access?",
+        ),
+        (
+            r#"{"path":"/c","upstream":"http://a","access":"bearers"}"#,
+            "the route \"/c\": its access \"bearers\" is none of session, anonymous",
+        ),
         (r#"{"path":"/d","upstream":"http://a","access":"Session"}"#, "\"Session\" is none of"),
         (r#"{"path":"/e","upstream":"http://a","explain":"ask"}"#, "no require to explain"),
-        (r#"{"path":"/f","upstream":"http://a","explain":["ask"],"require":[]}"#, "invalid type"),
+        (
+            r#"{"path":"/f","upstream":"http://a","explain":["ask"],"require":[]}"#,
+            "the route \"/f\": its explain is not text",
+        ),
         (r#"{"path":"/g","upstream":"http://a","require":{"clam":"a"}}"#, "\"clam\" is no condition"),
         (
             r#"{"path":"/h","upstream":"http://a","access":"anonymous","require":{"acr":"1"}}"#,
@@ -148,10 +160,25 @@ fn all_mistakes_of_all_rows_are_reported_at_once() {
             r#"{"path":"/r","upstream":"http://a","access":"bearer","step_up_challenges":"follow"}"#,
             "step_up_challenges follow and access bearer",
         ),
-        (r#"{"path":"/s","upstream":"http://a","step_up_challenges":true}"#, "invalid type"),
+        (r#"{"path":"/s","upstream":"http://a","step_up_challenges":true}"#, "its step_up_challenges is not text"),
         (r#"{"path":"/t","upstream":"http://a","step_up_challenges":"yes"}"#, "\"yes\" is neither pass nor follow"),
-        (r#"{"path":"/a/","upstream":"ftp://a"}"#, "upstream of the route \"/a/\" is not usable"),
-        (r#"{"path":"/p","upstream":"http://a"},{"path":"/p/","upstream":"http://a"}"#, "\"/p/\" occurs twice"),
+        (r#"{"path":"/a/","upstream":"ftp://a"}"#, "the route \"/a/\": its upstream cannot be used"),
+        (r#"{"path":"/u","upstream":"http://a","isolate":"yes"}"#, "its isolate is not true or false"),
+        (r#"{"path":"/v","upstream":"http://a","stepup_challenges":"follow"}"#, "did you mean step_up_challenges?"),
+        (r#"{"path":"/w","upstream":"http://a","colour":"red"}"#, "\"colour\" is no member of a route "),
+        (r#"{"path":"/x"}"#, "the route \"/x\": it has no upstream"),
+        (
+            r#"{"paths":"/y","upstream":"http://a"}"#,
+            "route 25 of the list: \"paths\" is no member of a route; did you mean path?",
+        ),
+        (r#"{"upstream":"http://a"}"#, "route 26 of the list: it has no path"),
+        (r#"{"path":null,"upstream":"http://a"}"#, "route 27 of the list: it has no path"),
+        (r#"{"path":7,"upstream":"http://a"}"#, "route 28 of the list: its path is not text"),
+        (r#""/z""#, "route 29 of the list: it is no JSON object"),
+        (
+            r#"{"path":"/p","upstream":"http://a"},{"path":"/p/","upstream":"http://a"}"#,
+            "the route \"/p/\": its path occurs twice",
+        ),
     ];
     let json = format!("[{}]", rows.map(|(row, _)| row).join(","));
 
