@@ -73,6 +73,9 @@ fn row(error: &Error) -> ErrorResponse {
         Error::StepUpUnmet | Error::StepUpChallengeUnmet => {
             page(StatusCode::FORBIDDEN, Title::SignInTooWeak, &[Sentence::StepUpUnmet])
         }
+        Error::Bearer(error @ BearerError::Missing) => {
+            page(bearer(error), Title::ForPrograms, &[Sentence::ForPrograms, Sentence::BrowserSendsNone])
+        }
         Error::Bearer(error) => page(bearer(error), Title::ForPrograms, &[Sentence::ForPrograms]),
         Error::SignInLoop(error) => sign_in_loop(*error),
         Error::Target(_) | Error::Request(_) => {

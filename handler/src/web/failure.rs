@@ -11,8 +11,8 @@ use super::error_response::Input;
 use super::framing::{allow_framing_by_self, is_framed};
 use super::problem::problem;
 use super::{
-    CLAIMS, ClaimsSeal, Error, Label, Language, Link, Page, PageDesign, RequestId, Sentence, Unsent, Viewer,
-    is_navigation, sign_in_at_top, single_header,
+    BearerError, CLAIMS, ClaimsSeal, Error, Label, Language, Link, Page, PageDesign, RequestId, Sentence, Unsent,
+    Viewer, is_navigation, sign_in_at_top, single_header,
 };
 use crate::clock::Timestamp;
 use crate::proxy::{ForwardError, SignInDemand};
@@ -184,6 +184,7 @@ impl Failure<'_> {
                 let href = format!("{login_url}{separator}prompt=select_account");
                 vec![start(), Step::SignIn { href, label: Label::SignInAsAnother }]
             }
+            Error::Bearer(BearerError::Missing) => vec![start()],
             Error::Bearer(_) | Error::ConfigurationIncomplete => vec![],
             _ if error.is_wrong_address() && self.is_at_public_address() => vec![],
             _ if error.is_wrong_address() => {
@@ -413,6 +414,15 @@ mod tests {
         assert!(public.html.contains("The address is right"), "{}", public.html);
         assert_eq!(public.links, []);
         assert_eq!(hostile.links[0].0, "https://app.example/");
+    }
+
+    #[test]
+    fn a_person_at_a_programs_address_is_led_to_the_start_page() {
+        let shown = show(&Error::Bearer(BearerError::Missing), TestRequest::get(), "/api/orders");
+
+        assert!(shown.html.contains("This address is for programs"), "{}", shown.html);
+        assert!(shown.html.contains("Your browser sends none, and a sign-in does not help here."), "{}", shown.html);
+        assert_eq!(shown.links, [("/".to_owned(), "Go to the start page".to_owned())]);
     }
 
     #[test]

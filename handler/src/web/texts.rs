@@ -82,6 +82,7 @@ texts! {
         StepUpRequired
         StepUpUnmet
         ForPrograms
+        BrowserSendsNone
         CookieNotReturned
         CookiesMayBeBlocked
         AllowCookies
