@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Settings of a process without the host; the sample is for the host.
-const NOT_IN_THE_SAMPLE: [&str; 6] =
-    ["FUNCTIONS_CUSTOMHANDLER_PORT", "LISTEN_ADDR", "WORKERS", "LOG", "ROUTES", ROUTE_PREFIX];
+/// Settings that the host makes itself, or that count without it only: the sample is for `func start`.
+const NOT_IN_THE_SAMPLE: [&str; 4] = [
+    "FUNCTIONS_CUSTOMHANDLER_PORT", // the host sets it
+    "LISTEN_ADDR",                  // the host's port takes its place
+    "WORKERS",                      // a thread for each core is right beside the host, too
+    ROUTE_PREFIX,                   // Bicep sets it; locally there is no front end that would need it
+];
 
 /// A setting of the host, which the handler reads too: on Azure alone.
 const ROUTE_PREFIX: &str = "AzureFunctionsJobHost__extensions__http__routePrefix";
