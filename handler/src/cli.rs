@@ -51,6 +51,8 @@ Exit codes: 0 all is well, 1 something failed or is down, 2 a mistake in the set
 /// Command names for the spelling suggestion.
 const COMMANDS: &[&str] = &["check", "explain", "revoke", "generate-key", "help", "version"];
 
+const EXPLAIN_OPTION: &str = "--claims";
+
 /// Exit code for wrong usage or configuration; every other failure exits with 1.
 const EXIT_MISTAKE: u8 = 2;
 
@@ -62,7 +64,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         [] => serve(),
         ["check"] => check(),
         ["explain", method, target] => print_explanation(&Question { method, target, claims: None }),
-        ["explain", method, target, "--claims", file] => {
+        ["explain", method, target, EXPLAIN_OPTION, file] => {
             print_explanation(&Question { method, target, claims: Some(file) })
         }
         ["revoke", "--sid", sid] if !sid.is_empty() => revoke(Revoked::ProviderSession(sid)),
@@ -90,6 +92,12 @@ fn misuse(command: &str, rest: &[&str]) -> String {
     match (command, rest) {
         ("revoke", [flag @ ("--sid" | "--sub" | "--person"), ..]) => {
             format!("{flag} needs one value: revoke {flag} VALUE")
+        }
+        ("explain", [_, _, option, ..]) if option.starts_with("--") && *option != EXPLAIN_OPTION => {
+            match nearest_word(option, &[EXPLAIN_OPTION]) {
+                Some(meant) => format!("explain has no option {option:?}; did you mean {meant}?"),
+                None => format!("explain has no option {option:?}, only {EXPLAIN_OPTION} FILE"),
+            }
         }
         ("explain", _) => "explain needs a method and a target: explain GET /admin --claims claims.json".to_owned(),
         ("revoke", _) => "revoke needs one of --sid SID, --sub SUB, --person KEY and --all".to_owned(),

@@ -4,15 +4,16 @@
 
 use std::fs;
 
+use actix_web::http::Method;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::config::Configuration;
+use crate::config::{Configuration, dotted_claim};
 use crate::endpoints::Destination;
 use crate::oidc::TargetGrant;
 use crate::proxy::{
-    ASSERTION_HEADER, Access, Facts, RequestTarget, Route, SignInDemand, TargetError, Verdict, identity_headers,
-    with_claim_headers,
+    ASSERTION_HEADER, Access, Facts, RequestTarget, Route, SignInDemand, TargetError, TokenPlacement, Verdict,
+    identity_headers, is_forwarded, with_claim_headers,
 };
 use crate::token_target::TokenTarget;
 
@@ -30,8 +31,12 @@ pub(super) fn explain(
     configuration: &Configuration,
     now: Timestamp,
 ) -> Result<Vec<String>, String> {
+    let method = Method::from_bytes(question.method.as_bytes());
+    let is_forwarded = method.as_ref().map_or(true, is_forwarded);
+    let unforwarded = || format!("refused   400 bad_request: the method {} is never forwarded", question.method);
     let target = match RequestTarget::parse(question.target) {
         Ok(target) => target,
+        Err(_) if !is_forwarded => return Ok(vec![unforwarded()]),
         Err(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
     };
     let claims = question.claims.map(read_claims).transpose()?;
@@ -43,6 +48,10 @@ pub(super) fn explain(
     };
     let mut lines =
         vec![format!("route     {} ({}) to {}", route.path(), access(route.access()), route.upstream().url())];
+    if !is_forwarded {
+        lines.push(unforwarded());
+        return Ok(lines);
+    }
     if let Some(target) = route.token_target() {
         let grant = configuration.provider.dialect.target_grants.of(target);
         lines.push(format!("token     of its own: {}", target_way(target, grant)));
@@ -50,53 +59,76 @@ pub(super) fn explain(
     if route.follows_step_up_challenges() {
         lines.push("follows   the application's step-up challenges".to_owned());
     }
-    let Some(claims) = claims else {
-        lines.push(without_person(route.access()).to_owned());
-        return Ok(lines);
-    };
     if route.access() == Access::Anonymous {
         lines.push("passes    without a person".to_owned());
         return Ok(lines);
     }
-    let facts = Facts { method: question.method, claims: &claims, now };
+    if let Some(clients) = clients(route.access()) {
+        lines.push(clients.to_owned());
+    }
+    let facts = claims.as_ref().map(|claims| Facts { method: question.method, claims, now });
     let verdict = match rules(&mut lines, target.path(), configuration, facts) {
         Ok(verdict) => verdict,
         Err(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
     };
-    lines.push(match verdict {
-        Verdict::Met => "passes    with these headers".to_owned(),
-        Verdict::NeedsSignIn(demand) => format!("sign-in   once more, with {}", parameters(&demand)),
-        Verdict::Unmet => "refused   403 access_denied".to_owned(),
-    });
-    if lines.last().is_some_and(|line| line.starts_with("passes")) {
+    let Some(claims) = claims else {
+        lines.push(without_claims(route.access()).to_owned());
+        return Ok(lines);
+    };
+    lines.push(outcome(&verdict, route.access()));
+    if verdict == Verdict::Met {
         lines.extend(headers(configuration, route, &claims));
     }
     Ok(lines)
 }
 
-/// A line for every rule, and the verdict of all.
+/// A line for every rule, and the verdict of all. Without claims the whole rules, of which none is tried.
 fn rules(
     lines: &mut Vec<String>,
     path: &str,
     configuration: &Configuration,
-    facts: Facts<'_>,
+    facts: Option<Facts<'_>>,
 ) -> Result<Verdict, TargetError> {
     let mut verdict = Verdict::Met;
     for (ruled, requirement) in configuration.routes.requirements(path)? {
-        let failure = requirement.first_failure(facts);
-        let outcome = failure.map_or_else(|| "met".to_owned(), |condition| format!("not met: {condition}"));
-        lines.push(format!("rule      of {}: {outcome}", ruled.path()));
-        verdict = verdict.and(requirement.judge(facts));
+        let path = ruled.path();
+        lines.push(match facts.map(|facts| requirement.first_failure(facts)) {
+            None => format!("rule      of {path}: {requirement}"),
+            Some(None) => format!("rule      of {path}: met"),
+            Some(Some(condition)) => format!("rule      of {path}: not met: {condition}"),
+        });
+        let dotted = requirement.dotted_claims().into_iter();
+        lines.extend(dotted.map(|claim| format!("note      {}", dotted_claim(path, claim))));
+        if let Some(facts) = facts {
+            verdict = verdict.and(requirement.judge(facts));
+        }
     }
     Ok(verdict)
 }
 
+fn outcome(verdict: &Verdict, access: Access) -> String {
+    match (verdict, access) {
+        (Verdict::Met, _) => "passes    with these headers".to_owned(),
+        // RFC 9470 3: a client obtains such a token itself.
+        (Verdict::NeedsSignIn(demand), Access::Bearer) => {
+            format!("refused   401 step_up_required: the client needs a token with {}", parameters(demand))
+        }
+        (Verdict::NeedsSignIn(demand), _) => format!("sign-in   once more, with {}", parameters(demand)),
+        (Verdict::Unmet, _) => "refused   403 access_denied".to_owned(),
+    }
+}
+
+/// The headers of a person; on a route for API clients alone those of a client, whose token passes as it came.
 fn headers(configuration: &Configuration, route: &Route, claims: &Map<String, Value>) -> Vec<String> {
-    let (preset, token) = (&configuration.header_preset, route.token());
-    let access_token = route
-        .token_target()
-        .map_or_else(|| "<access token>".to_owned(), |target| format!("<access token of its own, {target}>"));
-    let headers = identity_headers(preset, token, claims, Some("<ID token>"), &access_token);
+    let preset = &configuration.header_preset;
+    let headers = if route.access() == Access::Bearer {
+        identity_headers(preset, &TokenPlacement::Bearer, claims, None, "<the client's access token>")
+    } else {
+        let access_token = route
+            .token_target()
+            .map_or_else(|| "<access token>".to_owned(), |target| format!("<access token of its own, {target}>"));
+        identity_headers(preset, route.token(), claims, Some("<ID token>"), &access_token)
+    };
     let headers = with_claim_headers(headers, claims, route.headers(), &configuration.claim_headers);
     let assertion = configuration.assertions.as_ref().and_then(|_| {
         let audience = route.assertion_audience(configuration.public_origin.as_str())?;
@@ -125,13 +157,25 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-fn without_person(access: Access) -> &'static str {
+fn clients(access: Access) -> Option<&'static str> {
+    match access {
+        Access::Session | Access::Anonymous => None,
+        Access::Bearer => Some("clients   by an access token alone: no session, no cookie, no page to sign in"),
+        Access::SessionOrBearer => {
+            Some("clients   by an access token, which passes as it came, without an ID token; the rules are the same")
+        }
+    }
+}
+
+fn without_claims(access: Access) -> &'static str {
     match access {
         Access::Session => {
             "sign-in   a navigation is redirected, a script gets 401; with --claims FILE the rules are tried"
         }
         Access::Anonymous => "passes    without a person",
-        Access::Bearer => "refused   401 without an access token; with --claims FILE the rules are tried",
+        Access::Bearer => {
+            "refused   401 bearer_required without an access token; with --claims FILE the rules are tried"
+        }
         Access::SessionOrBearer => {
             "sign-in   a navigation is redirected, others need an access token; with --claims FILE the rules are tried"
         }
@@ -163,6 +207,10 @@ mod tests {
             {"path": "/public", "upstream": "http://app.internal", "access": "anonymous"},
             {"path": "/orders", "upstream": "http://orders.internal", "token": {"resource": "https://orders.example"}},
             {"path": "/stock", "upstream": "http://stock.internal", "token": {"audience": "stock", "header": "X-T"}},
+            {"path": "/api", "upstream": "http://api.internal", "access": "bearer", "require": {"max_age": "5min"}},
+            {"path": "/both", "upstream": "http://api.internal", "access": "session_or_bearer"},
+            {"path": "/dotted", "upstream": "http://app.internal",
+             "require": {"claim": "realm_access.roles", "equals": "admins"}},
             {"path": "/admin", "upstream": "http://app.internal", "require": [
                 {"claim": "groups", "equals": "admins"}, {"any": [{"methods": "GET"}, {"max_age": "5min"}]}
             ]}
@@ -173,6 +221,7 @@ mod tests {
             ("OIDC_ISSUER_URL", "https://op.example"),
             ("CLIENT_ID", "app"),
             ("HEADER_PRESET", "oauth2-proxy"),
+            ("API_ISSUERS", r#"[{"issuer": "https://op.example", "audience": "api"}]"#),
             ("HEADERS", r#"[{"name": "X-Mail", "claim": "email"}, {"name": "X-Forwarded-Email", "claim": "upn"}]"#),
         ]))
         .unwrap();
@@ -194,7 +243,55 @@ mod tests {
         let ada = serde_json::json!({"sub": "ada", "groups": ["admins"]});
         let bob = serde_json::json!({"sub": "bob"});
         let eve = serde_json::json!({"sub": "eve", "email": "eve@example.com", "upn": "eve"});
-        let table: [(&str, &str, Option<&Value>, &[&str]); 13] = [
+        let client = serde_json::json!({"sub": "job", "auth_time": NOW.as_unix()});
+        let table: [(&str, &str, Option<&Value>, &[&str]); 23] = [
+            ("CONNECT", "app.example:443", None, &["refused   400 bad_request: the method CONNECT is never forwarded"]),
+            ("TRACE", "/x", None, &["route     / (session)", "refused   400 bad_request: the method TRACE is never"]),
+            ("CONNECT", "/public", Some(&bob), &["refused   400 bad_request: the method CONNECT is never forwarded"]),
+            (
+                "GET",
+                "/api",
+                None,
+                &[
+                    "clients   by an access token alone",
+                    "rule      of /api: the sign-in is not older than 5m",
+                    "refused   401 bearer_required",
+                ],
+            ),
+            (
+                "GET",
+                "/api",
+                Some(&client),
+                &[
+                    "rule      of /api: met",
+                    "passes    with these headers",
+                    "authorization: Bearer <the client's access token>",
+                ],
+            ),
+            ("GET", "/api", Some(&bob), &["refused   401 step_up_required: the client needs a token with max_age=300"]),
+            (
+                "GET",
+                "/both",
+                Some(&bob),
+                &["clients   by an access token, which", "authorization: Bearer <access token>"],
+            ),
+            (
+                "GET",
+                "/admin",
+                None,
+                &["rule      of /admin: groups is admins and (the method is GET or", "sign-in   a navigation is"],
+            ),
+            (
+                "GET",
+                "/dotted",
+                None,
+                &[
+                    "rule      of /dotted: realm_access.roles is admins",
+                    "note      the rule of the route \"/dotted\" reads a claim named \"realm_access.roles\"",
+                    "\"/realm_access/roles\", one whose own name has the dot \"/realm_access.roles\"",
+                ],
+            ),
+            ("GET", "/dotted", Some(&bob), &["not met: realm_access.roles is admins", "note      the rule"]),
             (
                 "GET",
                 "/x",

@@ -50,6 +50,7 @@ pub use listener::Listener;
 pub use mistake::{Mistake, Mistakes};
 pub use provider::{ClientAuthenticationSettings, ProviderSettings};
 use reader::{Reader, Setting};
+pub use routes::dotted_claim;
 pub use spelling::{UnknownSetting, unknown_settings};
 pub use store::{CosmosKey, StoreSettings};
 

@@ -41,6 +41,7 @@ fn read_table(reader: &mut Reader<'_>, warnings: &mut Vec<&'static str>) -> Opti
             .ok()?,
     };
     warnings.extend(table.risky().map(risky_order));
+    warnings.extend(table.dotted_claims().map(|(route, claim)| &*dotted_claim(route.path(), claim).leak()));
     warnings.extend(table.upstreams().filter(|upstream| upstream.is_open_to_the_network()).map(plain_http));
     Some(table)
 }
@@ -78,6 +79,16 @@ pub(super) fn hidden(path: &str, prefix: &str) -> &'static str {
          AUTH_PREFIX, or leave the route out"
     );
     warning.leak()
+}
+
+/// Note about a rule that may mean a claim within another one.
+#[must_use]
+pub fn dotted_claim(path: &str, claim: &str) -> String {
+    let pointer = claim.replace('.', "/");
+    format!(
+        "the rule of the route {path:?} reads a claim named {claim:?}: a claim within another one is written \
+         \"/{pointer}\", one whose own name has the dot \"/{claim}\" (ROUTES)"
+    )
 }
 
 fn plain_http(upstream: &Upstream) -> &'static str {

@@ -13,7 +13,7 @@ use super::Destination;
 use super::admission::{Ruled, admit_client, admit_person, bearer_token};
 use super::proxy::{client_identity, identity, route_token};
 use super::request::Request;
-use crate::proxy::{Access, RequestTarget, Route, has_destination};
+use crate::proxy::{Access, RequestTarget, Route, has_destination, is_forwarded};
 use crate::state::AppState;
 use crate::web::{Error, check_csrf, check_isolation, check_websocket_origin};
 
@@ -75,6 +75,9 @@ impl Asked {
             Some(_) => return Err(Error::Request("upgrade is not websocket")),
         };
         let method = method.ok_or(Error::Request("method is missing or no method"))?;
+        if !is_forwarded(&method) {
+            return Err(Error::Request("the method is not forwarded"));
+        }
         if has_destination(&method) {
             return Err(Error::Request("COPY and MOVE have a Destination, which does not come along"));
         }

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::oidc::{AccessToken, AssertedSubject, Claims};
 use crate::proxy::{
     ASSERTION_HEADER, Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, demanded_sign_in,
-    identity_headers, with_claim_headers,
+    identity_headers, is_forwarded, with_claim_headers,
 };
 use crate::sessions::{LiveSession, RequestPart, SessionKey, SessionTicket};
 use crate::state::AppState;
@@ -35,6 +35,9 @@ pub(super) async fn proxy(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
+    if !is_forwarded(request.http.method()) {
+        return Err(Error::Request("the method is not forwarded"));
+    }
     if is_refused_websocket(request.http, state) {
         return Err(Box::pin(refuse_websocket(request, route, state)).await);
     }

@@ -350,9 +350,6 @@ pub(super) fn head(
     body: &mut RequestBody,
 ) -> Result<hyper::Request<RequestBody>, ForwardError> {
     use ForwardError::BadRequest;
-    if matches!(*request.method, Method::CONNECT | Method::TRACE) {
-        return Err(BadRequest("the method is not forwarded"));
-    }
     let target = [upstream.base_path(), request.target.as_str()].concat();
     let uri = hyper::http::uri::PathAndQuery::try_from(target)
         .map_err(|_| BadRequest("the target holds a forbidden byte"))?;

@@ -1,4 +1,4 @@
-//! Safe methods, by the registry of RFC 9110 16.1.
+//! Methods: the safe ones, by the registry of RFC 9110 16.1, and those that are never forwarded.
 
 use actix_web::http::Method;
 
@@ -16,9 +16,24 @@ pub fn is_safe(method: &Method) -> bool {
     )
 }
 
+/// False for `CONNECT` and `TRACE`, which are for the next hop (RFC 9110 9.3.6, 9.3.8): a response to `TRACE` would show
+/// the person's token.
+#[must_use]
+pub fn is_forwarded(method: &Method) -> bool {
+    !matches!(*method, Method::CONNECT | Method::TRACE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn methods_for_the_next_hop_are_not_forwarded() {
+        let is_forwarded = |name: &str| is_forwarded(&Method::from_bytes(name.as_bytes()).unwrap());
+
+        assert!(!is_forwarded("TRACE") && !is_forwarded("CONNECT"));
+        assert!(["GET", "OPTIONS", "PROPFIND", "BREW", "trace"].into_iter().all(is_forwarded));
+    }
 
     #[test]
     fn methods_are_safe_as_registered() {

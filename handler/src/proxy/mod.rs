@@ -51,7 +51,7 @@ pub use self::error::ForwardError;
 pub use self::forgeable::{HeaderRuleError, HeaderRules};
 pub use self::forward::{ClientHeaderRules, ForwardRequest, Forwarder, ForwarderSettings, copy_client_headers};
 pub use self::identity::{ASSERTION_HEADER, EasyAuthProvider, HeaderPreset, identity_headers};
-pub use self::method::is_safe;
+pub use self::method::{is_forwarded, is_safe};
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, ProbeResponse, SIGN_IN_CHALLENGE, probe};
 pub use self::public_side::PublicSide;

@@ -7,9 +7,11 @@ mod condition;
 mod parse;
 mod verdict;
 
+use std::fmt;
+
 use serde_json::Value;
 
-use self::condition::Condition;
+use self::condition::{Condition, joined};
 pub use self::parse::RequirementError;
 pub use self::verdict::{Facts, SignInDemand, Verdict};
 
@@ -47,11 +49,34 @@ impl Requirement {
         self.explain.as_deref()
     }
 
+    /// Names with a dot that it reads: such a name may be meant as a path.
+    #[must_use]
+    pub fn dotted_claims(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.condition.collect_dotted_claims(&mut names);
+        names
+    }
+
     /// The top-level claims that it reads.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         let mut names = Vec::new();
         self.condition.collect_claims(&mut names);
         names.into_iter()
+    }
+}
+
+impl fmt::Display for Requirement {
+    /// The whole rule, as `explain` prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.condition {
+            Condition::All(conditions) => f.write_str(&joined(conditions, " and ")),
+            Condition::Any(conditions) => f.write_str(&joined(conditions, " or ")),
+            Condition::Claim { .. }
+            | Condition::Scope(_)
+            | Condition::Methods(_)
+            | Condition::Acr(_)
+            | Condition::MaxAge(_) => self.condition.fmt(f),
+        }
     }
 }
 

@@ -212,6 +212,13 @@ impl RouteTable {
         names
     }
 
+    /// The routes whose requirement reads a claim with a dot in its name, and each such name: it may be meant as a path.
+    pub fn dotted_claims(&self) -> impl Iterator<Item = (&Route, &str)> {
+        let requirements = self.routes.iter().filter_map(|route| Some((route, route.requirement.as_ref()?)));
+        requirements
+            .flat_map(|(route, requirement)| requirement.dotted_claims().into_iter().map(move |name| (route, name)))
+    }
+
     /// True if a route takes access tokens of API clients.
     #[must_use]
     pub fn takes_access_tokens(&self) -> bool {

@@ -114,7 +114,7 @@ fn a_request_that_would_be_refused_is_refused_here() {
     let nothing = [("origin", ""), unsaid[1], unsaid[2], unsaid[3]];
     let image = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
     let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
-    let table: [Row<'_>; 24] = [
+    let table: [Row<'_>; 26] = [
         (&nobody, "method=GET&url=/page", &[], 401, "session_required", "nobody"),
         (&nobody, "method=GET&url=/open/page", &[], 200, "", "an anonymous route"),
         (&browser, "method=POST&url=/page", &ours, 200, "", "our own form"),
@@ -141,6 +141,8 @@ fn a_request_that_would_be_refused_is_refused_here() {
         (&browser, "method=POST&url=/isolated/x", &link, 403, "cross_site_rejected", "a form of another site"),
         (&browser, "method=COPY&url=/page", &ours, 400, "bad_request", "a method with a Destination"),
         (&browser, "method=MOVE&url=/page", &ours, 400, "bad_request", "the same"),
+        (&browser, "method=TRACE&url=/page", &ours, 400, "bad_request", "a method that would show the token"),
+        (&browser, "method=CONNECT&url=/page", &ours, 400, "bad_request", "a method for proxies"),
         (&browser, "method=GET&url=/page&upgrade=h2c", &ours, 400, "bad_request", "another protocol"),
         (&browser, "method=GET&url=/a/../b", &[], 400, "target_dot_segment", "an ambiguous path"),
         (&browser, "method=GET&url=/oauth/me", &[], 404, "route_not_found", "a URL of ours"),

@@ -391,6 +391,20 @@ fn a_cookie_prefix_that_is_refused_reads_as_it_is_documented() {
 }
 
 #[test]
+fn a_rule_that_may_mean_a_claim_within_another_gets_a_note() {
+    let routes = r#"[{"path":"/","upstream":"http://127.0.0.1:1",
+        "require":{"claim":"realm_access.roles","equals":"a"}}]"#;
+    let settings = with(&[("ROUTES", routes), ("UPSTREAM_URL", ""), ("OIDC_ISSUER_URL", "http://127.0.0.1:1")]);
+
+    let (_, stdout, stderr) = run_to_end(&["check"], &settings);
+
+    assert!(
+        stdout.contains("note    the rule of the route \"/\" reads a claim named \"realm_access.roles\""),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_method_that_needs_a_secret_asks_for_it() {
     let (code, _, stderr) = run_to_end(&[], &with(&[("CLIENT_AUTH_METHOD", "client_secret_post")]));
 
@@ -431,7 +445,10 @@ fn a_prefix_that_only_begins_like_the_platforms_is_usable() {
 
 #[test]
 fn a_wrong_command_line_gets_the_usage() {
-    let table: [(&[&str], &str); 6] = [
+    let table: [(&[&str], &str); 9] = [
+        (&["explain", "GET", "/x", "--claims"], "explain needs a method and a target"),
+        (&["explain", "GET", "/x", "--claim", "a"], "explain has no option \"--claim\"; did you mean --claims?"),
+        (&["explain", "GET", "/x", "--person=a"], "explain has no option \"--person=a\", only --claims FILE"),
         (&["serve"], "there is no command \"serve\""),
         (&["check", "now"], "check takes no arguments"),
         (&["revoke"], "revoke needs one of"),

@@ -500,6 +500,11 @@ fn methods_that_are_not_forwarded_and_bodies_that_break_off_are_told() {
 
     let trace = read_response(&fixture.browser.begin("TRACE", "/page", &session, b""), "TRACE").unwrap();
     assert_eq!((trace.status, trace.json()["code"].as_str()), (400, Some("bad_request")));
+    let mut stranger = Browser::new(&fixture.handler.origin);
+    for method in ["TRACE", "CONNECT"] {
+        let refused = stranger.send(method, "/page", &[], b"");
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (400, Some("bad_request")), "{method}");
+    }
 
     let headers = [("sec-fetch-site", "same-origin"), ("content-length", "100")];
     let stream = fixture.browser.begin("PUT", "/page", &headers, b"only this");

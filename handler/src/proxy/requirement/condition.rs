@@ -33,6 +33,8 @@ pub(super) enum ClaimTest {
 /// The name of a claim, or a JSON Pointer (RFC 6901) into one: `/realm_access/roles`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ClaimPath {
+    /// The path as it is written.
+    pub(super) written: String,
     pub(super) name: String,
     pub(super) below: Vec<String>,
 }
@@ -54,6 +56,16 @@ impl Condition {
         match self {
             Self::All(conditions) => conditions.iter().find_map(|condition| condition.first_failure(facts)),
             _ => (self.judge(facts) != Verdict::Met).then_some(self),
+        }
+    }
+
+    pub(super) fn collect_dotted_claims<'a>(&'a self, names: &mut Vec<&'a str>) {
+        match self {
+            Self::All(conditions) | Self::Any(conditions) => {
+                conditions.iter().for_each(|condition| condition.collect_dotted_claims(names));
+            }
+            Self::Claim { claim, .. } if claim.is_dotted() => names.push(&claim.written),
+            Self::Claim { .. } | Self::Scope(_) | Self::Methods(_) | Self::Acr(_) | Self::MaxAge(_) => {}
         }
     }
 
@@ -94,15 +106,11 @@ impl fmt::Display for Condition {
 
 impl fmt::Display for ClaimPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.below.is_empty() {
-            f.write_str(&self.name)
-        } else {
-            write!(f, "/{}/{}", self.name, self.below.join("/"))
-        }
+        f.write_str(&self.written)
     }
 }
 
-fn joined<T: ToString>(parts: &[T], separator: &str) -> String {
+pub(super) fn joined<T: ToString>(parts: &[T], separator: &str) -> String {
     parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 
@@ -164,6 +172,11 @@ fn needs_sign_in(demand: SignInDemand) -> Verdict {
 }
 
 impl ClaimPath {
+    /// True for a name that may be meant as a path, such as `realm_access.roles`. A namespace of a claim is a URI.
+    fn is_dotted(&self) -> bool {
+        self.written.contains('.') && !self.written.contains(['/', ':'])
+    }
+
     fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
         self.below.iter().try_fold(claims.get(&self.name)?, |value, name| value.get(name))
     }

@@ -65,7 +65,7 @@ impl Reader {
             "scope" => self.words(value, &inner).map(Condition::Scope),
             "methods" => self.methods(value, &inner).map(Condition::Methods),
             "tenant" => self.texts(value, &inner).map(|tenants| Condition::Claim {
-                claim: ClaimPath { name: "tid".to_owned(), below: Vec::new() },
+                claim: ClaimPath { written: "tid".to_owned(), name: "tid".to_owned(), below: Vec::new() },
                 test: ClaimTest::OneOf(tenants),
             }),
             "acr" => self.words(value, &inner).map(Condition::Acr),
@@ -119,12 +119,12 @@ impl Reader {
                 return self
                     .mistake(place, "expected the name of a claim, or a JSON Pointer such as /realm_access/roles");
             }
-            return Some(ClaimPath { name: text.to_owned(), below: Vec::new() });
+            return Some(ClaimPath { written: text.to_owned(), name: text.to_owned(), below: Vec::new() });
         };
         let mut names = pointer.split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
         let name = names.next().filter(|name| !name.is_empty());
         match name {
-            Some(name) => Some(ClaimPath { name, below: names.collect() }),
+            Some(name) => Some(ClaimPath { written: text.to_owned(), name, below: names.collect() }),
             None => self.mistake(place, format_args!("{text:?} points to no claim")),
         }
     }

@@ -161,6 +161,34 @@ fn the_first_failure_is_told_in_words() {
 }
 
 #[test]
+fn a_name_that_may_be_meant_as_a_path_is_noticed() {
+    let require = requirement(json!([
+        {"claim": "realm_access.roles", "equals": "a"},
+        {"any": [{"claim": "cognito.level", "present": true}, {"claim": "/realm_access/roles.x", "equals": "a"}]},
+        {"claim": "/employee.id", "present": true},
+        {"claim": "https://acme.example/role", "equals": "a"},
+        {"claim": "urn:acme.example:role", "equals": "a"},
+        {"claim": "groups", "equals": "a.b"},
+    ]));
+
+    assert_eq!(require.dotted_claims(), ["realm_access.roles", "cognito.level"]);
+}
+
+#[test]
+fn the_whole_rule_is_told_in_words() {
+    let require = requirement(json!([
+        {"claim": "/realm_access/roles", "equals": "admins"},
+        {"any": [{"methods": "GET"}, {"max_age": "5min"}]},
+    ]));
+
+    assert_eq!(
+        require.to_string(),
+        "/realm_access/roles is admins and (the method is GET or the sign-in is not older than 5m)"
+    );
+    assert_eq!(requirement(json!({"tenant": "t"})).to_string(), "tid is t");
+}
+
+#[test]
 fn the_claims_that_are_read_are_named() {
     let require = requirement(
         json!([{"claim": "/realm_access/roles", "equals": "a"}, {"any": [{"acr": "1"}, {"max_age": "1h"}, {"tenant": "t"}]}]),
