@@ -305,7 +305,11 @@ impl Leases {
         let renewed = SessionRecord { lease: Some(lease), ..leased.record.clone() };
         match self.records.replace(renewed, &leased.etag, now).await {
             Ok(record) => Some(record),
-            Err(_) => self.find_ours(ticket, &holder, now).await.ok().flatten(), // perhaps only its reply was lost
+            // Perhaps only its reply was lost. The version from before was not renewed: others go on observing it.
+            Err(_) => {
+                let found = self.find_ours(ticket, &holder, now).await.ok().flatten();
+                found.filter(|found| found.etag != leased.etag)
+            }
         }
     }
 

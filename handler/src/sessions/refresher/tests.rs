@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::oidc::Scope;
+use crate::sessions::timing::SEND_WITHIN;
 use crate::sessions::{LeasePurpose, LiveSession, NoFreshToken, RefreshLease, SessionError, WriteId};
 use crate::testing::scripted_provider::Reply;
 use crate::testing::{Fixture, START, WriteOutcome, first_parts};
@@ -254,6 +255,23 @@ async fn a_refusal_ends_nothing_when_another_instance_has_won() {
 
     assert_eq!(outcome, RefreshOutcome::Refreshed);
     assert!(!fixture.record(&ticket).await.is_ended());
+}
+
+#[actix_web::test]
+async fn a_renewal_lets_its_holder_send_if_it_was_written() {
+    for (outcome, may_send) in [(WriteOutcome::Failed, false), (WriteOutcome::ReplyLost, true)] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        let leases = &fixture.sessions.refresher().leases;
+        let LeaseAttempt::Acquired(held) = leases.acquire(&ticket, Trigger::Now).await.unwrap() else { panic!() };
+        fixture.store.script(vec![outcome.clone(); 3]);
+        tokio::time::pause();
+
+        leases.hold(&held, &ticket, tokio::time::sleep(SEND_WITHIN)).await;
+
+        assert_eq!(held.may_send(), may_send, "{outcome:?}");
+        tokio::time::resume();
+    }
 }
 
 #[actix_web::test]
