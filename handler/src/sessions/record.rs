@@ -140,6 +140,11 @@ impl SessionRecord {
         if let RecordState::Active { routes, .. } = &self.state { routes } else { &[] }
     }
 
+    /// The sealed refresh part; none in a tombstone.
+    pub(super) fn refresh_part(&self) -> Option<&SealedPart> {
+        if let RecordState::Active { refresh, .. } = &self.state { Some(refresh) } else { None }
+    }
+
     /// Takes over the backoffs of the last generation's targets: a refresh changes nothing about their causes.
     pub(super) fn remember_backoffs(&mut self, last: &Self) {
         if let RecordState::Active { routes, .. } = &mut self.state {

@@ -137,6 +137,12 @@ impl Records {
         EndedSession { part, route_tokens, confirmed }
     }
 
+    /// Ends a session, if this is still the version in the store.
+    pub(super) async fn end_version(&self, stored: &StoredRecord, now: Timestamp) -> Result<(), StoreError> {
+        let tombstone = stored.record.tombstone(WriteId::random(), now.plus(TOMBSTONE));
+        self.replace(tombstone, &stored.etag, now).await.map(drop)
+    }
+
     /// Replaces a record by its tombstone, and retries if a refresh is written in between.
     pub(super) async fn tombstone(&self, key: &SessionKey, now: Timestamp) -> Result<Tombstone, StoreError> {
         let by = WriteId::random();

@@ -18,6 +18,7 @@ use super::single_flight::{Flight, SingleFlight};
 use super::store::{Etag, StoreError, StoredRecord};
 use super::ticket::{SessionKey, SessionTicket};
 use super::timing::{DRAIN_RETRY, MIN_BACKOFF, PROVIDER_BUDGET, PollPause, REFRESH_WAIT, WRITE_BUDGET};
+use super::write_retry::WriteRetry;
 use crate::clock::{Clock, Timestamp};
 use crate::oidc::{
     AccessToken, Claims, CompletedRefresh, OAuthError, OAuthErrorFields, ProviderError, RefreshError, RefreshToken,
@@ -170,16 +171,18 @@ impl Refresher {
                 if let Some(rotated) = error.rotated() {
                     self.keep_rotated(rotated, &held.part, &mut leased.record, ticket);
                 }
-                Ok(self.handle_failure(error, leased, ticket, relying_party).await?)
+                Ok(self.handle_failure(error, leased, &held.record, ticket, relying_party).await?)
             }
         }
     }
 
-    /// Writes the consequence of a failed call: a backoff, or the session's end.
+    /// Writes the consequence of a failed call: a backoff, or the session's end. `sent` is the record whose refresh token
+    /// was sent.
     async fn handle_failure(
         &self,
         error: RefreshError,
         leased: StoredRecord,
+        sent: &StoredRecord,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
     ) -> Result<RefreshOutcome, StoreError> {
@@ -204,7 +207,7 @@ impl Refresher {
             }
             RefreshError::Refused { .. } => {
                 audit(ticket, error.code(), Some(&error), error.oauth_error());
-                self.end_unless_renewed(ticket, &leased).await
+                self.end_unless_renewed(sent).await
             }
             RefreshError::Invalid { code, refresh_token } => {
                 audit(ticket, code, None, None);
@@ -301,19 +304,37 @@ impl Refresher {
         }
     }
 
-    /// Ends the session after a refusal, unless another instance has refreshed it meanwhile.
-    async fn end_unless_renewed(
-        &self,
-        ticket: &SessionTicket,
-        leased: &StoredRecord,
-    ) -> Result<RefreshOutcome, StoreError> {
+    /// Ends the session after a refusal, unless another instance has refreshed it meanwhile, or has rotated its refresh
+    /// token by a call for a route.
+    async fn end_unless_renewed(&self, sent: &StoredRecord) -> Result<RefreshOutcome, StoreError> {
         let now = self.clock.now();
-        let found = self.records.read(&leased.record.key, now).await?;
-        if found.is_some_and(|found| !found.record.is_ended() && found.record.generation > leased.record.generation) {
-            return Ok(RefreshOutcome::Refreshed);
+        let mut retry = WriteRetry::start();
+        loop {
+            let found = self.records.read(&sent.record.key, now).await?;
+            let Some(found) = found.filter(|found| !found.record.is_ended()) else {
+                return Ok(RefreshOutcome::Ended);
+            };
+            if found.record.generation > sent.record.generation {
+                return Ok(RefreshOutcome::Refreshed);
+            }
+            // The holder whose lease we took has written after all: the token that was refused is the one before.
+            if found.record.refresh_part() != sent.record.refresh_part() {
+                let retry_after = self.give_back(&found, sent).await?;
+                return Ok(RefreshOutcome::Unavailable { retry_after });
+            }
+            // Over this version alone: the next one may have another refresh token.
+            let Err(failure) = self.records.end_version(&found, now).await else { return Ok(RefreshOutcome::Ended) };
+            retry.pause_after(failure).await?;
         }
-        self.records.end(ticket, now).await.confirmed?;
-        Ok(RefreshOutcome::Ended)
+    }
+
+    /// Backs off in a record that was written meanwhile, if the lease in it is still ours. Returns the time to retry after.
+    async fn give_back(&self, found: &StoredRecord, sent: &StoredRecord) -> Result<Duration, StoreError> {
+        let holder = |record: &SessionRecord| record.lease.as_ref().map(|lease| lease.holder.clone());
+        if holder(&found.record) != holder(&sent.record) {
+            return Ok(MIN_BACKOFF);
+        }
+        self.leases.back_off(found.clone(), FailedCall::NotActedOn, None).await
     }
 }
 

@@ -7,7 +7,7 @@ use crate::oidc::Scope;
 use crate::sessions::timing::SEND_WITHIN;
 use crate::sessions::{LeasePurpose, LiveSession, NoFreshToken, RefreshLease, SessionError, WriteId};
 use crate::testing::scripted_provider::Reply;
-use crate::testing::{Fixture, START, WriteOutcome, first_parts};
+use crate::testing::{Fixture, START, WriteOutcome, first_parts, record_of};
 
 /// Seconds until the first token has lapsed.
 const LAPSED: i64 = 100;
@@ -251,9 +251,49 @@ async fn a_refusal_ends_nothing_when_another_instance_has_won() {
     let renewed = SessionRecord { generation: 2, ..fixture.record(&ticket).await };
     fixture.store.overwrite(&renewed, fixture.now()).await;
 
-    let outcome = fixture.sessions.refresher().end_unless_renewed(&ticket, &leased).await.unwrap();
+    let outcome = fixture.sessions.refresher().end_unless_renewed(&leased).await.unwrap();
 
     assert_eq!(outcome, RefreshOutcome::Refreshed);
+    assert!(!fixture.record(&ticket).await.is_ended());
+}
+
+#[actix_web::test]
+async fn a_refusal_ends_nothing_when_a_late_call_for_a_route_has_rotated_the_token() {
+    for (holder, is_given_back) in [("ours", true), ("another", false)] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        let lease = |holder: &str| RefreshLease {
+            purpose: LeasePurpose::Refreshing,
+            holder: holder.to_owned(),
+            lapses_at: START,
+            unanswered: 2,
+            backoffs: 0,
+        };
+        write_lease(&fixture, &ticket, Some(lease("ours"))).await;
+        let sent = StoredRecord { record: fixture.record(&ticket).await, etag: Etag(String::new()) };
+        let state = record_of(&fixture.sessions, &ticket, "refresh-2").state;
+        let rotated = SessionRecord { lease: Some(lease(holder)), state, ..sent.record.clone() };
+        fixture.store.script([WriteOutcome::Overtaken(Box::new(rotated.clone()))]); // the tombstone
+
+        let outcome = fixture.sessions.refresher().end_unless_renewed(&sent).await.unwrap();
+
+        assert!(matches!(outcome, RefreshOutcome::Unavailable { .. }), "{outcome:?}");
+        let record = fixture.record(&ticket).await;
+        assert_eq!((&record.state, record.lease != rotated.lease), (&rotated.state, is_given_back));
+    }
+}
+
+#[actix_web::test]
+async fn a_refusal_whose_tombstone_is_not_written_has_ended_nothing() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Raw(400, "", r#"{"error":"invalid_grant"}"#.to_owned()));
+    let failures = [WriteOutcome::Failed, WriteOutcome::Failed, WriteOutcome::Failed];
+    fixture.store.script([vec![WriteOutcome::Written], failures.to_vec()].concat());
+
+    let outcome = fixture.sessions.refresh(&ticket, &fixture.party).await;
+
+    assert!(matches!(outcome, RefreshOutcome::Unavailable { .. }), "{outcome:?}");
     assert!(!fixture.record(&ticket).await.is_ended());
 }
 
