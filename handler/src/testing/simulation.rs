@@ -1,4 +1,4 @@
-//! Ten thousand schedules of sessions in virtual time, each drawn from its seed: a failure names the seed, and the seed
+//! Thousands of schedules of sessions in virtual time, each drawn from its seed: a failure names the seed, and the seed
 //! alone repeats the schedule (`SEED=1730 cargo test -p oauth-proxy --lib testing::simulation::<fn> -- --nocapture`).
 //!
 //! Three or four instances with clocks up to forty seconds apart share a [store](super::virtual_store) and a
@@ -9,10 +9,12 @@
 //! 1. A confirmed end is never undone.
 //! 2. A sign-in that began before a confirmed end of its person is refused or dead; one that began later lives.
 //! 3. Nobody is signed out while the Provider takes the refresh token, unless someone signed them out.
-//! 4. Provider and store well: one call for each generation, over all instances.
-//! 5. Provider ill: two calls of unknown outcome while the access token lives, then one for each backoff.
+//! 4. Provider and store well: one call for each generation, and one for each target of routes, over all instances.
+//! 5. Provider ill: two calls of unknown outcome while the access token lives, for whatever they were, then one for each
+//!    backoff of the session or the target.
 //! 6. Every refresh token is in a record, revoked, ended with the Provider's session, or gone with a killed instance.
 //! 7. Nothing panics, and everything completes.
+//! 8. A route gets tokens of its target alone and is refused only for it; in the end every target has a token.
 //!
 //! Mutations of the product, made by hand, and the schedules that failed:
 //!
@@ -205,6 +207,26 @@ fn a_sign_in_under_way_ends_with_its_person() {
 }
 
 #[test]
+fn tokens_of_routes_cost_few_calls_and_lose_no_refresh_token() {
+    let expected = [
+        "a grant was refused for one target",
+        "a refresh cleared a route's doubt",
+        "a route found the session ended",
+        "a route had no token",
+        "a route was refused",
+        "a route's call and a refresh without a response",
+        "a sign-out raced a route's call",
+        "a target was refused",
+        "a token for another audience came with a rotation",
+        "an instance died after a route's call",
+        "an instance was drained",
+        "routes got tokens",
+        "several generations",
+    ];
+    obeys(Kind::Routes, 1_000..2_000, &expected);
+}
+
+#[test]
 fn rule_1_notices_a_store_that_overwrites() {
     breaks(1, Kind::SignOuts, |plan| plan.store_defect = Some(StoreDefect::Overwrites));
 }
@@ -233,6 +255,14 @@ fn rule_5_notices_a_store_that_forgets_backoffs() {
 }
 
 #[test]
+fn rule_5_notices_a_store_that_forgets_calls_without_a_response() {
+    breaks(5, Kind::Routes, |plan| {
+        plan.store = StoreHealth::Well;
+        plan.store_defect = Some(StoreDefect::ForgetsUnanswered);
+    });
+}
+
+#[test]
 fn rule_6_notices_a_provider_that_forgets_revocations() {
     breaks(6, Kind::SignOuts, |plan| plan.provider_defect = Some(ProviderDefect::ForgetsRevocations));
 }
@@ -240,4 +270,9 @@ fn rule_6_notices_a_provider_that_forgets_revocations() {
 #[test]
 fn rule_7_notices_a_store_that_hangs() {
     breaks(7, Kind::Calm, |plan| plan.store_defect = Some(StoreDefect::Hangs));
+}
+
+#[test]
+fn rule_8_notices_a_provider_that_confuses_targets() {
+    breaks(8, Kind::Routes, |plan| plan.provider_defect = Some(ProviderDefect::ConfusesTargets));
 }

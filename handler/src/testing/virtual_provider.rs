@@ -18,7 +18,7 @@ use crate::oidc::{ProviderError, Response, ScriptedRequest, ScriptedWire};
 /// Issuer URL of the Provider; nothing listens there.
 pub(crate) const ISSUER: &str = "http://127.0.0.1:9";
 
-/// Failure of the token endpoint for refreshes.
+/// Failure of the token endpoint for calls with a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Illness {
     /// The connection is reset after the request.
@@ -29,6 +29,12 @@ pub(crate) enum Illness {
     Html,
     /// This status, without an OAuth error.
     Status(u16),
+    /// `invalid_target`, and nothing is rotated.
+    RefusesTarget,
+    /// `invalid_grant` without a reason, though the refresh token is good.
+    RefusesGrant,
+    /// A token for another audience, as from a Provider that ignores the target; rotates.
+    IgnoresTarget,
 }
 
 impl Illness {
@@ -43,9 +49,26 @@ impl Illness {
         Self::Status(504),
     ];
 
+    /// Failures of one target.
+    pub(crate) const OF_TARGET: [Self; 8] = [
+        Self::Reset,
+        Self::Hang,
+        Self::Hang,
+        Self::Status(502),
+        Self::Status(503),
+        Self::RefusesTarget,
+        Self::RefusesGrant,
+        Self::IgnoresTarget,
+    ];
+
     /// True if the caller cannot know if the Provider acted.
     pub(crate) fn is_ambiguous(self) -> bool {
-        !matches!(self, Self::Status(429 | 503))
+        !matches!(self, Self::Status(429 | 503)) && !self.is_refusal()
+    }
+
+    /// True for an answer of the Provider, which concerns the target alone.
+    pub(crate) fn is_refusal(self) -> bool {
+        matches!(self, Self::RefusesTarget | Self::RefusesGrant | Self::IgnoresTarget)
     }
 }
 
@@ -56,12 +79,31 @@ pub(crate) struct RefreshCall {
     pub(crate) at: Duration,
     /// The refresh token in the request.
     pub(crate) token: String,
+    /// The target of a route, if the call asked for its token.
+    pub(crate) audience: Option<String>,
     /// The instance that sent it.
     pub(crate) instance: usize,
     /// The failure at that time, if any.
     pub(crate) illness: Option<Illness>,
     /// The refresh token that is valid from now on, unless the call was refused.
     pub(crate) granted: Option<String>,
+}
+
+impl RefreshCall {
+    /// True if the caller cannot know if the Provider acted.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.illness.is_some_and(Illness::is_ambiguous)
+    }
+
+    /// True if the Provider issued the tokens that it was asked for.
+    pub(crate) fn is_success(&self) -> bool {
+        self.illness.is_none() && self.granted.is_some()
+    }
+
+    /// True if the Provider refused the call.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.illness.map_or(self.granted.is_none(), Illness::is_refusal)
+    }
 }
 
 /// Token request with a code.
@@ -80,15 +122,21 @@ pub(crate) enum ProviderDefect {
     RefusesLiving,
     /// Responds to a revocation with 200 and forgets it.
     ForgetsRevocations,
+    /// Issues every other token of a route for another target, opaque.
+    ConfusesTargets,
 }
 
 struct State {
     illness: Option<Illness>,
     /// True if a failing token endpoint acts before it fails.
     acts_when_ill: bool,
+    /// Failures of single targets; true for one that acts before it fails.
+    ill_targets: HashMap<String, (Illness, bool)>,
     latency: Duration,
     /// Random latency instead.
     seeded: Option<Seeded>,
+    /// One call in this many takes seconds.
+    slow_one_in: u64,
     rotates: bool,
     defect: Option<ProviderDefect>,
     expires_in: u64,
@@ -122,8 +170,10 @@ impl VirtualProvider {
         let state = State {
             illness: None,
             acts_when_ill: false,
+            ill_targets: HashMap::new(),
             latency: Duration::from_millis(100),
             seeded: None,
+            slow_one_in: 12,
             rotates: true,
             defect: None,
             expires_in: 3600,
@@ -158,6 +208,15 @@ impl VirtualProvider {
         self.state.borrow_mut().acts_when_ill = acts;
     }
 
+    /// Makes calls for this target alone fail like this, perhaps after they acted, or not at all.
+    pub(crate) fn set_target_illness(&self, audience: &str, illness: Option<(Illness, bool)>) {
+        let ill = &mut self.state.borrow_mut().ill_targets;
+        match illness {
+            Some(illness) => ill.insert(audience.to_owned(), illness),
+            None => ill.remove(audience),
+        };
+    }
+
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.state.borrow_mut().latency = latency;
     }
@@ -165,6 +224,11 @@ impl VirtualProvider {
     /// Responds after up to half a second, sometimes after up to seven.
     pub(crate) fn set_seeded_latency(&self, seeded: Seeded) {
         self.state.borrow_mut().seeded = Some(seeded);
+    }
+
+    /// Makes one call in two slow.
+    pub(crate) fn slow_down(&self) {
+        self.state.borrow_mut().slow_one_in = 2;
     }
 
     /// Turns rotation off: a refresh token is valid for any number of refreshes.
@@ -243,8 +307,9 @@ impl VirtualProvider {
     fn draw_latency(&self) -> (Duration, Duration) {
         let mut state = self.state.borrow_mut();
         let fixed = state.latency;
+        let slow_one_in = state.slow_one_in;
         let Some(seeded) = &mut state.seeded else { return (fixed, Duration::ZERO) };
-        let total = if seeded.one_in(12) { seeded.millis(1_000, 7_000) } else { seeded.millis(20, 500) };
+        let total = if seeded.one_in(slow_one_in) { seeded.millis(1_000, 7_000) } else { seeded.millis(20, 500) };
         let before = total * u32::try_from(seeded.below(101)).unwrap() / 100;
         (before, total - before)
     }
@@ -263,7 +328,7 @@ impl VirtualProvider {
                 Ok(Response::json(200, &json!({})))
             }
             "/token" => match request.field("refresh_token") {
-                Some(token) => self.refresh(&token, instance).await,
+                Some(token) => self.refresh(&token, request.field("audience"), instance).await,
                 None => Ok(self.exchange(&request.field("code").unwrap(), instance)),
             },
             _ => Ok(Response::json(404, &json!({}))),
@@ -272,15 +337,20 @@ impl VirtualProvider {
         response
     }
 
-    async fn refresh(&self, token: &str, instance: usize) -> Result<Response, ProviderError> {
+    async fn refresh(&self, token: &str, audience: Option<String>, instance: usize) -> Result<Response, ProviderError> {
         let (illness, acts) = {
             let state = self.state.borrow();
-            (state.illness, state.illness.is_none() || state.acts_when_ill)
+            let of_target = || audience.as_ref().and_then(|audience| state.ill_targets.get(audience)).copied();
+            match state.illness.map(|illness| (illness, state.acts_when_ill)).or_else(of_target) {
+                Some((illness, acts)) => (Some(illness), acts || illness == Illness::IgnoresTarget),
+                None => (None, true),
+            }
         };
         let granted = acts.then(|| self.spend(token));
         let call = RefreshCall {
             at: self.started.elapsed(),
             token: token.to_owned(),
+            audience: audience.clone(),
             instance,
             illness,
             granted: granted.clone().flatten(),
@@ -289,13 +359,23 @@ impl VirtualProvider {
         self.called.notify_waiters();
         match illness {
             None => Ok(match granted.expect("a healthy provider acts") {
-                Some(granted) => Response::json(200, &self.tokens(&granted, None)),
+                Some(granted) => Response::json(200, &self.tokens(&granted, audience.as_deref(), None)),
                 None => invalid_grant(),
             }),
             Some(Illness::Reset) => Err(ProviderError::NoResponse),
             Some(Illness::Hang) => std::future::pending().await,
             Some(Illness::Html) => Ok(Response::json(200, &json!("<html>"))),
             Some(Illness::Status(status)) => Ok(Response::json(status, &json!("<html>"))),
+            Some(Illness::RefusesTarget) => Ok(Response::json(400, &json!({"error": "invalid_target"}))),
+            Some(Illness::RefusesGrant) => Ok(invalid_grant()),
+            Some(Illness::IgnoresTarget) => Ok(match granted.expect("it acts") {
+                Some(granted) => {
+                    let mut tokens = self.tokens(&granted, None, None);
+                    tokens["access_token"] = self.key.sign(&json!({"aud": "api-of-the-sign-in"})).into();
+                    Response::json(200, &tokens)
+                }
+                None => invalid_grant(),
+            }),
         }
     }
 
@@ -327,19 +407,25 @@ impl VirtualProvider {
         drop(state);
         self.called.notify_waiters();
         match claims {
-            Some(claims) => Response::json(200, &self.tokens(&format!("of-{code}"), Some(&self.key.sign(&claims)))),
+            Some(claims) => {
+                Response::json(200, &self.tokens(&format!("of-{code}"), None, Some(&self.key.sign(&claims))))
+            }
             None => invalid_grant(),
         }
     }
 
-    fn tokens(&self, refresh_token: &str, id_token: Option<&str>) -> Value {
+    fn tokens(&self, refresh_token: &str, audience: Option<&str>, id_token: Option<&str>) -> Value {
         let mut state = self.state.borrow_mut();
         state.grants += 1;
-        let access_token = if state.seeded.is_some() {
+        let mut access_token = if state.seeded.is_some() {
             format!("access-{}-of-{refresh_token}", state.grants)
         } else {
             format!("access-of-{refresh_token}")
         };
+        if let Some(audience) = audience {
+            let is_confused = state.defect == Some(ProviderDefect::ConfusesTargets) && state.grants % 2 == 1;
+            access_token.push_str(&for_target(if is_confused { "another" } else { audience }));
+        }
         let mut tokens = json!({
             "access_token": access_token, "token_type": "Bearer", "expires_in": state.expires_in,
             "refresh_token": refresh_token,
@@ -352,6 +438,11 @@ impl VirtualProvider {
         }
         tokens
     }
+}
+
+/// End of an access token for this target.
+pub(crate) fn for_target(audience: &str) -> String {
+    format!("-for-{audience}")
 }
 
 fn invalid_grant() -> Response {

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use super::seeded::Seeded;
 use crate::clock::Timestamp;
 use crate::sessions::{
-    Etag, IndexKey, LeasePurpose, MemoryStore, SessionIndex, SessionKey, SessionRecord, SessionStore, StoreError,
-    StoredIndex, StoredRecord, UseKey, UsedOnce,
+    Etag, IndexKey, LeasePurpose, MemoryStore, RecordState, SessionIndex, SessionKey, SessionRecord, SessionStore,
+    StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce,
 };
 
 /// Frequency of failures.
@@ -36,6 +36,8 @@ pub(crate) enum StoreDefect {
     ForgetsClosings,
     /// Forgets a record's backoff.
     ForgetsBackoffs,
+    /// Forgets that calls had no response.
+    ForgetsUnanswered,
     /// Never responds to the twenty-first call.
     Hangs,
 }
@@ -65,11 +67,18 @@ struct Script {
     health: StoreHealth,
     defect: Option<StoreDefect>,
     calls: u64,
-    /// First and last time at which a write of this generation failed, or seemed to.
-    unwritten: HashMap<(SessionKey, u64), (Instant, Instant)>,
+    /// Records by their refresh parts, which a write stored.
+    written: HashMap<Salt, SessionRecord>,
+    /// The same for those whose write failed, or seemed to; with the beginning of the first attempt and the last failure.
+    unwritten: HashMap<Salt, (SessionRecord, Instant, Instant)>,
     generations: Vec<Generation>,
+    /// True while every write fails.
+    refuses_writes: bool,
     outcomes: HashMap<CallOutcome, usize>,
 }
+
+/// Salt of a refresh part, one of its own for each sealing.
+type Salt = [u8; 32];
 
 /// Written generation.
 #[derive(Clone, Debug)]
@@ -94,8 +103,10 @@ impl VirtualStore {
             health,
             defect,
             calls: 0,
+            written: HashMap::new(),
             unwritten: HashMap::new(),
             generations: Vec::new(),
+            refuses_writes: false,
             outcomes: HashMap::new(),
         };
         Self { inner: Arc::default(), script: Arc::new(Mutex::new(script)) }
@@ -111,10 +122,23 @@ impl VirtualStore {
         &self.inner
     }
 
-    /// True if writes of this generation failed for `long`.
-    pub(crate) fn refused_for(&self, key: &SessionKey, generation: u64, long: Duration) -> bool {
+    /// Makes every write fail, or not.
+    pub(crate) fn refuse_writes(&self, refuses_writes: bool) {
+        self.script().refuses_writes = refuses_writes;
+    }
+
+    /// Records of a session that contained different refresh parts.
+    pub(crate) fn written(&self, key: &SessionKey) -> Vec<SessionRecord> {
+        self.script().written.values().filter(|record| record.key == *key).cloned().collect()
+    }
+
+    /// Records of a session with refresh parts that were never stored, though it was tried for `long`.
+    pub(crate) fn refused_for(&self, key: &SessionKey, long: Duration) -> Vec<SessionRecord> {
         let script = self.script();
-        script.unwritten.get(&(key.clone(), generation)).is_some_and(|(first, last)| *last - *first >= long)
+        let refused = script.unwritten.iter().filter(|(salt, (record, first, last))| {
+            record.key == *key && *last - *first >= long && !script.written.contains_key(*salt)
+        });
+        refused.map(|(_, (record, ..))| record.clone()).collect()
     }
 
     /// Generations of a session after the first.
@@ -136,7 +160,7 @@ impl VirtualStore {
     }
 
     async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let call = self.script().draw();
+        let call = self.script().draw(false);
         if self.hangs() {
             std::future::pending::<()>().await;
         }
@@ -152,7 +176,7 @@ impl VirtualStore {
         W: Future<Output = Result<T, StoreError>> + Send,
         T: Send + 'static,
     {
-        let call = self.script().draw();
+        let call = self.script().draw(true);
         if self.hangs() {
             std::future::pending::<()>().await;
         }
@@ -183,18 +207,24 @@ impl VirtualStore {
         script.defect == Some(StoreDefect::Hangs) && script.calls > 20
     }
 
-    fn note_unwritten(&self, record: &SessionRecord) {
-        let now = Instant::now();
-        let mut script = self.script();
-        script.unwritten.entry((record.key.clone(), record.generation)).or_insert((now, now)).1 = now;
+    fn note_unwritten(&self, record: &SessionRecord, begun: Instant) {
+        let Some(salt) = refresh_salt(record) else { return };
+        let attempts = &mut self.script().unwritten;
+        attempts.entry(salt).or_insert_with(|| (record.clone(), begun, begun)).2 = Instant::now();
+    }
+
+    /// Notes the refresh part of a stored record.
+    pub(crate) fn note_written(&self, record: &SessionRecord) {
+        self.script().note_written(record);
     }
 }
 
 impl Script {
-    fn draw(&mut self) -> Call {
+    fn draw(&mut self, is_write: bool) -> Call {
         self.calls += 1;
         let roll = self.seeded.below(100);
         let outcome = match (self.health, roll) {
+            _ if self.refuses_writes && is_write => CallOutcome::Failed,
             (StoreHealth::Flaky, 0..2) | (StoreHealth::Ill, 0..16) => CallOutcome::Failed,
             (StoreHealth::Flaky, 2..4) | (StoreHealth::Ill, 16..28) => CallOutcome::ReplyLost,
             (StoreHealth::Flaky, 4..6) | (StoreHealth::Ill, 28..40) => CallOutcome::Repeated,
@@ -210,6 +240,12 @@ impl Script {
 }
 
 impl Script {
+    fn note_written(&mut self, record: &SessionRecord) {
+        if let Some(salt) = refresh_salt(record) {
+            self.written.entry(salt).or_insert_with(|| record.clone());
+        }
+    }
+
     fn note_generation(&mut self, record: &SessionRecord) {
         let is_known = |known: &Generation| known.key == record.key && known.number >= record.generation;
         if record.generation > 1 && !self.generations.iter().any(is_known) {
@@ -223,6 +259,14 @@ impl Script {
     }
 }
 
+/// Salt of a live record's refresh part.
+fn refresh_salt(record: &SessionRecord) -> Option<Salt> {
+    match &record.state {
+        RecordState::Active { refresh, .. } => Some(refresh.salt),
+        RecordState::Ended { .. } => None,
+    }
+}
+
 fn lost() -> StoreError {
     StoreError::Unavailable("scripted".into())
 }
@@ -231,9 +275,17 @@ fn lost() -> StoreError {
 impl SessionStore for VirtualStore {
     async fn create(&self, record: &SessionRecord, now: Timestamp) -> Result<Etag, StoreError> {
         let record = record.clone();
+        let script = Arc::clone(&self.script);
         self.write(move |inner| {
             let record = record.clone();
-            async move { inner.create(&record, now).await }
+            let script = Arc::clone(&script);
+            async move {
+                let created = inner.create(&record, now).await;
+                if created.is_ok() {
+                    script.lock().unwrap().note_written(&record);
+                }
+                created
+            }
         })
         .await
     }
@@ -243,12 +295,16 @@ impl SessionStore for VirtualStore {
     }
 
     async fn replace(&self, record: &SessionRecord, read: &Etag, now: Timestamp) -> Result<Etag, StoreError> {
-        let begun = record.clone();
+        let begun = Instant::now();
+        let wanted = record;
         let mut record = record.clone();
         let defect = self.defect();
         let is_backoff = record.lease.as_ref().is_some_and(|lease| lease.purpose == LeasePurpose::BackingOff);
         if defect == Some(StoreDefect::ForgetsBackoffs) && is_backoff {
             record.lease = None;
+        }
+        if let Some(lease) = record.lease.as_mut().filter(|_| defect == Some(StoreDefect::ForgetsUnanswered)) {
+            lease.unanswered = 0;
         }
         let read = read.clone();
         let script = Arc::clone(&self.script);
@@ -263,14 +319,16 @@ impl SessionStore for VirtualStore {
                     }
                     let written = inner.replace(&record, &read, now).await;
                     if written.is_ok() {
-                        script.lock().unwrap().note_generation(&record);
+                        let mut script = script.lock().unwrap();
+                        script.note_generation(&record);
+                        script.note_written(&record);
                     }
                     written
                 }
             })
             .await;
         if written.is_err() {
-            self.note_unwritten(&begun);
+            self.note_unwritten(wanted, begun);
         }
         written
     }

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     SignOuts,
     /// Sign-ins under way race logouts by the Provider: rule 2.
     SignIns,
+    /// Routes with tokens of their own; one schedule in three is calm: rules 4, 5, 6 and 8.
+    Routes,
 }
 
 /// Start of a participant.
@@ -24,7 +26,7 @@ pub(super) enum Kind {
 pub(super) enum Moment {
     /// This time after the start.
     At(Duration),
-    /// This time after the Provider got its nth refresh token.
+    /// This time after the Provider got a refresh token for the nth time.
     AfterRefresh(usize, Duration),
 }
 
@@ -70,6 +72,28 @@ pub(super) struct Outage {
     pub(super) acts: bool,
 }
 
+/// Request of the person for something of a route with a token of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlannedRouteRequest {
+    pub(super) target: &'static str,
+    pub(super) instance: usize,
+    pub(super) at: Duration,
+}
+
+/// Period in which calls for one target fail.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TargetOutage {
+    pub(super) target: &'static str,
+    pub(super) outage: Outage,
+}
+
+/// Period in which the store refuses every write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WriteOutage {
+    pub(super) from: Moment,
+    pub(super) lasts: Duration,
+}
+
 /// End of an instance: killed, or drained first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Departure {
@@ -98,7 +122,13 @@ pub(super) struct Plan {
     pub(super) forced: Vec<(usize, Duration)>,
     pub(super) ends: Vec<PlannedEnd>,
     pub(super) sign_ins: Vec<PlannedSignIn>,
+    pub(super) route_requests: Vec<PlannedRouteRequest>,
+    pub(super) target_outages: Vec<TargetOutage>,
+    pub(super) write_outage: Option<WriteOutage>,
 }
+
+/// Targets of routes.
+pub(super) const TARGETS: [&str; 3] = ["b", "c", "d"];
 
 /// Due and expiry of the first access token, both counted from the start.
 pub(super) const DUE: Duration = Duration::from_secs(60);
@@ -112,21 +142,21 @@ impl Plan {
         let mut draw = Seeded::new(seed, 1);
         let ahead: Vec<i64> = (0..3 + draw.below(2)).map(|_| skew(&mut draw)).collect();
         let instances = ahead.len();
-        let store = match kind {
-            Kind::Calm => StoreHealth::Well,
-            _ if seed.is_multiple_of(2) => StoreHealth::Ill,
+        let is_calm = kind == Kind::Calm || kind == Kind::Routes && seed.is_multiple_of(3);
+        let has_ill_targets = kind == Kind::Routes && !is_calm;
+        let store = match seed % 2 {
+            _ if is_calm => StoreHealth::Well,
+            0 => StoreHealth::Ill,
             _ => draw.pick(&[StoreHealth::Well, StoreHealth::Flaky]),
         };
         let outages = match kind {
             Kind::Calm => 0,
+            Kind::Routes if is_calm => 0,
+            Kind::Routes => draw.below(2),
             Kind::Outages => 1 + draw.below(2),
             Kind::SignOuts | Kind::SignIns => u64::from(draw.one_in(4)),
         };
-        let departs = match kind {
-            Kind::Calm => false,
-            Kind::Outages | Kind::SignOuts => draw.one_in(3),
-            Kind::SignIns => draw.one_in(3),
-        };
+        let departs = !is_calm && draw.one_in(3);
         let is_drained = draw.one_in(2);
         let departure = Departure { instance: draw.index(instances), delay: draw.millis(0, 4_000), is_drained };
         let sid = draw.pick(&[None, Some("sid-1")]);
@@ -142,8 +172,11 @@ impl Plan {
             departure: departs.then_some(departure),
             requests: (0..instances).map(|_| requests(kind, &mut draw)).collect(),
             forced: (0..draw.below(3)).map(|_| (draw.index(instances), draw.millis(40_000, 150_000))).collect(),
-            ends: ends(kind, sid, instances, &mut draw),
+            ends: if is_calm { Vec::new() } else { ends(kind, sid, instances, &mut draw) },
             sign_ins: sign_ins(kind, instances, &mut draw),
+            route_requests: if kind == Kind::Routes { route_requests(instances, &mut draw) } else { Vec::new() },
+            target_outages: if has_ill_targets { target_outages(&mut draw) } else { Vec::new() },
+            write_outage: if has_ill_targets { write_outage(&mut draw) } else { None },
             ahead,
         }
     }
@@ -164,7 +197,7 @@ fn skew(draw: &mut Seeded) -> i64 {
 }
 
 fn requests(kind: Kind, draw: &mut Seeded) -> Vec<Duration> {
-    let gap = if kind == Kind::SignIns { 160_000 } else { 80_000 };
+    let gap = if matches!(kind, Kind::SignIns | Kind::Routes) { 160_000 } else { 80_000 };
     let mut moments = Vec::new();
     let mut at = FIRST + draw.millis(0, gap);
     while at < LAST {
@@ -184,12 +217,20 @@ fn moment(draw: &mut Seeded) -> Moment {
     }
 }
 
+/// During one of the calls for routes, or soon after it.
+fn soon_after_a_call(draw: &mut Seeded) -> Moment {
+    let times = 1 + draw.index(8);
+    let longest = draw.pick(&[300, 2_000]);
+    Moment::AfterRefresh(times, draw.millis(0, longest))
+}
+
 fn ends(kind: Kind, sid: Option<&str>, instances: usize, draw: &mut Seeded) -> Vec<PlannedEnd> {
     let by_provider = [Verb::LogoutBySub, Verb::LogoutBySid, Verb::LogoutBySidAndSub, Verb::FrontChannel, Verb::Revoke];
     match kind {
         Kind::Calm | Kind::Outages => Vec::new(),
-        Kind::SignOuts => {
-            let moment = moment(draw);
+        Kind::Routes if !draw.one_in(3) => Vec::new(),
+        Kind::SignOuts | Kind::Routes => {
+            let moment = if kind == Kind::Routes { soon_after_a_call(draw) } else { moment(draw) };
             let end = |verb, draw: &mut Seeded| PlannedEnd { verb, instance: draw.index(instances), moment };
             match draw.below(4) {
                 0 => vec![end(Verb::SignOut, draw)],
@@ -222,4 +263,45 @@ fn sign_ins(kind: Kind, instances: usize, draw: &mut Seeded) -> Vec<PlannedSignI
         PlannedSignIn { sid, begins_at: draw.index(instances), begins, deliveries }
     };
     (0..1).map(sign_in).collect()
+}
+
+/// Requests at each instance, now and then, and bursts at all of them.
+fn route_requests(instances: usize, draw: &mut Seeded) -> Vec<PlannedRouteRequest> {
+    let targets = &TARGETS[..2 + draw.index(2)];
+    let mut requests = Vec::new();
+    for instance in 0..instances {
+        let mut at = FIRST + draw.millis(0, 60_000);
+        while at < LAST {
+            requests.push(PlannedRouteRequest { target: draw.pick(targets), instance, at });
+            at += draw.millis(200, 60_000);
+        }
+    }
+    for _ in 0..3 {
+        let at = draw.millis(35_000, 150_000);
+        for instance in 0..instances {
+            let at = at + draw.millis(0, 2_000);
+            requests.push(PlannedRouteRequest { target: draw.pick(targets), instance, at });
+        }
+    }
+    requests
+}
+
+fn target_outages(draw: &mut Seeded) -> Vec<TargetOutage> {
+    let target_outage = |_| {
+        let from = draw.millis(30_000, 110_000);
+        let illness = draw.pick(&Illness::OF_TARGET);
+        let acts = illness.is_ambiguous() && draw.one_in(4);
+        let outage = Outage { from, to: from + draw.millis(3_000, 60_000), illness, acts };
+        TargetOutage { target: draw.pick(&TARGETS), outage }
+    };
+    (0..3).map(target_outage).collect()
+}
+
+/// An outage that begins soon after a call, and lasts about as long as a lease.
+fn write_outage(draw: &mut Seeded) -> Option<WriteOutage> {
+    if !draw.one_in(4) {
+        return None;
+    }
+    let from = Moment::AfterRefresh(1 + draw.index(4), draw.millis(0, 300));
+    Some(WriteOutage { from, lasts: draw.millis(8_000, 20_000) })
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::plan::LAPSE;
-use super::schedule::Evidence;
+use super::schedule::{End, Evidence, Response};
 use crate::sessions::SignInError;
+use crate::testing::virtual_provider::{Illness, RefreshCall};
 use crate::testing::virtual_store::CallOutcome;
 
 /// Names of the races in one schedule.
@@ -44,6 +45,7 @@ pub(super) fn met(evidence: &Evidence) -> Vec<String> {
     });
     see("an instance died in a refresh", is_unwritten);
     see("an instance was drained", evidence.drained.is_some());
+    met_by_routes(&calls, evidence, &mut see);
     for end in &evidence.ends {
         let Some((at, is_confirmed)) = end.finished else { continue };
         let races = calls.iter().any(|call| call.at + in_flight > end.began && call.at < at);
@@ -62,4 +64,36 @@ pub(super) fn met(evidence: &Evidence) -> Vec<String> {
         see("an instance died in a callback", killed && evidence.killed.is_some());
     }
     met
+}
+
+/// Races of the calls for routes' tokens.
+fn met_by_routes(calls: &[RefreshCall], evidence: &Evidence, see: &mut impl FnMut(&str, bool)) {
+    let is_for_route = |call: &&RefreshCall| call.audience.is_some();
+    let of_routes: Vec<&RefreshCall> = calls.iter().filter(is_for_route).collect();
+    let has = |illness: Illness| of_routes.iter().any(|call| call.illness == Some(illness));
+    see("a target was refused", has(Illness::RefusesTarget));
+    see("a grant was refused for one target", has(Illness::RefusesGrant));
+    see("a token for another audience came with a rotation", has(Illness::IgnoresTarget) && evidence.plan.rotates);
+    let follows = |pair: &[RefreshCall]| {
+        pair[0].audience.is_some() && pair[0].is_unanswered() && pair[1].audience.is_none() && pair[1].is_success()
+    };
+    see("a refresh cleared a route's doubt", calls.windows(2).any(follows));
+    let both_unanswered = |pair: &[RefreshCall]| {
+        pair[0].audience.is_some() && pair[0].is_unanswered() && pair[1].is_unanswered() && pair[1].at < LAPSE
+    };
+    see("a route's call and a refresh without a response", calls.windows(2).any(both_unanswered));
+    let last_of_killed = calls.iter().rev().find(|call| Some(call.instance) == evidence.killed);
+    see("an instance died after a route's call", last_of_killed.is_some_and(|call| call.audience.is_some()));
+    let races = |end: &End| {
+        let under_way = |call: &&&RefreshCall| call.at < end.began && end.began < call.at + Duration::from_secs(2);
+        of_routes.iter().find(under_way).is_some_and(|call| call.is_success())
+    };
+    see("a sign-out raced a route's call", evidence.ends.iter().any(races));
+    let responses = |wanted: fn(&Response) -> bool| {
+        evidence.requests.iter().filter(|request| request.target.is_some() && wanted(&request.response)).count()
+    };
+    see("routes got tokens", responses(|response| matches!(response, Response::Token(_))) > 0);
+    see("a route was refused", responses(|response| matches!(response, Response::Refused)) > 0);
+    see("a route had no token", responses(|response| matches!(response, Response::Unavailable)) > 0);
+    see("a route found the session ended", responses(|response| matches!(response, Response::SignedOut)) > 0);
 }

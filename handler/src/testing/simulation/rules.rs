@@ -1,13 +1,14 @@
 //! Rules that every schedule obeys, numbered as in the table of the module above.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::plan::{LAPSE, Verb};
 use super::schedule::{End, Evidence, MAIN, Remains, Response, SignIn};
 use crate::clock::Timestamp;
-use crate::sessions::{SessionKey, SignInError};
+use crate::sessions::SignInError;
 use crate::testing::fixture::START;
-use crate::testing::virtual_provider::RefreshCall;
+use crate::testing::virtual_provider::{RefreshCall, for_target};
 use crate::testing::virtual_store::StoreHealth;
 
 /// Broken rule of a schedule.
@@ -19,7 +20,6 @@ pub(super) struct Violation {
 
 /// Session of the schedule, present from the start or by a sign-in.
 struct Subject<'a> {
-    key: SessionKey,
     sid: Option<&'static str>,
     /// Its first refresh token.
     token: String,
@@ -27,11 +27,17 @@ struct Subject<'a> {
     remains: &'a Remains,
 }
 
+/// Maximum duration of a call of the Provider that responds, in a clock of whole seconds.
+const CALL: Duration = Duration::from_secs(8);
+
 /// Maximum time that a cache serves an ended session: its five seconds, in a clock of whole seconds.
 const CACHED: Duration = Duration::from_secs(6);
 
 /// Maximum duration of a request: a load, the wait for a refresh, and another load, with three seconds for each call.
 const REQUEST_LIMIT: Duration = Duration::from_secs(25);
+
+/// The same for a route with a token of its own, with the wait for that.
+const ROUTE_REQUEST_LIMIT: Duration = Duration::from_secs(45);
 
 /// Maximum duration of ending sessions: two indexes and three sessions, each with ten seconds for contention.
 const END_LIMIT: Duration = Duration::from_secs(90);
@@ -39,26 +45,18 @@ const END_LIMIT: Duration = Duration::from_secs(90);
 pub(super) fn check(evidence: &Evidence) -> Result<(), Violation> {
     completes(evidence)?;
     let main_remains = evidence.main_remains.as_ref().expect("a schedule that completes leaves remains");
-    let main = Subject {
-        key: evidence.main.id.key(),
-        sid: evidence.plan.sid,
-        token: MAIN.to_owned(),
-        sign_in: None,
-        remains: main_remains,
-    };
+    let main = Subject { sid: evidence.plan.sid, token: MAIN.to_owned(), sign_in: None, remains: main_remains };
     stays_ended(evidence, &main)?;
     lives_until_ended(evidence, &main)?;
     one_call_for_each_generation(evidence, main_remains)?;
-    few_calls_in_an_outage(evidence)?;
+    one_call_for_each_target(evidence)?;
+    few_unanswered_calls(evidence)?;
+    backoffs_are_kept(evidence)?;
     no_token_is_lost(evidence, &main)?;
+    routes_concern_themselves_alone(evidence, main_remains)?;
     for (sign_in, remains) in evidence.sign_ins.iter().zip(&evidence.sign_in_remains) {
-        let subject = Subject {
-            key: sign_in.ticket.id.key(),
-            sid: sign_in.sid,
-            token: format!("of-{}", sign_in.code),
-            sign_in: Some(sign_in),
-            remains,
-        };
+        let subject =
+            Subject { sid: sign_in.sid, token: format!("of-{}", sign_in.code), sign_in: Some(sign_in), remains };
         ends_with_its_person(evidence, &subject, sign_in)?;
         lives_until_ended(evidence, &subject)?;
         if evidence.provider.spender(&sign_in.code).is_some() {
@@ -111,7 +109,8 @@ fn completes(evidence: &Evidence) -> Result<(), Violation> {
         return violation(7, "a participant never completed".to_owned());
     }
     for request in &evidence.requests {
-        if request.ended - request.began > REQUEST_LIMIT {
+        let limit = if request.target.is_some() { ROUTE_REQUEST_LIMIT } else { REQUEST_LIMIT };
+        if request.ended - request.began > limit {
             return violation(7, format!("a request took {:?}: {request:?}", request.ended - request.began));
         }
     }
@@ -133,7 +132,7 @@ fn stays_ended(evidence: &Evidence, main: &Subject<'_>) -> Result<(), Violation>
         return violation(1, format!("{end:?} was undone: {:?}", main.remains));
     }
     for request in &evidence.requests {
-        if request.began >= at + CACHED && matches!(request.response, Response::Token) {
+        if request.began >= at + CACHED && matches!(request.response, Response::Token(_)) {
             return violation(1, format!("{request:?} was let in after {end:?}"));
         }
     }
@@ -189,12 +188,18 @@ fn lives_until_ended(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), V
     }
 }
 
+/// True if nothing fails.
+fn is_calm(evidence: &Evidence) -> bool {
+    let Evidence { plan, killed, .. } = evidence;
+    let has_outages = !plan.outages.is_empty() || !plan.target_outages.is_empty() || plan.write_outage.is_some();
+    !has_outages && killed.is_none() && plan.store == StoreHealth::Well
+}
+
 /// Rule 4: one call for each generation, over all instances and whatever their clocks.
 fn one_call_for_each_generation(evidence: &Evidence, remains: &Remains) -> Result<(), Violation> {
-    let is_calm =
-        evidence.plan.outages.is_empty() && evidence.killed.is_none() && evidence.plan.store == StoreHealth::Well;
-    let Some(generation) = remains.generation.filter(|_| is_calm) else { return Ok(()) };
-    let calls = calls_of(evidence, MAIN);
+    let Some(generation) = remains.generation.filter(|_| is_calm(evidence)) else { return Ok(()) };
+    let mut calls = calls_of(evidence, MAIN);
+    calls.retain(|call| call.audience.is_none());
     let refreshes = usize::try_from(generation).unwrap() - 1;
     let may_be_unwritten = usize::from(remains.is_ended);
     if !(refreshes..=refreshes + may_be_unwritten).contains(&calls.len()) {
@@ -203,40 +208,93 @@ fn one_call_for_each_generation(evidence: &Evidence, remains: &Remains) -> Resul
     Ok(())
 }
 
-/// Rule 5: two calls of unknown outcome while the access token lives, then one for each backoff.
-fn few_calls_in_an_outage(evidence: &Evidence) -> Result<(), Violation> {
-    let calls = calls_of(evidence, MAIN);
-    let generations = evidence.store.generations(&evidence.main.id.key());
-    let most_ahead = evidence.plan.ahead.iter().copied().max().unwrap_or(0);
-    // A backoff cannot be written to a failing store, and a dead holder writes none.
-    let is_written = evidence.plan.store == StoreHealth::Well && evidence.killed.is_none();
-    let mut number = 1;
-    let mut unknown_early = 0;
-    let mut backoffs = 0;
-    for (index, call) in calls.iter().enumerate() {
-        let written = generations.iter().rev().find(|generation| generation.written_at - evidence.started <= call.at);
-        let lapse = written.map_or(Some(START.plus(LAPSE)), |generation| generation.lapse);
-        let call_number = written.map_or(1, |generation| generation.number);
-        if call_number != number {
-            number = call_number;
-            unknown_early = 0;
-            backoffs = 0;
+/// Rule 4: one call for each target and generation, until its token is due.
+fn one_call_for_each_target(evidence: &Evidence) -> Result<(), Violation> {
+    if !is_calm(evidence) {
+        return Ok(());
+    }
+    let calls = calls_by_generation(evidence);
+    let lifetime = Duration::from_secs(evidence.plan.expires_in);
+    for (index, (call, generation, _)) in calls.iter().enumerate() {
+        let is_same = |(earlier, ..): &&(RefreshCall, _, _)| earlier.audience == call.audience;
+        let earlier = calls[..index].iter().rev().find(is_same).filter(|_| call.audience.is_some());
+        let Some((earlier, earlier_generation, _)) = earlier else { continue };
+        let ahead = seconds((evidence.plan.ahead[call.instance] - evidence.plan.ahead[earlier.instance]).max(0));
+        // Due after three quarters of its lifetime, which begins when the call does.
+        if generation == earlier_generation && call.at + ahead + CALL < earlier.at + lifetime * 3 / 4 {
+            return violation(4, format!("two calls for one token: {earlier:?}, {call:?}"));
         }
-        let Some(illness) = call.illness else { continue };
+    }
+    Ok(())
+}
+
+/// Calls of the main session, each with the generation in the store at its time, and the expiry of its access token.
+fn calls_by_generation(evidence: &Evidence) -> Vec<(RefreshCall, u64, Option<Timestamp>)> {
+    let generations = evidence.store.generations(&evidence.main.id.key());
+    let of = |call: RefreshCall| {
+        let written = generations.iter().rev().find(|generation| generation.written_at - evidence.started <= call.at);
+        let first = (1, Some(START.plus(LAPSE)));
+        let (number, lapse) = written.map_or(first, |generation| (generation.number, generation.lapse));
+        (call, number, lapse)
+    };
+    calls_of(evidence, MAIN).into_iter().map(of).collect()
+}
+
+/// Rule 5: two calls of unknown outcome while the access token lives, whoever sent them.
+fn few_unanswered_calls(evidence: &Evidence) -> Result<(), Violation> {
+    let calls = calls_by_generation(evidence);
+    let most_ahead = evidence.plan.ahead.iter().copied().max().unwrap_or(0);
+    let mut last_generation = 1;
+    let mut unanswered = 0;
+    for (call, generation, lapse) in &calls {
+        if *generation != last_generation || call.is_success() {
+            last_generation = *generation;
+            unanswered = 0;
+        }
         // The clock that is most ahead sees the token lapse first.
         let latest = Timestamp::from_unix(START.as_unix() + most_ahead).plus(call.at + Duration::from_secs(1));
         let lives = lapse.is_some_and(|lapse| latest < lapse);
-        unknown_early += usize::from(illness.is_ambiguous() && lives);
-        if unknown_early > 2 {
-            return violation(5, format!("a third call in generation {number} whose token lives: {calls:?}"));
+        unanswered += usize::from(call.is_unanswered() && lives);
+        if unanswered > 2 {
+            return violation(5, format!("a third call in generation {generation} whose token lives: {calls:?}"));
         }
-        backoffs += 1;
-        if let Some(next) = calls.get(index + 1).filter(|_| is_written) {
-            let ahead = evidence.plan.ahead[next.instance] - evidence.plan.ahead[call.instance];
+    }
+    Ok(())
+}
+
+/// Consecutive failures of the session's refreshes, or of one target.
+struct Failures<'a> {
+    backoffs: u32,
+    last: &'a RefreshCall,
+}
+
+/// Rule 5: one call for each backoff of the session, and for each of a target.
+fn backoffs_are_kept(evidence: &Evidence) -> Result<(), Violation> {
+    // A backoff cannot be written to a failing store, and a dead holder writes none.
+    if evidence.plan.store != StoreHealth::Well || evidence.killed.is_some() || evidence.plan.write_outage.is_some() {
+        return Ok(());
+    }
+    let calls = calls_by_generation(evidence);
+    let mut last_generation = 1;
+    let mut failing = HashMap::<Option<&str>, Failures<'_>>::new();
+    for (call, generation, _) in &calls {
+        let caller = call.audience.as_deref();
+        if let Some(Failures { backoffs, last }) = failing.get(&caller) {
+            let ahead = evidence.plan.ahead[call.instance] - evidence.plan.ahead[last.instance];
             let shortest = (5_u64 << (backoffs - 1).min(8)).min(60) * 4 / 5 - 1;
-            if next.at + seconds(ahead.max(0)) < call.at + Duration::from_secs(shortest) {
-                return violation(5, format!("no backoff of {shortest} s after call {index}: {calls:?}"));
+            if call.at + seconds(ahead.max(0)) < last.at + Duration::from_secs(shortest) {
+                return violation(5, format!("no backoff of {shortest} s after {last:?}: {calls:?}"));
             }
+        }
+        if *generation != last_generation || call.is_success() {
+            last_generation = *generation;
+            failing.remove(&None);
+        }
+        if call.is_success() {
+            failing.remove(&caller);
+        } else if call.illness.is_some() {
+            let backoffs = failing.get(&caller).map_or(0, |failures| failures.backoffs) + 1;
+            failing.insert(caller, Failures { backoffs, last: call });
         }
     }
     Ok(())
@@ -257,15 +315,13 @@ fn no_token_is_lost(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), Vi
     let died = evidence.killed.is_some()
         && (instance == evidence.killed
             || subject.ends(evidence).any(|end| end.verb == Verb::SignOut && Some(end.instance) == evidence.killed));
-    let was_never_received = issued_by.is_some_and(|call| call.illness.is_some());
-    let successes = calls.iter().filter(|call| call.illness.is_none() && call.granted.is_some()).count();
-    let generation = successes as u64 + 1;
-    let was_sealed = subject.remains.generation >= Some(generation);
+    let was_never_received = issued_by.is_some_and(RefreshCall::is_unanswered);
+    let was_sealed = subject.remains.stored.contains(last);
     let ended_by_provider = was_sealed && subject.ends(evidence).any(|end| end.verb != Verb::SignOut);
     // After a failed sign-out the person must try again.
     let failed = |end: &End| end.verb == Verb::SignOut && confirmed_at(end).is_none();
     let sign_out_failed = was_sealed && subject.ends(evidence).any(failed);
-    let was_unwritten = evidence.store.refused_for(&subject.key, generation, Duration::from_secs(11));
+    let was_unwritten = subject.remains.unwritten.contains(last);
     // If it is unknown whether the session began, its token must stay good.
     let may_have_begun = subject.sign_in.is_some_and(|sign_in| {
         let mut outcomes = sign_in.deliveries.iter().filter_map(|delivery| delivery.finished.as_ref());
@@ -275,6 +331,28 @@ fn no_token_is_lost(evidence: &Evidence, subject: &Subject<'_>) -> Result<(), Vi
         return Ok(());
     }
     violation(6, format!("{last} is lost: {:?}, ends {:?}, calls {calls:?}", subject.remains, evidence.ends))
+}
+
+/// Rule 8: a route gets tokens of its target alone, and is refused only for its target. All get one in the end.
+fn routes_concern_themselves_alone(evidence: &Evidence, remains: &Remains) -> Result<(), Violation> {
+    let calls = evidence.provider.refresh_calls();
+    for request in &evidence.requests {
+        let is_right = match (&request.response, request.target) {
+            (Response::Token(token), Some(target)) => token.ends_with(&for_target(target)),
+            (Response::Token(token), None) => !token.contains(&for_target("")),
+            (Response::Refused, target) => calls
+                .iter()
+                .any(|call| call.audience.as_deref() == target && call.is_refused() && call.at < request.ended),
+            (Response::SignedOut | Response::Unavailable, _) => true,
+        };
+        if !is_right {
+            return violation(8, format!("{request:?}: {calls:?}"));
+        }
+    }
+    if !remains.without_token.is_empty() {
+        return violation(8, format!("no token in the end: {remains:?}, calls {calls:?}"));
+    }
+    Ok(())
 }
 
 /// Calls with a refresh token of the session that began with `token`.

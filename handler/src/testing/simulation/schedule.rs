@@ -11,11 +11,14 @@ use serde_json::json;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::plan::{DUE, Departure, LAPSE, LAST, Moment, Plan, PlannedEnd, PlannedSignIn, Verb};
+use super::plan::{
+    DUE, Departure, LAPSE, LAST, Moment, Plan, PlannedEnd, PlannedRouteRequest, PlannedSignIn, TargetOutage, Verb,
+};
 use crate::clock::Timestamp;
 use crate::oidc::{AuthorizationResponse, LoginHints, LogoutToken};
 use crate::sessions::{
-    IndexedSession, LiveSession, NoFreshToken, SessionError, SessionIndex, SessionStore, SessionTicket, SignInError,
+    Etag, IndexedSession, LiveSession, NoFreshToken, RouteTokenError, SessionError, SessionIndex, SessionRecord,
+    SessionStore, SessionTicket, SignInError, StoredRecord,
 };
 use crate::testing::fixture::{START, first_parts};
 use crate::testing::scripted_provider::SigningKey;
@@ -23,6 +26,7 @@ use crate::testing::seeded::Seeded;
 use crate::testing::virtual_provider::{ISSUER, VirtualProvider};
 use crate::testing::virtual_store::VirtualStore;
 use crate::testing::world::{Instance, World};
+use crate::token_target::TokenTarget;
 
 /// First refresh token of the session that exists from the start.
 pub(super) const MAIN: &str = "main";
@@ -30,17 +34,28 @@ pub(super) const MAIN: &str = "main";
 /// Time after [`LAST`] at which everything must be over.
 const BOUND: Duration = Duration::from_secs(600);
 
+/// Minimum time for which a write of new tokens is tried, until its last failure: twelve seconds, less those of a read.
+const TRIED_FOR: Duration = Duration::from_secs(9);
+
+/// Maximum backoff of a target.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
 #[derive(Clone, Debug)]
 pub(super) enum Response {
-    Token,
+    /// Served with this access token.
+    Token(String),
     SignedOut,
     Unavailable,
+    /// The Provider refuses a token for the target.
+    Refused,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) began: Duration,
     pub(super) ended: Duration,
+    /// The target of its route, if that has a token of its own.
+    pub(super) target: Option<&'static str>,
     pub(super) response: Response,
 }
 
@@ -85,6 +100,12 @@ pub(super) struct Remains {
     pub(super) is_alive: Vec<bool>,
     /// True if a refresh after the expiry of its access token succeeded.
     pub(super) is_refreshable: bool,
+    /// Targets of routes that got no token after that.
+    pub(super) without_token: Vec<&'static str>,
+    /// The refresh tokens that were in the record.
+    pub(super) stored: Vec<String>,
+    /// Those that the store refused for as long as a write is tried.
+    pub(super) unwritten: Vec<String>,
 }
 
 /// Evidence of a schedule, for the rules.
@@ -145,7 +166,14 @@ pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
         locals[instance].spawn_local(work);
     }
     let instances = locals.into_iter().enumerate().map(|(instance, local)| schedule.live(instance, local));
-    let all = async { tokio::join!(join_all(instances), schedule.outages()) };
+    let all = async {
+        tokio::join!(
+            join_all(instances),
+            schedule.outages(),
+            join_all(schedule.plan.target_outages.iter().map(|outage| schedule.target_outage(*outage))),
+            schedule.write_outage(),
+        )
+    };
     let is_quiet = timeout(LAST + BOUND, all).await.is_ok();
     let quiet = is_quiet.then(|| schedule.world.started.elapsed());
     let sign_ins = schedule.journal.sign_ins.borrow().clone();
@@ -186,6 +214,9 @@ impl Schedule {
         provider.set_seeded_latency(Seeded::new(plan.seed, 2));
         provider.set_expires_in(plan.expires_in);
         provider.set_defect(plan.provider_defect);
+        if plan.write_outage.is_some() {
+            provider.slow_down(); // so that calls are under way when it begins
+        }
         if !plan.rotates {
             provider.keep_refresh_tokens();
         }
@@ -209,7 +240,9 @@ impl Schedule {
         let sessions = &self.world.instances[0].sessions;
         let parts = first_parts(Some(MAIN), DUE, LAPSE);
         let inner = self.store.inner();
-        inner.create(&sessions.records().seal(&parts, 1, &self.main), START).await.unwrap();
+        let record = sessions.records().seal(&parts, 1, &self.main);
+        inner.create(&record, START).await.unwrap();
+        self.store.note_written(&record);
         let by_sid = self.plan.sid.map(|sid| sessions.provider_session(sid));
         for key in [sessions.subject("ada")].into_iter().chain(by_sid) {
             let entry = IndexedSession {
@@ -240,6 +273,9 @@ impl Schedule {
                 sessions.refresh(&this.main, party).await;
             };
             all.push((instance, Box::pin(forced)));
+        }
+        for request in &self.plan.route_requests {
+            all.push((request.instance, Box::pin(Rc::clone(self).route_request(*request))));
         }
         for end in &self.plan.ends {
             all.push((end.instance, Box::pin(Rc::clone(self).end(*end))));
@@ -285,15 +321,70 @@ impl Schedule {
         }
     }
 
+    async fn target_outage(&self, TargetOutage { target, outage }: TargetOutage) {
+        self.world.until(outage.from).await;
+        self.world.provider.set_target_illness(target, Some((outage.illness, outage.acts)));
+        self.world.until(outage.to).await;
+        self.world.provider.set_target_illness(target, None);
+    }
+
+    async fn write_outage(&self) {
+        let Some(outage) = self.plan.write_outage else { return };
+        self.until(outage.from).await;
+        self.store.refuse_writes(true);
+        sleep(outage.lasts).await;
+        self.store.refuse_writes(false);
+    }
+
+    async fn until(&self, moment: Moment) {
+        match moment {
+            Moment::At(at) => self.world.until(at).await,
+            Moment::AfterRefresh(times, delay) => {
+                // Bounded: there may be no refresh.
+                let _ = timeout(LAST, self.world.provider.refreshed(times)).await;
+                sleep(delay).await;
+            }
+        }
+    }
+
     async fn request(self: Rc<Self>, instance: usize, at: Duration) {
         self.world.until(at).await;
         let response = match self.load_fresh(instance, &self.main).await {
-            Ok(Some(_)) => Response::Token,
+            Ok(Some(session)) => Response::Token(session.part.access_token.expose().to_owned()),
             Ok(None) => Response::SignedOut,
             Err(SessionError::NoFreshToken(_) | SessionError::Store(_)) => Response::Unavailable,
         };
-        let request = Request { began: at, ended: self.elapsed(), response };
+        let request = Request { began: at, ended: self.elapsed(), target: None, response };
         self.journal.requests.borrow_mut().push(request);
+    }
+
+    async fn route_request(self: Rc<Self>, PlannedRouteRequest { target, instance, at }: PlannedRouteRequest) {
+        self.world.until(at).await;
+        let response = match self.route_token(instance, target).await {
+            Ok(Some(token)) => Response::Token(token),
+            Ok(None) => Response::SignedOut,
+            Err(RouteTokenError::Refused(_)) => Response::Refused,
+            Err(RouteTokenError::Unavailable { .. } | RouteTokenError::Store(_)) => Response::Unavailable,
+        };
+        let request = Request { began: at, ended: self.elapsed(), target: Some(target), response };
+        self.journal.requests.borrow_mut().push(request);
+    }
+
+    /// Token for a request of a route; `None` if the session is over.
+    async fn route_token(&self, instance: usize, target: &str) -> Result<Option<String>, RouteTokenError> {
+        let Instance { sessions, party, .. } = &*self.world.instances[instance];
+        let now = self.world.instances[instance].now();
+        let session = match self.load_fresh(instance, &self.main).await {
+            Ok(Some(session)) => session,
+            Ok(None) => return Ok(None),
+            Err(SessionError::Store(error)) => return Err(error.into()),
+            Err(SessionError::NoFreshToken(NoFreshToken { retry_after })) => {
+                return Err(RouteTokenError::Unavailable { retry_after });
+            }
+        };
+        let target = TokenTarget::new(None, Some(target), None).unwrap();
+        let token = sessions.route_token(&session, &target, &self.main, party, now).await?;
+        Ok(token.map(|token| token.expose().to_owned()))
     }
 
     async fn load_fresh(&self, instance: usize, ticket: &SessionTicket) -> Result<Option<LiveSession>, SessionError> {
@@ -302,14 +393,7 @@ impl Schedule {
     }
 
     async fn end(self: Rc<Self>, planned: PlannedEnd) {
-        match planned.moment {
-            Moment::At(at) => self.world.until(at).await,
-            Moment::AfterRefresh(times, delay) => {
-                // Bounded: there may be no refresh.
-                let _ = timeout(LAST, self.world.provider.refreshed(times)).await;
-                sleep(delay).await;
-            }
-        }
+        self.until(planned.moment).await;
         let Instance { sessions, party, .. } = &*self.world.instances[planned.instance];
         let now = self.world.instances[planned.instance].now();
         let entry = {
@@ -414,23 +498,67 @@ impl Schedule {
         } else {
             is_alive_now
         };
+        let without_token = if is_subject && is_refreshable {
+            local.run_until(self.targets_without_token(left[0])).await
+        } else {
+            Vec::new()
+        };
         local.await;
 
         let now = self.world.instances[left[0]].now();
         let stored = self.store.inner().load(&ticket.id.key(), now).await.unwrap();
         let records = self.world.instances[left[0]].sessions.records();
-        let part = match &stored {
-            Some(stored) => records.open_refresh_part(stored, ticket).await.unwrap(),
+        let open = async |record: SessionRecord| {
+            let stored = StoredRecord { record, etag: Etag(String::new()) };
+            let part = records.open_refresh_part(&stored, ticket).await.unwrap();
+            part.and_then(|part| part.refresh_token).map(|token| token.expose().to_owned())
+        };
+        let refresh_token = match &stored {
+            Some(stored) => open(stored.record.clone()).await,
             None => None,
         };
-        let refresh_token = part.and_then(|part| part.refresh_token).map(|token| token.expose().to_owned());
+        let mut stored_tokens = Vec::new();
+        for record in self.store.written(&ticket.id.key()) {
+            stored_tokens.extend(open(record).await);
+        }
+        let mut unwritten = Vec::new();
+        for record in self.store.refused_for(&ticket.id.key(), TRIED_FOR) {
+            unwritten.extend(open(record).await);
+        }
         Remains {
             generation: stored.as_ref().map(|stored| stored.record.generation),
             is_ended: stored.is_some_and(|stored| stored.record.is_ended()),
             refresh_token,
             is_alive,
             is_refreshable,
+            without_token,
+            stored: stored_tokens,
+            unwritten,
         }
+    }
+
+    /// Targets for which a route gets no token, whatever backoffs there are.
+    async fn targets_without_token(&self, instance: usize) -> Vec<&'static str> {
+        let mut targets: Vec<_> = self.plan.route_requests.iter().map(|request| request.target).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let deadline = Instant::now() + BOUND;
+        let mut without = Vec::new();
+        for target in targets {
+            loop {
+                let retry_after = match self.route_token(instance, target).await {
+                    Ok(Some(_)) => break,
+                    Err(RouteTokenError::Unavailable { retry_after }) if Instant::now() < deadline => retry_after,
+                    Err(RouteTokenError::Refused(_)) if Instant::now() < deadline => MAX_BACKOFF,
+                    _ => {
+                        without.push(target);
+                        break;
+                    }
+                };
+                sleep(retry_after).await;
+            }
+        }
+        without
     }
 
     /// True if a request gets a newer token after the current one lapsed, whatever backoffs there are.
