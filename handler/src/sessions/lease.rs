@@ -145,8 +145,7 @@ impl HeldLease {
 
     /// The lease to leave behind after a request for a route that had no response: the call counts, and delays no refresh.
     pub(super) fn lease_in_doubt(&self, now: Timestamp) -> Option<RefreshLease> {
-        let lease = self.record.record.lease.clone()?;
-        Some(RefreshLease { purpose: LeasePurpose::BackingOff, holder: String::new(), lapses_at: now, ..lease })
+        self.record.record.lease.clone().map(|lease| released(lease, now))
     }
 
     /// The lease to leave behind after a request for a route: that of before. What a dead holder's call did is unknown.
@@ -154,9 +153,7 @@ impl HeldLease {
         let lease = self.before.clone()?;
         match lease.purpose {
             LeasePurpose::BackingOff | LeasePurpose::Refused => Some(lease),
-            LeasePurpose::Refreshing => {
-                Some(RefreshLease { purpose: LeasePurpose::BackingOff, holder: String::new(), lapses_at: now, ..lease })
-            }
+            LeasePurpose::Refreshing => Some(released(lease, now)),
         }
     }
 
@@ -208,7 +205,7 @@ impl Leases {
     ) -> Result<Option<LeaseAttempt>, StoreError> {
         let is_for_route = matches!(trigger, Trigger::ForRoute { .. });
         if is_for_route && trigger.needs_refresh_token() && stored.record.unanswered_calls() > 0 {
-            return Ok(Some(LeaseAttempt::InDoubt));
+            return self.leave_to_refresh(stored, now).await;
         }
         let freshness = Freshness::of(&stored.record, now);
         let has_lapse_ahead = freshness != Freshness::Lapsed && stored.record.access_token_expires_at.is_some();
@@ -228,6 +225,21 @@ impl Leases {
         let Some(record) = self.write_lease(stored, ticket, trigger).await? else { return Ok(None) };
         let held = HeldLease { part, before, record, renewed_at: Cell::new(renewed_at) };
         Ok(Some(LeaseAttempt::Acquired(Box::new(held))))
+    }
+
+    /// Leaves a refresh token in doubt to the session's own refresh. The lease of a holder that died is released for it:
+    /// it would have to observe it again. `None` if another write came first.
+    async fn leave_to_refresh(&self, stored: StoredRecord, now: Timestamp) -> Result<Option<LeaseAttempt>, StoreError> {
+        let StoredRecord { record, etag } = stored;
+        let Some(dead) = record.lease.clone().filter(|lease| lease.purpose == LeasePurpose::Refreshing) else {
+            return Ok(Some(LeaseAttempt::InDoubt));
+        };
+        let record = SessionRecord { lease: Some(released(dead, now)), ..record };
+        match self.records.replace(record, &etag, now).await {
+            Ok(_) => Ok(Some(LeaseAttempt::InDoubt)),
+            Err(StoreError::Conflict | StoreError::Missing) => Ok(None),
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+        }
     }
 
     /// Writes our lease over the version that was read; `None` if another write came first.
@@ -353,6 +365,11 @@ impl Leases {
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }
     }
+}
+
+/// A lease that nobody holds, without a backoff. Its counts stay.
+fn released(lease: RefreshLease, now: Timestamp) -> RefreshLease {
+    RefreshLease { purpose: LeasePurpose::BackingOff, holder: String::new(), lapses_at: now, ..lease }
 }
 
 /// Result for a record whose lease needs not, or must not, be acquired now.

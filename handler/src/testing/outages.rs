@@ -8,8 +8,9 @@ use futures_util::future::join_all;
 use tokio::task::LocalSet;
 
 use super::virtual_provider::Illness;
-use super::world::World;
+use super::world::{Instance, World};
 use crate::sessions::{MemoryStore, NoFreshToken, SessionError};
+use crate::token_target::TokenTarget;
 
 /// Seconds until the first access token lapses.
 const LAPSE: u64 = 100;
@@ -116,6 +117,32 @@ async fn a_holder_that_died_holds_its_person_up_for_the_life_of_a_lease() {
     assert_eq!(session.unwrap().unwrap().part.access_token.expose(), "access-of-refresh+");
     let waited = world.started.elapsed() - died_at;
     assert!(waited < Duration::from_secs(15), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_died_in_a_routes_call_holds_the_route_up_for_the_life_of_a_lease() {
+    let world = World::new(Arc::new(MemoryStore::default()), &[0, 0]);
+    let ticket = world.signed_in(1, "refresh").await;
+    world.provider.set_latency(Duration::from_secs(5));
+    let target = TokenTarget::new(None, Some("b"), None).unwrap();
+    let token = async |instance: usize| {
+        let Instance { sessions, party, .. } = &*world.instances[instance];
+        let now = world.instances[instance].now();
+        let session = sessions.load(&ticket, now).await.unwrap().unwrap();
+        let token = sessions.route_token(&session, &target, &ticket, party, now).await.unwrap().unwrap();
+        token.expose().to_owned()
+    };
+    let dying = LocalSet::new();
+    assert!(tokio::time::timeout(Duration::from_secs(3), dying.run_until(token(0))).await.is_err());
+    drop(dying); // with all its tasks, while the metadata or the token is on its way
+    world.provider.set_latency(Duration::from_millis(100));
+
+    // A request waits for fifteen seconds, or it would fail.
+    let token = LocalSet::new().run_until(token(1)).await;
+
+    assert_eq!(token, "access-of-refresh++-for-b");
+    let sent: Vec<_> = world.provider.refresh_calls().into_iter().map(|call| call.audience).collect();
+    assert_eq!(sent, [None, Some("b".to_owned())], "the session's refresh comes first");
 }
 
 #[tokio::test(start_paused = true)]
