@@ -37,3 +37,25 @@ pub(super) fn read(
     }
     Some(Some(assertions))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Configuration;
+    use crate::config::environment::Environment;
+
+    #[test]
+    fn a_route_with_an_assertion_and_no_key_that_signs_it_is_a_mistake() {
+        let variables = [
+            ("PUBLIC_BASE_URL", "https://app.example"),
+            ("OIDC_ISSUER_URL", "https://op.example"),
+            ("CLIENT_ID", "client"),
+            ("ROUTES", r#"[{"path":"/","upstream":"https://app.internal","assertion":true}]"#),
+        ];
+
+        let refused = Configuration::read(&variables.into_iter().collect::<Environment>()).map(|_| ());
+
+        let mistakes: Vec<_> =
+            refused.unwrap_err().iter().map(|mistake| (mistake.variable, mistake.to_string())).collect();
+        assert!(matches!(&mistakes[..], [("ASSERTION_KEYS", text)] if text.contains("is not set")), "{mistakes:?}");
+    }
+}

@@ -1,11 +1,13 @@
 //! The rules of a route: the last check before the application sees a request, by session or by access token.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::header;
 
 use super::request::Request;
 use crate::clock::Timestamp;
-use crate::oidc::{AccessTokenError, Claims};
+use crate::oidc::{AccessTokenError, Claims, VerifiedAccessToken};
 use crate::proxy::{Facts, Route, SignInDemand, TargetError, Verdict};
 use crate::sessions::SessionTicket;
 use crate::state::AppState;
@@ -22,6 +24,13 @@ enum Outcome<'a> {
     Met,
     Denied(&'a Route, Option<&'a str>),
     NeedsSignIn(SignInDemand),
+}
+
+/// An API client that meets every rule.
+pub(super) struct AdmittedClient {
+    pub(super) verified: Arc<VerifiedAccessToken>,
+    /// The token as it came.
+    pub(super) token: String,
 }
 
 /// Lets a signed-in person pass who meets every rule.
@@ -71,20 +80,20 @@ pub(super) async fn admit_client(
     ruled: Ruled<'_>,
     request: &Request<'_>,
     state: &AppState,
-) -> Result<(std::sync::Arc<Claims>, String), Error> {
+) -> Result<AdmittedClient, Error> {
     let token = bearer_token(request.http)?.ok_or(BearerError::Missing)?;
     if state.session_cookie.is_sent(request.http) {
         return Err(BearerError::WithCookie.into());
     }
-    let claims = state.access_tokens.verify(token, request.now).await.map_err(|error| match error {
+    let verified = state.access_tokens.verify(token, request.now).await.map_err(|error| match error {
         AccessTokenError::Unavailable(error) => BearerError::IssuerUnavailable(error),
         error => BearerError::Invalid(error),
     })?;
-    match judge(ruled, &claims, request.now, state)? {
-        Outcome::Met => Ok((claims, token.to_owned())),
+    match judge(ruled, &verified.claims, request.now, state)? {
+        Outcome::Met => Ok(AdmittedClient { verified, token: token.to_owned() }),
         Outcome::Denied(rule, explain) => {
             tracing::warn!(target: "audit", event = "access_denied", rule = rule.path(),
-                issuer = claims.text("iss").unwrap_or_default(),
+                issuer = verified.issuer.as_str(),
                 request.id = request.id.as_str(), "access denied: the access token does not meet the rule of the route");
             Err(denied(rule, explain, true))
         }

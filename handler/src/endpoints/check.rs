@@ -28,15 +28,16 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     if state.routes.isolates(target.path()) {
         check_isolation(&asked.method, &asked.headers)?;
     }
+    let ruled = Ruled { method: asked.method.as_str(), path: target.path() };
     let mut headers = match route.access() {
         Access::Anonymous => Vec::new(),
-        Access::Session => session_headers(&asked, request, route, state).await?,
+        Access::Session => session_headers(&asked, ruled, request, route, state).await?,
         Access::SessionOrBearer if bearer_token(request.http)?.is_none() => {
-            session_headers(&asked, request, route, state).await?
+            session_headers(&asked, ruled, request, route, state).await?
         }
         Access::Bearer | Access::SessionOrBearer => {
-            let (claims, token) = admit_client(asked.ruled(target.path()), request, state).await?;
-            client_identity(&claims, &token, route, request.now, state)
+            let client = admit_client(ruled, request, state).await?;
+            client_identity(&client, route, request.now, state)
         }
     };
     headers.extend_from_slice(state.public_side.forwarded_headers());
@@ -45,11 +46,7 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes());
-        let value = HeaderValue::from_bytes(value.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            response.insert_header((name, value));
-        }
+        response.insert_header((response_name(&name), response_value(&value)));
     }
     Ok(response.finish())
 }
@@ -86,10 +83,13 @@ impl Asked {
     }
 }
 
-impl Asked {
-    fn ruled<'a>(&'a self, path: &'a str) -> Ruled<'a> {
-        Ruled { method: self.method.as_str(), path }
-    }
+/// The name in the types of the server. A header that went missing here would be one that says who the person is.
+fn response_name(name: &up::HeaderName) -> HeaderName {
+    HeaderName::from_bytes(name.as_str().as_bytes()).expect("both versions of http take the same names")
+}
+
+fn response_value(value: &up::HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).expect("both versions of http take the same values")
 }
 
 fn client_headers(sent: &HeaderMap) -> HeaderMap {
@@ -106,6 +106,7 @@ fn client_headers(sent: &HeaderMap) -> HeaderMap {
 /// refresh of a lapsed token, and starts one that is due: sockets alone would never renew it.
 async fn session_headers(
     asked: &Asked,
+    ruled: Ruled<'_>,
     request: &Request<'_>,
     route: &Route,
     state: &AppState,
@@ -118,8 +119,7 @@ async fn session_headers(
     }
     let session = state.sessions.load_fresh(&ticket, &state.relying_party, request.now).await?;
     let session = session.ok_or(Error::SessionRequired)?;
-    let target = RequestTarget::parse(&asked.url)?;
-    admit_person(asked.ruled(target.path()), &session.part.claims, &ticket, request, state)?;
+    admit_person(ruled, &session.part.claims, &ticket, request, state)?;
     let route_token = route_token(&session, route, &ticket, request, state).await?;
     Ok(identity(&session.part, route_token.as_ref(), route, request.now, state))
 }
@@ -133,6 +133,24 @@ fn application_cookies(request: &Request<'_>, state: &AppState) -> Option<(up::H
         .filter_map(|value| state.own_cookies.strip(value.as_bytes()))
         .map(Into::into)
         .collect();
-    let value = up::HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()?;
+    let value = up::HeaderValue::from_bytes(&kept.join(&b"; "[..])).expect("parts of header values make one");
     (!kept.is_empty()).then_some((up::COOKIE, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_header_for_an_upstream_is_one_of_a_response() {
+        for byte in 0..=u8::MAX {
+            let text = [b'x', byte, b'x'];
+            if let Ok(name) = up::HeaderName::from_bytes(&text) {
+                assert_eq!(response_name(&name).as_str(), name.as_str(), "{byte}");
+            }
+            if let Ok(value) = up::HeaderValue::from_bytes(&text) {
+                assert_eq!(response_value(&value).as_bytes(), text, "{byte}");
+            }
+        }
+    }
 }

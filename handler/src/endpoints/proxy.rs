@@ -10,12 +10,12 @@ use hyper::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
-use super::admission::{Ruled, admit_client, admit_person, bearer_token, step_up};
+use super::admission::{AdmittedClient, Ruled, admit_client, admit_person, bearer_token, step_up};
 use super::request::Request;
 use super::slide::slide;
 use super::unsent;
 use crate::clock::Timestamp;
-use crate::oidc::{AccessToken, AssertedSubject, Claims};
+use crate::oidc::{AccessToken, AssertedSubject, VerifiedAccessToken};
 use crate::proxy::{
     ASSERTION_HEADER, Access, ForwardRequest, Route, Streams, TokenPlacement, WebSocketClient, demanded_sign_in,
     identity_headers, is_forwarded, with_claim_headers,
@@ -63,8 +63,8 @@ async fn proxy_client(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let (claims, token) = admit_client(ruled(request), request, state).await?;
-    let identity = client_identity(&claims, &token, route, request.now, state);
+    let client = admit_client(ruled(request), request, state).await?;
+    let identity = client_identity(&client, route, request.now, state);
     forward(request, payload, route, Some(Authenticated { identity, cutoff: None }), state).await
 }
 
@@ -227,15 +227,14 @@ pub(super) fn identity(
 
 /// The headers that speak for an API client: its token as it came, and the same headers of its claims.
 pub(super) fn client_identity(
-    claims: &Claims,
-    token: &str,
+    client: &AdmittedClient,
     route: &Route,
     now: Timestamp,
     state: &AppState,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let issuer = claims.text("iss").unwrap_or_default();
+    let VerifiedAccessToken { issuer, claims } = &*client.verified;
     let claims = claims.as_map();
-    let headers = identity_headers(&state.header_preset, &TokenPlacement::Bearer, claims, None, token);
+    let headers = identity_headers(&state.header_preset, &TokenPlacement::Bearer, claims, None, &client.token);
     let headers = with_claim_headers(headers, claims, route.headers(), &state.claim_headers);
     let mapped: Option<Map<String, Value>> = state.mapped_claims.as_ref().map(|names| {
         let is_mapped = |(name, _): &(&String, &Value)| names.contains(name);
@@ -253,11 +252,10 @@ fn with_assertion(
     now: Timestamp,
     state: &AppState,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    if let Some(assertions) = &state.assertions
-        && let Some(audience) = route.assertion_audience(state.public_origin.as_str())
-        && let Ok(value) = HeaderValue::from_str(&assertions.assertion(&audience, subject, now))
-    {
-        headers.push((ASSERTION_HEADER, value));
+    if let Some(audience) = route.assertion_audience(state.public_origin.as_str()) {
+        let assertions = state.assertions.as_ref().expect("a route with an assertion demands ASSERTION_KEYS");
+        let value = HeaderValue::from_str(&assertions.assertion(&audience, subject, now));
+        headers.push((ASSERTION_HEADER, value.expect("a compact JWS is ASCII"))); // RFC 7515 7.1
     }
     headers
 }
@@ -291,8 +289,10 @@ async fn forward(
     let Authenticated { identity, cutoff } = session.unwrap_or(Authenticated { identity: Vec::new(), cutoff: None });
     let mut injected = identity;
     injected.extend_from_slice(state.public_side.forwarded_headers());
-    let address = request.gateway.client_address.and_then(|address| address.to_string().parse().ok());
-    injected.extend(address.map(|address| (HeaderName::from_static("x-forwarded-for"), address)));
+    if let Some(address) = request.gateway.client_address {
+        let value = HeaderValue::try_from(address.to_string()).expect("an IP address is ASCII");
+        injected.push((HeaderName::from_static("x-forwarded-for"), value));
+    }
     let span = telemetry::client_span("upstream");
     injected.extend(telemetry::outgoing_context(&span));
     let outgoing = ForwardRequest {

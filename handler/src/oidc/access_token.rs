@@ -39,7 +39,16 @@ pub enum AccessTokenType {
 /// Caches of the issuers that all workers share: metadata, keys, and the tokens verified last.
 pub struct AccessTokenCaches {
     issuers: Vec<Arc<ProviderCache>>,
-    verified: Cache<[u8; 32], (Arc<Claims>, Timestamp)>,
+    verified: Cache<[u8; 32], (Arc<VerifiedAccessToken>, Timestamp)>,
+}
+
+/// An access token that grants access: its claims, and the issuer whose keys verified it.
+#[derive(Debug)]
+pub struct VerifiedAccessToken {
+    /// The issuer, as `API_ISSUERS` names it and as `iss` does.
+    pub issuer: String,
+    /// The claims, without an address that the issuer calls unverified.
+    pub claims: Claims,
 }
 
 /// One worker's verifier of access tokens.
@@ -90,24 +99,24 @@ impl AccessTokenVerifier {
         Self { issuers: connected.collect(), caches }
     }
 
-    /// The claims of a token that grants access.
+    /// Verifies a token that grants access.
     ///
     /// # Errors
     /// See [`AccessTokenError`].
-    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, AccessTokenError> {
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<VerifiedAccessToken>, AccessTokenError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some((claims, until)) = self.caches.verified.get(&digest)
+        if let Some((verified, until)) = self.caches.verified.get(&digest)
             && now < until
         {
-            return Ok(claims);
+            return Ok(verified);
         }
-        let claims = Arc::new(self.verify_anew(token, now).await?.without_unverified());
-        let expires_at = numeric_date(&claims, "exp").unwrap_or(now);
-        self.caches.verified.insert(digest, (Arc::clone(&claims), expires_at.min(now.plus(REMEMBERED))));
-        Ok(claims)
+        let verified = Arc::new(self.verify_anew(token, now).await?);
+        let expires_at = numeric_date(&verified.claims, "exp").unwrap_or(now);
+        self.caches.verified.insert(digest, (Arc::clone(&verified), expires_at.min(now.plus(REMEMBERED))));
+        Ok(verified)
     }
 
-    async fn verify_anew(&self, token: &str, now: Timestamp) -> Result<Claims, AccessTokenError> {
+    async fn verify_anew(&self, token: &str, now: Timestamp) -> Result<VerifiedAccessToken, AccessTokenError> {
         let (api, issuer) = self.issuer_of(token)?;
         let metadata = issuer.metadata(now).await?;
         let explicit_type = Some("at+jwt"); // RFC 9068 4
@@ -123,7 +132,8 @@ impl AccessTokenVerifier {
         if verified.claims.subject().is_empty() {
             return Err(AccessTokenError::Subject);
         }
-        Ok(verified.claims)
+        let claims = verified.claims.without_unverified();
+        Ok(VerifiedAccessToken { issuer: issuer.name().to_owned(), claims })
     }
 
     /// The issuer that the token claims to be of, before its signature is verified with that issuer's keys.

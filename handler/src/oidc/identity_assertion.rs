@@ -105,7 +105,8 @@ impl IdentityAssertions {
     #[must_use]
     pub fn assertion(&self, audience: &str, subject: AssertedSubject<'_>, now: Timestamp) -> Arc<str> {
         let identity = Identity { audience, subject };
-        let digest: [u8; 32] = Sha256::digest(serde_json::to_vec(&identity).unwrap_or_default()).into();
+        let digest: [u8; 32] =
+            Sha256::digest(serde_json::to_vec(&identity).expect("text and claims have a form in JSON")).into();
         if let Some((signed_at, assertion)) = self.signed.get(&digest)
             && (0..REUSE).contains(&(now.as_unix() - signed_at.as_unix()))
         {

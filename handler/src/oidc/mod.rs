@@ -53,7 +53,9 @@ mod token_response;
 mod userinfo;
 mod userinfo_error;
 
-pub use access_token::{AccessTokenCaches, AccessTokenError, AccessTokenType, AccessTokenVerifier, ApiIssuer};
+pub use access_token::{
+    AccessTokenCaches, AccessTokenError, AccessTokenType, AccessTokenVerifier, ApiIssuer, VerifiedAccessToken,
+};
 pub use authorization_request::AuthorizationRequest;
 pub use authorization_response::{AuthorizationResponse, AuthorizationResponseError};
 pub use claims::{ClaimAlias, Claims};

@@ -98,7 +98,7 @@ impl ClaimHeaders {
     pub fn of<'a>(&'a self, claims: &'a Map<String, Value>) -> impl Iterator<Item = (HeaderName, HeaderValue)> + 'a {
         self.0.iter().filter_map(|header| {
             let value = header.format.write(claims.get(&header.claim)?).filter(|text| !text.is_empty())?;
-            Some((header.name.clone(), header_text(&value)?))
+            Some((header.name.clone(), header_text(&value)))
         })
     }
 }

@@ -66,13 +66,12 @@ pub fn identity_headers(
         TokenPlacement::Header(name) => (Some(name), ""),
         TokenPlacement::None => (None, ""),
     };
-    if let Some(name) = name
-        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from([scheme, access_token].concat()))
-    {
-        headers.push((name.clone(), value));
+    if let Some(name) = name {
+        let value = HeaderValue::from_maybe_shared(Bytes::from([scheme, access_token].concat()));
+        headers.push((name.clone(), value.expect("an access token is visible ASCII: no other is accepted")));
     }
     let mut add = |name: HeaderName, text: Option<&str>| {
-        if let Some(value) = text.filter(|text| !text.is_empty()).and_then(header_text) {
+        if let Some(value) = text.filter(|text| !text.is_empty()).map(header_text) {
             headers.push((name, value));
         }
     };
@@ -159,17 +158,17 @@ pub(super) fn push_escaped_element(name: &str, separator: char, list: &mut Strin
 
 /// Header value with UTF-8 unchanged. Percent-encoded are control characters, so that no value starts another header,
 /// and blanks at the ends, which a recipient drops (RFC 9110 5.5): `admin ` is not `admin`.
-pub(super) fn header_text(text: &str) -> Option<HeaderValue> {
+pub(super) fn header_text(text: &str) -> HeaderValue {
     let start = text.len() - text.trim_start_matches(' ').len();
     let end = text.trim_end_matches(' ').len();
     if start == 0 && end == text.len() && !text.bytes().any(|byte| byte.is_ascii_control()) {
-        return HeaderValue::from_bytes(text.as_bytes()).ok();
+        return HeaderValue::from_bytes(text.as_bytes()).expect("no character is a control character");
     }
     let is_kept = |at: usize, byte: u8| (start..end).contains(&at) && !byte.is_ascii_control();
     let octets = text.bytes().enumerate();
     let safe: Vec<u8> =
         octets.flat_map(|(at, byte)| if is_kept(at, byte) { vec![byte] } else { escaped(byte) }).collect();
-    HeaderValue::from_bytes(&safe).ok()
+    HeaderValue::from_bytes(&safe).expect("every control character is percent-encoded")
 }
 
 fn escaped(byte: u8) -> Vec<u8> {

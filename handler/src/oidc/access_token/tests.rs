@@ -36,7 +36,7 @@ impl Fixture {
         self.key.sign_raw(&header.to_string(), &self.claims(&changes).to_string())
     }
 
-    async fn verify(&self, token: &str) -> Result<Arc<Claims>, AccessTokenError> {
+    async fn verify(&self, token: &str) -> Result<Arc<VerifiedAccessToken>, AccessTokenError> {
         self.verifier.verify(token, NOW).await
     }
 }
@@ -53,8 +53,9 @@ async fn a_token_of_the_profile_passes() {
         ("at+jwt", json!({"exp": NOW.as_unix() - 59}), "a clock that is behind"),
         ("at+jwt", json!({"nonce": "n"}), "an unknown claim"),
     ] {
-        let claims = fixture.verify(&fixture.sign(typ, changes)).await;
-        assert_eq!(claims.unwrap().subject(), "robot", "{reason}");
+        let verified = fixture.verify(&fixture.sign(typ, changes)).await.unwrap();
+        let named = (verified.issuer.as_str(), verified.claims.subject());
+        assert_eq!(named, (fixture.provider.origin.as_str(), "robot"), "{reason}");
     }
 }
 

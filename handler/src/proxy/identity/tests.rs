@@ -77,6 +77,15 @@ fn a_claims_value_cannot_start_another_header() {
 }
 
 #[test]
+fn every_character_has_a_form_in_a_header() {
+    for character in '\0'..='\u{2fff}' {
+        let header = header_text(&format!("a{character}b"));
+        let is_control = character.is_ascii_control();
+        assert_eq!(header.as_bytes().starts_with(b"a%"), is_control || character == '%', "{character:?}");
+    }
+}
+
+#[test]
 fn groups_are_separated_by_commas_that_no_name_can_forge() {
     let table = [
         (json!("admins"), Some("admins"), "one group as text"),
