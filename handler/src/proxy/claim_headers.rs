@@ -11,6 +11,7 @@ use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
 use super::identity::{header_text, push_escaped_element};
+use super::reserved_header::{Content, is_reserved};
 
 /// The headers of one route, or of all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -124,7 +125,7 @@ fn header(row: &Row) -> Result<ClaimHeader, &'static str> {
     if !name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err("its name has characters beside letters, digits and -, which servers fold");
     }
-    if is_reserved(name.as_str()) {
+    if is_reserved(name.as_str(), Content::Claim) {
         return Err("the name has a meaning of its own on the way to the application");
     }
     if row.claim.is_empty() {
@@ -146,34 +147,6 @@ fn separator(text: &str) -> Result<char, &'static str> {
         (Some(one @ (',' | ';' | '|' | ' ')), None) => Ok(one),
         _ => Err("the separator is none of , ; | and a blank"),
     }
-}
-
-/// Headers of HTTP itself, of the connection, of the gateway and of the proxy.
-fn is_reserved(name: &str) -> bool {
-    const EXACT: [&str; 16] = [
-        "accept",
-        "authorization",
-        "connection",
-        "cookie",
-        "date",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "origin",
-        "range",
-        "referer",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    const FORWARDED: [&str; 6] = ["for", "host", "proto", "port", "prefix", "by"];
-    const FAMILIES: [&str; 7] = ["accept-", "access-control-", "content-", "if-", "proxy-", "sec-", "x-gateway-"];
-    let forwarded = name.strip_prefix("x-forwarded-");
-    EXACT.contains(&name)
-        || forwarded.is_some_and(|rest| FORWARDED.contains(&rest))
-        || FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
 impl Format {
@@ -297,7 +270,7 @@ mod tests {
             {"name": "X_User", "claim": "sub"},
             {"name": "Host", "claim": "sub"},
             {"name": "Content-Length", "claim": "sub"},
-            {"name": "X-Gateway-Token", "claim": "sub"},
+            {"name": "X-Real-IP", "claim": "sub"},
             {"name": "X-A", "claim": ""},
             {"name": "X-B", "claim": "sub", "format": "csv"},
             {"name": "X-C", "claim": "sub", "separator": ","},

@@ -28,6 +28,7 @@ mod punctuation;
 mod relay;
 mod request_body;
 mod requirement;
+mod reserved_header;
 mod response_body;
 mod routes;
 mod spelling;
