@@ -44,7 +44,7 @@ async fn the_terminal_tells_what_the_provider_was_asked() {
     browser.post("/oauth/refresh").await;
     browser.submit("/oauth/signout", &[]).await;
 
-    let told = demo.told_until("end_session: grace is signed out here too");
+    let told = demo.output_until("end_session: grace is signed out here too");
     for line in ["grace signs in", "exchanges the code of grace", "refresh #1 for grace", "person signed in"] {
         assert!(told.contains(line), "{line} in {told}");
     }
@@ -129,7 +129,7 @@ async fn an_application_that_is_not_up_is_told_and_waited_for() {
     actix_web::rt::spawn(own.disable_signals().listen(listener).unwrap().run());
     let up = browser.visit("/").await;
 
-    demo.told_until(&format!("http://{address}/ is not reachable"));
+    demo.output_until(&format!("http://{address}/ is not reachable"));
     assert_eq!((down.status, up.status), (502, 200));
 }
 

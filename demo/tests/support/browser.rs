@@ -14,7 +14,7 @@ pub(crate) struct Browser {
     cookies: HashMap<(String, String), String>,
 }
 
-/// What came back.
+/// Response to a request, its body as text.
 pub(crate) struct Response {
     pub(crate) url: String,
     pub(crate) status: u16,
@@ -34,7 +34,7 @@ impl Browser {
         Self { client, site: site.parse().unwrap(), cookies: HashMap::new() }
     }
 
-    /// Navigates and follows where it is sent.
+    /// Navigates and follows redirects.
     pub(crate) async fn open(&mut self, target: &str) -> Response {
         let mut response = self.visit(target).await;
         while let Some(location) = response.location.take() {
@@ -51,7 +51,7 @@ impl Browser {
         self.send(url, request, String::new()).await
     }
 
-    /// Posts a form of the page and follows where it is sent.
+    /// Posts a form of the page and follows redirects.
     pub(crate) async fn submit(&mut self, target: &str, fields: &[(&str, &str)]) -> Response {
         let url = self.site.join(target).unwrap();
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -65,14 +65,14 @@ impl Browser {
         self.open(next.as_str()).await
     }
 
-    /// Asks as a script does.
+    /// Sends a `GET` of a script.
     pub(crate) async fn get(&mut self, target: &str) -> Response {
         let url = self.site.join(target).unwrap();
         let request = self.request(Method::GET, &url).insert_header(("Sec-Fetch-Mode", "cors"));
         self.send(url, request, String::new()).await
     }
 
-    /// Posts as a script does.
+    /// Sends a `POST` of a script.
     pub(crate) async fn post(&mut self, target: &str) -> Response {
         let url = self.site.join(target).unwrap();
         let request = self
@@ -83,7 +83,7 @@ impl Browser {
         self.send(url, request, String::new()).await
     }
 
-    /// What the application's scripts learn about the person.
+    /// The person as the application's scripts see them: the JSON of `/identity`.
     pub(crate) async fn identity(&mut self) -> Value {
         self.get("/identity").await.json()
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Far more than anything here takes.
+/// Limit of every wait: far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running demo; it ends with the test.
@@ -20,7 +20,7 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Starts it at free ports and waits for the line that says where to go.
+    /// Starts it at free ports and waits for the line with the address to open.
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
@@ -29,27 +29,28 @@ impl Demo {
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut child = command(&[&["--port", "0"], arguments].concat()).spawn().unwrap();
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (tell, lines) = channel();
+        let (sender, lines) = channel();
         thread::spawn(move || {
-            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let (end, all_gone) = channel();
         thread::spawn(move || stderr.read_to_end(&mut Vec::new()).map(|_| end.send(())));
 
         let mut demo = Self { url: String::new(), child, lines, all_gone };
-        let line = demo.told_until("Open ");
+        let line = demo.output_until("Open ");
         demo.url = line[line.find("http://").unwrap()..].trim().to_owned();
         demo
     }
 
-    /// What it says until a line with `end` comes.
-    pub(crate) fn told_until(&self, end: &str) -> String {
-        let mut told = String::new();
+    /// Output up to a line with `end`.
+    pub(crate) fn output_until(&self, end: &str) -> String {
+        let mut output = String::new();
         loop {
-            let line = self.lines.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("{end:?} was not said, but {told}"));
-            told.extend([line.as_str(), "\n"]);
+            let line =
+                self.lines.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("{end:?} was not printed, but {output}"));
+            output.extend([line.as_str(), "\n"]);
             if line.contains(end) {
-                return told;
+                return output;
             }
         }
     }
@@ -82,7 +83,7 @@ impl Drop for Demo {
     }
 }
 
-/// Runs it to its end: the status, and all that it said.
+/// Runs it to its end: the status, and all that it printed.
 pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String) {
     let output = command(arguments).output().unwrap();
     (output.status, String::from_utf8([output.stdout, output.stderr].concat()).unwrap())

@@ -70,7 +70,7 @@ class Person {
     }
   }
 
-  /** What the application's origin keeps in this browser: { name: value }. */
+  /** Storage of the application's origin in this browser: { name: value }. */
   async cookies(origin) {
     return Object.fromEntries((await this.context.cookies(origin)).map(({ name, value }) => [name, value]));
   }

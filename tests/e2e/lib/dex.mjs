@@ -42,7 +42,7 @@ export async function startDex(origin, { tokenSeconds }) {
   return {
     issuer,
     settings: { OIDC_ISSUER_URL: issuer, CLIENT_ID, CLIENT_SECRET },
-    /** How many requests of its token endpoint it has logged that ended with an error. */
+    /** Number of requests of its token endpoint that it has logged with an error. */
     refusals: () => server.output().split('\n').filter((line) => /level=ERROR/.test(line)).length,
     stop,
   };

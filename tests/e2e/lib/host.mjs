@@ -18,8 +18,8 @@ const START_LIMIT_MS = 60_000;
 export const ROUTE_PREFIX = 'AzureFunctionsJobHost__extensions__http__routePrefix';
 
 /**
- * Where applications are tried: behind the host, if there is one, as it is called on Azure, and behind the handler by
- * itself. What `startStack` needs for it, and a title.
+ * Places in which applications are tried: behind the host, if there is one, as it is called on Azure, and behind the
+ * handler by itself. Each has a title and the options of `startStack`.
  */
 export const PLACES = [...new Set([process.env.FUNCTIONS_HOST, 'none'])].map((place) =>
   place === 'none' ? { title: 'directly', place } : { title: 'behind the Functions host', place, prefix: 'app' });

@@ -77,7 +77,7 @@ export async function startKeycloak() {
           const [{ id: groupId }] = (await administer(base, 'GET', `/admin/realms/${REALM}/groups?search=${group}&exact=true`)).json();
           await administer(base, isMember ? 'PUT' : 'DELETE', `/admin/realms/${REALM}/users/${id}/groups/${groupId}`);
         },
-        /** How many events of a type it recorded for this client. */
+        /** Number of events of a type that it recorded for this client. */
         async count(type) {
           return (await administer(base, 'GET', `/admin/realms/${REALM}/events?type=${type}&client=${clientId}`)).json().length;
         },

@@ -45,7 +45,7 @@ export async function startProvider(origin, { host = 'localhost', claimsInIdToke
     },
     /** The newest token of a kind that was issued: AccessToken, RefreshToken, AuthorizationCode, IdToken. */
     newest: (kind) => kit.issued.findLast((issued) => issued.kind === kind),
-    /** Whether the provider itself still honours a token (RFC 7662). */
+    /** True while the provider itself honours a token (RFC 7662). */
     async isActive(token) {
       const answer = await post(`${issuer}/token/introspection`, { ...credentials, token });
       return answer.json().active;

@@ -1,4 +1,4 @@
-// What every page that a person may see from us must keep: readable by anyone, in light and dark, on a small screen.
+// Checks of every page that the handler shows a person: readable by anyone, in light and dark, on a small screen.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';

@@ -67,7 +67,7 @@ export async function startSpring(origin, { tokenSeconds, method = 'client_secre
       OIDC_ISSUER_URL: issuer, CLIENT_ID, SCOPES: 'openid profile', // what it doesn't know of a client it refuses
       ...(method.startsWith('client_secret') && { CLIENT_SECRET }),
     },
-    /** How many requests it has logged with this method, path and status. */
+    /** Number of requests that it has logged with this method, path and status. */
     async count(call) {
       const log = await readFile(path.join(folder, 'access_log.log'), 'utf8');
       return log.split('\n').filter((line) => line === call).length;

@@ -57,7 +57,7 @@ function stack({ origin, port, upstream, provider, host, browser, running, setti
   const keep = (...values) => values.filter(Boolean).forEach((value) => secrets.add(value));
   return {
     origin,
-    /** Where the host listens, for raw requests that don't go through TLS. */
+    /** Address at which the host listens, for raw requests that don't go through TLS. */
     local: `http://127.0.0.1:${port}`,
     upstream,
     provider,

@@ -1,4 +1,4 @@
-// What stands before the application in real life: https under a name of its own, here with a certificate made on the spot.
+// The TLS front before the application: https under a name of its own, with a certificate made on the spot.
 
 import { execFile } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';

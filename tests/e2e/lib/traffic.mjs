@@ -1,4 +1,4 @@
-// What crosses the wire for one tab, as the browser's own developer tools count it.
+// Bytes on the wire for one tab, as the browser's own developer tools count it.
 
 /**
  * Counts from now on: `bytes()` of responses, heads and all; nothing for what came from the cache. `addresses()` has the

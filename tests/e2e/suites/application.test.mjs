@@ -1,4 +1,4 @@
-// What a signed-in person does with the legacy application: forms, uploads, streams, its own cookies.
+// A signed-in person at the legacy application: forms, uploads, streams, its own cookies.
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';

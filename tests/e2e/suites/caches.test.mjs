@@ -1,4 +1,4 @@
-// What the browser keeps of a person: a second visit is as cheap as without the proxy, and nothing of it is left for the
+// The browser's cache: a second visit is as cheap as without the proxy, and nothing of it is left for the
 // next person.
 //
 // All of it on http://127.0.0.1, which browsers trust: Chromium keeps nothing from behind a certificate that it was told to

@@ -1,4 +1,4 @@
-// Who may pass, by Keycloak's word: roles and groups, programs of two issuers, levels of authentication, and a token for
+// Access by Keycloak's claims: roles and groups, programs of two issuers, levels of authentication, and a token for
 // each of two applications.
 
 import assert from 'node:assert/strict';
@@ -215,7 +215,7 @@ async function startAsking() {
   return { url: `http://127.0.0.1:${port}`, stop: () => close(server) };
 }
 
-/** What a JWT says. */
+/** Claims of a JWT, unverified. */
 function payload(token) {
   return JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 }

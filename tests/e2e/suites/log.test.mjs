@@ -1,4 +1,4 @@
-// What the handler writes into its log over a whole journey, at its most talkative: what an operator needs, and no secret.
+// The handler's log of a whole journey, at level trace: the lines that an operator needs, and no secret.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

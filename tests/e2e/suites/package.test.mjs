@@ -1,4 +1,4 @@
-// What scripts/package makes is what is deployed: its files, its binary in an empty root, and a person who signs in through it.
+// The package of scripts/package, as it is deployed: its files, its binary in an empty root, and a sign-in through it.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
