@@ -39,7 +39,7 @@ const handler = startCounted(options.handler, {
     SESSION_CACHE_TTL: '60s', SESSION_IDLE_TIMEOUT: '1h',
 }, folder)
 try {
-    await handler.answers(`${origin}/oauth/health/live`)
+    await handler.responds(`${origin}/oauth/health/live`)
     const cookie = await signIn(origin)
     const counted = await countInstructions(handler, folder, `${origin}/1k`, { cookie, ...invocation })
     console.log(`LOG=${options.log}: ${counted.withoutSha256.toFixed(0)} instructions a request, ${counted.all.toFixed(0)} with SHA-256`)

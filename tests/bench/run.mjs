@@ -29,6 +29,7 @@ const { values: options } = parseArgs({
         seconds: { type: 'string', default: '5' },
         sessions: { type: 'string', default: '20000' },
         handler: { type: 'string', default: 'target/profiling/oauth-proxy' },
+        rules: { type: 'string', default: 'target/profiling/rule-cost' },
         log: { type: 'string', default: 'info' },
         only: { type: 'string' },
         plot: { type: 'string' },
@@ -43,7 +44,7 @@ const LOADS = [
     { name: '1 KB, 512 connections', ...KILOBYTE, connections: 512 },
     { name: '100 KB, 64 connections', body: '100 KB', path: '100k', connections: 64 },
 ]
-const REST_SECONDS = 100 // until idle connections are closed, and the memory they held is returned
+const IDLE_SECONDS = 100 // until idle connections are closed, and the memory they held is returned
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-'))
 const started = []
@@ -77,10 +78,10 @@ async function main() {
     if (wants('store')) await measureStore(place, report)
     if (wants('host')) await measureHost(place, report)
     if (wants('instructions')) report.instructions = await measureInstructions(place)
-    if (wants('rules')) report.ruleNs = Number(execFileSync('target/profiling/rule-cost', { encoding: 'utf8' }))
-    if (wants('rest')) {
-        await new Promise((resolve) => setTimeout(resolve, REST_SECONDS * 1000))
-        report.pssAtRest = handler.process.pssMb()
+    if (wants('rules')) report.ruleNs = Number(execFileSync(options.rules, { encoding: 'utf8' }))
+    if (wants('idle')) {
+        await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000))
+        report.pssIdle = handler.process.pssMb()
     }
     print(report)
     if (options.plot) writeFileSync(options.plot, plot(report.rows))
@@ -89,7 +90,7 @@ async function main() {
     if (options.check && missed.length > 0) process.exitCode = 1
 }
 
-/** What stands around the handler. */
+/** Upstream, nginx and the WebSocket echo around the handler. */
 async function startPlace() {
     const [upstreamPort, proxyPort] = await freePorts(2)
     for (const below of ['', 'open']) {
@@ -130,11 +131,11 @@ async function startHandler(place, { more = {}, quick = false, start = (settings
     const settings = settingsFor(place, origin, issuer, { LISTEN_ADDR: `127.0.0.1:${port}`, ...more })
     const process = start(settings)
     started.push(process)
-    await process.answers(`${origin}/oauth/health/live`)
+    await process.responds(`${origin}/oauth/health/live`)
     return { process, origin, settings }
 }
 
-/** Milliseconds from the start of the process to its first answer, the median of several starts. */
+/** Milliseconds from the start of the process to its first response, the median of several starts. */
 async function measureStart(place) {
     const times = []
     for (let run = 0; run < 9; run += 1) {
@@ -143,7 +144,7 @@ async function measureStart(place) {
         const settings = settingsFor(place, origin, 'http://127.0.0.1:9', { LISTEN_ADDR: `127.0.0.1:${port}` })
         const begun = performance.now()
         const handler = new Process(options.handler, [], settings)
-        await handler.answers(`${origin}/oauth/health/live`)
+        await handler.responds(`${origin}/oauth/health/live`)
         times.push(performance.now() - begun)
         handler.stop()
         await handler.ended

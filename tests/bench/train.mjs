@@ -30,7 +30,7 @@ const BROWSER = {
 }
 const SCRIPT = { ...BROWSER, accept: 'application/json', 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'cors' }
 
-/** The application: what its paths answer, with the headers that frameworks send. */
+/** The application's responses by path, with the headers that frameworks send. */
 const RESPONSES = {
     '/page': [200, { 'content-type': 'text/html; charset=utf-8', etag: '"7"', vary: 'Cookie' }, 'a'.repeat(3_000)],
     '/unchanged': [304, { etag: '"7"' }, ''],
@@ -82,7 +82,8 @@ try {
 
 function startApplication() {
     const server = createServer((req, res) => {
-        const [status, headers, body] = RESPONSES[new URL(req.url, 'http://application').pathname]
+        const { pathname } = new URL(req.url, 'http://application')
+        const [status, headers, body] = RESPONSES[pathname] ?? [404, {}, `no response for ${pathname}`]
         req.resume().once('end', () => res.writeHead(status, headers).end(body))
     })
     return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)))
@@ -103,7 +104,7 @@ async function train({ upstream, echo, seconds, listen, more = {} }) {
         CLIENT_ID, CLIENT_SECRET, ...listen(port),
     })
     started.push(handler)
-    await handler.answers(`${origin}/oauth/health/live`)
+    await handler.responds(`${origin}/oauth/health/live`)
     const cookies = await Promise.all(Array.from({ length: PEOPLE }, () => signIn(origin)))
     await spend(seconds, origin, cookies, more)
     if (!more[INVOCATION_ID]) { // the host relays no WebSockets

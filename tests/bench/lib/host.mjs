@@ -19,6 +19,6 @@ export async function startHost(folder, port, handler, settings) {
     const Values = { FUNCTIONS_WORKER_RUNTIME: 'custom', AzureWebJobsStorage: '', ...settings }
     writeFileSync(join(app, 'local.settings.json'), JSON.stringify({ IsEncrypted: false, Values }))
     const host = new Process(program, ['start', app, '--port', `${port}`], { HOME: process.env.HOME })
-    await host.answers(`http://127.0.0.1:${port}/oauth/health/live`)
+    await host.responds(`http://127.0.0.1:${port}/oauth/health/live`)
     return host
 }

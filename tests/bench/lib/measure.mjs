@@ -14,11 +14,11 @@ export class Process {
         this.ended = new Promise((resolve) => this.child.once('exit', resolve))
     }
 
-    /** Waits until `url` answers 200. */
-    async answers(url) {
+    /** Waits until `url` responds 200. */
+    async responds(url) {
         for (;;) {
-            const answer = await fetch(url).catch(() => undefined)
-            if (answer?.status === 200) return
+            const response = await fetch(url).catch(() => undefined)
+            if (response?.status === 200) return
             if (this.child.exitCode !== null) throw new Error(`the process ended with ${this.child.exitCode}`)
             await new Promise((resolve) => setImmediate(resolve))
         }

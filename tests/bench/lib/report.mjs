@@ -14,7 +14,7 @@ export function print(report) {
     say('Refreshes', report.refreshes?.perSecond, 'a second', 0)
     say('  CPU of each', report.refreshes?.cpu, 'µs', 0)
     for (const [name, value] of Object.entries(report)) if (name.startsWith('pss ')) say(`PSS after ${name.slice(4)}`, value, 'MB')
-    say('PSS at rest', report.pssAtRest, 'MB')
+    say('PSS when idle', report.pssIdle, 'MB')
     say('From start to first answer, median of 9', report.startMs, 'ms')
 }
 

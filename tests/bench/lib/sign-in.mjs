@@ -7,7 +7,7 @@ import { Process } from './measure.mjs'
 /** Starts the provider for the handler at `origin`; resolves when it answers. */
 export async function startProvider(port, origin) {
     const provider = new Process(process.execPath, ['tests/bench/provider.mjs', port, origin], {}, { stderr: 'ignore' })
-    await provider.answers(`http://127.0.0.1:${port}/.well-known/openid-configuration`)
+    await provider.responds(`http://127.0.0.1:${port}/.well-known/openid-configuration`)
     return provider
 }
 
