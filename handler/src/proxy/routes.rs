@@ -45,7 +45,7 @@ pub struct RouteTable {
     demanding: Vec<Vec<Protected>>,
     /// Per route the others at or below its path, in any case, that are isolated, by index; none for an isolated one.
     isolated: Vec<Vec<Protected>>,
-    /// Segment count of the longest of them.
+    /// Segment count of the longest route in the three lists.
     depth: usize,
 }
 
@@ -157,35 +157,30 @@ impl RouteTable {
     /// such forms may be meant.
     #[must_use]
     pub fn allows_cross_site(&self, path: &str, found: &Route) -> bool {
-        let is_below = |other: &&Route| other.path.len() >= found.path.len();
-        let below: Vec<Vec<String>> = self
-            .routes
-            .iter()
-            .filter(is_below)
-            .filter(|route| !route.allows_cross_site())
-            .map(|route| segments(&route.path).map(str::to_owned).collect())
-            .collect();
-        let depth = below.iter().map(Vec::len).max().unwrap_or_default();
-        let Ok(reading) = LooseReading::of(path, depth) else { return false };
-        found.allows_cross_site() && below.iter().all(|route| reading.may_start_with(route) == Ok(false))
+        if !found.allows_cross_site() {
+            return false;
+        }
+        let refusing = self.paths(|other| other.path.len() >= found.path.len() && !other.allows_cross_site());
+        let is_meant = |reading: LooseReading| refusing.iter().any(|path| reading.may_start_with(path) != Ok(false));
+        LooseReading::of(path, depth(&refusing)).is_ok_and(|reading| !is_meant(reading))
     }
 
     /// True if a collection at `path` could hold what another route rules more strictly than `found`: to copy or to move
     /// the collection would take that along.
     pub(super) fn may_hold_stricter(&self, path: &str, found: &Route) -> bool {
-        let is_stricter = |other: &&Route| {
+        let stricter = self.paths(|other| {
             !found.access.admits_only(other.access)
                 || other.requirement.is_some() && other.requirement != found.requirement
-        };
-        let stricter: Vec<Vec<String>> = self
-            .routes
-            .iter()
-            .filter(is_stricter)
-            .map(|route| segments(&route.path).map(str::to_owned).collect())
-            .collect();
-        let depth = stricter.iter().map(Vec::len).max().unwrap_or_default();
+        });
         let is_held = |reading: LooseReading| stricter.iter().any(|route| reading.may_hold(route) != Ok(false));
-        !stricter.is_empty() && LooseReading::of(path, depth).map_or(true, is_held)
+        !stricter.is_empty() && LooseReading::of(path, depth(&stricter)).map_or(true, is_held)
+    }
+
+    /// Segments of the paths of some routes. Collected when asked for: only a form of another site and a `COPY` or `MOVE`
+    /// need them.
+    fn paths(&self, is_wanted: impl Fn(&Route) -> bool) -> Vec<Vec<String>> {
+        let wanted = self.routes.iter().filter(|route| is_wanted(route));
+        wanted.map(|route| segments(&route.path).map(str::to_owned).collect()).collect()
     }
 
     /// Requirements that a request of `path` must meet: those of its route, and of every route below that an Upstream
@@ -233,7 +228,7 @@ impl RouteTable {
 
     /// Headers of the operator's own that are also the place of a route's access token.
     pub fn token_headers<'a>(&'a self, headers: &'a ClaimHeaders) -> impl Iterator<Item = (&'a HeaderName, &'a Route)> {
-        let placed = self.routes.iter().filter_map(|route| Some((route.token.header()?, route)));
+        let placed = self.routes.iter().filter_map(|route| Some((route.token().header()?, route)));
         placed.filter(|(name, _)| headers.has(name))
     }
 
@@ -277,7 +272,7 @@ impl RouteTable {
 
     /// Headers in which routes send the access token or claims; clients may not send them.
     pub fn identity_header_names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.routes.iter().flat_map(|route| route.token.header().into_iter().chain(route.headers.names()))
+        self.routes.iter().flat_map(|route| route.token().header().into_iter().chain(route.headers.names()))
     }
 }
 
@@ -312,6 +307,10 @@ fn below(route: &Route, routes: &[Route], is_protected: impl Fn(&Route) -> bool)
     };
     let places = routes.iter().enumerate().filter(|(_, other)| is_protected(other) && is_below(&other.path));
     places.map(|(at, other)| Protected { at, segments: segments(&other.path).map(str::to_owned).collect() }).collect()
+}
+
+fn depth(paths: &[Vec<String>]) -> usize {
+    paths.iter().map(Vec::len).max().unwrap_or_default()
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
