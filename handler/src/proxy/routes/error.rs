@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::proxy::claim_headers::ClaimHeadersError;
 use crate::proxy::requirement::RequirementError;
-use crate::proxy::token_placement::TokenPlacementError;
+use crate::proxy::route_access_token::RouteAccessTokenError;
 use crate::proxy::upstream::UpstreamError;
 
 /// Mistake in a route table.
@@ -77,7 +77,7 @@ pub enum RouteProblem {
     Host(String),
     /// `token` is no place for a token.
     #[error("its token cannot be used")]
-    Token(#[source] TokenPlacementError),
+    Token(#[source] RouteAccessTokenError),
     /// `cross_site` is neither `refuse` nor `allow`.
     #[error("its cross_site {0:?} is neither refuse nor allow")]
     CrossSite(String),

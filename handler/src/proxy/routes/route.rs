@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::proxy::claim_headers::ClaimHeaders;
 use crate::proxy::requirement::Requirement;
+use crate::proxy::route_access_token::RouteAccessToken;
 use crate::proxy::token_placement::TokenPlacement;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream_host::UpstreamHost;
@@ -17,8 +18,7 @@ pub struct Route {
     pub(super) access: Access,
     pub(super) streams: Streams,
     pub(super) host: Option<UpstreamHost>,
-    pub(super) token: TokenPlacement,
-    pub(super) token_target: Option<TokenTarget>,
+    pub(super) token: RouteAccessToken,
     pub(super) is_isolated: bool,
     pub(super) cross_site: CrossSite,
     pub(super) headers: ClaimHeaders,
@@ -162,12 +162,12 @@ impl Route {
     /// Placement of the access token.
     #[must_use]
     pub fn token(&self) -> &TokenPlacement {
-        &self.token
+        &self.token.placement
     }
 
     /// Target of this route's own access token; `None` if it gets the sign-in's.
     #[must_use]
     pub fn token_target(&self) -> Option<&TokenTarget> {
-        self.token_target.as_ref()
+        self.token.target.as_ref()
     }
 }

@@ -10,7 +10,7 @@ use super::members::RouteRow;
 use super::route::{Access, AssertionAudience, CrossSite, Route, StepUpChallenges, Streams};
 use crate::proxy::claim_headers::ClaimHeaders;
 use crate::proxy::requirement::{Requirement, RequirementError};
-use crate::proxy::token_placement::TokenPlacement;
+use crate::proxy::route_access_token::RouteAccessToken;
 use crate::proxy::upstream::{Upstream, UpstreamError};
 use crate::proxy::upstream_host::UpstreamHost;
 use crate::unique_json::UniqueJson;
@@ -51,8 +51,7 @@ pub(super) fn single(url: &str) -> Result<Route, UpstreamError> {
         access: Access::Session,
         streams: Streams::End,
         host: None,
-        token: TokenPlacement::Bearer,
-        token_target: None,
+        token: RouteAccessToken::default(),
         is_isolated: false,
         cross_site: CrossSite::Refuse,
         headers: ClaimHeaders::default(),
@@ -94,7 +93,7 @@ impl Reader<'_> {
         let streams = self.keep(member(row.streams.as_deref()));
         let host = row.host.as_deref().map(|host| UpstreamHost::parse(host).ok_or(RouteProblem::Host(host.to_owned())));
         let host = self.keep(host.transpose());
-        let token = row.token.as_ref().map_or_else(|| Ok(Default::default()), TokenPlacement::parse);
+        let token = row.token.as_ref().map_or_else(|| Ok(RouteAccessToken::default()), RouteAccessToken::parse);
         let token = self.keep(token.map_err(RouteProblem::Token));
         let cross_site = self.keep(member(row.cross_site.as_deref()));
         let headers = row.headers.as_ref().map_or(Ok(ClaimHeaders::default()), ClaimHeaders::parse);
@@ -103,25 +102,23 @@ impl Reader<'_> {
         let requirement = self.keep(requirement(row.require.as_ref(), row.explain.clone()));
         let step_up_challenges = self.keep(member(row.step_up_challenges.as_deref()));
         let upstream = self.upstream(&row.upstream);
-        let has_target = matches!(&token, Some((_, Some(_))));
+        let has_target = token.as_ref().is_some_and(|token| token.target.is_some());
         if let (Some(access), Some(cross_site)) = (access, cross_site) {
             let contradictions = contradictions(access, cross_site, has_target, &row).into_iter();
             contradictions.for_each(|members| self.mistake(RouteProblem::Contradiction(members)));
         }
-        if let (Some((token, _)), Some(headers)) = (&token, &headers)
-            && token.header().is_some_and(|name| headers.has(name))
+        if let (Some(token), Some(headers)) = (&token, &headers)
+            && token.placement.header().is_some_and(|name| headers.has(name))
         {
             self.mistake(RouteProblem::Contradiction("one header for a claim and for the token"));
         }
-        let (token, token_target) = token?;
         Some(Route {
             path: path?,
             upstream: upstream?,
             access: access?,
             streams: streams?,
             host: host?,
-            token,
-            token_target,
+            token: token?,
             is_isolated: row.isolate.unwrap_or_default(),
             cross_site: cross_site?,
             headers: headers?,
