@@ -9,7 +9,7 @@ use actix_web::web::{Bytes, Payload};
 use tokio::time::timeout;
 
 use super::request::Request;
-use crate::proxy::{ForwardError, Route};
+use crate::proxy::{ForwardError, Route, is_safe};
 use crate::state::AppState;
 use crate::web::{
     Error, FormError, FormFields, KeptForm, Label, Link, MAX_KEPT_FORM, MAX_POSTED_FORM, NotKept, Page, Sender,
@@ -30,8 +30,7 @@ pub(super) async fn hold_up(
     route: &Route,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let is_unsafe = !matches!(*request.http.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_unsafe || !is_navigation(request.http) || matches!(error, Error::Csrf(_) | Error::AccessDenied(_)) {
+    if !is_unsafe_navigation(request) || matches!(error, Error::Csrf(_) | Error::AccessDenied(_)) {
         return Err(error);
     }
     let is_foreign = is_from_elsewhere(request.http, &state.public_origin);
@@ -64,8 +63,7 @@ pub(super) async fn hold_up_sent(
     request: &Request<'_>,
     state: &AppState,
 ) -> Result<HttpResponse, Error> {
-    let is_unsafe = !matches!(*request.http.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_unsafe || !is_navigation(request.http) {
+    if !is_unsafe_navigation(request) {
         return Err(error);
     }
     let kept = match kept_type(request, state) {
@@ -147,6 +145,11 @@ async fn seal(
 
 /// Maximum bytes of target and `Content-Type` in a kept form, beside the body.
 const MAX_KEPT_HEAD: usize = 16 * 1024;
+
+/// True for a navigation that may lose what a person entered.
+fn is_unsafe_navigation(request: &Request<'_>) -> bool {
+    !is_safe(request.http.method()) && is_navigation(request.http)
+}
 
 fn is_form(request: &Request<'_>) -> bool {
     let is_post = *request.http.method() == Method::POST;

@@ -97,10 +97,8 @@ impl RefreshError {
     /// The new refresh token of a response that contains nothing else of use: the one before may be good no longer.
     #[must_use]
     pub fn rotated(&self) -> Option<&RefreshToken> {
-        match self {
-            Self::Unavailable { source: ProviderError::TokenResponse(error), .. } => error.refresh_token(),
-            _ => None,
-        }
+        let Self::Unavailable { source: ProviderError::TokenResponse(error), .. } = self else { return None };
+        error.refresh_token()
     }
 
     /// The Provider's error response, if any.

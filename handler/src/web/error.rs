@@ -253,10 +253,8 @@ impl Error {
     /// The sign-in that the route or its application asks for, if it asks for more than any.
     #[must_use]
     pub fn demand(&self) -> Option<&SignInDemand> {
-        match self.cause() {
-            Self::StepUpRequired(demand) | Self::StepUpChallenged(demand) => Some(demand),
-            _ => None,
-        }
+        let (Self::StepUpRequired(demand) | Self::StepUpChallenged(demand)) = self.cause() else { return None };
+        Some(demand)
     }
 
     /// True if the application saw the request, and refused it for the person's sign-in.
@@ -530,8 +528,8 @@ mod tests {
             (sign_in(SignInError::Store(Arc::new(down()))), "store_unavailable"),
             (sign_in(SignInError::Interrupted), "login_interrupted"),
         ] {
-            let (status, told) = (error.response().status, error.code());
-            assert_eq!((status, told, error.retry_after()), (StatusCode::SERVICE_UNAVAILABLE, code, Some(RETRY_DELAY)));
+            let shown = (error.response().status, error.code(), error.retry_after());
+            assert_eq!(shown, (StatusCode::SERVICE_UNAVAILABLE, code, Some(RETRY_DELAY)));
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     Viewer, is_navigation, sign_in_at_top, single_header,
 };
 use crate::clock::Timestamp;
+use crate::oidc::TargetRefusal;
 use crate::proxy::{ForwardError, SignInDemand};
 use crate::public_origin::PublicOrigin;
 use crate::return_url::ReturnUrl;
@@ -52,8 +53,8 @@ impl Failure<'_> {
     pub fn respond(&self, error: &Error) -> HttpResponse {
         let mut response = match (self.is_page(), error.needs_sign_in()) {
             (true, _) if let Error::Unsent(unsent) = error => self.unsent_page(unsent),
-            (true, true) if is_safe(self.req.method()) && is_framed(self.req) => self.page_in_frame(error),
-            (true, true) if is_safe(self.req.method()) => self.redirect_to_signin(error),
+            (true, true) if is_of_links(self.req.method()) && is_framed(self.req) => self.page_in_frame(error),
+            (true, true) if is_of_links(self.req.method()) => self.redirect_to_signin(error),
             (true, _) => self.page(error),
             (false, _) if error.may_need_sign_in() => {
                 problem(error, Some(&self.login_url(self.referrer(), error.demand())), self.id)
@@ -102,8 +103,8 @@ impl Failure<'_> {
         let viewer = self.viewer();
         let signin = match (&unsent.error, unsent.needs_another_tab()) {
             // OIDC Core 3.1.2.1: without `prompt` the Provider would sign in the same account again.
-            (Error::FormOfAnotherPerson, _) => format!("{}&prompt=login", self.login_url_to(self.resend, None)),
-            (_, true) => self.login_url_to(self.resend, unsent.error.demand()),
+            (Error::FormOfAnotherPerson, _) => self.login_url_to(Some(self.resend), None, Some("login")),
+            (_, true) => self.login_url_to(Some(self.resend), unsent.error.demand(), None),
             (_, false) => self.login_url(self.referrer(), unsent.error.demand()),
         };
         let mut links = Vec::with_capacity(2);
@@ -143,7 +144,7 @@ impl Failure<'_> {
 
     /// Text of an error page. An operator's own words take the place of the cause.
     fn text(&self, error: &Error, language: Language) -> String {
-        let input = if is_safe(self.req.method()) || self.is_endpoint { Input::None } else { Input::ForUpstream };
+        let input = if is_of_links(self.req.method()) || self.is_endpoint { Input::None } else { Input::ForUpstream };
         if let Some(explain) = error.explain() {
             return [explain, &language.text(error.advice(input))].join(" ").trim_end().to_owned();
         }
@@ -156,7 +157,8 @@ impl Failure<'_> {
 
     /// Next steps of an error page. An unsafe navigation can't be replayed: it links to the page that it came from.
     ///
-    /// No page leads to itself, unless the same request may succeed now.
+    /// No page leads to itself, unless the same request may succeed now. One `match`, long as it is: a new error does not
+    /// compile without its steps.
     fn next_steps(&self, error: &Error) -> Vec<Step> {
         let start = || Step::Here { href: START.to_owned(), label: Label::StartPage };
         let sign_in = |target, label| Step::SignIn { href: self.login_url(target, error.demand()), label };
@@ -173,25 +175,57 @@ impl Failure<'_> {
             Error::SignIn { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain)],
             Error::Provider { return_url, .. } => vec![sign_in(Some(return_url.as_str()), Label::TryAgain), start()],
             Error::StepUpUnmet | Error::StepUpChallengeUnmet => vec![sign_in(self.target, Label::TryAgain), start()],
-            Error::RouteToken(RouteTokenError::Refused(_)) => vec![sign_in(self.target, Label::SignIn), start()],
+            Error::RouteToken(RouteTokenError::Refused(TargetRefusal::InteractionRequired)) => {
+                vec![sign_in(self.target, Label::SignIn), start()]
+            }
             Error::ReturnUrlTooLong => vec![sign_in(None, Label::SignIn)],
             Error::SignInLoop(_) => vec![Step::SignIn { href: self.go_on(), label: Label::TryAgain }],
             Error::AccessDenied(denied) if denied.is_bearer => vec![],
             // Another person, or the same one with another of its accounts (OIDC Core 3.1.2.1).
             Error::AccessDenied(_) => {
-                let login_url = self.login_url(self.target, None);
-                let separator = if login_url.contains('?') { '&' } else { '?' };
-                let href = format!("{login_url}{separator}prompt=select_account");
+                let href = self.login_url_to(return_url(self.target).as_deref(), None, Some("select_account"));
                 vec![start(), Step::SignIn { href, label: Label::SignInAsAnother }]
             }
             Error::Bearer(BearerError::Missing) => vec![start()],
             Error::Bearer(_) | Error::ConfigurationIncomplete => vec![],
-            _ if error.is_wrong_address() && self.is_at_public_address() => vec![],
-            _ if error.is_wrong_address() => {
+            Error::Gateway(_) if error.is_wrong_address() && self.is_at_public_address() => vec![],
+            Error::Gateway(_) if error.is_wrong_address() => {
                 let target = self.target.filter(|target| target.parse::<ReturnUrl>().is_ok()).unwrap_or(START);
                 vec![Step::Here { href: self.public_origin.url(target), label: Label::OpenApplication }]
             }
-            _ => self.try_again(error).into_iter().chain([start()]).collect(),
+            Error::Gateway(_)
+            | Error::Csrf(_)
+            | Error::CrossSite(_)
+            | Error::Target(_)
+            | Error::Request(_)
+            | Error::HeadersTooLarge
+            | Error::RouteNotFound
+            | Error::MethodNotAllowed { .. }
+            | Error::WebSocketUnsupported
+            | Error::Forward(
+                ForwardError::Connect(_)
+                | ForwardError::Broken(_)
+                | ForwardError::Timeout
+                | ForwardError::BadRequest(_)
+                | ForwardError::ClientStalled,
+            )
+            | Error::OtherIssuer
+            | Error::BackchannelLogout(_)
+            | Error::FrontchannelBusy
+            | Error::Store(_)
+            | Error::Keys(_)
+            | Error::NoFreshToken(_)
+            | Error::RouteToken(
+                RouteTokenError::Store(_)
+                | RouteTokenError::Unavailable { .. }
+                | RouteTokenError::Refused(TargetRefusal::Refused | TargetRefusal::ConsentRequired),
+            )
+            | Error::RefreshRefused
+            | Error::RefreshTokenMissing
+            | Error::Form(_)
+            | Error::KeptFormInvalid
+            | Error::FormOfAnotherPerson
+            | Error::Unsent(_) => self.try_again(error).into_iter().chain([start()]).collect(),
         };
         steps.into_iter().filter(|step| step.label() == Label::TryAgain || !self.is_here(step)).collect()
     }
@@ -199,13 +233,13 @@ impl Failure<'_> {
     /// The same URL once more, where that can help.
     fn try_again(&self, error: &Error) -> Option<Step> {
         let can_help = error.is_temporary() || matches!(error, Error::HeadersTooLarge);
-        let target = self.target?.parse::<ReturnUrl>().ok().filter(|_| can_help && is_safe(self.req.method()))?;
+        let target = self.target?.parse::<ReturnUrl>().ok().filter(|_| can_help && is_of_links(self.req.method()))?;
         Some(Step::Here { href: self.public_origin.location(target.as_str()).into_owned(), label: Label::TryAgain })
     }
 
     /// True for a step to the URL of this very page.
     fn is_here(&self, step: &Step) -> bool {
-        is_safe(self.req.method()) && self.target == Some(step.href())
+        is_of_links(self.req.method()) && self.target == Some(step.href())
     }
 
     /// True if the request names the public address, so that a link there would lead back here.
@@ -242,11 +276,8 @@ impl Failure<'_> {
 
     /// URL of `signin` that returns to `target`, if it is a valid return URL.
     fn login_url(&self, target: Option<&str>, demand: Option<&SignInDemand>) -> String {
-        match target.and_then(|target| target.parse::<ReturnUrl>().ok()) {
-            Some(target) => self.login_url_to(target.as_str(), demand),
-            None if demand.is_some() => self.login_url_to("/", demand),
-            None => self.signin.to_owned(),
-        }
+        let fallback = demand.map(|_| START.to_owned());
+        self.login_url_to(return_url(target).or(fallback).as_deref(), demand, None)
     }
 
     fn sealed_claims(&self, demand: &SignInDemand) -> Option<String> {
@@ -254,15 +285,22 @@ impl Failure<'_> {
         seal.seal(demand.claims.as_ref()?, now)
     }
 
-    fn login_url_to(&self, target: &str, demand: Option<&SignInDemand>) -> String {
+    /// URL of `signin` with these parameters; `prompt` is that of OIDC Core 3.1.2.1.
+    fn login_url_to(&self, redirect: Option<&str>, demand: Option<&SignInDemand>, prompt: Option<&str>) -> String {
         let mut query = Serializer::new(String::new());
-        query.append_pair("redirect", target);
+        query.extend_pairs(redirect.map(|redirect| ("redirect", redirect)));
         if let Some(demand) = demand {
             query.extend_pairs(demand.parameters());
             query.extend_pairs(self.sealed_claims(demand).map(|sealed| (CLAIMS, sealed)));
         }
-        format!("{}?{}", self.signin, query.finish())
+        query.extend_pairs(prompt.map(|prompt| ("prompt", prompt)));
+        let query = query.finish();
+        if query.is_empty() { self.signin.to_owned() } else { format!("{}?{query}", self.signin) }
     }
+}
+
+fn return_url(target: Option<&str>) -> Option<String> {
+    target?.parse::<ReturnUrl>().ok().map(|target| target.as_str().to_owned())
 }
 
 /// Next step of an error page.
@@ -293,8 +331,9 @@ const START: &str = "/";
 /// Parameter of `signin` by which a person goes on after the page that ends a loop.
 pub const AGAIN: &str = "again";
 
-/// True for safe methods (RFC 9110 9.2.1), of those that a navigation can have.
-fn is_safe(method: &Method) -> bool {
+/// True for the method by which a link of a page sends the same request once more, and for `HEAD`. Fewer than the safe
+/// ones: a link cannot repeat an `OPTIONS` or a `PROPFIND`.
+fn is_of_links(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
@@ -383,11 +422,11 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_failed_is_told_once_if_it_was_passed_on() {
+    fn a_page_says_once_if_a_form_was_passed_on() {
         let no = "Nothing of what you sent was passed on.";
         let maybe = "What you sent may have arrived.";
         let refused = "The application did not accept what you sent.";
-        let told = |html: &str| [no, maybe, refused].map(|sentence| html.matches(sentence).count());
+        let sentences = |html: &str| [no, maybe, refused].map(|sentence| html.matches(sentence).count());
         for error in every_error().into_iter().filter(|error| !error.needs_operator()) {
             let html = show(&error, TestRequest::post(), "/form").html;
             let expected = match (error.may_have_arrived(), error.is_of_application()) {
@@ -395,10 +434,10 @@ mod tests {
                 (false, true) => [0, 0, 1],
                 (false, false) => [1, 0, 0],
             };
-            assert_eq!(told(&html), expected, "{}", error.code());
+            assert_eq!(sentences(&html), expected, "{}", error.code());
 
             let read = show(&error, TestRequest::get(), "/form").html;
-            assert_eq!(told(&read), [0, 0, 0], "{}", error.code());
+            assert_eq!(sentences(&read), [0, 0, 0], "{}", error.code());
         }
     }
 

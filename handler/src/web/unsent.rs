@@ -10,10 +10,9 @@ use super::{Language, Sentence};
 impl Unsent {
     /// Text of the page.
     pub(super) fn text(&self, language: Language) -> String {
-        let cause = match self.error {
-            Error::SessionRequired => &[], // people who sent something want to know first what became of it
-            _ => self.error.response().sentences,
-        };
+        // People who sent something want to know first what became of it.
+        let is_obvious = matches!(self.error, Error::SessionRequired);
+        let cause = if is_obvious { &[] } else { self.error.response().sentences };
         language.text(&[cause, self.fate()].concat())
     }
 
