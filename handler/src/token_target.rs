@@ -118,12 +118,16 @@ fn is_absolute_uri(text: &str) -> bool {
     is_graphic && is_scheme && !rest.is_empty()
 }
 
+/// Single spaces as RFC 6749 3.3 writes them: the text is sent as it is, and names the target in the log.
 fn is_scope(text: &str) -> bool {
-    let is_token = |token: &str| {
-        let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        !token.is_empty() && token.bytes().all(is_allowed)
-    };
-    text.len() <= MAX_LENGTH && text.split(' ').all(is_token)
+    text.len() <= MAX_LENGTH && text.split(' ').all(is_scope_token)
+}
+
+/// True for one scope of a list (RFC 6749 3.3).
+#[must_use]
+pub fn is_scope_token(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
 #[cfg(test)]

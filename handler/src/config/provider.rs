@@ -10,7 +10,7 @@ use super::keys::{KEY_VAULT_URL, key_vault_name, key_vault_url};
 use super::reader::{Reader, Setting};
 use super::{provider_dialect, provider_profile, routes};
 use crate::oidc::{
-    ClientAuthentication, ClientRegistration, GroupOverage, PrivateKeyJwt, ProviderDialect, ResponseMode,
+    ClientAuthentication, ClientRegistration, GroupOverage, PrivateKeyJwt, ProviderDialect, ResponseMode, Scope,
 };
 use crate::proxy::RouteTable;
 use crate::public_origin::PublicOrigin;
@@ -248,10 +248,8 @@ fn audiences(text: &str) -> Option<Vec<String>> {
 
 /// Parses scopes. RFC 6749 3.3: scope tokens; OIDC Core 3.1.2.1: `openid` is one of them.
 fn scopes(text: &str) -> Option<Vec<String>> {
-    let is_token = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
-    let scopes: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
-    let has_openid = scopes.iter().any(|scope| scope == "openid");
-    (has_openid && scopes.iter().all(|scope| is_token(scope))).then_some(scopes)
+    let scopes: Vec<String> = Scope::parse(text)?.as_str().split(' ').map(str::to_owned).collect();
+    scopes.iter().any(|scope| scope == "openid").then_some(scopes)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::token_target::is_scope_token;
+
 /// Maximum length; a longer scope is ignored, because it travels with every refresh.
 const MAX_LENGTH: usize = 4 * 1024;
 
@@ -14,9 +16,9 @@ impl Scope {
     /// Parses scope tokens separated by spaces; `None` if there are none or a token is invalid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_token = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
         let tokens: Vec<&str> = text.split_ascii_whitespace().collect();
-        let is_usable = text.len() <= MAX_LENGTH && !tokens.is_empty() && tokens.iter().all(|scope| is_token(scope));
+        let is_usable =
+            text.len() <= MAX_LENGTH && !tokens.is_empty() && tokens.iter().all(|token| is_scope_token(token));
         is_usable.then(|| Self(tokens.join(" ")))
     }
 
