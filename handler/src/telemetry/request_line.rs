@@ -149,29 +149,28 @@ fn write_time(now: SystemTime, line: &mut Vec<u8>) {
     let _ = write!(line, "{}", humantime::format_rfc3339_micros(now)); // a vector takes everything
 }
 
-/// True for text that neither format escapes.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\' && byte != b'\'')
+/// Writes text that neither format escapes, in quotes. False for any other text, of which nothing is written.
+fn write_plain(text: &str, line: &mut Vec<u8>) -> bool {
+    let is_escaped = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\' | b'\'');
+    if text.bytes().any(is_escaped) {
+        return false;
+    }
+    line.push(b'"');
+    line.extend_from_slice(text.as_bytes());
+    line.push(b'"');
+    true
 }
 
 fn write_json_string(text: &str, line: &mut Vec<u8>) {
-    if is_plain(text) {
-        line.push(b'"');
-        line.extend_from_slice(text.as_bytes());
-        line.push(b'"');
-        return;
+    if !write_plain(text, line) {
+        let _ = serde_json::to_writer(line, text); // as above
     }
-    let _ = serde_json::to_writer(line, text); // as above
 }
 
 fn write_quoted(text: &str, line: &mut Vec<u8>) {
-    if is_plain(text) {
-        line.push(b'"');
-        line.extend_from_slice(text.as_bytes());
-        line.push(b'"');
-        return;
+    if !write_plain(text, line) {
+        let _ = write!(line, "{text:?}"); // as above
     }
-    let _ = write!(line, "{text:?}"); // as above
 }
 
 #[cfg(test)]
