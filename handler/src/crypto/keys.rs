@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::base64url;
+use super::{Plaintext, base64url};
 use crate::random;
 
 /// Identifier of a key: 1 to 64 characters of `A-Z a-z 0-9 _ -`. Not secret; it travels in the clear.
@@ -168,6 +168,26 @@ pub trait KeySource: Send + Sync {
 
     /// Follows the rotation of the keys for as long as the process lives. Returns at once if they never change.
     async fn follow(&self);
+}
+
+/// Opens a sealed value with the keys of the moment; an unknown key triggers one reload.
+///
+/// # Errors
+/// If that key may exist but cannot be loaded now: the value may be valid.
+pub async fn open_with_reload(
+    keys: &dyn KeySource,
+    open: impl Fn() -> Result<Plaintext, OpenError>,
+) -> Result<Option<Plaintext>, KeysUnavailable> {
+    let opened = open();
+    if !matches!(opened, Err(OpenError::UnknownKey)) {
+        return Ok(opened.ok());
+    }
+    let reloaded = keys.reload().await;
+    let opened = open();
+    if matches!(opened, Err(OpenError::UnknownKey)) {
+        reloaded?;
+    }
+    Ok(opened.ok())
 }
 
 /// No keys are loaded.

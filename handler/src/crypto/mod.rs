@@ -13,7 +13,7 @@ mod static_keys;
 
 pub use encoding::{base64url, base64url_decode};
 pub use envelope::{CookieContext, open_claims, open_cookie, open_form, seal_claims, seal_cookie, seal_form};
-pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, KeysUnavailable, OpenError};
+pub use keys::{Key, KeyError, KeyId, KeyRing, KeySource, KeysUnavailable, OpenError, open_with_reload};
 pub use plaintext::Plaintext;
 pub use record_part::{PartContext, RecordCipher, RecordPart, SealedPart};
 pub use session_seed::derive_session;

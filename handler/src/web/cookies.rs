@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
 
-use crate::crypto::{CookieContext, KeySource, KeysUnavailable, OpenError, Plaintext, open_cookie, seal_cookie};
+use crate::crypto::{CookieContext, KeySource, KeysUnavailable, Plaintext, open_cookie, open_with_reload, seal_cookie};
 use crate::oidc::ResponseMode;
 use crate::proxy::{OwnCookies, cookie_pairs};
 use crate::public_origin::PublicOrigin;
@@ -106,15 +106,7 @@ impl CookieNames {
         keys: &dyn KeySource,
     ) -> Result<Option<Plaintext>, KeysUnavailable> {
         let context = CookieContext { name, origin: &self.origin };
-        let mut opened = open_cookie(value, context, &keys.cookie_keys());
-        if matches!(opened, Err(OpenError::UnknownKey)) {
-            let reloaded = keys.reload().await;
-            opened = open_cookie(value, context, &keys.cookie_keys());
-            if matches!(opened, Err(OpenError::UnknownKey)) {
-                reloaded?;
-            }
-        }
-        Ok(opened.ok())
+        open_with_reload(keys, || open_cookie(value, context, &keys.cookie_keys())).await
     }
 
     /// Attributes of a cookie that must come back with the Provider's response: with `form_post` from another site's

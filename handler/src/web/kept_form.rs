@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::crypto::{KeySource, KeysUnavailable, OpenError, open_form, seal_form};
+use crate::crypto::{KeySource, KeysUnavailable, open_form, open_with_reload, seal_form};
 use crate::public_origin::PublicOrigin;
 use crate::sessions::{IndexKey, SessionKey};
 
@@ -97,15 +97,9 @@ impl KeptForms {
     /// # Errors
     /// If that key may exist but cannot be loaded now: the form may be valid.
     pub async fn open(&self, sealed: &str, now: Timestamp) -> Result<Option<KeptForm>, KeysUnavailable> {
-        let mut opened = open_form(sealed, &self.origin, &self.keys.cookie_keys());
-        if matches!(opened, Err(OpenError::UnknownKey)) {
-            let reloaded = self.keys.reload().await;
-            opened = open_form(sealed, &self.origin, &self.keys.cookie_keys());
-            if matches!(opened, Err(OpenError::UnknownKey)) {
-                reloaded?;
-            }
-        }
-        let form = opened.ok().and_then(|opened| KeptForm::from_bytes(&opened));
+        let open = || open_form(sealed, &self.origin, &self.keys.cookie_keys());
+        let opened = open_with_reload(&*self.keys, open).await?;
+        let form = opened.and_then(|opened| KeptForm::from_bytes(&opened));
         Ok(form.filter(|form| now < form.kept_at.plus(KeptForm::LIFETIME)))
     }
 }
