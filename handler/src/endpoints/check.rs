@@ -1,4 +1,4 @@
-//! `GET check?method=&url=`: tells the gateway with which headers a client's request would be forwarded.
+//! `GET check?method=&url=`: reports to the gateway the headers with which a client's request would be forwarded.
 //!
 //! For requests that the Functions host cannot pass, such as WebSockets: the gateway asks here and connects to the
 //! Upstream itself. The response contains the access token, so it needs a proof of its own (`Purpose::Check`) that no

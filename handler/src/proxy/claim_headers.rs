@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_all_at_once() {
+    fn mistakes_are_reported_all_at_once() {
         let rows = json!([
             {"name": "X User", "claim": "sub"},
             {"name": "X_User", "claim": "sub"},

@@ -92,7 +92,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let idle = idle.iter_mut().find(|idle| idle.upstream == upstream.key())?;
         while let Some(connection) = idle.connections.pop_back() {
-            // Not ready means closed, or an Upstream that answered before it read the whole request.
+            // Not ready means closed, or an Upstream that responded before it read the whole request.
             if connection.sender.is_ready() && connection.idle_since.elapsed() < self.settings.idle_timeout {
                 return Some(connection);
             }
@@ -326,7 +326,7 @@ mod tests {
         let (ours, _unread) = tokio::io::duplex(1);
         let mut connection = handshake(ours, &Upstream::parse("http://127.0.0.1:1").unwrap()).await.unwrap();
 
-        let _answer = connection.sender.try_send_request(message);
+        let _response = connection.sender.try_send_request(message);
         for _ in 0..1_000 {
             yield_now().await;
         }

@@ -306,13 +306,13 @@ mod tests {
     async fn an_address_is_believed_of_a_gateway_that_proved_itself() {
         let address = |text| [(HEADER, ONE), (CLIENT_ADDRESS, text)];
 
-        let told = guard().verify(&request(&address("2001:db8::1")), NOW).await.unwrap();
+        let verified = guard().verify(&request(&address("2001:db8::1")), NOW).await.unwrap();
         let garbled = guard().verify(&request(&address("1.2.3.4, 5.6.7.8")), NOW).await.unwrap();
         let settings = GatewaySettings { proof: GatewayProof::None, certificates: Vec::new() };
         let open = GatewayGuard::new(settings, Arc::default(), &no_trust());
         let unproved = open.verify(&request(&address("192.0.2.7")), NOW).await.unwrap();
 
-        assert_eq!(told.client_address, Some("2001:db8::1".parse().unwrap()));
+        assert_eq!(verified.client_address, Some("2001:db8::1".parse().unwrap()));
         assert_eq!((garbled.client_address, unproved.client_address), (None, None));
     }
 

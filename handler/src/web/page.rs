@@ -204,10 +204,10 @@ mod tests {
         let links = [Link::To { href: "/a?b=\"><script>", label: "<b>go</b>" }];
         let page = Page { status: StatusCode::OK, title: "<i>", text: "a & b", links: &links, code: Some("'x'") };
 
-        let answer =
+        let response =
             page.respond(&Viewer { language: Language::English, request_id: &id(), design: &PageDesign::default() });
 
-        let html = answer.into_body().try_into_bytes().unwrap();
+        let html = response.into_body().try_into_bytes().unwrap();
         let html = std::str::from_utf8(&html).unwrap();
         for expected in ["<h1>&lt;i&gt;</h1>", "a &amp; b", "href=\"/a?b=&quot;&gt;&lt;script&gt;\"", "&#39;x&#39;"] {
             assert!(html.contains(expected), "{expected} in {html}");

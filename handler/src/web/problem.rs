@@ -65,7 +65,8 @@ fn title(error: &Error) -> &'static str {
 
 const NO_LOGOUT: &str = "This logout token ends nothing";
 
-/// Member `detail` (RFC 9457 3.1.4): helps the client to correct the problem.
+/// Member `detail` (RFC 9457 3.1.4): helps the client to correct the problem. One `match`, long as it is: a new error does
+/// not compile without its text, and the texts are read beside each other.
 fn detail(error: &Error) -> &'static str {
     match error {
         Error::SessionRequired => {
@@ -232,15 +233,15 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_told_if_its_request_was_passed_on() {
-        let told = ["not passed on", "may have arrived", "may still be working", "no session has ended"];
+    fn a_detail_reports_if_the_request_was_passed_on() {
+        let reports = ["not passed on", "may have arrived", "may still be working", "no session has ended"];
         let open = every_error().into_iter().filter(|error| {
             let is_before = matches!(error, Error::Store(_) | Error::Keys(_) | Error::NoFreshToken(_) | Error::Csrf(_));
             let is_forward = matches!(error, Error::Forward(error) if !matches!(error, ForwardError::BadRequest(_)));
             is_before || is_forward || matches!(error, Error::SessionRequired | Error::Gateway(_) | Error::Target(_))
         });
         for error in open {
-            assert!(told.iter().any(|told| detail(&error).contains(told)), "{}", error.code());
+            assert!(reports.iter().any(|report| detail(&error).contains(report)), "{}", error.code());
         }
     }
 }

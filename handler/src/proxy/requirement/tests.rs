@@ -110,7 +110,7 @@ fn a_strong_or_recent_sign_in_is_demanded_only_where_it_would_help() {
         (recent.clone(), at(900), Verdict::Met, "just recent enough"),
         (recent.clone(), at(961), demand(&[], Some(900)), "too old"),
         (recent.clone(), at(-61), demand(&[], Some(900)), "from the future"),
-        (recent.clone(), json!({}), demand(&[], Some(900)), "no time told"),
+        (recent.clone(), json!({}), demand(&[], Some(900)), "no auth_time"),
         (recent.clone(), json!({"auth_time": NOW.as_unix().to_string()}), Verdict::Met, "a time as text"),
         (recent.clone(), json!({"auth_time": 1_800_000_000.5}), Verdict::Met, "a time with a fraction"),
         (recent.clone(), json!({"auth_time": "now"}), demand(&[], Some(900)), "a time in words"),
@@ -136,7 +136,7 @@ fn a_strong_or_recent_sign_in_is_demanded_only_where_it_would_help() {
 }
 
 #[test]
-fn the_first_failure_is_told_in_words() {
+fn the_first_failure_is_reported_in_words() {
     let table = [
         (json!({"claim": "groups", "one_of": ["a", "b"]}), "groups is a or b"),
         (json!({"claim": "/realm_access/roles", "present": true}), "/realm_access/roles is present"),
@@ -198,7 +198,7 @@ fn the_claims_that_are_read_are_named() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_mistake_is_reported_with_its_place() {
     let table = [
         (json!("admins"), "require: a condition is an object"),
         (json!({}), "require: a condition has exactly one of"),
@@ -242,7 +242,7 @@ fn every_mistake_is_told_with_its_place() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let json =
         json!({"any": [{"clam": 1}, {"methods": ["get"]}, {"all": [{"claim": "a", "equals": ""}, {"max_age": 1}]}]});
 
