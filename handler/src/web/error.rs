@@ -454,6 +454,7 @@ mod tests {
     use crate::oidc::{DiscoveryError, TokenError};
     use crate::web::Language;
     use crate::web::error_response::Input;
+    use crate::web::every_error::every_error;
 
     fn sign_in(error: SignInError) -> Error {
         Error::SignIn { error, return_url: ReturnUrl::root() }
@@ -462,6 +463,20 @@ mod tests {
     fn refused(error: &str, number: u32) -> OAuthError {
         let body = serde_json::json!({ "error": error, "error_codes": [number] });
         OAuthError::from_json(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_code_has_its_row_in_the_documentation() {
+        let documentation = include_str!("../../../docs/endpoints.md");
+        let codes = documentation.split_once("\n## Codes\n").unwrap().1.split_once("\n### ").unwrap().0;
+        let rows = codes.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let documented: Vec<&str> =
+            rows.flat_map(|cell| cell.split("`, `")).map(|code| code.trim_matches('`')).collect();
+
+        for code in every_error().iter().map(Error::code) {
+            let is_family = |row: &&str| row.strip_suffix('*').is_some_and(|family| code.starts_with(family));
+            assert!(documented.iter().any(|row| *row == code || is_family(row)), "{code}");
+        }
     }
 
     #[test]
