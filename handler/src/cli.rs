@@ -201,7 +201,7 @@ fn check() -> ExitCode {
         print_line(format_args!("note    {warning}"));
     }
     for (route, target) in configuration.routes.token_targets() {
-        let way = target_way(target, configuration.provider.dialect.target_grants.of(target));
+        let way = target_way(target, configuration.provider.dialect.target_grants);
         print_line(format_args!(
             "note    the route {} gets a token of its own: {way}; only a request tries it",
             route.path()

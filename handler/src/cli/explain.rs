@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::config::{Configuration, dotted_claim};
 use crate::endpoints::Destination;
-use crate::oidc::TargetGrant;
+use crate::oidc::{TargetGrant, TargetGrants};
 use crate::proxy::{
     ASSERTION_HEADER, Access, Facts, RequestTarget, Route, SignInDemand, TargetError, TokenPlacement, Verdict,
     identity_headers, is_forwarded, with_claim_headers,
@@ -37,13 +37,13 @@ pub(super) fn explain(
     let target = match RequestTarget::parse(question.target) {
         Ok(target) => target,
         Err(_) if !is_forwarded => return Ok(vec![unforwarded()]),
-        Err(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
+        Err(error) => return Ok(vec![refused(&error)]),
     };
     let claims = question.claims.map(read_claims).transpose()?;
     let route = match Destination::of(target.path(), &configuration.auth_prefix, &configuration.routes) {
         Destination::Endpoint(endpoint) => return Ok(vec![format!("own URL   {}", endpoint.names[0])]),
         Destination::Nothing => return Ok(vec!["refused   404 route_not_found: no route covers the path".to_owned()]),
-        Destination::Refused(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
+        Destination::Refused(error) => return Ok(vec![refused(&error)]),
         Destination::Proxy(route) => route,
     };
     let mut lines =
@@ -53,8 +53,8 @@ pub(super) fn explain(
         return Ok(lines);
     }
     if let Some(target) = route.token_target() {
-        let grant = configuration.provider.dialect.target_grants.of(target);
-        lines.push(format!("token     of its own: {}", target_way(target, grant)));
+        let grants = configuration.provider.dialect.target_grants;
+        lines.push(format!("token     of its own: {}", target_way(target, grants)));
     }
     if route.follows_step_up_challenges() {
         lines.push("follows   the application's step-up challenges".to_owned());
@@ -67,19 +67,30 @@ pub(super) fn explain(
         lines.push(clients.to_owned());
     }
     let facts = claims.as_ref().map(|claims| Facts { method: question.method, claims, now });
-    let verdict = match rules(&mut lines, target.path(), configuration, facts) {
-        Ok(verdict) => verdict,
-        Err(error) => return Ok(vec![format!("refused   400 {}: {error}", error.code())]),
-    };
-    let Some(claims) = claims else {
-        lines.push(without_claims(route.access()).to_owned());
-        return Ok(lines);
-    };
-    lines.push(outcome(&verdict, route.access()));
-    if verdict == Verdict::Met {
-        lines.extend(headers(configuration, route, &claims));
+    match rules(&mut lines, target.path(), configuration, facts) {
+        Ok(verdict) => lines.extend(result(&verdict, claims.as_ref(), route, configuration)),
+        Err(error) => lines.push(refused(&error)),
     }
     Ok(lines)
+}
+
+fn refused(error: &TargetError) -> String {
+    format!("refused   400 {}: {error}", error.code())
+}
+
+/// Result for a person or client with these claims, with the headers of one who passes.
+fn result(
+    verdict: &Verdict,
+    claims: Option<&Map<String, Value>>,
+    route: &Route,
+    configuration: &Configuration,
+) -> Vec<String> {
+    let Some(claims) = claims else { return vec![without_claims(route.access()).to_owned()] };
+    let mut lines = vec![outcome(verdict, route.access())];
+    if *verdict == Verdict::Met {
+        lines.extend(headers(configuration, route, claims));
+    }
+    lines
 }
 
 /// A line for every rule, and the verdict of all. Without claims the whole rules, of which none is tried.
@@ -141,10 +152,10 @@ fn headers(configuration: &Configuration, route: &Route, claims: &Map<String, Va
 }
 
 /// Words for a token of a route's own and the request that brings it.
-pub(super) fn target_way(target: &TokenTarget, grant: Option<TargetGrant>) -> String {
-    match grant {
-        Some(TargetGrant::TokenExchange) => format!("{target}, by an exchange of the sign-in's token"),
-        Some(TargetGrant::Refresh) | None => format!("{target}, by the refresh token"),
+pub(super) fn target_way(target: &TokenTarget, grants: TargetGrants) -> String {
+    match grants.of(target).expect("a target that the provider has no way to is a mistake at start") {
+        TargetGrant::TokenExchange => format!("{target}, by an exchange of the sign-in's token"),
+        TargetGrant::Refresh => format!("{target}, by the refresh token"),
     }
 }
 
@@ -209,6 +220,8 @@ mod tests {
             {"path": "/stock", "upstream": "http://stock.internal", "token": {"audience": "stock", "header": "X-T"}},
             {"path": "/api", "upstream": "http://api.internal", "access": "bearer", "require": {"max_age": "5min"}},
             {"path": "/both", "upstream": "http://api.internal", "access": "session_or_bearer"},
+            {"path": "/ruled", "upstream": "http://app.internal"},
+            {"path": "/ruled/strictly", "upstream": "http://app.internal", "require": {"claim": "sub", "present": true}},
             {"path": "/dotted", "upstream": "http://app.internal",
              "require": {"claim": "realm_access.roles", "equals": "admins"}},
             {"path": "/admin", "upstream": "http://app.internal", "require": [
@@ -239,12 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn the_deciding_route_and_rule_are_told() {
+    fn the_deciding_route_and_rule_are_reported() {
         let ada = serde_json::json!({"sub": "ada", "groups": ["admins"]});
         let bob = serde_json::json!({"sub": "bob"});
         let eve = serde_json::json!({"sub": "eve", "email": "eve@example.com", "upn": "eve"});
         let client = serde_json::json!({"sub": "job", "auth_time": NOW.as_unix()});
-        let table: [(&str, &str, Option<&Value>, &[&str]); 23] = [
+        let table: [(&str, &str, Option<&Value>, &[&str]); 24] = [
             ("CONNECT", "app.example:443", None, &["refused   400 bad_request: the method CONNECT is never forwarded"]),
             ("TRACE", "/x", None, &["route     / (session)", "refused   400 bad_request: the method TRACE is never"]),
             ("CONNECT", "/public", Some(&bob), &["refused   400 bad_request: the method CONNECT is never forwarded"]),
@@ -330,6 +343,7 @@ mod tests {
                 ],
             ),
             ("GET", "/oauth/me", None, &["own URL   me"]),
+            ("GET", "/ruled/%ff", Some(&bob), &["route     /ruled (session)", "refused   400 target_ambiguous"]),
             ("GET", "/a/../b", None, &["refused   400 target_dot_segment"]),
         ];
         for (method, target, claims, expected) in table {
@@ -341,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_cannot_be_read_are_told() {
+    fn claims_that_cannot_be_read_are_reported() {
         assert!(read_claims("/no/such/file").unwrap_err().contains("cannot be read"));
         assert!(
             read_claims(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap_err().contains("no JSON object")
