@@ -5,12 +5,8 @@ use std::sync::{Mutex, mpsc};
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
 use support::{
-    Browser, Handler, Provider, Response, Reuse, TokenReply, Upstream, read_response, wait_for_lapse, wait_until,
+    Browser, Handler, KEYS, Provider, Response, Reuse, TokenReply, Upstream, read_response, wait_for_lapse, wait_until,
 };
-
-/// 32 bytes each, the same for every instance.
-const COOKIE_KEYS: &str = "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const TOKEN_KEYS: &str = "t1:HxwdHhsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
 
 struct Fixture {
     cosmos: CosmosEmulator,
@@ -28,8 +24,8 @@ impl Fixture {
 
     fn before(upstream: Upstream, number: usize, changes: &[(&str, &str)]) -> Self {
         let (cosmos, provider) = (CosmosEmulator::start(), Provider::start());
-        let own = [("UPSTREAM_URL", upstream.url.as_str()), ("COOKIE_KEYS", COOKIE_KEYS), ("TOKEN_KEYS", TOKEN_KEYS)];
-        let settings = [&own[..], &cosmos.settings()[..], &provider.settings()[..], changes].concat();
+        let own = [("UPSTREAM_URL", upstream.url.as_str())];
+        let settings = [&own[..], &KEYS[..], &cosmos.settings()[..], &provider.settings()[..], changes].concat();
         let mut instances = vec![Handler::start(&settings)];
         let origin = instances[0].origin.clone();
         let settings = [&settings[..], &[("PUBLIC_BASE_URL", origin.as_str())]].concat();

@@ -4,12 +4,7 @@ use std::thread;
 
 use cosmos_emulator::{CosmosEmulator, Fault, Operation};
 use serde_json::{Value, json};
-use support::{Browser, Handler, Provider, Response, Upstream, run_to_end, wait_until};
-
-const KEYS: [(&str, &str); 2] = [
-    ("COOKIE_KEYS", "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
-    ("TOKEN_KEYS", "t1:HxwdHhsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA="),
-];
+use support::{Browser, Handler, KEYS, Provider, Response, Upstream, run_to_end, wait_until};
 
 struct Scene {
     cosmos: CosmosEmulator,

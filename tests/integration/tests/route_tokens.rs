@@ -4,11 +4,9 @@ use std::sync::mpsc;
 
 use cosmos_emulator::CosmosEmulator;
 use serde_json::json;
-use support::{Browser, Handler, Provider, Response, TokenReply, Upstream, read_response, run_to_end, wait_until};
-
-/// 32 bytes each, the same for every instance.
-const COOKIE_KEYS: &str = "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const TOKEN_KEYS: &str = "t1:HxwdHhsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+use support::{
+    Browser, Handler, KEYS, Provider, Response, TokenReply, Upstream, read_response, run_to_end, wait_until,
+};
 
 struct Fixture {
     provider: Provider,
@@ -18,7 +16,7 @@ struct Fixture {
     /// One person, at each of the instances.
     browsers: Vec<Browser>,
     _cosmos: CosmosEmulator,
-    _instances: Vec<Handler>,
+    instances: Vec<Handler>,
 }
 
 impl Fixture {
@@ -32,13 +30,8 @@ impl Fixture {
             {"path": "/stock", "upstream": stock.url, "token": {member: targets[1], "header": "X-Token"}},
         ])
         .to_string();
-        let own = [
-            ("ROUTES", routes.as_str()),
-            ("COOKIE_KEYS", COOKIE_KEYS),
-            ("TOKEN_KEYS", TOKEN_KEYS),
-            ("HEADER_PRESET", "easyauth"),
-        ];
-        let settings = [&own[..], &cosmos.settings()[..], &provider.settings()[..]].concat();
+        let own = [("ROUTES", routes.as_str()), ("HEADER_PRESET", "easyauth")];
+        let settings = [&own[..], &KEYS[..], &cosmos.settings()[..], &provider.settings()[..]].concat();
         let mut instances = vec![Handler::start(&settings)];
         let origin = instances[0].origin.clone();
         let settings = [&settings[..], &[("PUBLIC_BASE_URL", origin.as_str())]].concat();
@@ -49,7 +42,7 @@ impl Fixture {
         for browser in &mut browsers {
             wait_until("the instance has connected to the store", || browser.fetch("/page").status == 200);
         }
-        Self { provider, application, orders, stock, browsers, _cosmos: cosmos, _instances: instances }
+        Self { provider, application, orders, stock, browsers, _cosmos: cosmos, instances }
     }
 
     /// Values of a parameter in the token requests, in order.
@@ -172,7 +165,7 @@ fn a_client_that_hangs_up_loses_no_refresh_token() {
     let gone = fixture.browsers[0].begin("GET", "/orders/1", &[], b"");
     wait_until("the provider is asked", || fixture.provider.refreshes() == 1);
 
-    drop(gone);
+    fixture.instances[0].reset(gone);
     release.send(()).unwrap();
 
     assert_eq!(fixture.browsers[0].fetch("/stock/1").status, 200); // by the refresh token that was rotated

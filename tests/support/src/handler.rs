@@ -114,6 +114,35 @@ impl Handler {
         handler
     }
 
+    /// Resets the connection of a client that waits for a response, and waits until the handler has let go of it.
+    ///
+    /// A client that only closes its side may still read: the server goes on for it.
+    ///
+    /// # Panics
+    /// When the handler keeps the connection.
+    pub fn reset(&self, client: TcpStream) {
+        let port = client.local_addr().expect("an address").port();
+        let server = client.peer_addr().expect("an address").port();
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux lists its connections");
+        let is_ours = |fields: &&[&str]| {
+            fields[1].ends_with(&format!(":{server:04X}")) && fields[2].ends_with(&format!(":{port:04X}"))
+        };
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        let row = rows.iter().map(Vec::as_slice).find(is_ours).expect("the connection is accepted");
+        let socket = format!("socket:[{}]", row[9]);
+
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("an open socket");
+        drop(client);
+
+        let held = format!("/proc/{}/fd", self.process.id());
+        wait_until("the handler sees the reset", || {
+            let held = std::fs::read_dir(&held).expect("it runs").filter_map(Result::ok);
+            !held
+                .filter_map(|held| std::fs::read_link(held.path()).ok())
+                .any(|link| link.as_os_str() == socket.as_str())
+        });
+    }
+
     /// Ends it at once, as the platform ends an instance (SIGKILL).
     ///
     /// # Panics

@@ -21,6 +21,12 @@ pub use upstream::{Received, Upstream};
 
 use std::time::{Duration, Instant, SystemTime};
 
+/// Settings with keys that several instances share, of 32 bytes each.
+pub const KEYS: [(&str, &str); 2] = [
+    ("COOKIE_KEYS", "c1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    ("TOKEN_KEYS", "t1:HxwdHhsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA="),
+];
+
 /// Time limit of every wait.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
