@@ -4,7 +4,7 @@
 //! `v` is the version of its shape and is read first: an item of another version is not parsed.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
@@ -54,8 +54,14 @@ struct PartItems {
     request: PartItem,
     refresh: PartItem,
     /// Absent without route tokens, as in items of earlier versions, which ignore it and drop it at their next write.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// One that does not parse is dropped: another version's, or damaged. It is requested anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "those_that_parse")]
     routes: Vec<RouteItem>,
+}
+
+fn those_that_parse<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RouteItem>, D::Error> {
+    let items = Vec::<Value>::deserialize(deserializer)?;
+    Ok(items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect())
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +132,7 @@ impl SessionItem {
             Some(parts) => RecordState::Active {
                 request: parts.request.part()?,
                 refresh: parts.refresh.part()?,
-                routes: parts.routes.into_iter().map(RouteItem::route).collect::<Option<_>>()?,
+                routes: parts.routes.into_iter().filter_map(RouteItem::route).collect(),
             },
             None => RecordState::Ended { by: self.ended_by.unwrap_or_default() },
         };
@@ -404,6 +410,32 @@ mod tests {
             closed_at: Some(Timestamp::from_unix(1_799_999_940)),
             closed_without_sid_at: None,
             expires_at: END,
+        }
+    }
+
+    #[test]
+    fn a_route_that_does_not_parse_is_dropped_and_takes_no_session_along() {
+        let [token, refused] = [0, 1].map(|at| value(ROUTES)[at].clone());
+        let with = |pointer: &str, other: Value| {
+            let mut damaged = token.clone();
+            *damaged.pointer_mut(pointer).unwrap() = other;
+            damaged
+        };
+        for damaged in [
+            with("/target", Value::from("short")),
+            with("/token/salt", Value::from("AAAA")),
+            with("/token/expires_at", Value::from("soon")),
+            with("/pause", serde_json::json!({"until": 1})),
+            with("/pause", serde_json::json!({"until": 1, "backoffs": 1, "refusal": "OfAnotherVersion"})),
+            Value::from(7),
+        ] {
+            let mut item = value(SESSION);
+            item["parts"]["routes"] = Value::from(vec![damaged.clone(), refused.clone()]);
+
+            let record = parse::<SessionItem>(item).unwrap().unwrap().record(&session().key).unwrap();
+
+            let RecordState::Active { routes, .. } = record.state else { panic!("a tombstone") };
+            assert_eq!(routes.len(), 1, "{damaged}");
         }
     }
 

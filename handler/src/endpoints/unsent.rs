@@ -92,7 +92,7 @@ pub(super) async fn kept_aside(
     if !is_small || is_chunked || kept_type(request, state).is_err() {
         return Ok(None);
     }
-    let Some(_permit) = state.forms.permit() else { return Ok(None) };
+    let Some(_permit) = state.forms.permit_aside() else { return Ok(None) };
     let Some(payload) = payload.take() else { return Ok(None) };
     let read = timeout(state.limits.body_timeout, payload.to_bytes_limited(MAX_KEPT_FORM)).await;
     let read = read.map_err(|_| ForwardError::ClientStalled)?;

@@ -185,8 +185,11 @@ impl RelyingParty {
             tokens.map_err(failure)?;
         let unusable =
             |cause: &str, refresh_token| refused(TargetRefusal::Refused, cause.to_owned(), None, refresh_token);
-        if id_token.is_some_and(|id_token| !is_of(subject, &id_token)) {
-            return Err(unusable("sub_mismatch", None)); // nor is the refresh token this person's
+        match id_token.map(|id_token| subject_of(&id_token)) {
+            None => {}
+            Some(Some(other)) if other != subject => return Err(unusable("sub_mismatch", None)), // as its refresh token
+            Some(Some(_)) => {}
+            Some(None) => return Err(unusable("id_token", refresh_token)),
         }
         if issued_token_type.is_some_and(|issued| issued != ACCESS_TOKEN && issued != JWT) {
             return Err(unusable("issued_token_type", refresh_token));
@@ -203,10 +206,11 @@ fn parameters(target: &TokenTarget) -> Vec<(&str, &str)> {
     recipient.into_iter().chain(target.scope().map(|scope| ("scope", scope))).collect()
 }
 
-/// True for an ID token of the person (OIDC Core 12.2). Unverified, as the token came from the Provider itself.
-fn is_of(subject: &str, id_token: &str) -> bool {
-    let claims = Jws::parse(id_token).and_then(|jws| jws.payload()).map(Claims::new);
-    claims.is_some_and(|claims| claims.text("sub") == Some(subject))
+/// Person of an ID token, who must be the one who signed in (OIDC Core 12.2). Unverified, as the token came from the
+/// Provider itself.
+fn subject_of(id_token: &str) -> Option<String> {
+    let claims = Jws::parse(id_token).and_then(|jws| jws.payload()).map(Claims::new)?;
+    claims.text("sub").map(str::to_owned)
 }
 
 /// False for a JWT whose `aud` names another recipient: some Providers ignore the parameter when its target is not

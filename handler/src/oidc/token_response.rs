@@ -177,6 +177,8 @@ fn lifetime_of_jwt(access_token: &AccessToken, now: Timestamp) -> Option<Duratio
 /// Error for a body without a usable access token.
 fn unusable(body: &[u8]) -> TokenResponseError {
     let members: Option<Map<String, Value>> = json::parse(body).ok();
+    // With an ID token it could be another person's, and nobody verifies that one now.
+    let members = members.filter(|members| members.get("id_token").is_none_or(Value::is_null));
     let refresh_token = members.as_ref().and_then(|members| members.get("refresh_token")?.as_str());
     refresh_token.filter(|token| !token.is_empty()).map_or(TokenResponseError::Malformed, |token| {
         TokenResponseError::AccessToken { refresh_token: RefreshToken::new(token.to_owned()) }

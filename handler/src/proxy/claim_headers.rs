@@ -251,6 +251,8 @@ mod tests {
             (&list, json!([{"a": 1}, null, "", "c", 4]), Some("c;4"), "elements without a form"),
             (&list, json!([]), None, "an empty list"),
             (&blanks, json!(["a b", "c"]), Some("a%20b c"), "blanks as separators"),
+            (&blanks, json!(["voilàadmins", "c\u{2003}d"]), Some("voil%C3%A0admins c%E2%80%83d"), "other blanks"),
+            (&commas, json!(["voilà", "c\u{2003}d"]), Some("voilà,c\u{2003}d"), "blanks that separate nothing"),
             (&commas, json!(["a,admins", "b"]), Some("a%2Cadmins,b"), "commas by default"),
             (&object, json!({"a": "é", "b": ["\n"]}), Some(r#"{"a":"\u00e9","b":["\n"]}"#), "JSON in ASCII"),
             (&object, json!("😀"), Some("\"\\ud83d\\ude00\""), "a pair of surrogates"),

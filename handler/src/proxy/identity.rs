@@ -141,7 +141,11 @@ pub(super) fn push_escaped_element(name: &str, separator: char, list: &mut Strin
         list.push_str(name);
         return;
     }
-    let is_escaped = |character: char| character == separator || character == '%' || character.is_ascii_control();
+    // A reader that splits at blanks may split at others: NBSP, or the last byte of `à` where it reads ISO 8859-1.
+    let is_apart = |character: char| separator == ' ' && !character.is_ascii();
+    let is_escaped = |character: char| {
+        character == separator || character == '%' || character.is_ascii_control() || is_apart(character)
+    };
     let inner = name.trim();
     let start = name.len() - name.trim_start().len();
     for (at, character) in name.char_indices() {

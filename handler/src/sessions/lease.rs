@@ -395,6 +395,9 @@ fn needs_no_lease(record: &SessionRecord, trigger: Trigger, now: Timestamp) -> O
             TargetState::Due | TargetState::Wanted => {}
         }
     }
+    if !trigger.needs_refresh_token() {
+        return None; // backoffs and refusals are those of the refresh token
+    }
     let lease = record.lease.as_ref().filter(|lease| now < lease.lapses_at)?;
     match lease.purpose {
         LeasePurpose::BackingOff => {

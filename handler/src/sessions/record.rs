@@ -153,6 +153,14 @@ impl SessionRecord {
         }
     }
 
+    /// Puts a route's token or backoff in the place of the one before; nothing in a tombstone.
+    pub(super) fn set_route(&mut self, route: RouteToken) {
+        if let RecordState::Active { routes, .. } = &mut self.state {
+            routes.retain(|other| other.target != route.target);
+            routes.push(route);
+        }
+    }
+
     /// Token of this target, or its backoff.
     pub(super) fn route(&self, target: TargetKey) -> Option<&RouteToken> {
         self.routes().iter().find(|route| route.target == target)

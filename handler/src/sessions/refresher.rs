@@ -62,6 +62,8 @@ pub(super) struct Refresher {
 struct CompletedCall {
     refreshed: CompletedRefresh,
     started_at: Timestamp,
+    /// True for a refresh before its time, which only clears a doubt.
+    is_in_doubt: bool,
     leased: StoredRecord,
     /// The refresh part of the leased record.
     part: RefreshPart,
@@ -142,7 +144,7 @@ impl Refresher {
             LeaseAttempt::Refused | LeaseAttempt::RouteRefused(_) => return Ok(RefreshOutcome::RequestRefused),
         };
         let started = Instant::now();
-        let outcome = self.send(ticket, relying_party, held).await;
+        let outcome = self.send(ticket, relying_party, held, trigger).await;
         metrics::refresh(outcome_label(&outcome), started.elapsed());
         outcome
     }
@@ -153,6 +155,7 @@ impl Refresher {
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
         held: HeldLease,
+        trigger: Trigger,
     ) -> Result<RefreshOutcome, UnwrittenError> {
         let started_at = self.clock.now();
         let may_send = || held.may_send();
@@ -163,7 +166,8 @@ impl Refresher {
             RefreshError::Unavailable { is_ambiguous: true, retry_after: None, source: ProviderError::NoResponse };
         match response.unwrap_or(Err(no_response)) {
             Ok(refreshed) => {
-                let call = CompletedCall { refreshed, started_at, leased: record, part: held.part };
+                let is_in_doubt = trigger == Trigger::InDoubt;
+                let call = CompletedCall { refreshed, started_at, is_in_doubt, leased: record, part: held.part };
                 self.commit(call, ticket, relying_party).await
             }
             Err(error) => {
@@ -192,6 +196,14 @@ impl Refresher {
                 let is_in_doubt = is_ambiguous && error.rotated().is_none();
                 let failure = if is_in_doubt { FailedCall::Unknown } else { FailedCall::NotActedOn };
                 let retry_after = self.leases.back_off(leased, failure, retry_after).await?;
+                if let Some(rotated) = error.rotated() {
+                    let now = self.clock.now();
+                    let found = self.records.read(&ticket.id.key(), now).await?;
+                    if found.is_none_or(|found| found.record.is_ended()) {
+                        revoke(Some(rotated), &ticket.id.key(), relying_party, now).await;
+                        return Ok(RefreshOutcome::Ended);
+                    }
+                }
                 Ok(RefreshOutcome::Unavailable { retry_after })
             }
             RefreshError::ClientRefused { .. } => {
@@ -240,7 +252,8 @@ impl Refresher {
         relying_party: &RelyingParty,
     ) -> Result<RefreshOutcome, UnwrittenError> {
         let now = self.clock.now();
-        let CompletedCall { refreshed: CompletedRefresh { tokens, claims }, started_at, leased, part } = call;
+        let CompletedCall { refreshed, started_at, is_in_doubt, leased, part } = call;
+        let CompletedRefresh { tokens, claims } = refreshed;
         let has_new_sid = claims.text("sid") != part.claims.text("sid");
         let parts = TokenParts::divide(tokens, claims, Some(part), &self.policy, now);
         if has_new_sid && !self.enter_new_sid(&parts.refresh.claims, ticket, started_at, now).await {
@@ -251,6 +264,9 @@ impl Refresher {
         let mut renewed = self.records.seal(&parts, leased.record.generation + 1, ticket);
         renewed.expires_at = leased.record.expires_at;
         renewed.remember_backoffs(&leased.record);
+        if is_in_doubt {
+            self.records.carry_route_tokens(&leased.record, &mut renewed, ticket).await;
+        }
         // On failure the old token is not revoked: if the Provider does not rotate, the record still holds it.
         let outcome = self.write(&renewed, leased.etag, now).await.map_err(UnwrittenError::Tokens)?;
         if outcome == RefreshOutcome::Ended {

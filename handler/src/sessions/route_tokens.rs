@@ -302,31 +302,34 @@ impl RouteTokens {
         let now = self.clock.now();
         let last = leased.record.route(request.key).and_then(|route| route.pause.as_ref());
         let backoffs = last.map_or(0, |pause| pause.backoffs);
-        let pause = |retry_after, refusal| RoutePause {
-            until: now.plus(timing::backoff(backoffs, retry_after)),
-            backoffs: backoffs.saturating_add(1),
-            refusal,
-        };
+        let was_refused = last.is_some_and(|pause| pause.refusal.is_some());
+        let pause =
+            |length, refusal| RoutePause { until: now.plus(length), backoffs: backoffs.saturating_add(1), refusal };
         let before = held.lease_before(now);
         match error {
             TargetedTokenError::Unavailable { is_ambiguous, retry_after, .. } => {
                 let may_have_spent = is_ambiguous && request.grant == TargetGrant::Refresh;
                 let lease = if may_have_spent { held.lease_in_doubt(now) } else { before };
-                let pause = pause(retry_after, None);
+                let length = if may_have_spent {
+                    timing::target_backoff(backoffs)
+                } else {
+                    timing::backoff(backoffs, retry_after)
+                };
+                let pause = pause(length, None);
                 let retry_after = timing::until(pause.until, now);
                 self.write_pause(request, pause, None, lease, held, leased).await?;
                 Ok(Outcome::Unavailable { retry_after })
             }
             TargetedTokenError::Refused { refusal, refresh_token, .. } => {
-                let pause = pause(None, Some(refusal));
+                let pause = pause(timing::backoff(backoffs, None), Some(refusal));
                 self.write_pause(request, pause, refresh_token.as_ref(), before, held, leased).await?;
                 Ok(Outcome::Refused(refusal))
             }
             TargetedTokenError::GrantRefused { .. } => {
-                let pause = pause(None, Some(TargetRefusal::Refused));
+                let pause = pause(timing::backoff(backoffs, None), Some(TargetRefusal::Refused));
                 self.write_pause(request, pause, None, before, held, leased).await?;
                 // The session's token is refused: whether its grant is over is for its own refresh to find out, once.
-                if backoffs == 0
+                if !was_refused
                     && let RefreshOutcome::Ended =
                         self.refresher.refresh(request.ticket, request.relying_party, Trigger::Now).await
                 {
@@ -410,11 +413,10 @@ impl Change {
         if holder(base) == holder(leased) {
             changed.lease.clone_from(&self.lease);
         }
-        if let (RecordState::Active { refresh, routes, .. }, RecordState::Active { refresh: leased_refresh, .. }) =
+        changed.set_route(self.route.clone());
+        if let (RecordState::Active { refresh, .. }, RecordState::Active { refresh: leased_refresh, .. }) =
             (&mut changed.state, &leased.state)
         {
-            routes.retain(|route| route.target != self.route.target);
-            routes.push(self.route.clone());
             // Another rotation that was written first counts: ours idles at the Provider, as in a newer generation.
             if let Some(rotated) = self.rotated.as_ref().filter(|_| refresh == leased_refresh) {
                 refresh.clone_from(rotated);

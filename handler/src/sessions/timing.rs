@@ -57,6 +57,9 @@ pub(super) const MAX_UNANSWERED: u8 = 2;
 pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(5);
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
+/// Maximum backoff of a target whose calls have no response: each is followed by a refresh of the session.
+const MAX_TARGET_BACKOFF: Duration = Duration::from_secs(600);
+
 /// Minimum and maximum pause between two reads of a record that another instance is writing.
 const MIN_POLL_PAUSE: Duration = Duration::from_millis(50);
 const MAX_POLL_PAUSE: Duration = Duration::from_secs(1);
@@ -95,7 +98,16 @@ impl PollPause {
 /// Backoff after this many in a row: doubled each time up to [`MAX_BACKOFF`], less up to a fifth at random, and
 /// never shorter than the Provider's `Retry-After` as long as that is no longer than [`MAX_BACKOFF`].
 pub(super) fn backoff(backoffs: u8, retry_after: Option<Duration>) -> Duration {
-    let doubled = MIN_BACKOFF.saturating_mul(1 << u32::from(backoffs.min(8))).min(MAX_BACKOFF);
+    backoff_up_to(MAX_BACKOFF, backoffs, retry_after)
+}
+
+/// The same for a target whose call had no response, up to [`MAX_TARGET_BACKOFF`].
+pub(super) fn target_backoff(backoffs: u8) -> Duration {
+    backoff_up_to(MAX_TARGET_BACKOFF, backoffs, None)
+}
+
+fn backoff_up_to(longest: Duration, backoffs: u8, retry_after: Option<Duration>) -> Duration {
+    let doubled = MIN_BACKOFF.saturating_mul(1 << u32::from(backoffs.min(8))).min(longest);
     let [chance] = random::bytes::<1>();
     let jittered = doubled - doubled / 5 * u32::from(chance) / 255;
     let pause = Duration::from_secs(jittered.as_secs()); // timestamps count whole seconds
@@ -118,6 +130,14 @@ mod tests {
                 let pause = backoff(backoffs, None).as_secs();
                 assert!(pause <= longest && pause * 5 >= longest * 4 - 5, "{pause} s after {backoffs} backoffs");
             }
+        }
+    }
+
+    #[test]
+    fn backoffs_of_a_target_without_a_response_grow_to_ten_minutes() {
+        for (backoffs, longest) in [(0, 5), (4, 80), (6, 320), (7, 600), (255, 600)] {
+            let pause = target_backoff(backoffs).as_secs();
+            assert!(pause <= longest && pause * 5 >= longest * 4 - 5, "{pause} s after {backoffs} backoffs");
         }
     }
 

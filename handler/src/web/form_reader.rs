@@ -36,6 +36,7 @@ pub enum FormError {
 /// Reads forms, possibly of strangers, a limited number at once.
 pub struct FormReader {
     permits: Semaphore,
+    permits_aside: Semaphore,
     time_limit: Duration,
 }
 
@@ -52,13 +53,14 @@ impl FormReader {
     /// A reader with this timeout for a whole form.
     #[must_use]
     pub fn new(time_limit: Duration) -> Self {
-        Self { permits: Semaphore::new(MAX_READS), time_limit }
+        Self { permits: Semaphore::new(MAX_READS), permits_aside: Semaphore::new(MAX_READS), time_limit }
     }
 
-    /// One of the reads at once, for a form that is read elsewhere; `None` while there are too many.
+    /// One of the forms at once that are kept aside while they are forwarded; `None` while there are too many. They have
+    /// more time than others, so they have a number of their own.
     #[must_use]
-    pub fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.permits.try_acquire().ok()
+    pub fn permit_aside(&self) -> Option<SemaphorePermit<'_>> {
+        self.permits_aside.try_acquire().ok()
     }
 
     /// Reads the body of `req`, at most `limit` bytes.
@@ -70,7 +72,7 @@ impl FormReader {
         if declared.is_some_and(|length: u64| length > limit as u64) {
             return Err(FormError::TooLarge);
         }
-        let _permit = self.permit().ok_or(FormError::Busy)?;
+        let _permit = self.permits.try_acquire().map_err(|_| FormError::Busy)?;
         let read = timeout(self.time_limit, payload.to_bytes_limited(limit)).await.map_err(|_| FormError::Timeout)?;
         read.map_err(|_| FormError::TooLarge)?.map_err(|_| FormError::Incomplete)
     }
@@ -143,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_form_that_does_not_arrive_ends_by_time_and_frees_its_place() {
-        let reader = FormReader { permits: Semaphore::new(1), time_limit: LIMIT };
+        let reader = FormReader { permits: Semaphore::new(1), ..FormReader::new(LIMIT) };
         let (req, slow) = payload(stream::pending()).await;
         let (_, second) = payload(stream::iter([chunk(1)])).await;
         let (_, third) = payload(stream::iter([chunk(1)])).await;
@@ -152,6 +154,7 @@ mod tests {
             futures_util::future::join(reader.read(&req, slow, 10), reader.read(&req, second, 10)).await;
 
         assert_eq!((first, second), (Err(FormError::Timeout), Err(FormError::Busy)));
+        assert!(reader.permit_aside().is_some(), "these are counted apart");
         assert_eq!(reader.read(&req, third, 10).await.map(|bytes| bytes.len()), Ok(1));
     }
 

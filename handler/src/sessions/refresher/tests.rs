@@ -173,6 +173,35 @@ async fn a_response_with_a_new_refresh_token_and_no_access_token_loses_no_sessio
 }
 
 #[actix_web::test]
+async fn a_refresh_token_that_may_be_another_persons_is_not_kept() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null, "id_token": "e30.e30.e30"})));
+    fixture.clock.advance(LAPSED);
+
+    load(&fixture, &ticket).await.unwrap_err();
+    fixture.clock.advance(5);
+    load(&fixture, &ticket).await.unwrap_err();
+
+    let sent = fixture.provider.received("/token_endpoint");
+    let sent: Vec<_> = sent.iter().map(|request| request.form()["refresh_token"].clone()).collect();
+    assert_eq!(sent, ["refresh-1", "refresh-1"]);
+}
+
+#[actix_web::test]
+async fn a_refresh_token_without_an_access_token_is_revoked_after_a_sign_out() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null})));
+    let tombstone = fixture.record(&ticket).await.tombstone(WriteId::random(), fixture.now());
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Overtaken(Box::new(tombstone))]); // the lease, the backoff
+
+    assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Ended);
+
+    assert_eq!(fixture.revoked(), ["refresh-2"]);
+}
+
+#[actix_web::test]
 async fn a_provider_that_is_down_costs_nothing_while_the_token_lives() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;

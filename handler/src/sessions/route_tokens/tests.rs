@@ -223,6 +223,48 @@ async fn two_calls_without_a_response_are_all_that_the_routes_and_the_session_se
 }
 
 #[actix_web::test]
+async fn a_refresh_that_clears_a_doubt_leaves_the_other_routes_their_tokens() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    reply(&fixture, "token-c", &json!({}));
+    issued(&fixture, &ticket, "c").await;
+    fixture.token_endpoint_replies(Reply::Reset);
+    token(&fixture, &ticket, "b").await.unwrap_err();
+    fixture.clock.advance(5);
+    reply(&fixture, "access-2", &json!({}));
+    assert_eq!(issued(&fixture, &ticket, "b").await, "access-2");
+    let calls = fixture.calls();
+
+    let other = fixture.another_instance();
+
+    assert_eq!(token_of(&other, &fixture, &ticket, &target("c")).await.unwrap().as_deref(), Some("token-c"));
+    assert_eq!((fixture.calls(), fixture.record(&ticket).await.generation), (calls, 2));
+}
+
+#[actix_web::test]
+async fn a_target_without_a_response_is_asked_less_and_less_often() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    let mut pauses = Vec::new();
+
+    for _ in 0..9 {
+        fixture.token_endpoint_replies(Reply::Reset);
+        let error = match token(&fixture, &ticket, "b").await.unwrap_err() {
+            RouteTokenError::Unavailable { retry_after } => retry_after.as_secs(),
+            other => panic!("{other}"),
+        };
+        pauses.push(error);
+        reply(&fixture, "access-2", &json!({"expires_in": 86_400}));
+        fixture.sessions.refresh(&ticket, &fixture.party).await; // clears the doubt
+        fixture.clock.advance(i64::try_from(error).unwrap());
+    }
+
+    let longest = [5, 10, 20, 40, 80, 160, 320, 600, 600];
+    let fits = |(pause, longest): (&u64, u64)| *pause <= longest && pause * 5 >= longest * 4 - 5;
+    assert!(pauses.iter().zip(longest).all(fits), "{pauses:?}");
+}
+
+#[actix_web::test]
 async fn whoever_died_with_a_routes_call_under_way_leaves_the_next_one_to_the_session() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
@@ -261,6 +303,37 @@ async fn a_doubt_about_the_refresh_token_delays_no_exchange() {
 
     assert_eq!((token.as_deref(), fixture.calls()), (Some("token-x"), 2));
     assert_eq!(fixture.record(&ticket).await.unanswered_calls(), 1, "it clears no doubt, either");
+}
+
+#[actix_web::test]
+async fn a_backoff_or_a_refusal_of_the_session_delays_no_exchange_and_stays() {
+    for purpose in [LeasePurpose::BackingOff, LeasePurpose::Refused] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        let lapses_at = START.plus(Duration::from_secs(50));
+        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered: 2, backoffs: 3 };
+        let leased = SessionRecord { lease: Some(lease.clone()), ..fixture.record(&ticket).await };
+        fixture.store.overwrite(&leased, fixture.now()).await;
+        reply(&fixture, "token-x", &json!({}));
+
+        let token = token_of(&fixture.another_instance(), &fixture, &ticket, &exchanged()).await.unwrap();
+
+        assert_eq!((token.as_deref(), fixture.calls()), (Some("token-x"), 1));
+        assert_eq!(fixture.record(&ticket).await.lease, Some(lease));
+    }
+}
+
+#[actix_web::test]
+async fn an_ended_grant_is_noticed_though_the_target_failed_before() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
+    token(&fixture, &ticket, "b").await.unwrap_err();
+    fixture.clock.advance(5);
+    fixture.token_endpoint_replies(refused(400, "invalid_grant"));
+
+    assert_eq!(token(&fixture, &ticket, "b").await.unwrap(), None);
+    assert!(fixture.record(&ticket).await.is_ended());
 }
 
 #[actix_web::test]
