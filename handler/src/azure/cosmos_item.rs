@@ -373,7 +373,7 @@ mod tests {
     }, {
         "target": "AAECAwQFBgcICQoLDA0ODw",
         "token": null,
-        "pause": {"until": 1800000060, "backoffs": 1, "refusal": "ConsentRequired"}
+        "pause": {"until": 1800000060, "backoffs": 1, "unanswered": 0, "refusal": "ConsentRequired"}
     }]"#;
 
     /// The same session with a token of one target, and a refusal of another.
@@ -388,6 +388,7 @@ mod tests {
         let pause = RoutePause {
             until: Timestamp::from_unix(1_800_000_060),
             backoffs: 1,
+            unanswered: 0,
             refusal: Some(TargetRefusal::ConsentRequired),
         };
         let refused = TargetKey::from_text("AAECAwQFBgcICQoLDA0ODw").unwrap();

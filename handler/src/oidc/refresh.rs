@@ -94,11 +94,12 @@ impl RefreshError {
         }
     }
 
-    /// The new refresh token of a response that contains nothing else of use: the one before may be good no longer.
+    /// The new refresh token of `person`, of a response that contains nothing else of use: the one before may be good no
+    /// longer.
     #[must_use]
-    pub fn rotated(&self) -> Option<&RefreshToken> {
+    pub fn rotated(&self, person: &str) -> Option<&RefreshToken> {
         let Self::Unavailable { source: ProviderError::TokenResponse(error), .. } = self else { return None };
-        error.refresh_token()
+        error.refresh_token_of(person)
     }
 
     /// The Provider's error response, if any.
@@ -222,7 +223,7 @@ fn failure(error: TokenRequestError, refresh_token: &RefreshToken) -> RefreshErr
         TokenRequestError::Refused(TokenError::Client { error }) => RefreshError::ClientRefused { error },
         TokenRequestError::Refused(TokenError::Other { error }) => RefreshError::RequestRefused { error },
         TokenRequestError::Refused(error @ TokenError::Later { .. }) => unavailable(error.into(), None),
-        TokenRequestError::Response(TokenResponseError::TokenType { refresh_token: newer }) => {
+        TokenRequestError::Response(TokenResponseError::TokenType { refresh_token: newer, .. }) => {
             let newest = newer.unwrap_or_else(|| refresh_token.clone());
             RefreshError::Invalid { code: "token_type", refresh_token: Some(newest) }
         }

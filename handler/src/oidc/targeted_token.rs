@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::jws::Jws;
 use super::jwt::audiences;
 use super::token_request_error::TokenRequestError;
+use super::token_response::subject_of;
 use super::{
     AccessToken, Claims, OAuthError, OAuthErrorFields, ProviderError, RefreshToken, RefusalReason, RelyingParty,
     TargetGrant, TokenError, TokenResponse, TokenResponseError,
@@ -182,14 +183,12 @@ impl RelyingParty {
         let metadata = self.issuer.metadata(now).await.map_err(unsent)?;
         let tokens = self.request_tokens(&self.connections.targets, form, may_send, &metadata, now).await;
         let TokenResponse { access_token, expires_at, refresh_token, id_token, issued_token_type, .. } =
-            tokens.map_err(failure)?;
+            tokens.map_err(|error| failure(error, subject))?;
         let unusable =
             |cause: &str, refresh_token| refused(TargetRefusal::Refused, cause.to_owned(), None, refresh_token);
-        match id_token.map(|id_token| subject_of(&id_token)) {
-            None => {}
-            Some(Some(other)) if other != subject => return Err(unusable("sub_mismatch", None)), // as its refresh token
-            Some(Some(_)) => {}
-            Some(None) => return Err(unusable("id_token", refresh_token)),
+        // OIDC Core 12.2.
+        if id_token.as_deref().and_then(subject_of).is_some_and(|other| other != subject) {
+            return Err(unusable("sub_mismatch", None)); // nor is the refresh token this person's
         }
         if issued_token_type.is_some_and(|issued| issued != ACCESS_TOKEN && issued != JWT) {
             return Err(unusable("issued_token_type", refresh_token));
@@ -204,13 +203,6 @@ impl RelyingParty {
 fn parameters(target: &TokenTarget) -> Vec<(&str, &str)> {
     let recipient = target.recipient().map(|(recipient, value)| (recipient.parameter(), value));
     recipient.into_iter().chain(target.scope().map(|scope| ("scope", scope))).collect()
-}
-
-/// Person of an ID token, who must be the one who signed in (OIDC Core 12.2). Unverified, as the token came from the
-/// Provider itself.
-fn subject_of(id_token: &str) -> Option<String> {
-    let claims = Jws::parse(id_token).and_then(|jws| jws.payload()).map(Claims::new)?;
-    claims.text("sub").map(str::to_owned)
 }
 
 /// False for a JWT whose `aud` names another recipient: some Providers ignore the parameter when its target is not
@@ -235,7 +227,7 @@ fn audience_name(audience: &str) -> &str {
     AUDIENCE_PREFIXES.iter().find_map(|prefix| audience.strip_prefix(prefix)).unwrap_or(audience)
 }
 
-fn failure(error: TokenRequestError) -> TargetedTokenError {
+fn failure(error: TokenRequestError, subject: &str) -> TargetedTokenError {
     match error {
         TokenRequestError::Refused(TokenError::Grant { error }) => grant_failure(error),
         TokenRequestError::Refused(TokenError::Other { error }) if error.error() == "invalid_token" => {
@@ -246,11 +238,13 @@ fn failure(error: TokenRequestError) -> TargetedTokenError {
             refused(refusal, error.to_string(), Some(error), None)
         }
         TokenRequestError::Refused(error @ TokenError::Later { .. }) => unavailable(error.into(), None),
-        TokenRequestError::Response(TokenResponseError::TokenType { refresh_token }) => {
+        TokenRequestError::Response(error @ TokenResponseError::TokenType { .. }) => {
+            let refresh_token = error.refresh_token_of(subject).cloned();
             refused(TargetRefusal::Refused, "token_type".to_owned(), None, refresh_token)
         }
-        TokenRequestError::Response(TokenResponseError::AccessToken { refresh_token }) => {
-            refused(TargetRefusal::Refused, "access_token".to_owned(), None, Some(refresh_token))
+        TokenRequestError::Response(error @ TokenResponseError::AccessToken { .. }) => {
+            let refresh_token = error.refresh_token_of(subject).cloned();
+            refused(TargetRefusal::Refused, "access_token".to_owned(), None, refresh_token)
         }
         TokenRequestError::Response(error @ TokenResponseError::Malformed) => {
             unavailable(ProviderError::TokenResponse(error), None)

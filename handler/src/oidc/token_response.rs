@@ -85,12 +85,16 @@ pub enum TokenResponseError {
     AccessToken {
         /// The refresh token that came with it.
         refresh_token: RefreshToken,
+        /// Person of the ID token that came with it, unverified.
+        subject: Option<String>,
     },
     /// Unknown token type, which a client must not use (RFC 6749 7.1).
     #[error("the access token is of a type other than bearer")]
     TokenType {
-        /// The refresh token that came with it, to be revoked.
+        /// The refresh token that came with it.
         refresh_token: Option<RefreshToken>,
+        /// Person of the ID token that came with it, unverified.
+        subject: Option<String>,
     },
 }
 
@@ -99,9 +103,18 @@ impl TokenResponseError {
     pub(super) fn refresh_token(&self) -> Option<&RefreshToken> {
         match self {
             Self::Malformed => None,
-            Self::AccessToken { refresh_token } => Some(refresh_token),
-            Self::TokenType { refresh_token } => refresh_token.as_ref(),
+            Self::AccessToken { refresh_token, .. } => Some(refresh_token),
+            Self::TokenType { refresh_token, .. } => refresh_token.as_ref(),
         }
+    }
+
+    /// The same, unless its ID token names another person than `person`.
+    pub(super) fn refresh_token_of(&self, person: &str) -> Option<&RefreshToken> {
+        let subject = match self {
+            Self::Malformed => None,
+            Self::AccessToken { subject, .. } | Self::TokenType { subject, .. } => subject.as_deref(),
+        };
+        self.refresh_token().filter(|_| subject.is_none_or(|subject| subject == person))
     }
 }
 
@@ -177,12 +190,17 @@ fn lifetime_of_jwt(access_token: &AccessToken, now: Timestamp) -> Option<Duratio
 /// Error for a body without a usable access token.
 fn unusable(body: &[u8]) -> TokenResponseError {
     let members: Option<Map<String, Value>> = json::parse(body).ok();
-    // With an ID token it could be another person's, and nobody verifies that one now.
-    let members = members.filter(|members| members.get("id_token").is_none_or(Value::is_null));
-    let refresh_token = members.as_ref().and_then(|members| members.get("refresh_token")?.as_str());
-    refresh_token.filter(|token| !token.is_empty()).map_or(TokenResponseError::Malformed, |token| {
-        TokenResponseError::AccessToken { refresh_token: RefreshToken::new(token.to_owned()) }
+    let text = |name: &str| members.as_ref().and_then(|members| members.get(name)?.as_str());
+    text("refresh_token").filter(|token| !token.is_empty()).map_or(TokenResponseError::Malformed, |token| {
+        let subject = text("id_token").and_then(subject_of);
+        TokenResponseError::AccessToken { refresh_token: RefreshToken::new(token.to_owned()), subject }
     })
+}
+
+/// Person of an ID token; `None` if it cannot be read. Unverified, as the token came from the Provider itself.
+pub(super) fn subject_of(id_token: &str) -> Option<String> {
+    let claims = Claims::new(Jws::parse(id_token)?.payload()?);
+    claims.text("sub").map(str::to_owned)
 }
 
 impl TokenResponse {
@@ -194,7 +212,8 @@ impl TokenResponse {
         let body: Body = json::parse(body).map_err(|_| unusable(body))?;
         let refresh_token = body.refresh_token.map(RefreshToken::new);
         if !body.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(TokenResponseError::TokenType { refresh_token });
+            let subject = body.id_token.as_deref().and_then(subject_of);
+            return Err(TokenResponseError::TokenType { refresh_token, subject });
         }
         let lifetime = lifetime(&body.expires_in).or_else(|| lifetime_of_jwt(&body.access_token, now));
         Ok(Self {
@@ -329,7 +348,7 @@ mod tests {
     fn another_token_type_is_refused_and_the_refresh_token_is_handed_out_to_be_revoked() {
         let refused = parse(r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r"}"#).unwrap_err();
 
-        let TokenResponseError::TokenType { refresh_token } = refused else { panic!("{refused}") };
+        let TokenResponseError::TokenType { refresh_token, .. } = refused else { panic!("{refused}") };
         assert_eq!(refresh_token.unwrap().expose(), "r");
     }
 
@@ -353,7 +372,7 @@ mod tests {
         ] {
             let response = parse(&format!(r#"{{"refresh_token":"next"{rest}}}"#));
 
-            let Err(TokenResponseError::AccessToken { refresh_token }) = response else { panic!("{rest:.40}") };
+            let Err(TokenResponseError::AccessToken { refresh_token, .. }) = response else { panic!("{rest:.40}") };
             assert_eq!(refresh_token.expose(), "next");
         }
     }

@@ -296,18 +296,16 @@ impl Records {
         SealedRouteToken { part, expires_at, refresh_at }
     }
 
-    /// Seals the tokens of routes anew for a generation that begins before their time. One that does not open is left
-    /// out, to be requested.
-    pub(super) async fn carry_route_tokens(
-        &self,
-        last: &SessionRecord,
-        renewed: &mut SessionRecord,
-        ticket: &SessionTicket,
-    ) {
+    /// Seals the tokens of routes anew for a generation that begins before their time. One that does not open by the keys
+    /// at hand is left out, to be requested: the new tokens wait to be written.
+    pub(super) fn carry_route_tokens(&self, last: &SessionRecord, renewed: &mut SessionRecord, ticket: &SessionTicket) {
         for RouteToken { target, token, pause } in last.routes() {
-            let Some(SealedRouteToken { expires_at, refresh_at, .. }) = token.as_ref() else { continue };
-            let Ok(Some(opened)) = self.open_route_token(last, *target, ticket).await else { continue };
-            let sealed = self.seal_route_token(opened, *target, renewed.generation, (*expires_at, *refresh_at), ticket);
+            let Some(SealedRouteToken { part, expires_at, refresh_at }) = token else { continue };
+            let times = (*expires_at, *refresh_at);
+            let context = part_context(RecordPart::Route(*target.as_bytes()), last.generation, times.0, times.1);
+            let opened = self.cipher(ticket).open(part, context, &self.keys.token_keys());
+            let Some(opened) = opened.ok().and_then(|bytes| RoutePart::from_bytes(&bytes)) else { continue };
+            let sealed = self.seal_route_token(opened.access_token, *target, renewed.generation, times, ticket);
             renewed.set_route(RouteToken { target: *target, token: Some(sealed), pause: pause.clone() });
         }
     }

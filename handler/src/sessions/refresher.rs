@@ -170,33 +170,30 @@ impl Refresher {
                 let call = CompletedCall { refreshed, started_at, is_in_doubt, leased: record, part: held.part };
                 self.commit(call, ticket, relying_party).await
             }
-            Err(error) => {
-                let mut leased = record;
-                if let Some(rotated) = error.rotated() {
-                    self.keep_rotated(rotated, &held.part, &mut leased.record, ticket);
-                }
-                Ok(self.handle_failure(error, leased, &held.record, ticket, relying_party).await?)
-            }
+            Err(error) => Ok(self.handle_failure(error, record, &held, ticket, relying_party).await?),
         }
     }
 
-    /// Writes the consequence of a failed call: a backoff, or the session's end. `sent` is the record whose refresh token
-    /// was sent.
+    /// Writes the consequence of a failed call: a backoff, or the session's end.
     async fn handle_failure(
         &self,
         error: RefreshError,
-        leased: StoredRecord,
-        sent: &StoredRecord,
+        mut leased: StoredRecord,
+        held: &HeldLease,
         ticket: &SessionTicket,
         relying_party: &RelyingParty,
     ) -> Result<RefreshOutcome, StoreError> {
         match error {
             RefreshError::Unavailable { is_ambiguous, retry_after, ref source } => {
                 audit(ticket, "refresh_unavailable", Some(source), source.oauth_error());
-                let is_in_doubt = is_ambiguous && error.rotated().is_none();
+                let rotated = error.rotated(held.part.claims.subject());
+                if let Some(rotated) = rotated {
+                    self.keep_rotated(rotated, &held.part, &mut leased.record, ticket);
+                }
+                let is_in_doubt = is_ambiguous && rotated.is_none();
                 let failure = if is_in_doubt { FailedCall::Unknown } else { FailedCall::NotActedOn };
                 let retry_after = self.leases.back_off(leased, failure, retry_after).await?;
-                if let Some(rotated) = error.rotated() {
+                if let Some(rotated) = rotated {
                     let now = self.clock.now();
                     let found = self.records.read(&ticket.id.key(), now).await?;
                     if found.is_none_or(|found| found.record.is_ended()) {
@@ -219,7 +216,7 @@ impl Refresher {
             }
             RefreshError::Refused { .. } => {
                 audit(ticket, error.code(), Some(&error), error.oauth_error());
-                self.end_unless_renewed(sent).await
+                self.end_unless_renewed(&held.record).await
             }
             RefreshError::Invalid { code, refresh_token } => {
                 audit(ticket, code, None, None);
@@ -265,7 +262,7 @@ impl Refresher {
         renewed.expires_at = leased.record.expires_at;
         renewed.remember_backoffs(&leased.record);
         if is_in_doubt {
-            self.records.carry_route_tokens(&leased.record, &mut renewed, ticket).await;
+            self.records.carry_route_tokens(&leased.record, &mut renewed, ticket);
         }
         // On failure the old token is not revoked: if the Provider does not rotate, the record still holds it.
         let outcome = self.write(&renewed, leased.etag, now).await.map_err(UnwrittenError::Tokens)?;

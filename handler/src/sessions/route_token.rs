@@ -80,6 +80,9 @@ pub struct RoutePause {
     pub until: Timestamp,
     /// Consecutive backoffs; each makes the next one longer.
     pub backoffs: u8,
+    /// Consecutive calls without a response, which make it longer still.
+    #[serde(default)]
+    pub unanswered: u8,
     /// The Provider's refusal; `None` after a failure to respond.
     pub refusal: Option<TargetRefusal>,
 }
@@ -171,7 +174,7 @@ mod tests {
             expires_at: Some(after(expires_at)),
             refresh_at: Some(after(refresh_at)),
         };
-        let pause = |seconds| RoutePause { until: after(seconds), backoffs: 1, refusal: None };
+        let pause = |seconds| RoutePause { until: after(seconds), backoffs: 1, unanswered: 0, refusal: None };
         let paused = TargetState::Paused { retry_after: Duration::from_secs(7), refusal: None };
         for (token, pause, expected) in [
             (None, None, TargetState::Wanted),

@@ -302,20 +302,25 @@ impl RouteTokens {
         let now = self.clock.now();
         let last = leased.record.route(request.key).and_then(|route| route.pause.as_ref());
         let backoffs = last.map_or(0, |pause| pause.backoffs);
-        let was_refused = last.is_some_and(|pause| pause.refusal.is_some());
-        let pause =
-            |length, refusal| RoutePause { until: now.plus(length), backoffs: backoffs.saturating_add(1), refusal };
+        let unanswered = last.map_or(0, |pause| pause.unanswered);
+        let was_refused = last.is_some_and(|pause| pause.refusal == Some(TargetRefusal::Refused));
+        let pause = |length, refusal| RoutePause {
+            until: now.plus(length),
+            backoffs: backoffs.saturating_add(1),
+            unanswered: 0,
+            refusal,
+        };
         let before = held.lease_before(now);
         match error {
             TargetedTokenError::Unavailable { is_ambiguous, retry_after, .. } => {
                 let may_have_spent = is_ambiguous && request.grant == TargetGrant::Refresh;
                 let lease = if may_have_spent { held.lease_in_doubt(now) } else { before };
-                let length = if may_have_spent {
-                    timing::target_backoff(backoffs)
+                let pause = if may_have_spent {
+                    let length = timing::target_backoff(unanswered, retry_after);
+                    RoutePause { unanswered: unanswered.saturating_add(1), ..pause(length, None) }
                 } else {
-                    timing::backoff(backoffs, retry_after)
+                    pause(timing::backoff(backoffs, retry_after), None)
                 };
-                let pause = pause(length, None);
                 let retry_after = timing::until(pause.until, now);
                 self.write_pause(request, pause, None, lease, held, leased).await?;
                 Ok(Outcome::Unavailable { retry_after })
@@ -413,7 +418,11 @@ impl Change {
         if holder(base) == holder(leased) {
             changed.lease.clone_from(&self.lease);
         }
-        changed.set_route(self.route.clone());
+        // A failure does not replace what another wrote for this target meanwhile.
+        let target = self.route.target;
+        if self.route.pause.is_none() || base.route(target) == leased.route(target) {
+            changed.set_route(self.route.clone());
+        }
         if let (RecordState::Active { refresh, .. }, RecordState::Active { refresh: leased_refresh, .. }) =
             (&mut changed.state, &leased.state)
         {

@@ -101,9 +101,9 @@ pub(super) fn backoff(backoffs: u8, retry_after: Option<Duration>) -> Duration {
     backoff_up_to(MAX_BACKOFF, backoffs, retry_after)
 }
 
-/// The same for a target whose call had no response, up to [`MAX_TARGET_BACKOFF`].
-pub(super) fn target_backoff(backoffs: u8) -> Duration {
-    backoff_up_to(MAX_TARGET_BACKOFF, backoffs, None)
+/// The same after this many calls of a target without a response in a row, up to [`MAX_TARGET_BACKOFF`].
+pub(super) fn target_backoff(unanswered: u8, retry_after: Option<Duration>) -> Duration {
+    backoff_up_to(MAX_TARGET_BACKOFF, unanswered, retry_after)
 }
 
 fn backoff_up_to(longest: Duration, backoffs: u8, retry_after: Option<Duration>) -> Duration {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn backoffs_of_a_target_without_a_response_grow_to_ten_minutes() {
         for (backoffs, longest) in [(0, 5), (4, 80), (6, 320), (7, 600), (255, 600)] {
-            let pause = target_backoff(backoffs).as_secs();
+            let pause = target_backoff(backoffs, None).as_secs();
             assert!(pause <= longest && pause * 5 >= longest * 4 - 5, "{pause} s after {backoffs} backoffs");
         }
     }

@@ -56,8 +56,8 @@ impl FormReader {
         Self { permits: Semaphore::new(MAX_READS), permits_aside: Semaphore::new(MAX_READS), time_limit }
     }
 
-    /// One of the forms at once that are kept aside while they are forwarded; `None` while there are too many. They have
-    /// more time than others, so they have a number of their own.
+    /// One of the forms at once that are read to be kept aside; `None` while there are too many. They have more time than
+    /// others, so they have a number of their own.
     #[must_use]
     pub fn permit_aside(&self) -> Option<SemaphorePermit<'_>> {
         self.permits_aside.try_acquire().ok()

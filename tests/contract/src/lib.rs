@@ -52,6 +52,7 @@ fn route(part: SealedPart) -> RouteToken {
         pause: Some(RoutePause {
             until: NOW.plus(Duration::from_secs(5)),
             backoffs: 1,
+            unanswered: 1,
             refusal: Some(TargetRefusal::ConsentRequired),
         }),
     }

@@ -173,10 +173,12 @@ async fn a_response_with_a_new_refresh_token_and_no_access_token_loses_no_sessio
 }
 
 #[actix_web::test]
-async fn a_refresh_token_that_may_be_another_persons_is_not_kept() {
+async fn a_refresh_token_of_another_person_is_not_kept() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null, "id_token": "e30.e30.e30"})));
+    fixture.token_endpoint_replies(
+        fixture.tokens(&json!({"access_token": null, "id_token": "e30.eyJzdWIiOiJldmUifQ.c2ln"})),
+    );
     fixture.clock.advance(LAPSED);
 
     load(&fixture, &ticket).await.unwrap_err();

@@ -327,9 +327,11 @@ async fn a_backoff_or_a_refusal_of_the_session_delays_no_exchange_and_stays() {
 async fn an_ended_grant_is_noticed_though_the_target_failed_before() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
-    token(&fixture, &ticket, "b").await.unwrap_err();
-    fixture.clock.advance(5);
+    for reply in [Reply::Raw(503, "", String::new()), refused(400, "consent_required")] {
+        fixture.token_endpoint_replies(reply);
+        token(&fixture, &ticket, "b").await.unwrap_err();
+        fixture.clock.advance(10);
+    }
     fixture.token_endpoint_replies(refused(400, "invalid_grant"));
 
     assert_eq!(token(&fixture, &ticket, "b").await.unwrap(), None);
@@ -554,6 +556,42 @@ async fn what_others_wrote_after_our_lease_was_declared_dead_stays_beside_our_to
     assert_eq!((record.routes().len(), record.lease), (2, Some(others_lease)));
     let part = fixture.sessions.sign_out(&ticket, &fixture.party, fixture.now()).await.unwrap().unwrap();
     assert_eq!(part.refresh_token.unwrap().expose(), "refresh-2", "the first rotation that was written counts");
+}
+
+#[actix_web::test]
+async fn a_late_failure_does_not_take_away_a_token_that_another_wrote() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    reply(&fixture, "token-b", &json!({}));
+    issued(&fixture, &ticket, "b").await;
+    let theirs = fixture.record(&ticket).await;
+    fixture.store.overwrite(&fixture.record_of(&ticket), fixture.now()).await; // as before `b` was obtained
+    fixture.token_endpoint_replies(refused(400, "invalid_target"));
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Overtaken(Box::new(theirs.clone()))]);
+
+    let late = fixture.another_instance();
+    token_of(&late, &fixture, &ticket, &target("b")).await.unwrap_err();
+
+    assert_eq!(fixture.record(&ticket).await.routes(), theirs.routes());
+}
+
+#[actix_web::test]
+async fn a_lost_response_after_other_failures_is_the_first_of_its_kind() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    for _ in 0..7 {
+        fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
+        token(&fixture, &ticket, "b").await.unwrap_err();
+        fixture.clock.advance(10);
+        reply(&fixture, "access-2", &json!({"expires_in": 86_400}));
+        fixture.sessions.refresh(&ticket, &fixture.party).await;
+        fixture.clock.advance(60);
+    }
+    fixture.token_endpoint_replies(Reply::Raw(502, "retry-after: 30\r\n", String::new()));
+
+    let error = token(&fixture, &ticket, "b").await.unwrap_err();
+
+    assert!(matches!(error, RouteTokenError::Unavailable { retry_after } if retry_after.as_secs() == 30), "{error:?}");
 }
 
 #[actix_web::test]
