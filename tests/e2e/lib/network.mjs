@@ -2,6 +2,7 @@
 //
 // Requests go through node:http, because fetch() adds Sec-Fetch-* headers and folds Set-Cookie.
 
+import { randomInt } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -10,13 +11,19 @@ import { setTimeout as pause } from 'node:timers/promises';
 const LIMIT_MS = 30_000;
 const BETWEEN_MS = 25;
 
-/** A port of 127.0.0.1 that nobody listened on a moment ago. */
+/**
+ * A port of 127.0.0.1 that nobody listened on a moment ago. It is below those that the system gives to connections, which
+ * could take it before its program listens.
+ */
 export async function freePort() {
-  const server = net.createServer();
-  await listen(server);
-  const { port } = server.address();
-  await close(server);
-  return port;
+  for (;;) {
+    const server = net.createServer();
+    const port = randomInt(11_000, 32_768); // browsers refuse 10080
+    const isFree = await listen(server, port).then(() => true, () => false);
+    if (!isFree) continue;
+    await close(server);
+    return port;
+  }
 }
 
 /** Listens on 127.0.0.1; port 0 takes a free one. Returns the port. */
