@@ -2,7 +2,8 @@
 
 import { spawn } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
-import { createServer } from 'node:net'
+
+import { freePort } from '../../e2e/lib/network.mjs'
 
 const TICKS_A_SECOND = 100 // USER_HZ, fixed on Linux
 
@@ -88,9 +89,7 @@ export function median(numbers) {
 
 /** Ports that are free now. */
 export async function freePorts(count) {
-    const servers = Array.from({ length: count }, () => createServer())
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))))
-    const ports = servers.map((server) => server.address().port)
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-    return ports
+    const ports = new Set()
+    while (ports.size < count) ports.add(await freePort())
+    return [...ports]
 }
