@@ -98,6 +98,18 @@ impl TargetedTokenError {
         }
     }
 
+    /// True if the Provider may have rotated the refresh token, and nobody knows.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Unavailable { is_ambiguous: true, .. })
+    }
+
+    /// The session's new refresh token, if the Provider rotated it all the same.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&RefreshToken> {
+        if let Self::Refused { refresh_token, .. } = self { refresh_token.as_ref() } else { None }
+    }
+
     /// The Provider's error response, if any.
     #[must_use]
     pub fn oauth_error(&self) -> Option<&OAuthError> {

@@ -140,6 +140,11 @@ impl SessionRecord {
         if let RecordState::Active { routes, .. } = &self.state { routes } else { &[] }
     }
 
+    /// Random name of the lease's holder; empty for a lease that nobody holds.
+    pub(super) fn lease_holder(&self) -> Option<&str> {
+        self.lease.as_ref().map(|lease| lease.holder.as_str())
+    }
+
     /// The sealed refresh part; none in a tombstone.
     pub(super) fn refresh_part(&self) -> Option<&SealedPart> {
         if let RecordState::Active { refresh, .. } = &self.state { Some(refresh) } else { None }

@@ -15,7 +15,7 @@ use super::timing::{MAX_REFRESH, MAX_ROUTE_TOKEN};
 use super::used_once::{UseKey, UsedOnce};
 use super::write_retry::WriteRetry;
 use crate::clock::Timestamp;
-use crate::crypto::{KeySource, OpenError, PartContext, Plaintext, RecordCipher, RecordPart, SealedPart};
+use crate::crypto::{KeySource, PartContext, Plaintext, RecordCipher, RecordPart, SealedPart, open_with_reload};
 use crate::oidc::{AccessToken, RefreshToken};
 
 /// Minimum life of a tombstone: longer than any refresh and any request for a route's token in progress.
@@ -349,15 +349,8 @@ impl Records {
         context: PartContext,
         ticket: &SessionTicket,
     ) -> Result<Option<Plaintext>, StoreError> {
-        let mut opened = self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
-        if matches!(opened, Err(OpenError::UnknownKey)) {
-            let reloaded = self.keys.reload().await;
-            opened = self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
-            if matches!(opened, Err(OpenError::UnknownKey)) {
-                reloaded.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-            }
-        }
-        Ok(opened.ok())
+        let open = || self.cipher(ticket).open(sealed, context, &self.keys.token_keys());
+        open_with_reload(&*self.keys, open).await.map_err(|error| StoreError::Unavailable(Box::new(error)))
     }
 
     fn cipher<'a>(&'a self, ticket: &'a SessionTicket) -> RecordCipher<'a> {

@@ -343,8 +343,7 @@ impl Refresher {
 
     /// Backs off in a record that was written meanwhile, if the lease in it is still ours. Returns the time to retry after.
     async fn give_back(&self, found: &StoredRecord, sent: &StoredRecord) -> Result<Duration, StoreError> {
-        let holder = |record: &SessionRecord| record.lease.as_ref().map(|lease| lease.holder.clone());
-        if holder(&found.record) != holder(&sent.record) {
+        if found.record.lease_holder() != sent.record.lease_holder() {
             return Ok(MIN_BACKOFF);
         }
         self.leases.back_off(found.clone(), FailedCall::NotActedOn, None).await
@@ -375,8 +374,8 @@ pub(super) async fn revoke(
     if let Err(error) = relying_party.revoke(refresh_token, now).await {
         let OAuthErrorFields { error: code, suberror, error_codes, trace_id, correlation_id } =
             OAuthError::fields(error.oauth_error());
-        tracing::warn!(session.key = key.as_str(), %error, provider.error = code, provider.suberror = suberror, provider.error_codes = error_codes,
-            provider.trace_id = trace_id, provider.correlation_id = correlation_id,
+        tracing::warn!(session.key = key.as_str(), %error, provider.error = code, provider.suberror = suberror,
+            provider.error_codes = error_codes, provider.trace_id = trace_id, provider.correlation_id = correlation_id,
             "revocation failed: refresh token stays valid at the provider");
     }
 }
@@ -390,7 +389,8 @@ pub(super) async fn revoke_access_token(
 ) {
     let Err(error) = relying_party.revoke_access_token(access_token, now).await else { return };
     let OAuthErrorFields { error: code, .. } = OAuthError::fields(error.oauth_error());
-    tracing::warn!(session.key = key.as_str(), %error, provider.error = code, "revocation failed: access token of a route is valid until it lapses");
+    tracing::warn!(session.key = key.as_str(), %error, provider.error = code,
+        "revocation failed: access token of a route is valid until it lapses");
 }
 
 /// Logs a refusal of our client: an operator must act.

@@ -300,70 +300,35 @@ impl RouteTokens {
     ) -> Result<Outcome, StoreError> {
         log_failure(request, &error);
         let now = self.clock.now();
-        let last = leased.record.route(request.key).and_then(|route| route.pause.as_ref());
-        let backoffs = last.map_or(0, |pause| pause.backoffs);
-        let unanswered = last.map_or(0, |pause| pause.unanswered);
-        let was_refused = last.is_some_and(|pause| pause.refusal == Some(TargetRefusal::Refused));
-        let pause = |length, refusal| RoutePause {
-            until: now.plus(length),
-            backoffs: backoffs.saturating_add(1),
-            unanswered: 0,
-            refusal,
+        let known = leased.record.route(request.key).cloned().unwrap_or_else(|| RouteToken::wanted(request.key));
+        let may_have_spent = error.is_ambiguous() && request.grant == TargetGrant::Refresh;
+        let pause = next_pause(known.pause.as_ref(), &error, may_have_spent, now);
+        let retry_after = timing::until(pause.until, now);
+        let was_refused = known.pause.as_ref().is_some_and(|last| last.refusal == Some(TargetRefusal::Refused));
+        let change = Change {
+            route: RouteToken { pause: Some(pause), ..known }, // a token that is still good stays
+            rotated: self.rotated(error.refresh_token(), held, &leased.record, request.ticket),
+            lease: if may_have_spent { held.lease_in_doubt(now) } else { held.lease_before(now) },
         };
-        let before = held.lease_before(now);
-        match error {
-            TargetedTokenError::Unavailable { is_ambiguous, retry_after, .. } => {
-                let may_have_spent = is_ambiguous && request.grant == TargetGrant::Refresh;
-                let lease = if may_have_spent { held.lease_in_doubt(now) } else { before };
-                let pause = if may_have_spent {
-                    let length = timing::target_backoff(unanswered, retry_after);
-                    RoutePause { unanswered: unanswered.saturating_add(1), ..pause(length, None) }
-                } else {
-                    pause(timing::backoff(backoffs, retry_after), None)
-                };
-                let retry_after = timing::until(pause.until, now);
-                self.write_pause(request, pause, None, lease, held, leased).await?;
-                Ok(Outcome::Unavailable { retry_after })
-            }
-            TargetedTokenError::Refused { refusal, refresh_token, .. } => {
-                let pause = pause(timing::backoff(backoffs, None), Some(refusal));
-                self.write_pause(request, pause, refresh_token.as_ref(), before, held, leased).await?;
-                Ok(Outcome::Refused(refusal))
-            }
-            TargetedTokenError::GrantRefused { .. } => {
-                let pause = pause(timing::backoff(backoffs, None), Some(TargetRefusal::Refused));
-                self.write_pause(request, pause, None, before, held, leased).await?;
-                // The session's token is refused: whether its grant is over is for its own refresh to find out, once.
-                if !was_refused
-                    && let RefreshOutcome::Ended =
-                        self.refresher.refresh(request.ticket, request.relying_party, Trigger::Now).await
-                {
-                    return Ok(Outcome::Ended);
-                }
-                Ok(Outcome::Refused(TargetRefusal::Refused))
-            }
-        }
-    }
-
-    /// Writes a backoff. A token that is still good stays.
-    async fn write_pause(
-        &self,
-        request: &Request<'_>,
-        pause: RoutePause,
-        refresh_token: Option<&RefreshToken>,
-        lease: Option<RefreshLease>,
-        held: &HeldLease,
-        leased: StoredRecord,
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let known = leased.record.route(request.key).cloned();
-        let route = RouteToken { pause: Some(pause), ..known.unwrap_or_else(|| RouteToken::wanted(request.key)) };
-        let rotated = self.rotated(refresh_token, held, &leased.record, request.ticket);
-        let change = Change { route, rotated, lease };
         if let Written::Ended = self.write(&change, leased, now).await? {
-            revoke(refresh_token, &request.ticket.id.key(), request.relying_party, now).await;
+            revoke(error.refresh_token(), &request.ticket.id.key(), request.relying_party, now).await;
         }
-        Ok(())
+        match error {
+            TargetedTokenError::Unavailable { .. } => Ok(Outcome::Unavailable { retry_after }),
+            TargetedTokenError::Refused { refusal, .. } => Ok(Outcome::Refused(refusal)),
+            // The session's token is refused: whether its grant is over is for its own refresh to find out, once.
+            TargetedTokenError::GrantRefused { .. } if was_refused => Ok(Outcome::Refused(TargetRefusal::Refused)),
+            TargetedTokenError::GrantRefused { .. } => {
+                match self.refresher.refresh(request.ticket, request.relying_party, Trigger::Now).await {
+                    RefreshOutcome::Ended => Ok(Outcome::Ended),
+                    RefreshOutcome::Refreshed
+                    | RefreshOutcome::Unavailable { .. }
+                    | RefreshOutcome::NoRefreshToken
+                    | RefreshOutcome::ClientRefused(_)
+                    | RefreshOutcome::RequestRefused => Ok(Outcome::Refused(TargetRefusal::Refused)),
+                }
+            }
+        }
     }
 
     /// The refresh part with a new refresh token, which must not be lost.
@@ -414,8 +379,7 @@ impl Change {
     /// The record `base`, which may be later than the `leased` one, with this change.
     fn applied_to(&self, base: &SessionRecord, leased: &SessionRecord) -> SessionRecord {
         let mut changed = base.clone();
-        let holder = |record: &SessionRecord| record.lease.as_ref().map(|lease| lease.holder.clone());
-        if holder(base) == holder(leased) {
+        if base.lease_holder() == leased.lease_holder() {
             changed.lease.clone_from(&self.lease);
         }
         // A failure does not replace what another wrote for this target meanwhile.
@@ -433,6 +397,27 @@ impl Change {
         }
         changed
     }
+}
+
+/// Backoff of a target after the one before: longer with each in a row, and longer still without a response.
+fn next_pause(
+    last: Option<&RoutePause>,
+    error: &TargetedTokenError,
+    may_have_spent: bool,
+    now: Timestamp,
+) -> RoutePause {
+    let (backoffs, unanswered) = last.map_or((0, 0), |last| (last.backoffs, last.unanswered));
+    let (retry_after, refusal) = match error {
+        TargetedTokenError::Unavailable { retry_after, .. } => (*retry_after, None),
+        TargetedTokenError::Refused { refusal, .. } => (None, Some(*refusal)),
+        TargetedTokenError::GrantRefused { .. } => (None, Some(TargetRefusal::Refused)),
+    };
+    let (length, unanswered) = if may_have_spent {
+        (timing::target_backoff(unanswered, retry_after), unanswered.saturating_add(1))
+    } else {
+        (timing::backoff(backoffs, retry_after), 0)
+    };
+    RoutePause { until: now.plus(length), backoffs: backoffs.saturating_add(1), unanswered, refusal }
 }
 
 /// Metric label of an outcome.

@@ -13,8 +13,8 @@ use crate::oidc::{
     RefreshToken, RelyingParty, RelyingPartySettings, ResponseMode, TargetGrant, TargetGrants,
 };
 use crate::sessions::{
-    RefreshBefore, RefreshPart, RequestNeeds, RequestPart, SessionLifetime, SessionRecord, SessionStore, SessionTicket,
-    Sessions, SessionsSettings, TokenParts,
+    RefreshBefore, RefreshLease, RefreshPart, RequestNeeds, RequestPart, SessionLifetime, SessionRecord, SessionStore,
+    SessionTicket, Sessions, SessionsSettings, TokenParts,
 };
 use crate::testing::scripted_provider::{Reply, ScriptedProvider, SigningKey, no_trust};
 use crate::testing::scripted_store::ScriptedStore;
@@ -127,6 +127,18 @@ impl Fixture {
         tokens.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         tokens.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         Reply::Json(tokens)
+    }
+
+    /// Replaces the lease of the record in the store.
+    pub(crate) async fn write_lease(&self, ticket: &SessionTicket, lease: Option<RefreshLease>) {
+        let record = SessionRecord { lease, ..self.record(ticket).await };
+        self.store.overwrite(&record, self.now()).await;
+    }
+
+    /// A parameter of every token request so far; empty where it was not sent.
+    pub(crate) fn sent(&self, parameter: &str) -> Vec<String> {
+        let requests = self.provider.received("/token_endpoint");
+        requests.iter().map(|request| request.form().remove(parameter).unwrap_or_default()).collect()
     }
 
     /// Number of token requests so far.

@@ -24,11 +24,6 @@ fn lease(purpose: LeasePurpose, attempt: u8, lapses_at: Timestamp) -> Option<Ref
     Some(RefreshLease { purpose, holder: "another".to_owned(), lapses_at, unanswered: attempt, backoffs: 0 })
 }
 
-async fn write_lease(fixture: &Fixture, ticket: &SessionTicket, lease: Option<RefreshLease>) {
-    let record = SessionRecord { lease, ..fixture.record(ticket).await };
-    fixture.store.overwrite(&record, fixture.now()).await;
-}
-
 #[actix_web::test]
 async fn a_lapsed_token_is_refreshed_once_however_many_ask() {
     let fixture = Fixture::new();
@@ -116,134 +111,7 @@ async fn the_scope_of_the_grant_goes_with_every_refresh_however_narrow_a_respons
     fixture.clock.advance(LAPSED);
     access_token(&fixture, &ticket).await;
 
-    let sent = fixture.provider.received("/token_endpoint");
-    let scopes: Vec<_> = sent.iter().map(|request| request.form()["scope"].clone()).collect();
-    assert_eq!(scopes, ["openid a b", "openid a b"]);
-}
-
-#[actix_web::test]
-async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_over() {
-    for (reply, backoff, unanswered) in [
-        (Reply::Raw(429, "retry-after: 30\r\n", String::new()), 30..=30, 0),
-        (Reply::Raw(503, "retry-after: 3600\r\n", String::new()), 60..=60, 0),
-        (Reply::Raw(503, "", String::new()), 4..=5, 0),
-        (Reply::Raw(403, "", "<html>".to_owned()), 4..=5, 0),
-        (Reply::Raw(200, "", "<html>".to_owned()), 4..=5, 1),
-        (Reply::Raw(502, "", String::new()), 4..=5, 1),
-        (Reply::Reset, 4..=5, 1),
-        (Reply::Torn, 4..=5, 1),
-    ] {
-        let fixture = Fixture::new();
-        let ticket = fixture.signed_in().await;
-        fixture.token_endpoint_replies(reply);
-        fixture.clock.advance(LAPSED);
-
-        let refused = [load(&fixture, &ticket).await.unwrap_err(), load(&fixture, &ticket).await.unwrap_err()];
-
-        for error in refused {
-            let SessionError::NoFreshToken(NoFreshToken { retry_after }) = error else { panic!("{error}") };
-            assert!(backoff.contains(&retry_after.as_secs()), "{retry_after:?}");
-        }
-        assert_eq!(fixture.calls(), 1);
-        let lease = fixture.record(&ticket).await.lease.unwrap();
-        assert_eq!((lease.purpose, lease.unanswered, lease.backoffs), (LeasePurpose::BackingOff, unanswered, 1));
-
-        fixture.token_endpoint_replies(fixture.tokens(&json!({})));
-        fixture.clock.advance(i64::try_from(*backoff.end()).unwrap());
-        assert_eq!(access_token(&fixture, &ticket).await, "access-2");
-    }
-}
-
-#[actix_web::test]
-async fn a_response_with_a_new_refresh_token_and_no_access_token_loses_no_session() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null})));
-    fixture.clock.advance(LAPSED);
-
-    load(&fixture, &ticket).await.unwrap_err();
-    assert_eq!(fixture.record(&ticket).await.unanswered_calls(), 0);
-    fixture.clock.advance(5);
-    fixture.token_endpoint_replies(fixture.tokens(&json!({"refresh_token": "refresh-3"})));
-
-    assert_eq!(access_token(&fixture, &ticket).await, "access-2");
-    let sent = fixture.provider.received("/token_endpoint");
-    let sent: Vec<_> = sent.iter().map(|request| request.form()["refresh_token"].clone()).collect();
-    assert_eq!(sent, ["refresh-1", "refresh-2"]);
-}
-
-#[actix_web::test]
-async fn a_refresh_token_of_another_person_is_not_kept() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(
-        fixture.tokens(&json!({"access_token": null, "id_token": "e30.eyJzdWIiOiJldmUifQ.c2ln"})),
-    );
-    fixture.clock.advance(LAPSED);
-
-    load(&fixture, &ticket).await.unwrap_err();
-    fixture.clock.advance(5);
-    load(&fixture, &ticket).await.unwrap_err();
-
-    let sent = fixture.provider.received("/token_endpoint");
-    let sent: Vec<_> = sent.iter().map(|request| request.form()["refresh_token"].clone()).collect();
-    assert_eq!(sent, ["refresh-1", "refresh-1"]);
-}
-
-#[actix_web::test]
-async fn a_refresh_token_without_an_access_token_is_revoked_after_a_sign_out() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null})));
-    let tombstone = fixture.record(&ticket).await.tombstone(WriteId::random(), fixture.now());
-    fixture.store.script([WriteOutcome::Written, WriteOutcome::Overtaken(Box::new(tombstone))]); // the lease, the backoff
-
-    assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Ended);
-
-    assert_eq!(fixture.revoked(), ["refresh-2"]);
-}
-
-#[actix_web::test]
-async fn a_provider_that_is_down_costs_nothing_while_the_token_lives() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(Reply::Raw(500, "", String::new()));
-    fixture.clock.advance(80);
-    fixture.sessions.refresh(&ticket, &fixture.party).await;
-
-    let tokens = [access_token(&fixture, &ticket).await, access_token(&fixture, &ticket).await];
-
-    assert_eq!((tokens, fixture.calls()), (["access-1".to_owned(), "access-1".to_owned()], 1));
-}
-
-#[actix_web::test]
-async fn after_two_calls_without_a_response_a_backoff_lasts_until_the_token_lapses() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(Reply::Reset);
-    fixture.clock.advance(80);
-
-    for _ in 0..3 {
-        fixture.sessions.refresh(&ticket, &fixture.party).await;
-        fixture.clock.advance(5);
-    }
-
-    assert_eq!((access_token(&fixture, &ticket).await.as_str(), fixture.calls()), ("access-1", 2));
-    let lease = fixture.record(&ticket).await.lease.unwrap();
-    assert_eq!((lease.purpose, lease.lapses_at), (LeasePurpose::BackingOff, START.plus(Duration::from_secs(100))));
-}
-
-#[actix_web::test]
-async fn two_calls_without_a_response_are_enough_while_the_token_lives() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    write_lease(&fixture, &ticket, lease(LeasePurpose::BackingOff, 2, START)).await;
-    fixture.clock.advance(80);
-
-    let outcome = fixture.sessions.refresh(&ticket, &fixture.party).await;
-
-    assert_eq!(outcome, RefreshOutcome::Unavailable { retry_after: Duration::from_secs(20) });
-    assert_eq!((access_token(&fixture, &ticket).await.as_str(), fixture.calls()), ("access-1", 0));
+    assert_eq!(fixture.sent("scope"), ["openid a b", "openid a b"]);
 }
 
 #[actix_web::test]
@@ -300,7 +168,7 @@ async fn a_refusal_ends_nothing_when_a_late_call_for_a_route_has_rotated_the_tok
             unanswered: 2,
             backoffs: 0,
         };
-        write_lease(&fixture, &ticket, Some(lease("ours"))).await;
+        fixture.write_lease(&ticket, Some(lease("ours"))).await;
         let sent = StoredRecord { record: fixture.record(&ticket).await, etag: Etag(String::new()) };
         let state = record_of(&fixture.sessions, &ticket, "refresh-2").state;
         let rotated = SessionRecord { lease: Some(lease(holder)), state, ..sent.record.clone() };
@@ -600,12 +468,133 @@ async fn a_forced_refresh_of_a_session_without_a_refresh_token_says_so() {
 }
 
 #[actix_web::test]
+async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_over() {
+    for (reply, backoff, unanswered) in [
+        (Reply::Raw(429, "retry-after: 30\r\n", String::new()), 30..=30, 0),
+        (Reply::Raw(503, "retry-after: 3600\r\n", String::new()), 60..=60, 0),
+        (Reply::Raw(503, "", String::new()), 4..=5, 0),
+        (Reply::Raw(403, "", "<html>".to_owned()), 4..=5, 0),
+        (Reply::Raw(200, "", "<html>".to_owned()), 4..=5, 1),
+        (Reply::Raw(502, "", String::new()), 4..=5, 1),
+        (Reply::Reset, 4..=5, 1),
+        (Reply::Torn, 4..=5, 1),
+    ] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        fixture.token_endpoint_replies(reply);
+        fixture.clock.advance(LAPSED);
+
+        let refused = [load(&fixture, &ticket).await.unwrap_err(), load(&fixture, &ticket).await.unwrap_err()];
+
+        for error in refused {
+            let SessionError::NoFreshToken(NoFreshToken { retry_after }) = error else { panic!("{error}") };
+            assert!(backoff.contains(&retry_after.as_secs()), "{retry_after:?}");
+        }
+        assert_eq!(fixture.calls(), 1);
+        let lease = fixture.record(&ticket).await.lease.unwrap();
+        assert_eq!((lease.purpose, lease.unanswered, lease.backoffs), (LeasePurpose::BackingOff, unanswered, 1));
+
+        fixture.token_endpoint_replies(fixture.tokens(&json!({})));
+        fixture.clock.advance(i64::try_from(*backoff.end()).unwrap());
+        assert_eq!(access_token(&fixture, &ticket).await, "access-2");
+    }
+}
+
+#[actix_web::test]
+async fn a_response_with_a_new_refresh_token_and_no_access_token_loses_no_session() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null})));
+    fixture.clock.advance(LAPSED);
+
+    load(&fixture, &ticket).await.unwrap_err();
+    assert_eq!(fixture.record(&ticket).await.unanswered_calls(), 0);
+    fixture.clock.advance(5);
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"refresh_token": "refresh-3"})));
+
+    assert_eq!(access_token(&fixture, &ticket).await, "access-2");
+    assert_eq!(fixture.sent("refresh_token"), ["refresh-1", "refresh-2"]);
+}
+
+#[actix_web::test]
+async fn a_refresh_token_of_another_person_is_not_kept() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(
+        fixture.tokens(&json!({"access_token": null, "id_token": "e30.eyJzdWIiOiJldmUifQ.c2ln"})),
+    );
+    fixture.clock.advance(LAPSED);
+
+    load(&fixture, &ticket).await.unwrap_err();
+    fixture.clock.advance(5);
+    load(&fixture, &ticket).await.unwrap_err();
+
+    assert_eq!(fixture.sent("refresh_token"), ["refresh-1", "refresh-1"]);
+}
+
+#[actix_web::test]
+async fn a_refresh_token_without_an_access_token_is_revoked_after_a_sign_out() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": null})));
+    let tombstone = fixture.record(&ticket).await.tombstone(WriteId::random(), fixture.now());
+    fixture.store.script([WriteOutcome::Written, WriteOutcome::Overtaken(Box::new(tombstone))]); // the lease, the backoff
+
+    assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Ended);
+
+    assert_eq!(fixture.revoked(), ["refresh-2"]);
+}
+
+#[actix_web::test]
+async fn a_provider_that_is_down_costs_nothing_while_the_token_lives() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Raw(500, "", String::new()));
+    fixture.clock.advance(80);
+    fixture.sessions.refresh(&ticket, &fixture.party).await;
+
+    let tokens = [access_token(&fixture, &ticket).await, access_token(&fixture, &ticket).await];
+
+    assert_eq!((tokens, fixture.calls()), (["access-1".to_owned(), "access-1".to_owned()], 1));
+}
+
+#[actix_web::test]
+async fn after_two_calls_without_a_response_a_backoff_lasts_until_the_token_lapses() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Reset);
+    fixture.clock.advance(80);
+
+    for _ in 0..3 {
+        fixture.sessions.refresh(&ticket, &fixture.party).await;
+        fixture.clock.advance(5);
+    }
+
+    assert_eq!((access_token(&fixture, &ticket).await.as_str(), fixture.calls()), ("access-1", 2));
+    let lease = fixture.record(&ticket).await.lease.unwrap();
+    assert_eq!((lease.purpose, lease.lapses_at), (LeasePurpose::BackingOff, START.plus(Duration::from_secs(100))));
+}
+
+#[actix_web::test]
+async fn two_calls_without_a_response_are_enough_while_the_token_lives() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.write_lease(&ticket, lease(LeasePurpose::BackingOff, 2, START)).await;
+    fixture.clock.advance(80);
+
+    let outcome = fixture.sessions.refresh(&ticket, &fixture.party).await;
+
+    assert_eq!(outcome, RefreshOutcome::Unavailable { retry_after: Duration::from_secs(20) });
+    assert_eq!((access_token(&fixture, &ticket).await.as_str(), fixture.calls()), ("access-1", 0));
+}
+
+#[actix_web::test]
 async fn a_token_of_unknown_lifetime_can_be_refreshed_after_two_calls_without_a_response() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
     fixture.token_endpoint_replies(fixture.tokens(&json!({"expires_in": null})));
     assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Refreshed);
-    write_lease(&fixture, &ticket, lease(LeasePurpose::BackingOff, 2, START)).await;
+    fixture.write_lease(&ticket, lease(LeasePurpose::BackingOff, 2, START)).await;
 
     assert_eq!(fixture.sessions.refresh(&ticket, &fixture.party).await, RefreshOutcome::Refreshed);
 }

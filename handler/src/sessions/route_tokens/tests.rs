@@ -180,150 +180,6 @@ async fn a_provider_without_a_response_is_not_called_again_until_the_backoff_is_
 }
 
 #[actix_web::test]
-async fn a_call_without_a_response_is_followed_by_a_refresh_of_the_session_and_the_call_again() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(Reply::Reset);
-    token(&fixture, &ticket, "b").await.unwrap_err();
-    fixture.clock.advance(5);
-    reply(&fixture, "access-2", &json!({"refresh_token": "refresh-2"}));
-
-    assert_eq!(issued(&fixture, &ticket, "b").await, "access-2");
-
-    let sent = fixture.provider.received("/token_endpoint");
-    let sent: Vec<_> = sent.iter().map(|request| request.form()).collect();
-    let of_sent = |name: &str| sent.iter().map(|form| form.get(name).cloned().unwrap_or_default()).collect::<Vec<_>>();
-    assert_eq!(of_sent("audience"), ["b", "", "b"]);
-    assert_eq!(of_sent("refresh_token"), ["refresh-1", "refresh-1", "refresh-2"]);
-    assert_eq!(fixture.record(&ticket).await.lease, None);
-}
-
-#[actix_web::test]
-async fn two_calls_without_a_response_are_all_that_the_routes_and_the_session_send_before_the_lapse() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    let other = fixture.another_instance();
-    fixture.token_endpoint_replies(Reply::Reset);
-
-    for _ in 0..9 {
-        for audience in ["b", "c", "d"] {
-            token(&fixture, &ticket, audience).await.unwrap_err();
-            token_of(&other, &fixture, &ticket, &target(audience)).await.unwrap_err();
-        }
-        fixture.sessions.refresh(&ticket, &fixture.party).await;
-        fixture.clock.advance(10);
-    }
-
-    assert_eq!(fixture.calls(), 2);
-    let last = token(&fixture, &ticket, "e").await.unwrap_err();
-    assert!(matches!(last, RouteTokenError::Unavailable { retry_after } if retry_after.as_secs() == 10), "{last:?}");
-    fixture.clock.advance(10); // the lapse
-    reply(&fixture, "access-2", &json!({}));
-    assert_eq!(issued(&fixture, &ticket, "e").await, "access-2");
-}
-
-#[actix_web::test]
-async fn a_refresh_that_clears_a_doubt_leaves_the_other_routes_their_tokens() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    reply(&fixture, "token-c", &json!({}));
-    issued(&fixture, &ticket, "c").await;
-    fixture.token_endpoint_replies(Reply::Reset);
-    token(&fixture, &ticket, "b").await.unwrap_err();
-    fixture.clock.advance(5);
-    reply(&fixture, "access-2", &json!({}));
-    assert_eq!(issued(&fixture, &ticket, "b").await, "access-2");
-    let calls = fixture.calls();
-
-    let other = fixture.another_instance();
-
-    assert_eq!(token_of(&other, &fixture, &ticket, &target("c")).await.unwrap().as_deref(), Some("token-c"));
-    assert_eq!((fixture.calls(), fixture.record(&ticket).await.generation), (calls, 2));
-}
-
-#[actix_web::test]
-async fn a_target_without_a_response_is_asked_less_and_less_often() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    let mut pauses = Vec::new();
-
-    for _ in 0..9 {
-        fixture.token_endpoint_replies(Reply::Reset);
-        let error = match token(&fixture, &ticket, "b").await.unwrap_err() {
-            RouteTokenError::Unavailable { retry_after } => retry_after.as_secs(),
-            other => panic!("{other}"),
-        };
-        pauses.push(error);
-        reply(&fixture, "access-2", &json!({"expires_in": 86_400}));
-        fixture.sessions.refresh(&ticket, &fixture.party).await; // clears the doubt
-        fixture.clock.advance(i64::try_from(error).unwrap());
-    }
-
-    let longest = [5, 10, 20, 40, 80, 160, 320, 600, 600];
-    let fits = |(pause, longest): (&u64, u64)| *pause <= longest && pause * 5 >= longest * 4 - 5;
-    assert!(pauses.iter().zip(longest).all(fits), "{pauses:?}");
-}
-
-#[actix_web::test]
-async fn whoever_died_with_a_routes_call_under_way_leaves_the_next_one_to_the_session() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    let lease = RefreshLease {
-        purpose: LeasePurpose::BackingOff,
-        holder: String::new(),
-        lapses_at: START,
-        unanswered: 1,
-        backoffs: 0,
-    };
-    let leased = SessionRecord { lease: Some(lease), ..fixture.record(&ticket).await };
-    fixture.store.overwrite(&leased, fixture.now()).await;
-    reply(&fixture, "access-2", &json!({}));
-
-    let other = fixture.another_instance();
-    let (b, c) = (target("b"), target("c"));
-    let tokens = futures_util::future::join(
-        token_of(&fixture.sessions, &fixture, &ticket, &b),
-        token_of(&other, &fixture, &ticket, &c),
-    );
-
-    let (b, c) = tokens.await;
-    assert_eq!((b.unwrap().as_deref(), c.unwrap().as_deref()), (Some("access-2"), Some("access-2")));
-    assert_eq!(fixture.calls(), 3, "one refresh, and a call for each target");
-}
-
-#[actix_web::test]
-async fn a_doubt_about_the_refresh_token_delays_no_exchange() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    fixture.token_endpoint_replies(Reply::Reset);
-    token(&fixture, &ticket, "b").await.unwrap_err();
-    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": "token-x"})));
-
-    let token = token_of(&fixture.sessions, &fixture, &ticket, &exchanged()).await.unwrap();
-
-    assert_eq!((token.as_deref(), fixture.calls()), (Some("token-x"), 2));
-    assert_eq!(fixture.record(&ticket).await.unanswered_calls(), 1, "it clears no doubt, either");
-}
-
-#[actix_web::test]
-async fn a_backoff_or_a_refusal_of_the_session_delays_no_exchange_and_stays() {
-    for purpose in [LeasePurpose::BackingOff, LeasePurpose::Refused] {
-        let fixture = Fixture::new();
-        let ticket = fixture.signed_in().await;
-        let lapses_at = START.plus(Duration::from_secs(50));
-        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered: 2, backoffs: 3 };
-        let leased = SessionRecord { lease: Some(lease.clone()), ..fixture.record(&ticket).await };
-        fixture.store.overwrite(&leased, fixture.now()).await;
-        reply(&fixture, "token-x", &json!({}));
-
-        let token = token_of(&fixture.another_instance(), &fixture, &ticket, &exchanged()).await.unwrap();
-
-        assert_eq!((token.as_deref(), fixture.calls()), (Some("token-x"), 1));
-        assert_eq!(fixture.record(&ticket).await.lease, Some(lease));
-    }
-}
-
-#[actix_web::test]
 async fn an_ended_grant_is_noticed_though_the_target_failed_before() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
@@ -576,25 +432,6 @@ async fn a_late_failure_does_not_take_away_a_token_that_another_wrote() {
 }
 
 #[actix_web::test]
-async fn a_lost_response_after_other_failures_is_the_first_of_its_kind() {
-    let fixture = Fixture::new();
-    let ticket = fixture.signed_in().await;
-    for _ in 0..7 {
-        fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
-        token(&fixture, &ticket, "b").await.unwrap_err();
-        fixture.clock.advance(10);
-        reply(&fixture, "access-2", &json!({"expires_in": 86_400}));
-        fixture.sessions.refresh(&ticket, &fixture.party).await;
-        fixture.clock.advance(60);
-    }
-    fixture.token_endpoint_replies(Reply::Raw(502, "retry-after: 30\r\n", String::new()));
-
-    let error = token(&fixture, &ticket, "b").await.unwrap_err();
-
-    assert!(matches!(error, RouteTokenError::Unavailable { retry_after } if retry_after.as_secs() == 30), "{error:?}");
-}
-
-#[actix_web::test]
 async fn a_newer_generation_is_not_overwritten_and_the_token_serves_its_request() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
@@ -605,27 +442,6 @@ async fn a_newer_generation_is_not_overwritten_and_the_token_serves_its_request(
     assert_eq!(issued(&fixture, &ticket, "b").await, "token-b");
 
     assert_eq!(fixture.record(&ticket).await, newer);
-}
-
-#[actix_web::test]
-async fn a_backoff_of_the_session_itself_is_respected() {
-    for (purpose, is_refused) in [(LeasePurpose::BackingOff, false), (LeasePurpose::Refused, true)] {
-        let fixture = Fixture::new();
-        let ticket = fixture.signed_in().await;
-        let lapses_at = START.plus(Duration::from_secs(9));
-        let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered: 0, backoffs: 1 };
-        let leased = SessionRecord { lease: Some(lease.clone()), ..fixture.record(&ticket).await };
-        fixture.store.overwrite(&leased, fixture.now()).await;
-
-        let error = token_of(&fixture.another_instance(), &fixture, &ticket, &target("b")).await.unwrap_err();
-
-        assert_eq!(matches!(error, RouteTokenError::Refused(_)), is_refused, "{error}");
-        assert_eq!(fixture.calls(), 0);
-        fixture.clock.advance(9);
-        fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
-        token(&fixture, &ticket, "b").await.unwrap_err();
-        assert_eq!(fixture.record(&ticket).await.lease, Some(lease), "its count is kept");
-    }
 }
 
 #[actix_web::test]
@@ -661,4 +477,185 @@ async fn a_token_that_does_not_open_is_requested_anew() {
 
     assert!(tokens.into_iter().all(|token| token.unwrap().as_deref() == Some("token-b")));
     assert_eq!(fixture.calls(), 2, "one for each target");
+}
+
+/// Writes a lease that nobody holds any more, in force for some seconds.
+async fn write_lease(
+    fixture: &Fixture,
+    ticket: &SessionTicket,
+    purpose: LeasePurpose,
+    seconds: u64,
+    unanswered: u8,
+) -> RefreshLease {
+    let lapses_at = START.plus(Duration::from_secs(seconds));
+    let lease = RefreshLease { purpose, holder: String::new(), lapses_at, unanswered, backoffs: 1 };
+    fixture.write_lease(ticket, Some(lease.clone())).await;
+    lease
+}
+
+#[actix_web::test]
+async fn a_call_without_a_response_is_followed_by_a_refresh_of_the_session_and_the_call_again() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Reset);
+    token(&fixture, &ticket, "b").await.unwrap_err();
+    fixture.clock.advance(5);
+    reply(&fixture, "access-2", &json!({"refresh_token": "refresh-2"}));
+
+    assert_eq!(issued(&fixture, &ticket, "b").await, "access-2");
+
+    assert_eq!(fixture.sent("audience"), ["b", "", "b"]);
+    assert_eq!(fixture.sent("refresh_token"), ["refresh-1", "refresh-1", "refresh-2"]);
+    assert_eq!(fixture.record(&ticket).await.lease, None);
+}
+
+#[actix_web::test]
+async fn two_calls_without_a_response_are_all_that_the_routes_and_the_session_send_before_the_lapse() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    let other = fixture.another_instance();
+    fixture.token_endpoint_replies(Reply::Reset);
+
+    for _ in 0..9 {
+        for audience in ["b", "c", "d"] {
+            token(&fixture, &ticket, audience).await.unwrap_err();
+            token_of(&other, &fixture, &ticket, &target(audience)).await.unwrap_err();
+        }
+        fixture.sessions.refresh(&ticket, &fixture.party).await;
+        fixture.clock.advance(10);
+    }
+
+    assert_eq!(fixture.calls(), 2);
+    let last = token(&fixture, &ticket, "e").await.unwrap_err();
+    assert!(matches!(last, RouteTokenError::Unavailable { retry_after } if retry_after.as_secs() == 10), "{last:?}");
+    fixture.clock.advance(10); // the lapse
+    reply(&fixture, "access-2", &json!({}));
+    assert_eq!(issued(&fixture, &ticket, "e").await, "access-2");
+}
+
+#[actix_web::test]
+async fn a_refresh_that_clears_a_doubt_leaves_the_other_routes_their_tokens() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    reply(&fixture, "token-c", &json!({}));
+    issued(&fixture, &ticket, "c").await;
+    fixture.token_endpoint_replies(Reply::Reset);
+    token(&fixture, &ticket, "b").await.unwrap_err();
+    fixture.clock.advance(5);
+    reply(&fixture, "access-2", &json!({}));
+    assert_eq!(issued(&fixture, &ticket, "b").await, "access-2");
+    let calls = fixture.calls();
+
+    let other = fixture.another_instance();
+
+    assert_eq!(token_of(&other, &fixture, &ticket, &target("c")).await.unwrap().as_deref(), Some("token-c"));
+    assert_eq!((fixture.calls(), fixture.record(&ticket).await.generation), (calls, 2));
+}
+
+#[actix_web::test]
+async fn a_target_without_a_response_is_asked_less_and_less_often() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    let mut pauses = Vec::new();
+
+    for _ in 0..9 {
+        fixture.token_endpoint_replies(Reply::Reset);
+        let error = match token(&fixture, &ticket, "b").await.unwrap_err() {
+            RouteTokenError::Unavailable { retry_after } => retry_after.as_secs(),
+            other => panic!("{other}"),
+        };
+        pauses.push(error);
+        reply(&fixture, "access-2", &json!({"expires_in": 86_400}));
+        fixture.sessions.refresh(&ticket, &fixture.party).await; // clears the doubt
+        fixture.clock.advance(i64::try_from(error).unwrap());
+    }
+
+    let longest = [5, 10, 20, 40, 80, 160, 320, 600, 600];
+    let fits = |(pause, longest): (&u64, u64)| *pause <= longest && pause * 5 >= longest * 4 - 5;
+    assert!(pauses.iter().zip(longest).all(fits), "{pauses:?}");
+}
+
+#[actix_web::test]
+async fn whoever_died_with_a_routes_call_under_way_leaves_the_next_one_to_the_session() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    write_lease(&fixture, &ticket, LeasePurpose::BackingOff, 0, 1).await;
+    reply(&fixture, "access-2", &json!({}));
+
+    let other = fixture.another_instance();
+    let (b, c) = (target("b"), target("c"));
+    let tokens = futures_util::future::join(
+        token_of(&fixture.sessions, &fixture, &ticket, &b),
+        token_of(&other, &fixture, &ticket, &c),
+    );
+
+    let (b, c) = tokens.await;
+    assert_eq!((b.unwrap().as_deref(), c.unwrap().as_deref()), (Some("access-2"), Some("access-2")));
+    assert_eq!(fixture.calls(), 3, "one refresh, and a call for each target");
+}
+
+#[actix_web::test]
+async fn a_doubt_about_the_refresh_token_delays_no_exchange() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Reset);
+    token(&fixture, &ticket, "b").await.unwrap_err();
+    fixture.token_endpoint_replies(fixture.tokens(&json!({"access_token": "token-x"})));
+
+    let token = token_of(&fixture.sessions, &fixture, &ticket, &exchanged()).await.unwrap();
+
+    assert_eq!((token.as_deref(), fixture.calls()), (Some("token-x"), 2));
+    assert_eq!(fixture.record(&ticket).await.unanswered_calls(), 1, "it clears no doubt, either");
+}
+
+#[actix_web::test]
+async fn a_backoff_or_a_refusal_of_the_session_delays_no_exchange_and_stays() {
+    for purpose in [LeasePurpose::BackingOff, LeasePurpose::Refused] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        let lease = write_lease(&fixture, &ticket, purpose, 50, 2).await;
+        reply(&fixture, "token-x", &json!({}));
+
+        let token = token_of(&fixture.another_instance(), &fixture, &ticket, &exchanged()).await.unwrap();
+
+        assert_eq!((token.as_deref(), fixture.calls()), (Some("token-x"), 1));
+        assert_eq!(fixture.record(&ticket).await.lease, Some(lease));
+    }
+}
+
+#[actix_web::test]
+async fn a_backoff_of_the_session_itself_is_respected() {
+    for (purpose, is_refused) in [(LeasePurpose::BackingOff, false), (LeasePurpose::Refused, true)] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        let lease = write_lease(&fixture, &ticket, purpose, 9, 0).await;
+
+        let error = token_of(&fixture.another_instance(), &fixture, &ticket, &target("b")).await.unwrap_err();
+
+        assert_eq!(matches!(error, RouteTokenError::Refused(_)), is_refused, "{error}");
+        assert_eq!(fixture.calls(), 0);
+        fixture.clock.advance(9);
+        fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
+        token(&fixture, &ticket, "b").await.unwrap_err();
+        assert_eq!(fixture.record(&ticket).await.lease, Some(lease), "its count is kept");
+    }
+}
+
+#[actix_web::test]
+async fn a_lost_response_after_other_failures_is_the_first_of_its_kind() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    for _ in 0..7 {
+        fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
+        token(&fixture, &ticket, "b").await.unwrap_err();
+        fixture.clock.advance(10);
+        reply(&fixture, "access-2", &json!({"expires_in": 86_400}));
+        fixture.sessions.refresh(&ticket, &fixture.party).await;
+        fixture.clock.advance(60);
+    }
+    fixture.token_endpoint_replies(Reply::Raw(502, "retry-after: 30\r\n", String::new()));
+
+    let error = token(&fixture, &ticket, "b").await.unwrap_err();
+
+    assert!(matches!(error, RouteTokenError::Unavailable { retry_after } if retry_after.as_secs() == 30), "{error:?}");
 }
