@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::config::{Configuration, dotted_claim};
 use crate::endpoints::Destination;
-use crate::oidc::{TargetGrant, TargetGrants};
+use crate::oidc::{Claims, TargetGrant, TargetGrants};
 use crate::proxy::{
     ASSERTION_HEADER, Access, Facts, RequestTarget, Route, SignInDemand, TargetError, TokenPlacement, Verdict,
     identity_headers, is_forwarded, with_claim_headers,
@@ -40,6 +40,7 @@ pub(super) fn explain(
         Err(error) => return Ok(vec![refused(&error)]),
     };
     let claims = question.claims.map(read_claims).transpose()?;
+    let claims = claims.as_ref().map(Claims::as_map);
     let route = match Destination::of(target.path(), &configuration.auth_prefix, &configuration.routes) {
         Destination::Endpoint(endpoint) => return Ok(vec![format!("own URL   {}", endpoint.names[0])]),
         Destination::Nothing => return Ok(vec!["refused   404 route_not_found: no route covers the path".to_owned()]),
@@ -66,9 +67,9 @@ pub(super) fn explain(
     if let Some(clients) = clients(route.access()) {
         lines.push(clients.to_owned());
     }
-    let facts = claims.as_ref().map(|claims| Facts { method: question.method, claims, now });
+    let facts = claims.map(|claims| Facts { method: question.method, claims, now });
     match rules(&mut lines, target.path(), configuration, facts) {
-        Ok(verdict) => lines.extend(result(&verdict, claims.as_ref(), route, configuration)),
+        Ok(verdict) => lines.extend(result(&verdict, claims, route, configuration)),
         Err(error) => lines.push(refused(&error)),
     }
     Ok(lines)
@@ -199,9 +200,12 @@ fn parameters(demand: &SignInDemand) -> String {
     acr.into_iter().chain(max_age).collect::<Vec<_>>().join(" and ")
 }
 
-fn read_claims(path: &str) -> Result<Map<String, Value>, String> {
+/// The claims that rules and headers see: as for a request, an unverified address is absent.
+fn read_claims(path: &str) -> Result<Claims, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("the file {path:?} cannot be read: {error}"))?;
-    serde_json::from_str(&text).map_err(|error| format!("the file {path:?} is no JSON object of claims: {error}"))
+    let claims: Claims = serde_json::from_str(&text)
+        .map_err(|error| format!("the file {path:?} is no JSON object of claims: {error}"))?;
+    Ok(claims.without_unverified())
 }
 
 #[cfg(test)]
@@ -224,6 +228,8 @@ mod tests {
             {"path": "/ruled/strictly", "upstream": "http://app.internal", "require": {"claim": "sub", "present": true}},
             {"path": "/dotted", "upstream": "http://app.internal",
              "require": {"claim": "realm_access.roles", "equals": "admins"}},
+            {"path": "/mail", "upstream": "http://app.internal",
+             "require": {"claim": "email", "equals": "boss@example.com"}},
             {"path": "/admin", "upstream": "http://app.internal", "require": [
                 {"claim": "groups", "equals": "admins"}, {"any": [{"methods": "GET"}, {"max_age": "5min"}]}
             ]}
@@ -256,8 +262,9 @@ mod tests {
         let ada = serde_json::json!({"sub": "ada", "groups": ["admins"]});
         let bob = serde_json::json!({"sub": "bob"});
         let eve = serde_json::json!({"sub": "eve", "email": "eve@example.com", "upn": "eve"});
+        let unverified = serde_json::json!({"sub": "mallory", "email": "boss@example.com", "email_verified": false});
         let client = serde_json::json!({"sub": "job", "auth_time": NOW.as_unix()});
-        let table: [(&str, &str, Option<&Value>, &[&str]); 24] = [
+        let table: [(&str, &str, Option<&Value>, &[&str]); 25] = [
             ("CONNECT", "app.example:443", None, &["refused   400 bad_request: the method CONNECT is never forwarded"]),
             ("TRACE", "/x", None, &["route     / (session)", "refused   400 bad_request: the method TRACE is never"]),
             ("CONNECT", "/public", Some(&bob), &["refused   400 bad_request: the method CONNECT is never forwarded"]),
@@ -311,6 +318,7 @@ mod tests {
                 Some(&eve),
                 &["x-mail: eve@example.com", "x-forwarded-email: eve\n", "x-forwarded-user: eve"],
             ),
+            ("GET", "/mail", Some(&unverified), &["not met: email is boss@example.com", "refused   403 access_denied"]),
             ("GET", "/followed", None, &["follows   the application's step-up challenges"]),
             ("GET", "/public/x", None, &["route     /public (anonymous)", "passes    without a person"]),
             (
