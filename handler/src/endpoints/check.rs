@@ -13,7 +13,7 @@ use super::Destination;
 use super::admission::{Ruled, admit_client, admit_person, bearer_token};
 use super::proxy::{client_identity, identity, route_token};
 use super::request::Request;
-use crate::proxy::{Access, RequestTarget, Route, has_destination, is_forwarded};
+use crate::proxy::{Access, RequestTarget, Route, first_unwritable, has_destination, is_forwarded};
 use crate::state::AppState;
 use crate::web::{Error, check_csrf, check_isolation, check_websocket_origin};
 
@@ -42,6 +42,17 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     };
     headers.extend_from_slice(state.public_side.forwarded_headers());
     headers.extend(application_cookies(request, state));
+    if state.is_under_functions_host
+        && let Some(name) = first_unwritable(&headers)
+    {
+        tracing::warn!(
+            request.id = request.id.as_str(),
+            code = Error::HeaderNotAscii.code(),
+            header.name = name.as_str(),
+            "check refused: the Functions host cannot write a header of the response"
+        );
+        return Err(Error::HeaderNotAscii);
+    }
 
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));

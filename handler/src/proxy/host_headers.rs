@@ -4,6 +4,7 @@
 //! dropped. Without the host the bytes pass unchanged.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header as up;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 
 use super::field_value::{parts, unquoted};
@@ -28,6 +29,11 @@ pub(super) fn restrict(headers: &mut HeaderMap, upstream_name: &str) {
             }
         }
     }
+}
+
+/// Name of the first header with a value that the host can't write.
+pub fn first_unwritable(headers: &[(up::HeaderName, up::HeaderValue)]) -> Option<&up::HeaderName> {
+    headers.iter().find(|(_, value)| !is_writable(value.as_bytes())).map(|(name, _)| name)
 }
 
 /// True for bytes that the host can write. With Kestrel and YARP 2.3 any other byte ends in a 500.

@@ -52,6 +52,7 @@ pub use self::cookies::{OwnCookies, cookie_pairs};
 pub use self::error::ForwardError;
 pub use self::forgeable::{HeaderRuleError, HeaderRules};
 pub use self::forward::{ClientHeaderRules, ForwardRequest, Forwarder, ForwarderSettings, copy_client_headers};
+pub use self::host_headers::first_unwritable;
 pub use self::identity::{ASSERTION_HEADER, EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::method::{is_forwarded, is_safe};
 pub use self::pool::READ_AHEAD;

@@ -75,6 +75,9 @@ pub enum Error {
     /// A WebSocket handshake came through a hop that passes none, such as the Functions host.
     #[error("a hop in front passes no WebSocket")]
     WebSocketUnsupported,
+    /// The response to `check` has a header beyond ASCII, which the Functions host cannot write.
+    #[error("a header of the response is beyond ASCII")]
+    HeaderNotAscii,
     /// The Upstream gave no response.
     #[error(transparent)]
     Forward(#[from] ForwardError),
@@ -194,6 +197,7 @@ impl Error {
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::WebSocketUnsupported => "websocket_unsupported",
+            Self::HeaderNotAscii => "header_not_ascii",
             Self::Forward(ForwardError::Cut) => "session_ended",
             Self::Forward(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
@@ -346,6 +350,7 @@ impl Error {
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
             | Self::WebSocketUnsupported
+            | Self::HeaderNotAscii
             | Self::Forward(_)
             | Self::OtherIssuer
             | Self::ReturnUrlTooLong

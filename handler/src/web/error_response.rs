@@ -93,6 +93,9 @@ fn row(error: &Error) -> ErrorResponse {
             Title::NoLiveUpdates,
             &[Sentence::WebSocketUnsupported, Sentence::RetryUseless, Sentence::PleaseReport],
         ),
+        Error::HeaderNotAscii => {
+            page(StatusCode::NOT_IMPLEMENTED, Title::NotPassedOn, &[Sentence::RetryUseless, Sentence::PleaseReport])
+        }
         Error::Forward(error) => forward(error),
         Error::Provider { error, .. } => provider(error),
         Error::OtherIssuer => page(StatusCode::BAD_REQUEST, Title::LinkForAnother, &[Sentence::OtherIssuer]),

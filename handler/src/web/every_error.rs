@@ -70,6 +70,7 @@ pub(super) fn every_error() -> Vec<Error> {
         Error::CrossSite(CrossSiteRejection),
         Error::HeadersTooLarge,
         Error::WebSocketUnsupported,
+        Error::HeaderNotAscii,
         Error::ReturnUrlTooLong,
         Error::FrontchannelBusy,
         Error::RouteNotFound,

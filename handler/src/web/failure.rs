@@ -202,6 +202,7 @@ impl Failure<'_> {
             | Error::RouteNotFound
             | Error::MethodNotAllowed { .. }
             | Error::WebSocketUnsupported
+            | Error::HeaderNotAscii
             | Error::Forward(
                 ForwardError::Connect(_)
                 | ForwardError::Broken(_)

@@ -125,6 +125,10 @@ fn detail(error: &Error) -> &'static str {
         Error::WebSocketUnsupported => {
             "The handshake was not passed on: a hop in front of this service passes no WebSocket, as the Functions host."
         }
+        Error::HeaderNotAscii => {
+            "The request was not passed on: a header about the person has characters beyond ASCII, which the Functions host \
+             cannot pass to the gateway."
+        }
         Error::ReturnUrlTooLong => "A sign-in cannot keep a return URL of this length: at most 8192 bytes.",
         Error::FrontchannelBusy => {
             "No session has ended: too many requests name sessions that do not exist. Send it again after Retry-After."

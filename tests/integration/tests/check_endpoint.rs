@@ -22,12 +22,15 @@ struct Fixture {
     handler: Handler,
 }
 
+/// Starts a handler by itself or behind the Functions host; `None` where there is no host.
+type Start = fn(&[(&str, &str)]) -> Option<Handler>;
+
 impl Fixture {
     fn start(settings: &[(&str, &str)]) -> Self {
         Self::started(settings, |settings| Some(Handler::start(settings))).unwrap()
     }
 
-    fn started(settings: &[(&str, &str)], start: fn(&[(&str, &str)]) -> Option<Handler>) -> Option<Self> {
+    fn started(settings: &[(&str, &str)], start: Start) -> Option<Self> {
         let upstream = Upstream::responding(|request, reader, stream| {
             if is_handshake(request) {
                 return echo(accept(request, reader, stream, &[]));
@@ -227,6 +230,29 @@ fn a_question_reads_the_store_once_and_writes_nothing() {
 
     let count = |operation| cosmos.control.count(operation).calls;
     assert_eq!((count(Operation::Read), count(Operation::Create), count(Operation::Replace)), (1, 0, 0));
+}
+
+#[test]
+fn a_person_whose_headers_the_host_cannot_write_gets_a_reason_and_no_half_of_them() {
+    let starts: [(Start, (u16, &str)); 2] = [
+        (|settings| Some(Handler::start(settings)), (200, "")),
+        (Handler::start_behind_the_host, (501, "header_not_ascii")),
+    ];
+    for (start, expected) in starts {
+        let Some(fixture) = Fixture::started(&[], start) else { return };
+        fixture.provider.set_claims(&json!({"preferred_username": "Jos\u{e9}"}));
+        let browser = fixture.signed_in();
+
+        let told = check(&browser, "method=GET&url=/page", &[]);
+
+        assert_eq!((told.status, told.json()["code"].as_str().unwrap_or_default()), expected);
+        assert_eq!(told.header("authorization").is_some(), told.status == 200);
+        assert_eq!(
+            browser.clone().send("GET", "/page", &[(PROOF, FORWARDS)], b"").status,
+            200,
+            "forwarded all the same"
+        );
+    }
 }
 
 /// The headers that `infra/apim-check-fragment.xml` treats so.
