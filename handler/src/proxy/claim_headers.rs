@@ -242,6 +242,12 @@ mod tests {
             (&text, json!("a\r\nX-Admin: 1"), Some("a%0D%0AX-Admin: 1"), "a line of its own"),
             (&text, json!(" admin "), Some("%20admin%20"), "blanks at the ends, which servers drop"),
             (&text, json!("  "), Some("%20%20"), "blanks alone"),
+            (
+                &text,
+                json!("\u{a0}a\u{a0}b\u{2003}"),
+                Some("%C2%A0a\u{a0}b%E2%80%83"),
+                "other blanks, which readers of text trim",
+            ),
             (&list, json!(["a", "b"]), Some("a;b"), "a list"),
             (&list, json!("a"), Some("a"), "one value"),
             (&list, json!(["a;b", "c"]), Some("a%3Bb;c"), "the separator within"),

@@ -161,10 +161,11 @@ pub(super) fn push_escaped_element(name: &str, separator: char, list: &mut Strin
 }
 
 /// Header value with UTF-8 unchanged. Percent-encoded are control characters, so that no value starts another header,
-/// and blanks at the ends, which a recipient drops (RFC 9110 5.5): `admin ` is not `admin`.
+/// and blanks at the ends: a recipient drops spaces (RFC 9110 5.5), and many applications every Unicode blank. `admin `
+/// is not `admin`.
 pub(super) fn header_text(text: &str) -> HeaderValue {
-    let start = text.len() - text.trim_start_matches(' ').len();
-    let end = text.trim_end_matches(' ').len();
+    let start = text.len() - text.trim_start().len();
+    let end = text.trim_end().len();
     if start == 0 && end == text.len() && !text.bytes().any(|byte| byte.is_ascii_control()) {
         return HeaderValue::from_bytes(text.as_bytes()).expect("no character is a control character");
     }
