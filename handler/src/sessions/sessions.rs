@@ -3,10 +3,11 @@
 //! A façade. Loading is here; sign-in, refresh and logout are delegated to the module named for them.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::time::{sleep, timeout};
 
 use super::background::Background;
@@ -332,8 +333,14 @@ impl Sessions {
         let relying_party = relying_party.clone();
         self.0.background.spawn(async move {
             let of_routes = route_tokens.iter().map(|token| revoke_access_token(token, &key, &relying_party, now));
-            let _ = timeout(ROUTE_REVOCATIONS, join_all(of_routes)).await; // the refresh token's must be sent
-            revoke(refresh_token.as_ref(), &key, &relying_party, now).await;
+            let mut of_routes = pin!(join_all(of_routes));
+            let are_revoked = timeout(ROUTE_REVOCATIONS, &mut of_routes).await.is_ok();
+            let of_session = revoke(refresh_token.as_ref(), &key, &relying_party, now);
+            if are_revoked {
+                of_session.await;
+            } else {
+                join(of_session, of_routes).await; // they may not be sent yet
+            }
         });
     }
 

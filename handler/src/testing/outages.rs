@@ -146,6 +146,31 @@ async fn a_holder_that_died_in_a_routes_call_holds_the_route_up_for_the_life_of_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sign_out_revokes_the_tokens_of_routes_however_late_the_metadata_is() {
+    let world = World::new(Arc::new(MemoryStore::default()), &[0, 0]);
+    let ticket = world.signed_in(1, "refresh").await;
+    let target = TokenTarget::new(None, Some("b"), None).unwrap();
+    let tasks = LocalSet::new();
+    let issue = async {
+        let Instance { sessions, party, .. } = &*world.instances[0];
+        let session = sessions.load(&ticket, world.instances[0].now()).await.unwrap().unwrap();
+        sessions.route_token(&session, &target, &ticket, party, world.instances[0].now()).await.unwrap().unwrap()
+    };
+    let token = tasks.run_until(issue).await;
+    world.provider.set_latency(Duration::from_secs(4)); // the other instance has no metadata yet
+
+    let sign_out = async {
+        let Instance { sessions, party, .. } = &*world.instances[1];
+        sessions.sign_out(&ticket, party, world.instances[1].now()).await.unwrap();
+        sessions.drain().await;
+    };
+    tasks.run_until(sign_out).await;
+
+    let is_revoked = [token.expose(), "refresh+"].map(|token| world.provider.has_revoked(token));
+    assert_eq!(is_revoked, [true, true]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn clocks_that_differ_take_no_lease_from_a_living_holder() {
     let world = World::new(Arc::new(MemoryStore::default()), &[0, 20, -20, 20]);
     let ticket = world.signed_in(1, "refresh").await;
