@@ -79,9 +79,10 @@ pub(super) enum LeaseAttempt {
     Refused,
     /// The Provider has refused the token of this route, and a backoff is in force.
     RouteRefused(TargetRefusal),
-    /// A call that sent the refresh token had no response. The other call that [`MAX_UNANSWERED`] allows is the session's
-    /// own, whose response clears the doubt for every route.
-    InDoubt,
+    /// A route needs the session's refresh first. Either a call that sent the refresh token had no response: the other
+    /// call that [`MAX_UNANSWERED`] allows is the session's own, whose response clears the doubt for every route. Or the
+    /// access token that would be exchanged has lapsed.
+    RefreshFirst,
     /// The session has no refresh token.
     NoRefreshToken,
 }
@@ -204,10 +205,18 @@ impl Leases {
         now: Timestamp,
     ) -> Result<Option<LeaseAttempt>, StoreError> {
         let is_for_route = matches!(trigger, Trigger::ForRoute { .. });
+        let freshness = Freshness::of(&stored.record, now);
         if is_for_route && trigger.needs_refresh_token() && stored.record.unanswered_calls() > 0 {
             return self.leave_to_refresh(stored, now).await;
         }
-        let freshness = Freshness::of(&stored.record, now);
+        if is_for_route && !trigger.needs_refresh_token() {
+            match freshness {
+                Freshness::Fresh | Freshness::Due => {}
+                // The last holder's refresh failed, or it died: the Provider would refuse the access token.
+                Freshness::Lapsed => return self.leave_to_refresh(stored, now).await,
+                Freshness::Spent => return Ok(Some(LeaseAttempt::Ended)),
+            }
+        }
         let has_lapse_ahead = freshness != Freshness::Lapsed && stored.record.access_token_expires_at.is_some();
         if !is_for_route && stored.record.unanswered_calls() >= MAX_UNANSWERED && has_lapse_ahead {
             // The last holder died, or the person asked for a refresh before the token lapsed.
@@ -227,16 +236,16 @@ impl Leases {
         Ok(Some(LeaseAttempt::Acquired(Box::new(held))))
     }
 
-    /// Leaves a refresh token in doubt to the session's own refresh. The lease of a holder that died is released for it:
-    /// it would have to observe it again. `None` if another write came first.
+    /// Leaves a refresh token in doubt, or an access token that lapsed, to the session's own refresh. The lease of a holder
+    /// that died is released for it: it would have to observe it again. `None` if another write came first.
     async fn leave_to_refresh(&self, stored: StoredRecord, now: Timestamp) -> Result<Option<LeaseAttempt>, StoreError> {
         let StoredRecord { record, etag } = stored;
         let Some(dead) = record.lease.clone().filter(|lease| lease.purpose == LeasePurpose::Refreshing) else {
-            return Ok(Some(LeaseAttempt::InDoubt));
+            return Ok(Some(LeaseAttempt::RefreshFirst));
         };
         let record = SessionRecord { lease: Some(released(dead, now)), ..record };
         match self.records.replace(record, &etag, now).await {
-            Ok(_) => Ok(Some(LeaseAttempt::InDoubt)),
+            Ok(_) => Ok(Some(LeaseAttempt::RefreshFirst)),
             Err(StoreError::Conflict | StoreError::Missing) => Ok(None),
             Err(error @ StoreError::Unavailable(_)) => Err(error),
         }

@@ -247,7 +247,7 @@ impl Records {
     }
 
     /// Opens the request part. `None` if the session has ended or the ticket does not fit.
-    pub(super) async fn open_request_part(
+    pub(crate) async fn open_request_part(
         &self,
         stored: &StoredRecord,
         ticket: &SessionTicket,
@@ -311,7 +311,7 @@ impl Records {
     }
 
     /// Opens the token of a target. `None` if there is none, or the ticket does not fit.
-    pub(super) async fn open_route_token(
+    pub(crate) async fn open_route_token(
         &self,
         record: &SessionRecord,
         target: TargetKey,

@@ -139,7 +139,7 @@ impl Refresher {
             LeaseAttempt::Ended => return Ok(RefreshOutcome::Ended),
             LeaseAttempt::Refreshed => return Ok(RefreshOutcome::Refreshed),
             LeaseAttempt::Unavailable { retry_after } => return Ok(RefreshOutcome::Unavailable { retry_after }),
-            LeaseAttempt::InDoubt => return Ok(RefreshOutcome::Unavailable { retry_after: MIN_BACKOFF }),
+            LeaseAttempt::RefreshFirst => return Ok(RefreshOutcome::Unavailable { retry_after: MIN_BACKOFF }),
             LeaseAttempt::NoRefreshToken => return Ok(RefreshOutcome::NoRefreshToken),
             LeaseAttempt::Refused | LeaseAttempt::RouteRefused(_) => return Ok(RefreshOutcome::RequestRefused),
         };

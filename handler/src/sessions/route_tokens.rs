@@ -180,7 +180,7 @@ impl RouteTokens {
             LeaseAttempt::Ended => return Ok(Outcome::Ended),
             LeaseAttempt::Refreshed => return self.obtained_meanwhile(request).await,
             LeaseAttempt::Unavailable { retry_after } => return Ok(Outcome::Unavailable { retry_after }),
-            LeaseAttempt::InDoubt => return Ok(Outcome::Unavailable { retry_after: MIN_BACKOFF }),
+            LeaseAttempt::RefreshFirst => return Ok(Outcome::Unavailable { retry_after: MIN_BACKOFF }),
             LeaseAttempt::RouteRefused(refusal) => return Ok(Outcome::Refused(refusal)),
             LeaseAttempt::Refused => {
                 log_without_call(request, "refresh_refused", "its refresh was refused");
@@ -197,15 +197,20 @@ impl RouteTokens {
         outcome
     }
 
-    /// Acquires the lease. If the refresh token is in doubt, the session is refreshed first, once.
+    /// Acquires the lease. If the refresh token is in doubt, or the access token has lapsed, the session is refreshed first,
+    /// once.
     async fn acquire(&self, request: &Request<'_>) -> Result<LeaseAttempt, StoreError> {
         let Request { key: target, grant, unreadable, ticket, relying_party, .. } = *request;
         let trigger = Trigger::ForRoute { target, grant, unreadable };
         let attempt = self.leases.acquire(ticket, trigger).await?;
-        if !matches!(attempt, LeaseAttempt::InDoubt) {
+        if !matches!(attempt, LeaseAttempt::RefreshFirst) {
             return Ok(attempt);
         }
-        match self.refresher.refresh(ticket, relying_party, Trigger::InDoubt).await {
+        let refresh = match grant {
+            TargetGrant::Refresh => Trigger::InDoubt,
+            TargetGrant::TokenExchange => Trigger::WhenDue,
+        };
+        match self.refresher.refresh(ticket, relying_party, refresh).await {
             RefreshOutcome::Refreshed => self.leases.acquire(ticket, trigger).await,
             RefreshOutcome::Ended => Ok(LeaseAttempt::Ended),
             RefreshOutcome::Unavailable { retry_after } => Ok(LeaseAttempt::Unavailable { retry_after }),

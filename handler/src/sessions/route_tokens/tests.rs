@@ -280,6 +280,54 @@ async fn an_exchange_needs_no_refresh_token_and_a_refresh_does() {
     assert_eq!((form["grant_type"].as_str(), form["subject_token"].as_str()), (EXCHANGE, "access-1"));
 }
 
+/// Token by exchange for a session that was loaded before its access token lapsed.
+async fn exchanged_after_the_lapse(
+    fixture: &Fixture,
+    ticket: &SessionTicket,
+) -> Result<Option<String>, RouteTokenError> {
+    let loaded = session(fixture, ticket).await;
+    fixture.clock.advance(100);
+    let now = fixture.now();
+    let token = fixture.sessions.route_token(&loaded, &exchanged(), ticket, &fixture.party, now).await?;
+    Ok(token.map(|token| token.expose().to_owned()))
+}
+
+#[actix_web::test]
+async fn an_access_token_that_lapsed_during_the_wait_for_a_lease_is_refreshed_and_not_exchanged() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(fixture.tokens(&json!({})));
+    fixture.provider.reply_to_grant(EXCHANGE, fixture.tokens(&json!({"access_token": "token-x"})));
+
+    let token = exchanged_after_the_lapse(&fixture, &ticket).await.unwrap();
+
+    assert_eq!(token.as_deref(), Some("token-x"));
+    assert_eq!(fixture.sent("subject_token"), ["", "access-2"]);
+}
+
+#[actix_web::test]
+async fn an_access_token_that_lapsed_and_cannot_be_refreshed_now_is_not_exchanged() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in().await;
+    fixture.token_endpoint_replies(Reply::Raw(503, "", String::new()));
+
+    let error = exchanged_after_the_lapse(&fixture, &ticket).await.unwrap_err();
+
+    assert!(matches!(error, RouteTokenError::Unavailable { .. }), "{error}");
+    assert_eq!(fixture.sent("subject_token"), [""]);
+    assert_eq!(fixture.record(&ticket).await.routes(), [], "no backoff of the route");
+}
+
+#[actix_web::test]
+async fn an_access_token_that_lapsed_for_good_is_not_exchanged() {
+    let fixture = Fixture::new();
+    let ticket = fixture.signed_in_without_refresh_token(Some(100)).await;
+
+    let token = exchanged_after_the_lapse(&fixture, &ticket).await.unwrap();
+
+    assert_eq!((token, fixture.calls()), (None, 0), "the session is over");
+}
+
 #[actix_web::test]
 async fn a_sign_out_revokes_the_token_of_every_route_and_the_refresh_token() {
     let fixture = Fixture::new();
