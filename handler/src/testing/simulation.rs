@@ -15,6 +15,9 @@
 //! 6. Every refresh token is in a record, revoked, ended with the Provider's session, or gone with a killed instance.
 //! 7. Nothing panics, and everything completes.
 //! 8. A route gets tokens of its target alone and is refused only for it; in the end every target has a token.
+//! 9. An exchange sends the access token that its session has, while that lives and before the end is known. The token
+//!    from it serves that session and target alone, is stored beside what it was exchanged for, and is revoked with it.
+//! 10. An exchange leaves no refresh token in doubt, and has no refresh come late, or without a reason.
 //!
 //! Mutations of the product, made by hand, and the schedules that failed:
 //!
@@ -241,6 +244,30 @@ fn a_refresh_token_that_a_late_call_for_a_route_rotated_keeps_its_session() {
 }
 
 #[test]
+fn an_exchange_for_a_route_ends_delays_and_doubles_no_refresh() {
+    let expected = [
+        "a lost response to an exchange",
+        "a refresh waited for an exchange",
+        "a response to an exchange was repeated",
+        "a subject token was refused",
+        "an end raced an exchange",
+        "an exchange brought a refresh token",
+        "an exchange during a backoff of the session",
+        "an exchange found the session ended",
+        "an exchange hung",
+        "an exchange ignored its target",
+        "an exchange waited for a refresh",
+        "an exchange was refused for its grant",
+        "an exchange was refused for its target",
+        "an instance died in an exchange",
+        "an instance was drained in an exchange",
+        "clocks differ by 20 s and more",
+        "two persons got tokens by exchange",
+    ];
+    obeys(Kind::Exchanges, 0..1_000, &expected);
+}
+
+#[test]
 fn rule_1_notices_a_store_that_overwrites() {
     breaks(1, Kind::SignOuts, |plan| plan.store_defect = Some(StoreDefect::Overwrites));
 }
@@ -289,4 +316,17 @@ fn rule_7_notices_a_store_that_hangs() {
 #[test]
 fn rule_8_notices_a_provider_that_confuses_targets() {
     breaks(8, Kind::Routes, |plan| plan.provider_defect = Some(ProviderDefect::ConfusesTargets));
+}
+
+#[test]
+fn rule_9_notices_a_provider_that_confuses_persons() {
+    breaks(9, Kind::Exchanges, |plan| plan.provider_defect = Some(ProviderDefect::ConfusesPersons));
+}
+
+#[test]
+fn rule_10_notices_a_store_that_counts_calls_with_a_response() {
+    breaks(10, Kind::Exchanges, |plan| {
+        plan.store = StoreHealth::Well;
+        plan.store_defect = Some(StoreDefect::CountsAnswered);
+    });
 }

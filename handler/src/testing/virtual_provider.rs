@@ -2,6 +2,8 @@
 //!
 //! Responds at the level of HTTP; the timeouts above it are the product's own.
 
+mod exchanges;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -10,6 +12,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
+
+pub(crate) use exchanges::{ExchangePolicy, TokenExchange, UNWANTED, of_grant};
+use exchanges::{GRANT_TYPE, Subject};
 
 use super::scripted_provider::SigningKey;
 use super::seeded::Seeded;
@@ -124,6 +129,8 @@ pub(crate) enum ProviderDefect {
     ForgetsRevocations,
     /// Issues every other token of a route for another target, opaque.
     ConfusesTargets,
+    /// Exchanges every other token for one of another person, opaque.
+    ConfusesPersons,
 }
 
 struct State {
@@ -146,7 +153,13 @@ struct State {
     refused: HashSet<String>,
     calls: Vec<RefreshCall>,
     exchanges: Vec<CodeExchange>,
+    token_exchanges: Vec<TokenExchange>,
+    exchange_policy: ExchangePolicy,
+    /// Access tokens of sessions, which an exchange may send.
+    subjects: HashMap<String, Subject>,
     revoked: Vec<String>,
+    /// Tokens in the requests for a revocation, also if their sender gave up.
+    sent_to_revoke: HashSet<String>,
     /// Claims for the ID tokens of unused codes.
     codes: HashMap<String, Value>,
 }
@@ -182,7 +195,11 @@ impl VirtualProvider {
             refused: HashSet::new(),
             calls: Vec::new(),
             exchanges: Vec::new(),
+            token_exchanges: Vec::new(),
+            exchange_policy: ExchangePolicy::default(),
+            subjects: HashMap::new(),
             revoked: Vec::new(),
+            sent_to_revoke: HashSet::new(),
             codes: HashMap::new(),
         };
         let state = Rc::new(RefCell::new(state));
@@ -259,11 +276,13 @@ impl VirtualProvider {
         self.state.borrow().exchanges.iter().find(|exchange| exchange.code == code).map(|exchange| exchange.instance)
     }
 
-    /// Waits until this instance has sent a refresh token or a code.
-    pub(crate) async fn called_by(&self, instance: usize) {
+    /// Waits until this instance has sent a refresh token, a code or an exchange this number of times.
+    pub(crate) async fn called_by(&self, instance: usize, times: usize) {
         self.wait_for(|state| {
-            state.calls.iter().any(|call| call.instance == instance)
-                || state.exchanges.iter().any(|exchange| exchange.instance == instance)
+            let refreshes = state.calls.iter().filter(|call| call.instance == instance).count();
+            let codes = state.exchanges.iter().filter(|exchange| exchange.instance == instance).count();
+            let exchanges = state.token_exchanges.iter().filter(|exchange| exchange.instance == instance).count();
+            refreshes + codes + exchanges >= times
         })
         .await;
     }
@@ -276,6 +295,11 @@ impl VirtualProvider {
     /// True if the token was revoked.
     pub(crate) fn has_revoked(&self, token: &str) -> bool {
         self.state.borrow().revoked.iter().any(|revoked| revoked == token)
+    }
+
+    /// True if a request for the token's revocation was sent.
+    pub(crate) fn was_sent_to_revoke(&self, token: &str) -> bool {
+        self.state.borrow().sent_to_revoke.contains(token)
     }
 
     /// The token, and all its successors.
@@ -315,9 +339,14 @@ impl VirtualProvider {
     }
 
     async fn respond(&self, request: &ScriptedRequest, instance: usize) -> Result<Response, ProviderError> {
+        let sent = self.started.elapsed();
         let (before, after) = self.draw_latency();
+        let path = request.url.strip_prefix(ISSUER).unwrap_or_default();
+        if path == "/revoke" {
+            self.state.borrow_mut().sent_to_revoke.extend(request.field("token"));
+        }
         sleep(before).await;
-        let response = match request.url.strip_prefix(ISSUER).unwrap_or_default() {
+        let response = match path {
             "/.well-known/openid-configuration" => Ok(Response::json(200, &metadata())),
             "/jwks" => Ok(Response::json(200, &json!({ "keys": [self.key.jwk] }))),
             "/revoke" => {
@@ -326,6 +355,9 @@ impl VirtualProvider {
                     state.revoked.extend(request.field("token"));
                 }
                 Ok(Response::json(200, &json!({})))
+            }
+            "/token" if request.field("grant_type").as_deref() == Some(GRANT_TYPE) => {
+                self.exchange_token(request, instance, sent, after).await
             }
             "/token" => match request.field("refresh_token") {
                 Some(token) => self.refresh(&token, request.field("audience"), instance).await,
@@ -347,6 +379,9 @@ impl VirtualProvider {
             }
         };
         let granted = acts.then(|| self.spend(token));
+        if audience.is_none() && granted.as_ref().is_some_and(Option::is_some) {
+            self.state.borrow_mut().end_earlier_subjects(token);
+        }
         let call = RefreshCall {
             at: self.started.elapsed(),
             token: token.to_owned(),
@@ -425,6 +460,9 @@ impl VirtualProvider {
         if let Some(audience) = audience {
             let is_confused = state.defect == Some(ProviderDefect::ConfusesTargets) && state.grants % 2 == 1;
             access_token.push_str(&for_target(if is_confused { "another" } else { audience }));
+        } else {
+            let expires = self.started.elapsed() + Duration::from_secs(state.expires_in);
+            state.add_subject(&access_token, refresh_token, expires);
         }
         let mut tokens = json!({
             "access_token": access_token, "token_type": "Bearer", "expires_in": state.expires_in,

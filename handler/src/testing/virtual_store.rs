@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use super::seeded::Seeded;
 use crate::clock::Timestamp;
 use crate::sessions::{
-    Etag, IndexKey, LeasePurpose, MemoryStore, RecordState, SessionIndex, SessionKey, SessionRecord, SessionStore,
-    StoreError, StoredIndex, StoredRecord, UseKey, UsedOnce,
+    Etag, IndexKey, LeasePurpose, MemoryStore, RecordState, RefreshLease, SessionIndex, SessionKey, SessionRecord,
+    SessionStore, StoreError, StoredIndex, StoredRecord, TargetKey, UseKey, UsedOnce,
 };
 
 /// Frequency of failures.
@@ -38,6 +38,8 @@ pub(crate) enum StoreDefect {
     ForgetsBackoffs,
     /// Forgets that calls had no response.
     ForgetsUnanswered,
+    /// Says of every call that it had no response.
+    CountsAnswered,
     /// Never responds to the twenty-first call.
     Hangs,
 }
@@ -72,12 +74,16 @@ struct Script {
     /// The same for those whose write failed, or seemed to; with the beginning of the first attempt and the last failure.
     unwritten: HashMap<Salt, (SessionRecord, Instant, Instant)>,
     generations: Vec<Generation>,
+    /// Targets of the tokens of routes, and the records that were the first to contain them.
+    with_route_token: HashMap<Salt, (TargetKey, SessionRecord)>,
+    /// Versions in which calls are counted, though nobody holds the lease, by their time.
+    in_doubt: Vec<(SessionKey, Instant)>,
     /// True while every write fails.
     refuses_writes: bool,
     outcomes: HashMap<CallOutcome, usize>,
 }
 
-/// Salt of a refresh part, one of its own for each sealing.
+/// Salt of a sealed part, one of its own for each sealing.
 type Salt = [u8; 32];
 
 /// Written generation.
@@ -88,6 +94,8 @@ pub(crate) struct Generation {
     pub(crate) written_at: Instant,
     /// Expiry of its access token.
     pub(crate) lapse: Option<Timestamp>,
+    /// Time from which its refresh is due.
+    pub(crate) due: Option<Timestamp>,
 }
 
 /// Virtual store, shared by instances.
@@ -106,6 +114,8 @@ impl VirtualStore {
             written: HashMap::new(),
             unwritten: HashMap::new(),
             generations: Vec::new(),
+            with_route_token: HashMap::new(),
+            in_doubt: Vec::new(),
             refuses_writes: false,
             outcomes: HashMap::new(),
         };
@@ -144,6 +154,16 @@ impl VirtualStore {
     /// Generations of a session after the first.
     pub(crate) fn generations(&self, key: &SessionKey) -> Vec<Generation> {
         self.script().generations.iter().filter(|generation| generation.key == *key).cloned().collect()
+    }
+
+    /// Records of a session that were the first to contain a route's token, each with its target.
+    pub(crate) fn with_route_token(&self, key: &SessionKey) -> Vec<(TargetKey, SessionRecord)> {
+        self.script().with_route_token.values().filter(|(_, record)| record.key == *key).cloned().collect()
+    }
+
+    /// Time at which a version of a session first counted a call without a response, and nobody held its lease.
+    pub(crate) fn in_doubt_since(&self, key: &SessionKey) -> Option<Instant> {
+        self.script().in_doubt.iter().find(|(session, _)| session == key).map(|(_, at)| *at)
     }
 
     /// Number of calls with this outcome.
@@ -244,6 +264,16 @@ impl Script {
         if let Some(salt) = refresh_salt(record) {
             self.written.entry(salt).or_insert_with(|| record.clone());
         }
+        if let RecordState::Active { routes, .. } = &record.state {
+            for route in routes {
+                let Some(token) = &route.token else { continue };
+                self.with_route_token.entry(token.part.salt).or_insert_with(|| (route.target, record.clone()));
+            }
+        }
+        let is_counted = |lease: &RefreshLease| lease.purpose != LeasePurpose::Refreshing && lease.unanswered > 0;
+        if record.lease.as_ref().is_some_and(is_counted) {
+            self.in_doubt.push((record.key.clone(), Instant::now()));
+        }
     }
 
     fn note_generation(&mut self, record: &SessionRecord) {
@@ -254,6 +284,7 @@ impl Script {
                 number: record.generation,
                 written_at: Instant::now(),
                 lapse: record.access_token_expires_at,
+                due: record.refresh_at,
             });
         }
     }
@@ -305,6 +336,9 @@ impl SessionStore for VirtualStore {
         }
         if let Some(lease) = record.lease.as_mut().filter(|_| defect == Some(StoreDefect::ForgetsUnanswered)) {
             lease.unanswered = 0;
+        }
+        if let Some(lease) = record.lease.as_mut().filter(|_| defect == Some(StoreDefect::CountsAnswered)) {
+            lease.unanswered = lease.unanswered.max(1);
         }
         let read = read.clone();
         let script = Arc::clone(&self.script);

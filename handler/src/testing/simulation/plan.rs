@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::testing::seeded::Seeded;
-use crate::testing::virtual_provider::{Illness, ProviderDefect};
+use crate::testing::virtual_provider::{ExchangePolicy, Illness, ProviderDefect};
 use crate::testing::virtual_store::{StoreDefect, StoreHealth};
 
 /// Group of schedules, by the rules that it stresses.
@@ -19,6 +19,8 @@ pub(super) enum Kind {
     SignIns,
     /// Routes with tokens of their own; one schedule in three is calm: rules 4, 5, 6 and 8.
     Routes,
+    /// Routes with tokens by exchange, of two persons; one schedule in three is calm: rules 3, 4, 5, 9 and 10.
+    Exchanges,
 }
 
 /// Start of a participant.
@@ -28,6 +30,8 @@ pub(super) enum Moment {
     At(Duration),
     /// This time after the Provider got a refresh token for the nth time.
     AfterRefresh(usize, Duration),
+    /// This time after the Provider got the nth exchange.
+    AfterExchange(usize, Duration),
 }
 
 /// Verb that ends sessions.
@@ -98,7 +102,8 @@ pub(super) struct WriteOutage {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Departure {
     pub(super) instance: usize,
-    /// Delay after its first call of the token endpoint.
+    /// Number of its calls of the token endpoint before that, and the delay after the last of them.
+    pub(super) calls: usize,
     pub(super) delay: Duration,
     pub(super) is_drained: bool,
 }
@@ -123,12 +128,21 @@ pub(super) struct Plan {
     pub(super) ends: Vec<PlannedEnd>,
     pub(super) sign_ins: Vec<PlannedSignIn>,
     pub(super) route_requests: Vec<PlannedRouteRequest>,
+    /// Requests of another person at the same instances.
+    pub(super) other_requests: Vec<PlannedRouteRequest>,
+    pub(super) exchange_policy: ExchangePolicy,
     pub(super) target_outages: Vec<TargetOutage>,
     pub(super) write_outage: Option<WriteOutage>,
 }
 
 /// Targets of routes.
 pub(super) const TARGETS: [&str; 3] = ["b", "c", "d"];
+
+/// Targets of routes whose tokens come by exchange.
+pub(super) const EXCHANGED: [&str; 2] = ["urn:x", "urn:y"];
+
+/// Those, and one whose token comes by the refresh token.
+const MIXED: [&str; 3] = [EXCHANGED[0], EXCHANGED[1], TARGETS[0]];
 
 /// Due and expiry of the first access token, both counted from the start.
 pub(super) const DUE: Duration = Duration::from_secs(60);
@@ -142,8 +156,9 @@ impl Plan {
         let mut draw = Seeded::new(seed, 1);
         let ahead: Vec<i64> = (0..3 + draw.below(2)).map(|_| skew(&mut draw)).collect();
         let instances = ahead.len();
-        let is_calm = kind == Kind::Calm || kind == Kind::Routes && seed.is_multiple_of(3);
-        let has_ill_targets = kind == Kind::Routes && !is_calm;
+        let has_routes = matches!(kind, Kind::Routes | Kind::Exchanges);
+        let is_calm = kind == Kind::Calm || has_routes && seed.is_multiple_of(3);
+        let has_ill_targets = has_routes && !is_calm;
         let store = match seed % 2 {
             _ if is_calm => StoreHealth::Well,
             0 => StoreHealth::Ill,
@@ -151,14 +166,18 @@ impl Plan {
         };
         let outages = match kind {
             Kind::Calm => 0,
-            Kind::Routes if is_calm => 0,
-            Kind::Routes => draw.below(2),
+            Kind::Routes | Kind::Exchanges if is_calm => 0,
+            Kind::Routes | Kind::Exchanges => draw.below(2),
             Kind::Outages => 1 + draw.below(2),
             Kind::SignOuts | Kind::SignIns => u64::from(draw.one_in(4)),
         };
         let departs = !is_calm && draw.one_in(3);
         let is_drained = draw.one_in(2);
-        let departure = Departure { instance: draw.index(instances), delay: draw.millis(0, 4_000), is_drained };
+        let longest = if kind == Kind::Exchanges { 300 } else { 4_000 };
+        let instance = draw.index(instances);
+        let delay = draw.millis(0, longest);
+        let calls = if kind == Kind::Exchanges { 1 + draw.index(3) } else { 1 };
+        let departure = Departure { instance, calls, delay, is_drained };
         let sid = draw.pick(&[None, Some("sid-1")]);
         Self {
             seed,
@@ -174,9 +193,11 @@ impl Plan {
             forced: (0..draw.below(3)).map(|_| (draw.index(instances), draw.millis(40_000, 150_000))).collect(),
             ends: if is_calm { Vec::new() } else { ends(kind, sid, instances, &mut draw) },
             sign_ins: sign_ins(kind, instances, &mut draw),
-            route_requests: if kind == Kind::Routes { route_requests(instances, &mut draw) } else { Vec::new() },
-            target_outages: if has_ill_targets { target_outages(&mut draw) } else { Vec::new() },
-            write_outage: if has_ill_targets { write_outage(&mut draw) } else { None },
+            route_requests: if has_routes { route_requests(kind, instances, &mut draw) } else { Vec::new() },
+            target_outages: if has_ill_targets { target_outages(kind, &mut draw) } else { Vec::new() },
+            write_outage: if has_ill_targets { write_outage(kind, &mut draw) } else { None },
+            other_requests: if kind == Kind::Exchanges { other_requests(instances, &mut draw) } else { Vec::new() },
+            exchange_policy: if kind == Kind::Exchanges { draw_policy(&mut draw) } else { ExchangePolicy::default() },
             ahead,
         }
     }
@@ -197,7 +218,7 @@ fn skew(draw: &mut Seeded) -> i64 {
 }
 
 fn requests(kind: Kind, draw: &mut Seeded) -> Vec<Duration> {
-    let gap = if matches!(kind, Kind::SignIns | Kind::Routes) { 160_000 } else { 80_000 };
+    let gap = if matches!(kind, Kind::SignIns | Kind::Routes | Kind::Exchanges) { 160_000 } else { 80_000 };
     let mut moments = Vec::new();
     let mut at = FIRST + draw.millis(0, gap);
     while at < LAST {
@@ -218,19 +239,20 @@ fn moment(draw: &mut Seeded) -> Moment {
 }
 
 /// During one of the calls for routes, or soon after it.
-fn soon_after_a_call(draw: &mut Seeded) -> Moment {
+fn soon_after_a_call(kind: Kind, draw: &mut Seeded) -> Moment {
     let times = 1 + draw.index(8);
     let longest = draw.pick(&[300, 2_000]);
-    Moment::AfterRefresh(times, draw.millis(0, longest))
+    let delay = draw.millis(0, longest);
+    if kind == Kind::Exchanges { Moment::AfterExchange(times, delay) } else { Moment::AfterRefresh(times, delay) }
 }
 
 fn ends(kind: Kind, sid: Option<&str>, instances: usize, draw: &mut Seeded) -> Vec<PlannedEnd> {
     let by_provider = [Verb::LogoutBySub, Verb::LogoutBySid, Verb::LogoutBySidAndSub, Verb::FrontChannel, Verb::Revoke];
     match kind {
         Kind::Calm | Kind::Outages => Vec::new(),
-        Kind::Routes if !draw.one_in(3) => Vec::new(),
-        Kind::SignOuts | Kind::Routes => {
-            let moment = if kind == Kind::Routes { soon_after_a_call(draw) } else { moment(draw) };
+        Kind::Routes | Kind::Exchanges if !draw.one_in(3) => Vec::new(),
+        Kind::SignOuts | Kind::Routes | Kind::Exchanges => {
+            let moment = if kind == Kind::SignOuts { moment(draw) } else { soon_after_a_call(kind, draw) };
             let end = |verb, draw: &mut Seeded| PlannedEnd { verb, instance: draw.index(instances), moment };
             match draw.below(4) {
                 0 => vec![end(Verb::SignOut, draw)],
@@ -266,8 +288,9 @@ fn sign_ins(kind: Kind, instances: usize, draw: &mut Seeded) -> Vec<PlannedSignI
 }
 
 /// Requests at each instance, now and then, and bursts at all of them.
-fn route_requests(instances: usize, draw: &mut Seeded) -> Vec<PlannedRouteRequest> {
-    let targets = &TARGETS[..2 + draw.index(2)];
+fn route_requests(kind: Kind, instances: usize, draw: &mut Seeded) -> Vec<PlannedRouteRequest> {
+    let all = if kind == Kind::Exchanges { &MIXED } else { &TARGETS };
+    let targets = &all[..2 + draw.index(2)];
     let mut requests = Vec::new();
     for instance in 0..instances {
         let mut at = FIRST + draw.millis(0, 60_000);
@@ -286,22 +309,48 @@ fn route_requests(instances: usize, draw: &mut Seeded) -> Vec<PlannedRouteReques
     requests
 }
 
-fn target_outages(draw: &mut Seeded) -> Vec<TargetOutage> {
+/// Requests of another person: one burst at all instances, and one request each, now and then.
+fn other_requests(instances: usize, draw: &mut Seeded) -> Vec<PlannedRouteRequest> {
+    let at = draw.millis(35_000, 150_000);
+    let mut requests = Vec::new();
+    for instance in 0..instances {
+        for at in [at + draw.millis(0, 2_000), draw.millis(35_000, 160_000)] {
+            requests.push(PlannedRouteRequest { target: draw.pick(&EXCHANGED), instance, at });
+        }
+    }
+    requests
+}
+
+fn draw_policy(draw: &mut Seeded) -> ExchangePolicy {
+    ExchangePolicy {
+        has_refresh_token: draw.one_in(2),
+        ends_earlier_subjects: draw.one_in(3),
+        repeats: draw.one_in(4),
+        refusal: draw.pick(&["invalid_request", "invalid_grant"]),
+        expires_in: draw.pick(&[20, 60, 200]),
+    }
+}
+
+fn target_outages(kind: Kind, draw: &mut Seeded) -> Vec<TargetOutage> {
+    let targets = if kind == Kind::Exchanges { &MIXED } else { &TARGETS };
     let target_outage = |_| {
         let from = draw.millis(30_000, 110_000);
         let illness = draw.pick(&Illness::OF_TARGET);
         let acts = illness.is_ambiguous() && draw.one_in(4);
         let outage = Outage { from, to: from + draw.millis(3_000, 60_000), illness, acts };
-        TargetOutage { target: draw.pick(&TARGETS), outage }
+        TargetOutage { target: draw.pick(targets), outage }
     };
     (0..3).map(target_outage).collect()
 }
 
 /// An outage that begins soon after a call, and lasts about as long as a lease.
-fn write_outage(draw: &mut Seeded) -> Option<WriteOutage> {
+fn write_outage(kind: Kind, draw: &mut Seeded) -> Option<WriteOutage> {
     if !draw.one_in(4) {
         return None;
     }
-    let from = Moment::AfterRefresh(1 + draw.index(4), draw.millis(0, 300));
+    let times = 1 + draw.index(4);
+    let delay = draw.millis(0, 300);
+    let is_by_exchange = kind == Kind::Exchanges && draw.one_in(2);
+    let from = if is_by_exchange { Moment::AfterExchange(times, delay) } else { Moment::AfterRefresh(times, delay) };
     Some(WriteOutage { from, lasts: draw.millis(8_000, 20_000) })
 }

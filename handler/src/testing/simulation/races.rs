@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::plan::LAPSE;
-use super::schedule::{End, Evidence, Response};
+use super::schedule::{End, Evidence, MAIN, OTHER, Response};
 use crate::sessions::SignInError;
-use crate::testing::virtual_provider::{Illness, RefreshCall};
+use crate::testing::virtual_provider::{Illness, RefreshCall, TokenExchange};
 use crate::testing::virtual_store::CallOutcome;
 
 /// Names of the races in one schedule.
@@ -46,6 +46,7 @@ pub(super) fn met(evidence: &Evidence) -> Vec<String> {
     see("an instance died in a refresh", is_unwritten);
     see("an instance was drained", evidence.drained.is_some());
     met_by_routes(&calls, evidence, &mut see);
+    met_by_exchanges(&calls, evidence, &mut see);
     for end in &evidence.ends {
         let Some((at, is_confirmed)) = end.finished else { continue };
         let races = calls.iter().any(|call| call.at + in_flight > end.began && call.at < at);
@@ -96,4 +97,55 @@ fn met_by_routes(calls: &[RefreshCall], evidence: &Evidence, see: &mut impl FnMu
     see("a route was refused", responses(|response| matches!(response, Response::Refused)) > 0);
     see("a route had no token", responses(|response| matches!(response, Response::Unavailable)) > 0);
     see("a route found the session ended", responses(|response| matches!(response, Response::SignedOut)) > 0);
+}
+
+/// Races of the exchanges for routes' tokens.
+fn met_by_exchanges(calls: &[RefreshCall], evidence: &Evidence, see: &mut impl FnMut(&str, bool)) {
+    let exchanges = evidence.provider.token_exchanges();
+    let any = |is_met: &dyn Fn(&TokenExchange) -> bool| exchanges.iter().any(is_met);
+    see("an exchange was refused for its target", any(&|exchange| exchange.illness == Some(Illness::RefusesTarget)));
+    see("an exchange was refused for its grant", any(&|exchange| exchange.illness == Some(Illness::RefusesGrant)));
+    see("an exchange ignored its target", any(&|exchange| exchange.illness == Some(Illness::IgnoresTarget)));
+    see("an exchange hung", any(&|exchange| exchange.illness == Some(Illness::Hang)));
+    see("a subject token was refused", any(&TokenExchange::is_stale));
+    see("a lost response to an exchange", any(&|exchange| exchange.illness.is_some() && exchange.granted.is_some()));
+    see("a response to an exchange was repeated", any(&|exchange| exchange.is_repeated));
+    let has_refresh_token = evidence.plan.exchange_policy.has_refresh_token;
+    see("an exchange brought a refresh token", has_refresh_token && any(&TokenExchange::is_success));
+    let is_of = |exchange: &TokenExchange, grant| exchange.grant.as_deref() == Some(grant) && exchange.is_success();
+    let is_both = any(&|exchange| is_of(exchange, MAIN)) && any(&|exchange| is_of(exchange, OTHER));
+    see("two persons got tokens by exchange", is_both);
+    let written = evidence.store.generations(&evidence.main.id.key());
+    let follows = |exchange: &TokenExchange| {
+        let waited = |at: Duration| at <= exchange.sent && exchange.sent < at + Duration::from_secs(1);
+        written.iter().any(|generation| waited(generation.written_at - evidence.started))
+    };
+    see("an exchange waited for a refresh", any(&follows));
+    let is_waited_for = |exchange: &TokenExchange| {
+        let end = exchange.responded.unwrap_or(exchange.sent + Duration::from_secs(8));
+        let is_next = |call: &RefreshCall| call.audience.is_none() && end <= call.at;
+        calls.iter().any(|call| is_next(call) && call.at < end + Duration::from_secs(2))
+    };
+    see("a refresh waited for an exchange", any(&is_waited_for));
+    let failed = |exchange: &TokenExchange| {
+        let last = calls.iter().rfind(|call| call.audience.is_none() && call.at < exchange.sent);
+        last.is_some_and(|call| call.illness.is_some() && exchange.sent < call.at + Duration::from_secs(20))
+    };
+    see("an exchange during a backoff of the session", any(&failed));
+    let is_under_way = |exchange: &TokenExchange, at: Duration| {
+        exchange.sent < at && exchange.responded.is_none_or(|responded| at < responded)
+    };
+    let departed = |instance: Option<usize>| {
+        let at = evidence.departed.filter(|_| instance.is_some()).unwrap_or_default();
+        any(&|exchange| Some(exchange.instance) == instance && is_under_way(exchange, at))
+    };
+    see("an instance died in an exchange", departed(evidence.killed));
+    see("an instance was drained in an exchange", departed(evidence.drained));
+    let raced = |end: &End| any(&|exchange| is_of(exchange, MAIN) && is_under_way(exchange, end.began));
+    see("an end raced an exchange", evidence.ends.iter().any(raced));
+    let is_late = |end: &End, exchange: &TokenExchange| {
+        let ended = end.finished.filter(|(_, is_confirmed)| *is_confirmed).map(|(at, _)| at);
+        is_of(exchange, MAIN) && ended.is_some_and(|at| exchange.responded.is_some_and(|responded| at < responded))
+    };
+    see("an exchange found the session ended", evidence.ends.iter().any(|end| any(&|exchange| is_late(end, exchange))));
 }

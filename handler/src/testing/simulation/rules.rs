@@ -1,5 +1,7 @@
 //! Rules that every schedule obeys, numbered as in the table of the module above.
 
+mod exchanges;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ pub(super) fn check(evidence: &Evidence) -> Result<(), Violation> {
     backoffs_are_kept(evidence)?;
     no_token_is_lost(evidence, &main)?;
     routes_concern_themselves_alone(evidence, main_remains)?;
+    exchanges::check(evidence, &main)?;
     for (sign_in, remains) in evidence.sign_ins.iter().zip(&evidence.sign_in_remains) {
         let subject =
             Subject { sid: sign_in.sid, token: format!("of-{}", sign_in.code), sign_in: Some(sign_in), remains };
@@ -268,6 +271,11 @@ struct Failures<'a> {
     last: &'a RefreshCall,
 }
 
+/// Minimum duration of a backoff after this number of failures, in a clock of whole seconds.
+fn shortest_backoff(failures: u32) -> Duration {
+    Duration::from_secs((5_u64 << (failures - 1).min(8)).min(60) * 4 / 5 - 1)
+}
+
 /// Rule 5: one call for each backoff of the session, and for each of a target.
 fn backoffs_are_kept(evidence: &Evidence) -> Result<(), Violation> {
     // A backoff cannot be written to a failing store, and a dead holder writes none.
@@ -281,9 +289,8 @@ fn backoffs_are_kept(evidence: &Evidence) -> Result<(), Violation> {
         let caller = call.audience.as_deref();
         if let Some(Failures { backoffs, last }) = failing.get(&caller) {
             let ahead = evidence.plan.ahead[call.instance] - evidence.plan.ahead[last.instance];
-            let shortest = (5_u64 << (backoffs - 1).min(8)).min(60) * 4 / 5 - 1;
-            if call.at + seconds(ahead.max(0)) < last.at + Duration::from_secs(shortest) {
-                return violation(5, format!("no backoff of {shortest} s after {last:?}: {calls:?}"));
+            if call.at + seconds(ahead.max(0)) < last.at + shortest_backoff(*backoffs) {
+                return violation(5, format!("no backoff after {last:?}: {calls:?}"));
             }
         }
         if *generation != last_generation || call.is_success() {
@@ -340,9 +347,12 @@ fn routes_concern_themselves_alone(evidence: &Evidence, remains: &Remains) -> Re
         let is_right = match (&request.response, request.target) {
             (Response::Token(token), Some(target)) => token.ends_with(&for_target(target)),
             (Response::Token(token), None) => !token.contains(&for_target("")),
-            (Response::Refused, target) => calls
-                .iter()
-                .any(|call| call.audience.as_deref() == target && call.is_refused() && call.at < request.ended),
+            (Response::Refused, target) => {
+                calls
+                    .iter()
+                    .any(|call| call.audience.as_deref() == target && call.is_refused() && call.at < request.ended)
+                    || exchanges::has_refused(evidence, request)
+            }
             (Response::SignedOut | Response::Unavailable, _) => true,
         };
         if !is_right {

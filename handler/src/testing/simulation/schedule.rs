@@ -1,7 +1,8 @@
 //! Runner of one plan in virtual time; each instance has its own tasks, which die with it. Records every event.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +13,28 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::plan::{
-    DUE, Departure, LAPSE, LAST, Moment, Plan, PlannedEnd, PlannedRouteRequest, PlannedSignIn, TargetOutage, Verb,
+    DUE, Departure, EXCHANGED, LAPSE, LAST, Moment, Plan, PlannedEnd, PlannedRouteRequest, PlannedSignIn, TargetOutage,
+    Verb,
 };
 use crate::clock::Timestamp;
-use crate::oidc::{AuthorizationResponse, LoginHints, LogoutToken};
+use crate::oidc::{AccessToken, AuthorizationResponse, LoginHints, LogoutToken};
 use crate::sessions::{
     Etag, IndexedSession, LiveSession, NoFreshToken, RouteTokenError, SessionError, SessionIndex, SessionRecord,
-    SessionStore, SessionTicket, SignInError, StoredRecord,
+    SessionStore, SessionTicket, Sessions, SignInError, StoredRecord,
 };
 use crate::testing::fixture::{START, first_parts};
 use crate::testing::scripted_provider::SigningKey;
 use crate::testing::seeded::Seeded;
-use crate::testing::virtual_provider::{ISSUER, VirtualProvider};
+use crate::testing::virtual_provider::{ISSUER, VirtualProvider, of_grant};
 use crate::testing::virtual_store::VirtualStore;
 use crate::testing::world::{Instance, World};
 use crate::token_target::TokenTarget;
 
 /// First refresh token of the session that exists from the start.
 pub(super) const MAIN: &str = "main";
+
+/// The same of another person's session, in schedules of exchanges.
+pub(super) const OTHER: &str = "other";
 
 /// Time after [`LAST`] at which everything must be over.
 const BOUND: Duration = Duration::from_secs(600);
@@ -106,6 +111,18 @@ pub(super) struct Remains {
     pub(super) stored: Vec<String>,
     /// Those that the store refused for as long as a write is tried.
     pub(super) unwritten: Vec<String>,
+    /// The access tokens that were in the record, by generation, in schedules of exchanges.
+    pub(super) access_tokens: BTreeMap<u64, String>,
+    /// The tokens of routes that were in the record, each as it was first stored, in schedules of exchanges.
+    pub(super) route_tokens: Vec<StoredRouteToken>,
+}
+
+/// Token of a route in a record.
+#[derive(Clone, Debug)]
+pub(super) struct StoredRouteToken {
+    pub(super) generation: u64,
+    /// The token, if it opens.
+    pub(super) token: Option<String>,
 }
 
 /// Evidence of a schedule, for the rules.
@@ -118,18 +135,26 @@ pub(super) struct Evidence {
     pub(super) ends: Vec<End>,
     pub(super) sign_ins: Vec<SignIn>,
     pub(super) main: SessionTicket,
+    /// The other person's session, if this schedule has one.
+    pub(super) other: Option<SessionTicket>,
+    /// Requests of the other person, whom nobody signs out.
+    pub(super) other_requests: Vec<Request>,
     /// The instance that was killed.
     pub(super) killed: Option<usize>,
     pub(super) drained: Option<usize>,
+    /// Time when that happened, or began.
+    pub(super) departed: Option<Duration>,
     /// Time when every participant and its background work had finished; `None` if something hung.
     pub(super) quiet: Option<Duration>,
     pub(super) main_remains: Option<Remains>,
+    pub(super) other_remains: Option<Remains>,
     pub(super) sign_in_remains: Vec<Remains>,
 }
 
 #[derive(Default)]
 struct Journal {
     requests: RefCell<Vec<Request>>,
+    other_requests: RefCell<Vec<Request>>,
     ends: RefCell<Vec<End>>,
     sign_ins: RefCell<Vec<SignIn>>,
 }
@@ -154,8 +179,11 @@ struct Schedule {
     store: Arc<VirtualStore>,
     journal: Journal,
     main: SessionTicket,
+    /// The other person's session, if this schedule has one.
+    other: Option<SessionTicket>,
     killed: Cell<Option<usize>>,
     drained: Cell<Option<usize>>,
+    departed: Cell<Option<Duration>>,
 }
 
 /// Runs a plan to its end.
@@ -181,15 +209,20 @@ pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
     let is_subject = sign_ins.is_empty();
     let look = async || {
         let main = schedule.remains(&schedule.main, is_subject).await;
+        let other = match &schedule.other {
+            Some(other) => Some(schedule.remains(other, schedule.plan.seed.is_multiple_of(4)).await),
+            None => None,
+        };
         let mut others = Vec::new();
         for sign_in in &sign_ins {
             others.push(schedule.remains(&sign_in.ticket, true).await);
         }
-        (main, others)
+        (main, other, others)
     };
     let remains = if is_quiet { timeout(BOUND * 4, look()).await.ok() } else { None };
     let quiet = quiet.filter(|_| remains.is_some());
-    let (main_remains, sign_in_remains) = remains.map_or((None, Vec::new()), |(main, others)| (Some(main), others));
+    let (main_remains, other_remains, sign_in_remains) =
+        remains.map_or((None, None, Vec::new()), |(main, other, others)| (Some(main), other, others));
     Evidence {
         plan: schedule.plan.clone(),
         provider: schedule.world.provider.clone(),
@@ -199,21 +232,26 @@ pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
         ends: schedule.journal.ends.borrow().clone(),
         sign_ins,
         main: schedule.main.clone(),
+        other: schedule.other.clone(),
+        other_requests: schedule.journal.other_requests.borrow().clone(),
         killed: schedule.killed.get(),
         drained: schedule.drained.get(),
+        departed: schedule.departed.get(),
         quiet,
         main_remains,
+        other_remains,
         sign_in_remains,
     }
 }
 
 impl Schedule {
-    /// A world with one signed-in person.
+    /// A world with one signed-in person, or two.
     async fn begin(plan: Plan, key: &Rc<SigningKey>) -> Self {
         let provider = VirtualProvider::with_key(key);
         provider.set_seeded_latency(Seeded::new(plan.seed, 2));
         provider.set_expires_in(plan.expires_in);
         provider.set_defect(plan.provider_defect);
+        provider.set_exchange_policy(plan.exchange_policy);
         if plan.write_outage.is_some() {
             provider.slow_down(); // so that calls are under way when it begins
         }
@@ -222,27 +260,42 @@ impl Schedule {
         }
         let store = Arc::new(VirtualStore::new(Seeded::new(plan.seed, 3), plan.store, plan.store_defect));
         let world = World::with_provider(provider, Arc::clone(&store) as _, &plan.ahead);
-        let main = world.instances[0].sessions.lifetime().issue(&[7; 32], MAIN, START);
+        let issue = |seed, name| world.instances[0].sessions.lifetime().issue(&[seed; 32], name, START);
+        let main = issue(7, MAIN);
+        let other = Some(issue(8, OTHER)).filter(|_| !plan.other_requests.is_empty());
         let schedule = Self {
             plan,
             world,
             store,
             journal: Journal::default(),
             main,
+            other,
             killed: Cell::new(None),
             drained: Cell::new(None),
+            departed: Cell::new(None),
         };
         schedule.write_main().await;
+        if let Some(other) = &schedule.other {
+            schedule.write_first(OTHER, other).await;
+        }
         schedule
     }
 
-    async fn write_main(&self) {
-        let sessions = &self.world.instances[0].sessions;
-        let parts = first_parts(Some(MAIN), DUE, LAPSE);
-        let inner = self.store.inner();
-        let record = sessions.records().seal(&parts, 1, &self.main);
-        inner.create(&record, START).await.unwrap();
+    /// Writes the first record of a session.
+    async fn write_first(&self, refresh_token: &str, ticket: &SessionTicket) {
+        let access_token = format!("access-0{}", of_grant(refresh_token));
+        let mut parts = first_parts(Some(refresh_token), DUE, LAPSE);
+        parts.request.access_token = AccessToken::new(access_token.clone());
+        self.world.provider.admit(&access_token, refresh_token, LAPSE);
+        let record = self.world.instances[0].sessions.records().seal(&parts, 1, ticket);
+        self.store.inner().create(&record, START).await.unwrap();
         self.store.note_written(&record);
+    }
+
+    async fn write_main(&self) {
+        self.write_first(MAIN, &self.main).await;
+        let sessions = &self.world.instances[0].sessions;
+        let inner = self.store.inner();
         let by_sid = self.plan.sid.map(|sid| sessions.provider_session(sid));
         for key in [sessions.subject("ada")].into_iter().chain(by_sid) {
             let entry = IndexedSession {
@@ -277,6 +330,9 @@ impl Schedule {
         for request in &self.plan.route_requests {
             all.push((request.instance, Box::pin(Rc::clone(self).route_request(*request))));
         }
+        for request in &self.plan.other_requests {
+            all.push((request.instance, Box::pin(Rc::clone(self).other_request(*request))));
+        }
         for end in &self.plan.ends {
             all.push((end.instance, Box::pin(Rc::clone(self).end(*end))));
         }
@@ -301,8 +357,9 @@ impl Schedule {
     }
 
     async fn depart(&self, departure: Departure) {
-        self.world.provider.called_by(departure.instance).await;
+        self.world.provider.called_by(departure.instance, departure.calls).await;
         sleep(departure.delay).await;
+        self.departed.set(Some(self.elapsed()));
         if departure.is_drained {
             self.drained.set(Some(departure.instance));
             self.world.instances[departure.instance].sessions.drain().await; // SIGTERM
@@ -344,6 +401,10 @@ impl Schedule {
                 let _ = timeout(LAST, self.world.provider.refreshed(times)).await;
                 sleep(delay).await;
             }
+            Moment::AfterExchange(times, delay) => {
+                let _ = timeout(LAST, self.world.provider.exchanged(times)).await; // as above
+                sleep(delay).await;
+            }
         }
     }
 
@@ -358,23 +419,39 @@ impl Schedule {
         self.journal.requests.borrow_mut().push(request);
     }
 
-    async fn route_request(self: Rc<Self>, PlannedRouteRequest { target, instance, at }: PlannedRouteRequest) {
+    async fn route_request(self: Rc<Self>, planned: PlannedRouteRequest) {
+        let request = self.send_route_request(planned, &self.main).await;
+        self.journal.requests.borrow_mut().push(request);
+    }
+
+    async fn other_request(self: Rc<Self>, planned: PlannedRouteRequest) {
+        let other = self.other.as_ref().expect("whoever has requests is signed in");
+        let request = self.send_route_request(planned, other).await;
+        self.journal.other_requests.borrow_mut().push(request);
+    }
+
+    async fn send_route_request(&self, planned: PlannedRouteRequest, ticket: &SessionTicket) -> Request {
+        let PlannedRouteRequest { target, instance, at } = planned;
         self.world.until(at).await;
-        let response = match self.route_token(instance, target).await {
+        let response = match self.route_token(instance, target, ticket).await {
             Ok(Some(token)) => Response::Token(token),
             Ok(None) => Response::SignedOut,
             Err(RouteTokenError::Refused(_)) => Response::Refused,
             Err(RouteTokenError::Unavailable { .. } | RouteTokenError::Store(_)) => Response::Unavailable,
         };
-        let request = Request { began: at, ended: self.elapsed(), target: Some(target), response };
-        self.journal.requests.borrow_mut().push(request);
+        Request { began: at, ended: self.elapsed(), target: Some(target), response }
     }
 
     /// Token for a request of a route; `None` if the session is over.
-    async fn route_token(&self, instance: usize, target: &str) -> Result<Option<String>, RouteTokenError> {
+    async fn route_token(
+        &self,
+        instance: usize,
+        target: &str,
+        ticket: &SessionTicket,
+    ) -> Result<Option<String>, RouteTokenError> {
         let Instance { sessions, party, .. } = &*self.world.instances[instance];
         let now = self.world.instances[instance].now();
-        let session = match self.load_fresh(instance, &self.main).await {
+        let session = match self.load_fresh(instance, ticket).await {
             Ok(Some(session)) => session,
             Ok(None) => return Ok(None),
             Err(SessionError::Store(error)) => return Err(error.into()),
@@ -382,8 +459,8 @@ impl Schedule {
                 return Err(RouteTokenError::Unavailable { retry_after });
             }
         };
-        let target = TokenTarget::new(None, Some(target), None).unwrap();
-        let token = sessions.route_token(&session, &target, &self.main, party, now).await?;
+        let target = token_target(target);
+        let token = sessions.route_token(&session, &target, ticket, party, now).await?;
         Ok(token.map(|token| token.expose().to_owned()))
     }
 
@@ -499,7 +576,7 @@ impl Schedule {
             is_alive_now
         };
         let without_token = if is_subject && is_refreshable {
-            local.run_until(self.targets_without_token(left[0])).await
+            local.run_until(self.targets_without_token(left[0], ticket)).await
         } else {
             Vec::new()
         };
@@ -507,7 +584,8 @@ impl Schedule {
 
         let now = self.world.instances[left[0]].now();
         let stored = self.store.inner().load(&ticket.id.key(), now).await.unwrap();
-        let records = self.world.instances[left[0]].sessions.records();
+        let sessions = &self.world.instances[left[0]].sessions;
+        let records = sessions.records();
         let open = async |record: SessionRecord| {
             let stored = StoredRecord { record, etag: Etag(String::new()) };
             let part = records.open_refresh_part(&stored, ticket).await.unwrap();
@@ -521,6 +599,9 @@ impl Schedule {
         for record in self.store.written(&ticket.id.key()) {
             stored_tokens.extend(open(record).await);
         }
+        let has_exchanges = self.other.is_some();
+        let (access_tokens, route_tokens) =
+            if has_exchanges { self.stored_access_tokens(sessions, ticket).await } else { Default::default() };
         let mut unwritten = Vec::new();
         for record in self.store.refused_for(&ticket.id.key(), TRIED_FOR) {
             unwritten.extend(open(record).await);
@@ -534,19 +615,46 @@ impl Schedule {
             without_token,
             stored: stored_tokens,
             unwritten,
+            access_tokens,
+            route_tokens,
         }
     }
 
+    /// The access tokens of a session and its routes that the store has had.
+    async fn stored_access_tokens(
+        &self,
+        sessions: &Sessions,
+        ticket: &SessionTicket,
+    ) -> (BTreeMap<u64, String>, Vec<StoredRouteToken>) {
+        let mut access_tokens = BTreeMap::new();
+        for record in self.store.written(&ticket.id.key()) {
+            if let Entry::Vacant(entry) = access_tokens.entry(record.generation) {
+                let stored = StoredRecord { record, etag: Etag(String::new()) };
+                let part = sessions.records().open_request_part(&stored, ticket).await.unwrap();
+                entry.insert(part.expect("a written record opens").access_token.expose().to_owned());
+            }
+        }
+        let mut route_tokens = Vec::new();
+        for (target, record) in self.store.with_route_token(&ticket.id.key()) {
+            let opened = sessions.records().open_route_token(&record, target, ticket).await.unwrap();
+            let token = opened.map(|token| token.expose().to_owned());
+            route_tokens.push(StoredRouteToken { generation: record.generation, token });
+        }
+        (access_tokens, route_tokens)
+    }
+
     /// Targets for which a route gets no token, whatever backoffs there are.
-    async fn targets_without_token(&self, instance: usize) -> Vec<&'static str> {
-        let mut targets: Vec<_> = self.plan.route_requests.iter().map(|request| request.target).collect();
+    async fn targets_without_token(&self, instance: usize, ticket: &SessionTicket) -> Vec<&'static str> {
+        let is_other = self.other.as_ref().is_some_and(|other| other.id.key() == ticket.id.key());
+        let requests = if is_other { &self.plan.other_requests } else { &self.plan.route_requests };
+        let mut targets: Vec<_> = requests.iter().map(|request| request.target).collect();
         targets.sort_unstable();
         targets.dedup();
         let deadline = Instant::now() + BOUND;
         let mut without = Vec::new();
         for target in targets {
             loop {
-                let retry_after = match self.route_token(instance, target).await {
+                let retry_after = match self.route_token(instance, target, ticket).await {
                     Ok(Some(_)) => break,
                     Err(RouteTokenError::Unavailable { retry_after }) if Instant::now() < deadline => retry_after,
                     Err(RouteTokenError::Refused(_)) if Instant::now() < deadline => MAX_BACKOFF,
@@ -590,4 +698,14 @@ impl Schedule {
     fn elapsed(&self) -> Duration {
         self.world.started.elapsed()
     }
+}
+
+/// Target of this name: of an exchange, or else of a refresh.
+fn token_target(name: &str) -> TokenTarget {
+    let target = if EXCHANGED.contains(&name) {
+        TokenTarget::new(Some(name), None, None)
+    } else {
+        TokenTarget::new(None, Some(name), None)
+    };
+    target.unwrap()
 }
