@@ -113,8 +113,9 @@ fn client_headers(sent: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Identity headers, after the same checks as for a forwarded request. At most one read of the store. Waits for the
-/// refresh of a lapsed token, and starts one that is due: sockets alone would never renew it.
+/// Identity headers, after the same checks as for a forwarded request. At most one read of the store, unless a
+/// token is requested. Waits for the refresh of a lapsed token, and starts one that is due: sockets alone would never renew
+/// it.
 async fn session_headers(
     asked: &Asked,
     ruled: Ruled<'_>,
