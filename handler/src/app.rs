@@ -61,6 +61,8 @@ pub async fn serve(configuration: Configuration, started: Instant) -> io::Result
     let keeps_sockets = !shared.is_under_functions_host;
     let mut signals = StopSignals::listen()?;
     let server = HttpServer::new(move || {
+        // Boxed: the server moves a handler's future three times, and this one takes 3 KB.
+        let handle = |req, payload, state| Box::pin(handle(req, payload, state));
         App::new().app_data(Data::new(AppState::new(Arc::clone(&shared)))).default_service(web::to(handle))
     });
     let server = server.workers(workers).max_connections(limits.connections.div_ceil(workers));
@@ -265,7 +267,7 @@ fn target_text<'r>(req: &'r HttpRequest, state: &AppState) -> Option<Cow<'r, str
 
 /// Parses the target. RFC 9112 3.2: a request needs exactly one `Host`; a client of HTTP/1.0 may send none.
 fn request_target<'t>(req: &HttpRequest, text: &'t str) -> Result<RequestTarget<'t>, Error> {
-    match req.headers().get_all("host").count() {
+    match req.headers().get_all(header::HOST).count() {
         1 => {}
         0 if req.version() < Version::HTTP_11 => {}
         _ => return Err(Error::Request("there is not exactly one Host")),

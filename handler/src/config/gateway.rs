@@ -1,5 +1,6 @@
 //! Settings of the gateway's proof.
 
+use actix_web::http::header::HeaderName;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -94,7 +95,7 @@ fn proof(reader: &mut Reader<'_>) -> Option<GatewayProof> {
         "managed_identity" => Some(Kind::ManagedIdentity),
         _ => None,
     })?;
-    let header = reader.parse_or(GATEWAY_PROOF_HEADER, "x-gateway-token", header_name);
+    let header = reader.parse_or(GATEWAY_PROOF_HEADER, HeaderName::from_static("x-gateway-token"), header_name);
     refuse_unused_check(reader, kind)?;
     match kind {
         Kind::None => none(reader),
@@ -190,12 +191,13 @@ fn required<T>(reader: &mut Reader<'_>, setting: Setting, parse: impl FnOnce(&st
     value
 }
 
-/// A header name with static lifetime: read once at start. Headers of this family never reach an Upstream.
-fn header_name(text: &str) -> Option<&'static str> {
+/// A header name. Headers of this family never reach an Upstream.
+fn header_name(text: &str) -> Option<HeaderName> {
     let name = text.to_ascii_lowercase();
     let rest = name.strip_prefix("x-gateway-")?;
     let is_plain = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    (is_plain && rest != "client-address").then(|| &*name.leak())
+    let has_another_use = matches!(rest, "client-address" | "host");
+    HeaderName::try_from(&name).ok().filter(|_| is_plain && !has_another_use)
 }
 
 fn secrets(text: &str) -> Option<Vec<Zeroizing<String>>> {

@@ -8,9 +8,13 @@
 use std::borrow::Cow;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 
 use super::single_header;
 use crate::proxy::RequestTarget;
+
+/// Header of the host's front end with the target that the browser sent.
+const UNENCODED_URL: HeaderName = HeaderName::from_static("x-waws-unencoded-url");
 
 /// Path below which the host calls us (`extensions.http.routePrefix`): `/app`, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +67,7 @@ impl RoutePrefix {
 /// The browser's original target, if the host's front end sent it; otherwise `given`.
 #[must_use]
 pub fn arrived_target<'r>(req: &'r HttpRequest, given: &'r str) -> &'r str {
-    match single_header(req, "x-waws-unencoded-url") {
+    match single_header(req, UNENCODED_URL) {
         Some(named) if named != given && becomes(named, given) && is_forwardable(named) => named,
         _ => given,
     }

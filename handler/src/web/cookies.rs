@@ -71,14 +71,11 @@ impl CookieNames {
     pub fn own_cookies(&self) -> OwnCookies {
         let plain = |name: &str| name.strip_prefix("__Host-").unwrap_or(name).to_owned();
         let ours = [&self.session, &self.person, &self.rounds, &self.login_prefix];
-        let mut names: Vec<String> = ours.map(String::clone).into();
-        names.extend(
-            ["", "__Secure-", "__Host-", "__Http-", "__Host-Http-"]
-                .iter()
-                .flat_map(|prefix| ours.map(|name| format!("{prefix}{}", plain(name)))),
-        );
-        names.sort();
-        names.dedup();
+        let mut names: Vec<String> = ours.map(String::clone).into(); // the session's first: it is in every request
+        for prefix in ["", "__Secure-", "__Host-", "__Http-", "__Host-Http-"] {
+            let variants = ours.map(|name| format!("{prefix}{}", plain(name)));
+            names.extend(variants.into_iter().filter(|variant| !ours.contains(&variant)));
+        }
         OwnCookies::new(names)
     }
 

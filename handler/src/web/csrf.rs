@@ -5,8 +5,9 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 
+use super::header_names::{SEC_FETCH_DEST, SEC_FETCH_MODE, SEC_FETCH_SITE};
 use super::header_text;
 use super::request::{single_value, text_value};
 use crate::proxy::is_safe;
@@ -27,18 +28,19 @@ pub fn check_csrf(method: &Method, headers: &HeaderMap, origin: &PublicOrigin) -
 }
 
 fn is_from(method: &Method, headers: &HeaderMap, origin: &PublicOrigin) -> bool {
-    let has = |name: &str| headers.contains_key(name);
-    if has("sec-fetch-site") {
-        return matches!(single_value(headers, "sec-fetch-site"), Some("same-origin" | "none"));
+    let has = |name: HeaderName| headers.contains_key(name);
+    if has(SEC_FETCH_SITE) {
+        return matches!(single_value(headers, SEC_FETCH_SITE), Some("same-origin" | "none"));
     }
-    if has("origin") {
-        return single_value(headers, "origin") == Some(origin.as_str());
+    if has(header::ORIGIN) {
+        return single_value(headers, header::ORIGIN) == Some(origin.as_str());
     }
-    if has("sec-fetch-mode") || has("sec-fetch-dest") {
+    if has(SEC_FETCH_MODE) || has(SEC_FETCH_DEST) {
         return false;
     }
-    if has("referer") {
-        return single_value(headers, "referer").is_some_and(|referer| same_origin_path(referer, origin).is_some());
+    if has(header::REFERER) {
+        return single_value(headers, header::REFERER)
+            .is_some_and(|referer| same_origin_path(referer, origin).is_some());
     }
     !may_be_a_form(method, headers)
 }
@@ -58,7 +60,7 @@ fn may_be_a_form(method: &Method, headers: &HeaderMap) -> bool {
 /// True if the browser names another origin as the sender of an unsafe request; false if it names none.
 #[must_use]
 pub fn is_from_elsewhere(req: &HttpRequest, origin: &PublicOrigin) -> bool {
-    let is_named = req.headers().contains_key("sec-fetch-site") || req.headers().contains_key(header::ORIGIN);
+    let is_named = req.headers().contains_key(SEC_FETCH_SITE) || req.headers().contains_key(header::ORIGIN);
     is_named && check_csrf(req.method(), req.headers(), origin).is_err()
 }
 

@@ -245,7 +245,7 @@ impl Failure<'_> {
 
     /// True if the request names the public address, so that a link there would lead back here.
     fn is_at_public_address(&self) -> bool {
-        let host = single_header(self.req, "host");
+        let host = single_header(self.req, header::HOST);
         host.is_some_and(|host| host.eq_ignore_ascii_case(self.public_origin.authority()))
     }
 

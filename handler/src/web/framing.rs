@@ -7,12 +7,13 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use url::Url;
 
+use super::header_names::SEC_FETCH_DEST;
 use super::header_text;
 
 /// True for a navigation of a frame (Fetch Metadata 2.1). Most Providers forbid frames, so no sign-in begins there.
 #[must_use]
 pub fn is_framed(req: &HttpRequest) -> bool {
-    let destination = header_text(req, "sec-fetch-dest");
+    let destination = header_text(req, SEC_FETCH_DEST);
     destination.is_some_and(|name| matches!(name, "iframe" | "frame" | "embed" | "object" | "fencedframe"))
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
@@ -20,10 +21,10 @@ use crate::egress::Egress;
 use crate::oidc::{GatewayTokenError, GatewayTokenVerifier, Issuer, ProviderCache, ProviderError};
 
 /// Header with the client's address, as the gateway saw it.
-const CLIENT_ADDRESS: &str = "x-gateway-client-address";
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-gateway-client-address");
 
 /// Header with the client certificate of App Service's TLS, in base64; App Service removes it from clients' requests.
-const CLIENT_CERTIFICATE: &str = "x-arr-clientcert";
+const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-arr-clientcert");
 
 /// Cache lifetime of a verified token: a key that its issuer withdraws takes effect after that.
 const TOKEN_CACHE_TTL: Duration = Duration::from_secs(300);
@@ -38,8 +39,8 @@ pub enum GatewayProof {
     None,
     /// One of two shared secrets, so that they can be changed one after the other.
     SharedSecret {
-        /// Header with the secret, in lower case.
-        header: &'static str,
+        /// Header with the secret.
+        header: HeaderName,
         /// The accepted secrets.
         secrets: Vec<Zeroizing<String>>,
         /// Secrets for calls to `check`; none turns it off.
@@ -47,8 +48,8 @@ pub enum GatewayProof {
     },
     /// Token of the gateway's managed identity.
     ManagedIdentity {
-        /// Header with the token, in lower case.
-        header: &'static str,
+        /// Header with the token.
+        header: HeaderName,
         /// Issuer of the tokens.
         issuer: String,
         /// Required audience.
@@ -265,7 +266,8 @@ mod tests {
         let secrets = [ONE, TWO].map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
         let certificates = certificates.iter().map(|certificate| Sha256::digest(certificate).into()).collect();
         let check_secrets = vec![Zeroizing::new(CHECK.to_owned())];
-        let proof = GatewayProof::SharedSecret { header: HEADER, secrets, check_secrets };
+        let header = HeaderName::from_static(HEADER);
+        let proof = GatewayProof::SharedSecret { header, secrets, check_secrets };
         GatewayGuard::new(GatewaySettings { proof, certificates }, Arc::default(), &no_trust())
     }
 
@@ -304,7 +306,7 @@ mod tests {
 
     #[actix_web::test]
     async fn an_address_is_believed_of_a_gateway_that_proved_itself() {
-        let address = |text| [(HEADER, ONE), (CLIENT_ADDRESS, text)];
+        let address = |text| [(HEADER, ONE), ("x-gateway-client-address", text)];
 
         let verified = guard().verify(&request(&address("2001:db8::1")), NOW).await.unwrap();
         let garbled = guard().verify(&request(&address("1.2.3.4, 5.6.7.8")), NOW).await.unwrap();
@@ -323,19 +325,19 @@ mod tests {
         let (one, two, other) = (encoded(b"one"), encoded(b"two"), encoded(b"other"));
 
         for shown in [&one, &two] {
-            assert!(guard.verify(&request(&[(HEADER, ONE), (CLIENT_CERTIFICATE, shown)]), NOW).await.is_ok());
+            assert!(guard.verify(&request(&[(HEADER, ONE), ("x-arr-clientcert", shown)]), NOW).await.is_ok());
         }
         let refused: [&[(&str, &str)]; 4] = [
             &[(HEADER, ONE)],
-            &[(HEADER, ONE), (CLIENT_CERTIFICATE, &other)],
-            &[(HEADER, ONE), (CLIENT_CERTIFICATE, "not base64")],
-            &[(HEADER, ONE), (CLIENT_CERTIFICATE, &one), (CLIENT_CERTIFICATE, &one)],
+            &[(HEADER, ONE), ("x-arr-clientcert", &other)],
+            &[(HEADER, ONE), ("x-arr-clientcert", "not base64")],
+            &[(HEADER, ONE), ("x-arr-clientcert", &one), ("x-arr-clientcert", &one)],
         ];
         for headers in refused {
             let refused = guard.verify(&request(headers), NOW).await;
             assert!(matches!(refused, Err(GatewayProofError::Certificate)), "{headers:?}");
         }
-        let unproved = guard.verify(&request(&[(CLIENT_CERTIFICATE, &one)]), NOW).await;
+        let unproved = guard.verify(&request(&[("x-arr-clientcert", &one)]), NOW).await;
         assert!(matches!(unproved, Err(GatewayProofError::Missing)));
     }
 }

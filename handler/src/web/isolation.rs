@@ -5,6 +5,7 @@
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 
+use super::header_names::{SEC_FETCH_DEST, SEC_FETCH_MODE, SEC_FETCH_SITE};
 use super::request::{single_value, text_value};
 
 /// Error for a request of another site that is not a visit.
@@ -18,17 +19,17 @@ pub struct CrossSiteRejection;
 /// # Errors
 /// For images, scripts, fetches, plugins and preflights of another site, and where the browser names itself twice.
 pub fn check_isolation(method: &Method, headers: &HeaderMap) -> Result<(), CrossSiteRejection> {
-    if !headers.contains_key("sec-fetch-site") {
+    if !headers.contains_key(SEC_FETCH_SITE) {
         return Ok(());
     }
-    let is_own = matches!(single_value(headers, "sec-fetch-site"), Some("same-origin" | "none"));
+    let is_own = matches!(single_value(headers, SEC_FETCH_SITE), Some("same-origin" | "none"));
     if is_own || is_visit(method, headers) { Ok(()) } else { Err(CrossSiteRejection) }
 }
 
 /// True for a navigation that isn't the content of `<object>` or `<embed>` (Fetch Metadata 2.2, 2.4).
 fn is_visit(method: &Method, headers: &HeaderMap) -> bool {
-    let is_plugin = text_value(headers, "sec-fetch-dest").is_some_and(|dest| matches!(dest, "object" | "embed"));
-    *method == Method::GET && single_value(headers, "sec-fetch-mode") == Some("navigate") && !is_plugin
+    let is_plugin = text_value(headers, SEC_FETCH_DEST).is_some_and(|dest| matches!(dest, "object" | "embed"));
+    *method == Method::GET && single_value(headers, SEC_FETCH_MODE) == Some("navigate") && !is_plugin
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod frame_page;
 mod framing;
 mod functions_host;
 mod gateway_proof;
+mod header_names;
 mod html;
 mod isolation;
 mod kept_form;

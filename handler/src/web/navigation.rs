@@ -5,12 +5,13 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 
+use super::header_names::SEC_FETCH_MODE;
 use super::header_text;
 
 /// True if the response becomes a page (Fetch Metadata, or `Accept` from browsers without it).
 #[must_use]
 pub fn is_navigation(req: &HttpRequest) -> bool {
-    match header_text(req, "sec-fetch-mode") {
+    match header_text(req, SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate" && !is_prefetch(req),
         None => {
             let accepts_html = header_text(req, header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
@@ -22,7 +23,7 @@ pub fn is_navigation(req: &HttpRequest) -> bool {
 /// True if the browser itself says that no person waits for the response.
 #[must_use]
 pub fn is_background(req: &HttpRequest) -> bool {
-    req.headers().contains_key("sec-fetch-mode") && !is_navigation(req)
+    req.headers().contains_key(SEC_FETCH_MODE) && !is_navigation(req)
 }
 
 fn is_prefetch(req: &HttpRequest) -> bool {

@@ -7,7 +7,8 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use actix_web::http::{Method, Version, header};
+use actix_web::http::header::{self, HeaderName};
+use actix_web::http::{Method, Version};
 use actix_web::{HttpRequest, HttpResponse};
 use url::Url;
 
@@ -15,13 +16,14 @@ use super::{VerifiedGateway, header_text, is_navigation, single_header};
 use crate::public_origin::PublicOrigin;
 
 /// Header with the host name that the client used at the gateway (`context.Request.OriginalUrl.Host`), without a port.
-const GATEWAY_HOST: &str = "x-gateway-host";
+const GATEWAY_HOST: HeaderName = HeaderName::from_static("x-gateway-host");
 
 /// Headers in which a proxy before us sends the original host name.
-const FORWARDED_HOSTS: [&str; 2] = ["x-forwarded-host", "x-original-host"];
+const FORWARDED_HOSTS: [HeaderName; 2] =
+    [HeaderName::from_static("x-forwarded-host"), HeaderName::from_static("x-original-host")];
 
 /// Header of Azure Front Door, which replaces `Host`, and whose `X-Forwarded-Host` does not pass the Functions host.
-const FRONT_DOOR: &str = "x-azure-fdid";
+const FRONT_DOOR: HeaderName = HeaderName::from_static("x-azure-fdid");
 
 /// Maximum redirects before the first request under the public name. Browsers follow 20, so even the first person gets
 /// through.
@@ -60,7 +62,7 @@ impl PublicHost {
     #[must_use]
     pub fn redirect(&self, req: &HttpRequest, gateway: &VerifiedGateway, target: &str) -> Option<HttpResponse> {
         let authority = self.authority(req, gateway)?;
-        if self.is_public(authority) {
+        if authority == self.origin.authority() || self.is_public(authority) {
             if !self.was_seen.load(Ordering::Relaxed) {
                 self.was_seen.store(true, Ordering::Relaxed);
             }
@@ -87,7 +89,7 @@ impl PublicHost {
         if gateway.is_proved {
             return single_header(req, GATEWAY_HOST);
         }
-        if self.is_behind_functions_host { None } else { single_header(req, "host") }
+        if self.is_behind_functions_host { None } else { single_header(req, header::HOST) }
     }
 
     /// True for the public name at any port: a balancer may forward to another port under the same name.
@@ -116,7 +118,7 @@ impl PublicHost {
 
     /// True if a proxy before us says that the browser used the public name, or if it may do so unseen.
     fn is_rewritten(&self, req: &HttpRequest, gateway: &VerifiedGateway) -> bool {
-        let named = |name: &str| header_text(req, name).is_some_and(|hosts| self.names_public(hosts.split(',')));
+        let named = |name: HeaderName| header_text(req, name).is_some_and(|hosts| self.names_public(hosts.split(',')));
         let forwarded = header_text(req, header::FORWARDED).is_some_and(|elements| {
             let pairs = elements.split([',', ';']).filter_map(|pair| pair.split_once('='));
             let hosts = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("host")).map(|(_, value)| value);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AsHeaderName, HeaderMap};
 
+use super::header_names::FUNCTIONS_INVOCATION_ID;
 use crate::random;
 
 /// Request identifier in logs, pages and problem documents: the host's invocation id, or one of our own.
@@ -19,7 +20,7 @@ impl RequestId {
         let is_plain = |text: &&str| {
             (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
-        let given = single_header(req, "x-azure-functions-invocationid").filter(is_plain);
+        let given = single_header(req, FUNCTIONS_INVOCATION_ID).filter(is_plain);
         Self(given.map_or_else(next_id, str::to_owned))
     }
 
@@ -56,12 +57,12 @@ pub(super) fn text_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option
 
 /// Text of a header that is present exactly once.
 #[must_use]
-pub fn single_header<'a>(req: &'a HttpRequest, name: &'static str) -> Option<&'a str> {
+pub fn single_header(req: &HttpRequest, name: impl AsHeaderName) -> Option<&str> {
     single_value(req.headers(), name)
 }
 
 /// Text of a header that is present exactly once.
-pub(super) fn single_value<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+pub(super) fn single_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name);
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),

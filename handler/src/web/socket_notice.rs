@@ -9,6 +9,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use quick_cache::sync::Cache;
 
+use super::header_names::SEC_FETCH_DEST;
 use super::{header_text, is_navigation};
 use crate::clock::Timestamp;
 use crate::sessions::SessionKey;
@@ -83,7 +84,7 @@ fn is_recent(since: Timestamp, now: Timestamp) -> bool {
 
 /// True for a page that a person opens or reloads in a window.
 fn is_visit(req: &HttpRequest) -> bool {
-    let is_top = header_text(req, "sec-fetch-dest").is_none_or(|destination| destination == "document");
+    let is_top = header_text(req, SEC_FETCH_DEST).is_none_or(|destination| destination == "document");
     *req.method() == Method::GET && is_navigation(req) && is_top
 }
 

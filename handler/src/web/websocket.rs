@@ -36,7 +36,7 @@ pub fn was_websocket_handshake(req: &HttpRequest) -> bool {
 /// # Errors
 /// If `Origin` is another, missing or repeated. RFC 6455 4.1: every browser sends one; another client has to.
 pub fn check_websocket_origin(req: &HttpRequest, origin: &PublicOrigin) -> Result<(), CsrfRejection> {
-    if single_header(req, "origin") == Some(origin.as_str()) { Ok(()) } else { Err(CsrfRejection) }
+    if single_header(req, header::ORIGIN) == Some(origin.as_str()) { Ok(()) } else { Err(CsrfRejection) }
 }
 
 /// Rate limit of the warning about handshakes that a hop in front does not pass: one a minute, since a page without its

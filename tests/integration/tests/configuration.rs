@@ -126,6 +126,7 @@ fn every_mistake_names_its_variable_and_says_what_would_do() {
         &[("GATEWAY_PROOF", "mtls")],
         &[("GATEWAY_PROOF_HEADER", "Authorization")],
         &[("GATEWAY_PROOF_HEADER", "X-Gateway-Client-Address")],
+        &[("GATEWAY_PROOF_HEADER", "X-Gateway-Host")],
         &[("GATEWAY_PROOF_SECRETS", ""), ("GATEWAY_PROOF", "shared_secret")],
         &[("GATEWAY_PROOF_SECRETS", "THE-SECRET"), ("GATEWAY_PROOF", "shared_secret")],
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.internal:4318")],
