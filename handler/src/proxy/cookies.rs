@@ -27,11 +27,12 @@ impl OwnCookies {
     /// Cookies are split at `;` only, as browsers write them (RFC 6265 4.2.1); a quote hides nothing.
     #[must_use]
     pub fn strip<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
-        if !cookie_pairs(value).any(|pair| self.owns(pair)) {
+        let Some(first) = cookie_pairs(value).position(|pair| self.owns(pair)) else {
             return Some(Cow::Borrowed(value));
-        }
+        };
         let mut kept: Vec<u8> = Vec::new(); // most often it stays empty
-        for pair in cookie_pairs(value).filter(|pair| !self.owns(pair)) {
+        let is_kept = |(at, pair): &(usize, &[u8])| *at < first || *at > first && !self.owns(pair);
+        for (_, pair) in cookie_pairs(value).enumerate().filter(is_kept) {
             if kept.is_empty() {
                 kept.extend_from_slice(pair.trim_ascii_start());
             } else {

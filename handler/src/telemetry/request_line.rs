@@ -1,6 +1,7 @@
 //! Log line of a request, formatted without the tracing library: there is one for every request. It looks as that
 //! machinery would have written it, which a test compares.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -145,14 +146,48 @@ fn write_integer(number: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(&digits[start..]);
 }
 
+/// Writes the time in UTC (RFC 3339 5.6), with microseconds. The date and the seconds are those of the thread's last
+/// line, most often.
 fn write_time(now: SystemTime, line: &mut Vec<u8>) {
-    let _ = write!(line, "{}", humantime::format_rfc3339_micros(now)); // a vector takes everything
+    thread_local! {
+        static LAST_SECOND: Cell<(u64, [u8; SECONDS.len()])> = const { Cell::new((u64::MAX, *SECONDS)) };
+    }
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (mut second, mut text) = LAST_SECOND.get();
+    if second != since_epoch.as_secs() {
+        second = since_epoch.as_secs();
+        let _ = write!(text.as_mut_slice(), "{}", humantime::format_rfc3339_seconds(now)); // it has room until year 9999
+        LAST_SECOND.set((second, text));
+    }
+    let (zone, seconds) = text.split_last().expect("it has 20 bytes");
+    line.extend_from_slice(seconds);
+    line.push(b'.');
+    let micros = since_epoch.subsec_micros();
+    line.extend([100_000, 10_000, 1_000, 100, 10, 1].map(|unit| digit(micros / unit)));
+    line.push(*zone);
 }
+
+const SECONDS: &[u8; 20] = b"0000-00-00T00:00:00Z";
+
+/// The last decimal digit of a number.
+fn digit(number: u32) -> u8 {
+    b'0' + (number % 10).to_le_bytes()[0]
+}
+
+/// Bytes that one of the formats escapes. A table, since every byte of a request's line is looked up.
+static IS_ESCAPED: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        table[byte as usize] = matches!(byte, b'"' | b'\\' | b'\'');
+        byte += 1;
+    }
+    table
+};
 
 /// Writes text that neither format escapes, in quotes. False for any other text, of which nothing is written.
 fn write_plain(text: &str, line: &mut Vec<u8>) -> bool {
-    let is_escaped = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\' | b'\'');
-    if text.bytes().any(is_escaped) {
+    if text.bytes().any(|byte| IS_ESCAPED[usize::from(byte)]) {
         return false;
     }
     line.push(b'"');
@@ -163,7 +198,7 @@ fn write_plain(text: &str, line: &mut Vec<u8>) -> bool {
 
 fn write_json_string(text: &str, line: &mut Vec<u8>) {
     if !write_plain(text, line) {
-        let _ = serde_json::to_writer(line, text); // as above
+        let _ = serde_json::to_writer(line, text); // a vector takes everything
     }
 }
 
@@ -213,6 +248,20 @@ mod tests {
         let mut line = Vec::new();
         request.write(format, time, &mut line);
         String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn a_time_is_in_utc_with_microseconds_whatever_the_last_one_was() {
+        let times = [(1_800_000_000, 0), (1_800_000_000, 999_999_999), (1_800_000_001, 1_000), (1_709_251_199, 42_000)];
+        for (seconds, nanos) in times.into_iter().chain([(0, 0), (253_402_300_799, 123_456_000)]) {
+            let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+            let mut line = Vec::new();
+
+            write_time(time, &mut line);
+
+            let expected = humantime::format_rfc3339_micros(time).to_string();
+            assert_eq!(String::from_utf8(line).unwrap(), expected);
+        }
     }
 
     #[test]
