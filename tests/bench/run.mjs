@@ -65,10 +65,11 @@ async function main() {
     const cookie = await signIn(handler.origin)
     const targets = [place.nginx, target('handler, signed in', handler, { cookie })]
     const anonymous = target('handler, anonymous route', handler, { prefix: 'open/' })
+    const carrying = target('nginx, with a token', place.nginx, { prefix: 'token/' })
 
     if (wants('loads')) {
         for (const kind of LOADS) {
-            const compared = kind.connections === 64 ? [...targets, anonymous] : targets
+            const compared = kind.connections === 64 ? [...targets, anonymous, carrying] : targets
             report.rows.push(...(await compare(kind, compared)))
             report[`pss ${kind.name}`] = handler.process.pssMb()
         }
@@ -102,7 +103,7 @@ async function startPlace() {
     started.push(echo, nginxUpstream(folder, upstreamPort))
     const proxy = nginxProxy(folder, proxyPort, upstreamPort, echo.port)
     started.push(proxy)
-    const nginx = { name: 'nginx', process: proxy, url: (path) => `http://127.0.0.1:${proxyPort}/${path}` }
+    const nginx = target('nginx', { process: proxy, origin: `http://127.0.0.1:${proxyPort}` })
     return { upstream: `http://127.0.0.1:${upstreamPort}`, echo: `http://127.0.0.1:${echo.port}`, nginx }
 }
 

@@ -16,7 +16,13 @@ export function nginxUpstream(folder, port) {
     return nginx(folder, 'upstream', 1, `server { listen 127.0.0.1:${port}; root ${join(folder, 'www')}; }`)
 }
 
-/** Passes everything on, over kept connections, with as many workers as the handler has threads; WebSockets to another. */
+/** As long as the certified provider's access token, a JWT. */
+const TOKEN = 'x'.repeat(1300)
+
+/**
+ * Passes everything on, over kept connections, with as many workers as the handler has threads; WebSockets to another.
+ * Below `/token` it adds a token to each request: what the upstream's reading of one costs, whoever sends it.
+ */
 export function nginxProxy(folder, port, upstreamPort, echoPort) {
     return nginx(
         folder,
@@ -25,6 +31,8 @@ export function nginxProxy(folder, port, upstreamPort, echoPort) {
         `upstream app { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests 1000000; }
          server { listen 127.0.0.1:${port}; location / {
              proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_pass http://app; }
+             location /token/ { proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+             proxy_set_header Authorization "Bearer ${TOKEN}"; proxy_pass http://app/; }
              location /ws { proxy_http_version 1.1; proxy_set_header Connection "Upgrade"; proxy_set_header Upgrade $http_upgrade;
              proxy_pass http://127.0.0.1:${echoPort}; } }`,
     )
