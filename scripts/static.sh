@@ -2,6 +2,9 @@
 
 target=x86_64-unknown-linux-musl
 
+# shellcheck source=scripts/relocations.sh
+. scripts/relocations.sh
+
 say() { echo "$(basename "$0"): $*"; }
 has() { command -v "$1" >/dev/null; }
 
@@ -30,7 +33,7 @@ add_target() {
 # build PACKAGE: one at a time, so that no other package adds features to it.
 build() {
     add_target
-    cargo "$builder" --release --locked --target "$target" -p "$1"
+    RUSTFLAGS="${RUSTFLAGS:-} $(packed_relocations "$target")" cargo "$builder" --release --locked --target "$target" -p "$1"
 }
 
 # built NAME: where the binary is.
