@@ -36,6 +36,24 @@
 //! | 6 | `Change::applied_to` loses the rotated token | routes | 673 of 1,000 |
 //! | 6 | `RouteTokens::commit` revokes nothing at `Written::Ended` | routes | 14 of 1,000 |
 //! | 6 | `Refresher::end_unless_renewed` ends a record with another refresh part | routes | the five of the late call |
+//! | 1 | `RouteTokens::write` overwrites a tombstone | exchanges | 37 of 1,000 |
+//! | 3 | `RouteTokens::handle_failure` ends the session at `GrantRefused` | exchanges | 87 of 1,000 |
+//! | 4 | `Leases::acquire` gives an exchange the lease without waiting or writing | exchanges | 296 of 1,000 |
+//! | 5 | `HeldLease::lease_before` returns none | exchanges | 18 of 1,000 |
+//! | 5 | `RouteTokens::handle_failure` writes no backoff | exchanges | 53 of 1,000 |
+//! | 6 | `exchange_for` returns the refresh token that came along | exchanges | 491 of 1,000 |
+//! | 9 | `RouteTokens::call` exchanges the access token that the request saw | exchanges | 314 of 1,000 |
+//! | 9 | `RouteTokens::join_or_start` joins the flights of other sessions | exchanges | 89 of 1,000 |
+//! | 9 | `RouteTokens::write` reports an ended session as written | exchanges | 7 of 1,000 |
+//! | 9 | `RouteTokens::commit` revokes nothing at `Written::Ended` | exchanges | 6 of 1,000 |
+//! | 9 | `Leases::take` lets an access token that lapsed be exchanged | exchanges | 2 of 1,000 |
+//! | 9 | `Sessions::revoke_tokens` drops what three seconds were too short for | exchanges | 1 of 1,000 |
+//! | 10 | `Leases::write_lease` and `RouteTokens::handle_failure` count exchanges | exchanges | 52 of 1,000 |
+//! | 10 | `RouteTokens::handle_failure` refreshes at each `GrantRefused` in a row | exchanges | 3 of 1,000 |
+//! | 10 | `needs_no_lease` has exchanges wait for the session's backoffs | exchanges | 6 of 1,000 |
+//!
+//! No schedule of exchanges notices two mutations, which unit tests do: `RouteTokens::write` ignores a newer generation,
+//! and `RouteTokens::join_or_start` ignores a drain.
 //!
 //! Defects of the test doubles show the rest, as tests below.
 

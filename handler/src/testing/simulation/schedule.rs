@@ -57,6 +57,7 @@ pub(super) enum Response {
 
 #[derive(Clone, Debug)]
 pub(super) struct Request {
+    pub(super) instance: usize,
     pub(super) began: Duration,
     pub(super) ended: Duration,
     /// The target of its route, if that has a token of its own.
@@ -209,8 +210,9 @@ pub(super) async fn run(plan: Plan, key: &Rc<SigningKey>) -> Evidence {
     let is_subject = sign_ins.is_empty();
     let look = async || {
         let main = schedule.remains(&schedule.main, is_subject).await;
+        let is_other_tried = schedule.plan.seed.is_multiple_of(4); // which takes its time
         let other = match &schedule.other {
-            Some(other) => Some(schedule.remains(other, schedule.plan.seed.is_multiple_of(4)).await),
+            Some(other) => Some(schedule.remains(other, is_other_tried).await),
             None => None,
         };
         let mut others = Vec::new();
@@ -415,7 +417,7 @@ impl Schedule {
             Ok(None) => Response::SignedOut,
             Err(SessionError::NoFreshToken(_) | SessionError::Store(_)) => Response::Unavailable,
         };
-        let request = Request { began: at, ended: self.elapsed(), target: None, response };
+        let request = Request { instance, began: at, ended: self.elapsed(), target: None, response };
         self.journal.requests.borrow_mut().push(request);
     }
 
@@ -439,7 +441,7 @@ impl Schedule {
             Err(RouteTokenError::Refused(_)) => Response::Refused,
             Err(RouteTokenError::Unavailable { .. } | RouteTokenError::Store(_)) => Response::Unavailable,
         };
-        Request { began: at, ended: self.elapsed(), target: Some(target), response }
+        Request { instance, began: at, ended: self.elapsed(), target: Some(target), response }
     }
 
     /// Token for a request of a route; `None` if the session is over.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{CALL, Subject, Violation, calls_of, confirmed_at, is_calm, seconds, shortest_backoff, violation};
+use super::{CACHED, CALL, Subject, Violation, calls_of, confirmed_at, is_calm, seconds, shortest_backoff, violation};
 use crate::clock::Timestamp;
 use crate::testing::fixture::START;
 use crate::testing::simulation::plan::{DUE, EXCHANGED, LAPSE, TargetOutage, Verb};
@@ -21,8 +21,11 @@ const LOST_LEASE: Duration = Duration::from_secs(30);
 /// Maximum time from a reason for a refresh until its call: the wait for the lease of another.
 const REFRESH_DELAY: Duration = Duration::from_secs(25);
 
-/// The same with a store that fails.
-const LONG_REFRESH_DELAY: Duration = Duration::from_secs(90);
+/// Maximum duration of a write.
+const WRITE: Duration = Duration::from_secs(3);
+
+/// Maximum time for which one call holds the lease: those of the Provider and of the store.
+const HELD: Duration = Duration::from_secs(16);
 
 pub(super) fn check(evidence: &Evidence, main: &Subject<'_>) -> Result<(), Violation> {
     let exchanges = evidence.provider.token_exchanges();
@@ -43,6 +46,7 @@ pub(super) fn check(evidence: &Evidence, main: &Subject<'_>) -> Result<(), Viola
     ends_revoke_tokens(evidence, main, &exchanges)?;
     refreshes_have_reasons(evidence, &exchanges)?;
     refreshes_are_in_time(evidence)?;
+    exchanges_are_in_time(evidence, &exchanges)?;
     nothing_is_in_doubt(evidence)
 }
 
@@ -241,15 +245,15 @@ fn ends_revoke_tokens(evidence: &Evidence, main: &Subject<'_>, exchanges: &[Toke
 /// Rule 10: the session is refreshed when that is due or asked for, after a call that left its refresh token in doubt,
 /// and once after refusals of its access token.
 fn refreshes_have_reasons(evidence: &Evidence, exchanges: &[TokenExchange]) -> Result<(), Violation> {
-    if evidence.killed.is_some() {
-        return Ok(()); // what its call did is in doubt
+    // A holder that died, or could not write, leaves a doubt: perhaps it sent a call.
+    if evidence.plan.store != StoreHealth::Well || evidence.plan.write_outage.is_some() || evidence.killed.is_some() {
+        return Ok(());
     }
     let calls = calls_of(evidence, MAIN);
     let generations = evidence.store.generations(&evidence.main.id.key());
-    let refusals = first_refusals(evidence, exchanges);
-    let delay = if evidence.plan.store == StoreHealth::Well { REFRESH_DELAY } else { LONG_REFRESH_DELAY };
+    let mut refusals = first_refusals(evidence, exchanges);
     for call in calls.iter().filter(|call| call.audience.is_none()) {
-        let is_in_time = |reason: Duration| reason <= call.at && call.at <= reason + delay;
+        let is_in_time = |reason: Duration| reason <= call.at && call.at <= reason + REFRESH_DELAY;
         let written = generations.iter().rev().find(|written| written.written_at - evidence.started <= call.at);
         let due = written.map_or(Some(START.plus(DUE)), |written| written.due);
         let began = written.map_or(Duration::ZERO, |written| written.written_at - evidence.started);
@@ -259,8 +263,12 @@ fn refreshes_have_reasons(evidence: &Evidence, exchanges: &[TokenExchange]) -> R
         let of_routes = || calls.iter().filter(|earlier| earlier.audience.is_some() && earlier.at <= call.at);
         let is_in_doubt = of_routes().any(|earlier| earlier.is_unanswered() && earlier.at >= began);
         let is_refused = of_routes().any(|earlier| earlier.is_refused() && is_in_time(earlier.at));
-        let is_stale = refusals.iter().any(|refused| is_in_time(*refused));
-        if !is_due && !is_forced && !is_in_doubt && !is_refused && !is_stale {
+        if is_due || is_forced || is_in_doubt || is_refused {
+            continue;
+        }
+        if let Some(reason) = refusals.iter().position(|refused| is_in_time(*refused)) {
+            refusals.remove(reason); // a reason for one refresh
+        } else {
             return violation(
                 10,
                 format!("a refresh without a reason: {call:?}, due {due:?}, exchanges {exchanges:?}"),
@@ -304,6 +312,50 @@ fn refreshes_are_in_time(evidence: &Evidence) -> Result<(), Violation> {
         Some(request) => violation(10, format!("a refresh came late: {request:?}")),
         None => Ok(()),
     }
+}
+
+/// Rule 10: a backoff of the session, or a doubt about its refresh token, delays no exchange.
+fn exchanges_are_in_time(evidence: &Evidence, exchanges: &[TokenExchange]) -> Result<(), Violation> {
+    let Evidence { plan, .. } = evidence;
+    if plan.store != StoreHealth::Well || plan.write_outage.is_some() || plan.departure.is_some() {
+        return Ok(());
+    }
+    let calls = calls_of(evidence, MAIN);
+    let generations = evidence.store.generations(&evidence.main.id.key());
+    let delayed = |request: &&Request| matches!(request.response, Response::Unavailable);
+    for request in evidence.requests.iter().filter(delayed) {
+        let Some(target) = request.target.filter(|target| EXCHANGED.contains(target)) else { continue };
+        let written = generations.iter().rev().find(|written| written.written_at - evidence.started <= request.began);
+        let lapse = written.map_or(Some(START.plus(LAPSE)), |written| written.lapse);
+        let has_lapsed = lapse.is_some_and(|lapse| lapse <= on_clock_of(evidence, request.instance, request.ended));
+        // Whoever holds the lease meanwhile.
+        let since = request.began.saturating_sub(HELD);
+        let is_meanwhile = |at: Duration| since <= at && at <= request.ended;
+        let is_held = calls.iter().any(|call| is_meanwhile(call.at))
+            || of(exchanges, MAIN).any(|exchange| exchange.resource != target && is_meanwhile(exchange.sent));
+        if !has_lapsed && !is_held && !is_backing_off(evidence, exchanges, request) {
+            return violation(10, format!("an exchange came late: {request:?}, {calls:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// True if failures of the request's own target are a reason to wait.
+fn is_backing_off(evidence: &Evidence, exchanges: &[TokenExchange], request: &Request) -> bool {
+    // A success counts once it is written, and no cache has the record from before.
+    let is_seen = |exchange: &TokenExchange| {
+        exchange.responded.is_none_or(|responded| responded + WRITE + CACHED <= request.began)
+    };
+    let is_own = |exchange: &&TokenExchange| {
+        let is_of_target = Some(exchange.resource.as_str()) == request.target;
+        is_of_target && exchange.sent <= request.ended && (!exchange.is_success() || is_seen(exchange))
+    };
+    let own: Vec<_> = of(exchanges, MAIN).filter(is_own).collect();
+    let failures = own.iter().rev().take_while(|exchange| !exchange.is_success()).count();
+    let Some(last) = own.last().filter(|_| failures > 0) else { return false };
+    let ahead = evidence.plan.ahead[last.instance] - evidence.plan.ahead[request.instance];
+    let longest = Duration::from_secs((5_u64 << (failures - 1).min(8)).min(60));
+    request.began <= last.sent + HELD + longest + seconds(ahead.max(0))
 }
 
 /// Rule 10: no exchange leaves the refresh token in doubt.
