@@ -1,13 +1,12 @@
 //! Settings of the gateway's proof.
 
-use actix_web::http::header::HeaderName;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::reader::{Reader, Setting};
 use super::{Environment, Listener};
 use crate::transport_security::is_https_or_loopback;
-use crate::web::{GatewayProof, GatewaySettings};
+use crate::web::{GatewayProof, GatewaySettings, ProofHeader};
 
 const GATEWAY_PROOF: Setting = Setting {
     name: "GATEWAY_PROOF",
@@ -95,7 +94,7 @@ fn proof(reader: &mut Reader<'_>) -> Option<GatewayProof> {
         "managed_identity" => Some(Kind::ManagedIdentity),
         _ => None,
     })?;
-    let header = reader.parse_or(GATEWAY_PROOF_HEADER, HeaderName::from_static("x-gateway-token"), header_name);
+    let header = reader.parse_or(GATEWAY_PROOF_HEADER, ProofHeader::default(), ProofHeader::parse);
     refuse_unused_check(reader, kind)?;
     match kind {
         Kind::None => none(reader),
@@ -189,15 +188,6 @@ fn required<T>(reader: &mut Reader<'_>, setting: Setting, parse: impl FnOnce(&st
         reader.mistake(setting, "its value cannot be used".to_owned());
     }
     value
-}
-
-/// A header name. Headers of this family never reach an Upstream.
-fn header_name(text: &str) -> Option<HeaderName> {
-    let name = text.to_ascii_lowercase();
-    let rest = name.strip_prefix("x-gateway-")?;
-    let is_plain = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let has_another_use = matches!(rest, "client-address" | "host");
-    HeaderName::try_from(&name).ok().filter(|_| is_plain && !has_another_use)
 }
 
 fn secrets(text: &str) -> Option<Vec<Zeroizing<String>>> {

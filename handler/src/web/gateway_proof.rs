@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::header_names::GATEWAY_HOST;
 use super::single_header;
 use crate::clock::Timestamp;
 use crate::egress::Egress;
@@ -32,6 +33,28 @@ const TOKEN_CACHE_TTL: Duration = Duration::from_secs(300);
 /// Maximum cached tokens: a gateway's instances have a few, and each one's next.
 const MAX_CACHED_TOKENS: usize = 16;
 
+/// Header with the gateway's proof. Headers of its family (`X-Gateway-`) never reach an Upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofHeader(HeaderName);
+
+impl ProofHeader {
+    /// `None` for a header of another family, or with another purpose.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = text.to_ascii_lowercase();
+        let rest = name.strip_prefix("x-gateway-")?;
+        let is_plain = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let name = HeaderName::try_from(&name).ok()?;
+        (is_plain && name != CLIENT_ADDRESS && name != GATEWAY_HOST).then_some(Self(name))
+    }
+}
+
+impl Default for ProofHeader {
+    fn default() -> Self {
+        Self(HeaderName::from_static("x-gateway-token"))
+    }
+}
+
 /// Form of the gateway's proof (`GATEWAY_PROOF`).
 #[derive(Clone)]
 pub enum GatewayProof {
@@ -40,7 +63,7 @@ pub enum GatewayProof {
     /// One of two shared secrets, so that they can be changed one after the other.
     SharedSecret {
         /// Header with the secret.
-        header: HeaderName,
+        header: ProofHeader,
         /// The accepted secrets.
         secrets: Vec<Zeroizing<String>>,
         /// Secrets for calls to `check`; none turns it off.
@@ -49,7 +72,7 @@ pub enum GatewayProof {
     /// Token of the gateway's managed identity.
     ManagedIdentity {
         /// Header with the token.
-        header: HeaderName,
+        header: ProofHeader,
         /// Issuer of the tokens.
         issuer: String,
         /// Required audience.
@@ -147,11 +170,11 @@ impl GatewayGuard {
         let purpose = match &self.settings.proof {
             GatewayProof::None => return Ok(VerifiedGateway::default()),
             GatewayProof::SharedSecret { header, secrets, check_secrets } => {
-                let given = single_header(req, header).ok_or(GatewayProofError::Missing)?;
+                let given = single_header(req, &header.0).ok_or(GatewayProofError::Missing)?;
                 check_secret(given, secrets, check_secrets)?
             }
             GatewayProof::ManagedIdentity { header, .. } => {
-                let token = single_header(req, header).ok_or(GatewayProofError::Missing)?;
+                let token = single_header(req, &header.0).ok_or(GatewayProofError::Missing)?;
                 self.check_token(token.strip_prefix("Bearer ").unwrap_or(token), now).await?
             }
         };
@@ -266,7 +289,7 @@ mod tests {
         let secrets = [ONE, TWO].map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
         let certificates = certificates.iter().map(|certificate| Sha256::digest(certificate).into()).collect();
         let check_secrets = vec![Zeroizing::new(CHECK.to_owned())];
-        let header = HeaderName::from_static(HEADER);
+        let header = ProofHeader::default();
         let proof = GatewayProof::SharedSecret { header, secrets, check_secrets };
         GatewayGuard::new(GatewaySettings { proof, certificates }, Arc::default(), &no_trust())
     }

@@ -13,3 +13,6 @@ pub(super) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch
 
 /// Invocation of the Functions host: on every request of its own clients, on none of its pings.
 pub(super) const FUNCTIONS_INVOCATION_ID: HeaderName = HeaderName::from_static("x-azure-functions-invocationid");
+
+/// Host name that the client used at the gateway (`context.Request.OriginalUrl.Host`), without a port.
+pub(super) const GATEWAY_HOST: HeaderName = HeaderName::from_static("x-gateway-host");

@@ -65,7 +65,9 @@ pub use fragment_page::{FRAGMENT, fragment_page};
 pub use frame_page::sign_in_at_top;
 pub use framing::{allow_framing_by, allow_framing_by_self, is_framed};
 pub use functions_host::is_host_ping;
-pub use gateway_proof::{GatewayGuard, GatewayProof, GatewayProofError, GatewaySettings, Purpose, VerifiedGateway};
+pub use gateway_proof::{
+    GatewayGuard, GatewayProof, GatewayProofError, GatewaySettings, ProofHeader, Purpose, VerifiedGateway,
+};
 pub use html::escape;
 pub use isolation::{CrossSiteRejection, check_isolation};
 pub use kept_form::{KeptForm, KeptForms};

@@ -12,11 +12,9 @@ use actix_web::http::{Method, Version};
 use actix_web::{HttpRequest, HttpResponse};
 use url::Url;
 
+use super::header_names::GATEWAY_HOST;
 use super::{VerifiedGateway, header_text, is_navigation, single_header};
 use crate::public_origin::PublicOrigin;
-
-/// Header with the host name that the client used at the gateway (`context.Request.OriginalUrl.Host`), without a port.
-const GATEWAY_HOST: HeaderName = HeaderName::from_static("x-gateway-host");
 
 /// Headers in which a proxy before us sends the original host name.
 const FORWARDED_HOSTS: [HeaderName; 2] =
