@@ -214,6 +214,12 @@ impl RouteTokens {
             RefreshOutcome::Refreshed => self.leases.acquire(ticket, trigger).await,
             RefreshOutcome::Ended => Ok(LeaseAttempt::Ended),
             RefreshOutcome::Unavailable { retry_after } => Ok(LeaseAttempt::Unavailable { retry_after }),
+            // Without a live access token and a way to one the person signs in, as at every other route.
+            RefreshOutcome::NoRefreshToken | RefreshOutcome::ClientRefused(_) | RefreshOutcome::RequestRefused
+                if matches!(grant, TargetGrant::TokenExchange) =>
+            {
+                Ok(LeaseAttempt::Ended)
+            }
             RefreshOutcome::NoRefreshToken => Ok(LeaseAttempt::NoRefreshToken),
             RefreshOutcome::ClientRefused(_) | RefreshOutcome::RequestRefused => Ok(LeaseAttempt::Refused),
         }

@@ -317,8 +317,8 @@ impl Sessions {
         confirmed.map(|()| part)
     }
 
-    /// Revokes the tokens of an ended session in the background. Those of routes come first: a Provider that revokes the
-    /// whole grant with the refresh token may no longer know them then.
+    /// Revokes the tokens of an ended session in the background. Those of routes have a start of some seconds: a
+    /// Provider that revokes the whole grant with the refresh token may no longer know them then.
     fn revoke_tokens(
         &self,
         key: SessionKey,

@@ -329,6 +329,20 @@ async fn an_access_token_that_lapsed_for_good_is_not_exchanged() {
 }
 
 #[actix_web::test]
+async fn an_access_token_that_lapsed_and_whose_refresh_is_refused_leads_to_the_sign_in() {
+    for error in ["invalid_client", "unsupported_grant_type", "invalid_request"] {
+        let fixture = Fixture::new();
+        let ticket = fixture.signed_in().await;
+        fixture.token_endpoint_replies(refused(400, error));
+
+        let token = exchanged_after_the_lapse(&fixture, &ticket).await.unwrap();
+
+        assert_eq!(token, None, "{error}: no target refused anything");
+        assert_eq!(fixture.sent("subject_token"), [""], "{error}");
+    }
+}
+
+#[actix_web::test]
 async fn a_sign_out_revokes_the_token_of_every_route_and_the_refresh_token() {
     let fixture = Fixture::new();
     let ticket = fixture.signed_in().await;
