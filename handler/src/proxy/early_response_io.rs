@@ -52,6 +52,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for EarlyResponseIo<T> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [one] = pieces {
+            return self.poll_write(cx, one); // most requests are a head alone, and the kernel reads a list more slowly
+        }
         let length = pieces.iter().map(|piece| piece.len()).sum();
         if self.is_refused {
             return Poll::Ready(Ok(length));
@@ -109,6 +112,10 @@ mod tests {
 
             socket.write_all(b"a body").await.unwrap();
             socket.write_all(b"and more").await.unwrap();
+            for pieces in [&[b"one".as_slice()][..], &[b"one", b"two"]] {
+                let pieces: Vec<_> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
+                assert_eq!(socket.write_vectored(&pieces).await.unwrap(), 3 * pieces.len());
+            }
             socket.read_to_string(&mut response).await.unwrap();
 
             assert_eq!(response, "413", "{kind}");

@@ -185,9 +185,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut client = http1::Builder::new();
-    // Most requests are a head alone, which needs no list of buffers. The copy of an upload costs less than its writes.
-    client.max_buf_size(READ_AHEAD).writev(false);
-    let (sender, driver) = client.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    let (sender, driver) =
+        client.max_buf_size(READ_AHEAD).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
         // The error is reported by the connection's user, who gets it too.
         let _ = driver.with_upgrades().await;
