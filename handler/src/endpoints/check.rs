@@ -13,7 +13,7 @@ use super::Destination;
 use super::admission::{Ruled, admit_client, admit_person, bearer_token};
 use super::proxy::{client_identity, identity, route_token};
 use super::request::Request;
-use crate::proxy::{Access, RequestTarget, Route, first_unwritable, has_destination, is_forwarded};
+use crate::proxy::{Access, OnceAMinute, RequestTarget, Route, first_unwritable, has_destination, is_forwarded};
 use crate::state::AppState;
 use crate::web::{Error, check_csrf, check_isolation, check_websocket_origin};
 
@@ -45,12 +45,15 @@ pub(super) async fn check(request: &Request<'_>, state: &AppState) -> Result<Htt
     if state.is_under_functions_host
         && let Some(name) = first_unwritable(&headers)
     {
-        tracing::warn!(
-            request.id = request.id.as_str(),
-            code = Error::HeaderNotAscii.code(),
-            header.name = name.as_str(),
-            "check refused: the Functions host cannot write a header of the response"
-        );
+        static LAST: OnceAMinute = OnceAMinute::new();
+        if LAST.is_due() {
+            tracing::warn!(
+                request.id = request.id.as_str(),
+                code = Error::HeaderNotAscii.code(),
+                header.name = name.as_str(),
+                "check refused: the Functions host cannot write a header of the response"
+            );
+        }
         return Err(Error::HeaderNotAscii);
     }
 
@@ -114,8 +117,8 @@ fn client_headers(sent: &HeaderMap) -> HeaderMap {
 }
 
 /// Identity headers, after the same checks as for a forwarded request. At most one read of the store, unless a
-/// token is requested. Waits for the refresh of a lapsed token, and starts one that is due: sockets alone would never renew
-/// it.
+/// token is requested. Waits for the refresh of a lapsed token, and starts one that is due: sockets alone would
+/// never renew it.
 async fn session_headers(
     asked: &Asked,
     ruled: Ruled<'_>,

@@ -55,6 +55,7 @@ pub use self::forward::{ClientHeaderRules, ForwardRequest, Forwarder, ForwarderS
 pub use self::host_headers::first_unwritable;
 pub use self::identity::{ASSERTION_HEADER, EasyAuthProvider, HeaderPreset, identity_headers};
 pub use self::method::{is_forwarded, is_safe};
+pub(crate) use self::once_a_minute::OnceAMinute;
 pub use self::pool::READ_AHEAD;
 pub use self::probe::{ProbeError, ProbeResponse, SIGN_IN_CHALLENGE, probe};
 pub use self::public_side::PublicSide;

@@ -1,4 +1,4 @@
-//! Rate limit of warnings that every response of an application would repeat.
+//! Rate limit of warnings that every request or response of an application would repeat.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Permits one warning a minute.
-pub(super) struct OnceAMinute(Mutex<Option<Instant>>);
+pub(crate) struct OnceAMinute(Mutex<Option<Instant>>);
 
 impl OnceAMinute {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(Mutex::new(None))
     }
 
     /// True if the last warning is a minute old; this one counts as written.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         let Ok(mut last) = self.0.lock() else { return false };
         let is_due = last.is_none_or(|last| last.elapsed() >= INTERVAL);
         if is_due {

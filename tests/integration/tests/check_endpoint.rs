@@ -243,10 +243,10 @@ fn a_person_whose_headers_the_host_cannot_write_gets_a_reason_and_no_half_of_the
         fixture.provider.set_claims(&json!({"preferred_username": "Jos\u{e9}"}));
         let browser = fixture.signed_in();
 
-        let told = check(&browser, "method=GET&url=/page", &[]);
+        let response = check(&browser, "method=GET&url=/page", &[]);
 
-        assert_eq!((told.status, told.json()["code"].as_str().unwrap_or_default()), expected);
-        assert_eq!(told.header("authorization").is_some(), told.status == 200);
+        assert_eq!((response.status, response.json()["code"].as_str().unwrap_or_default()), expected);
+        assert_eq!(response.header("authorization").is_some(), response.status == 200);
         assert_eq!(
             browser.clone().send("GET", "/page", &[(PROOF, FORWARDS)], b"").status,
             200,
