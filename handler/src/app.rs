@@ -114,13 +114,35 @@ fn bind_error(address: SocketAddr, error: &io::Error) -> io::Error {
 /// Responds to a request, and forgets its headers.
 async fn serve_request(request: ServiceRequest, state: Rc<AppState>) -> Result<ServiceResponse, actix_web::Error> {
     let (request, mut payload) = request.into_parts();
-    let payload = Payload::from_request(&request, &mut payload).await?;
-    let response = handle(&request, payload, &state).await;
-    Ok(ServiceResponse::new(without_headers(request), response))
+    let request = UnendedRequest(Some(request));
+    let payload = Payload::from_request(request.http(), &mut payload).await?;
+    let response = handle(request.http(), payload, &state).await;
+    Ok(ServiceResponse::new(request.end(), response))
 }
 
-/// The request without its headers. The server keeps ended requests for reuse, hundreds after a busy hour. Each would hold
-/// the 8 KiB that it was read into, with the person's cookies.
+/// A request whose headers are forgotten at its end, also if the client goes away. The server keeps ended requests for
+/// reuse, hundreds after a busy hour. Each would hold the 8 KiB that it was read into, with the person's cookies.
+///
+/// Nobody may keep a clone of the request: the server changes only a request with one owner.
+struct UnendedRequest(Option<HttpRequest>);
+
+impl UnendedRequest {
+    fn http(&self) -> &HttpRequest {
+        self.0.as_ref().expect("it has not ended")
+    }
+
+    /// The request without its headers.
+    fn end(mut self) -> HttpRequest {
+        without_headers(self.0.take().expect("it has not ended"))
+    }
+}
+
+impl Drop for UnendedRequest {
+    fn drop(&mut self) {
+        self.0.take().map(without_headers);
+    }
+}
+
 fn without_headers(request: HttpRequest) -> HttpRequest {
     let mut request = ServiceRequest::from_request(request);
     request.headers_mut().clear();
@@ -341,11 +363,24 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::config::Environment;
 
-    #[test]
-    fn an_ended_request_holds_no_cookie() {
-        let request = TestRequest::get().insert_header((header::COOKIE, "session=secret")).to_http_request();
+    #[actix_web::test]
+    async fn a_request_holds_no_cookie_once_it_has_its_response() {
+        let configuration = Configuration::read(&Environment::from([
+            ("PUBLIC_BASE_URL", "http://localhost"),
+            ("UPSTREAM_URL", "http://127.0.0.1:9"),
+            ("OIDC_ISSUER_URL", "http://127.0.0.1:9"),
+            ("CLIENT_ID", "client"),
+            ("CLIENT_SECRET", "secret"),
+        ]));
+        let state = Rc::new(AppState::new(Arc::new(SharedState::new(configuration.unwrap()).unwrap())));
+        let request = TestRequest::get().insert_header((header::HOST, "localhost"));
+        let request = request.insert_header((header::COOKIE, "session=secret")).to_srv_request();
 
-        assert!(without_headers(request).headers().is_empty());
+        let response = serve_request(request, state).await.unwrap();
+
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert!(response.request().headers().is_empty());
     }
 }
