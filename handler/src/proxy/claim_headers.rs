@@ -248,6 +248,7 @@ mod tests {
                 Some("%C2%A0a\u{a0}b%E2%80%83"),
                 "other blanks, which readers of text trim",
             ),
+            (&text, json!("\u{feff}a"), Some("%EF%BB%BFa"), "a byte order mark, which JavaScript trims"),
             (&list, json!(["a", "b"]), Some("a;b"), "a list"),
             (&list, json!("a"), Some("a"), "one value"),
             (&list, json!(["a;b", "c"]), Some("a%3Bb;c"), "the separator within"),

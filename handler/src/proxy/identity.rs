@@ -5,6 +5,8 @@
 
 mod easyauth;
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use percent_encoding::percent_encode;
@@ -146,10 +148,9 @@ pub(super) fn push_escaped_element(name: &str, separator: char, list: &mut Strin
     let is_escaped = |character: char| {
         character == separator || character == '%' || character.is_ascii_control() || is_apart(character)
     };
-    let inner = name.trim();
-    let start = name.len() - name.trim_start().len();
+    let inner = between_blanks(name);
     for (at, character) in name.char_indices() {
-        let is_at_an_end = at < start || at >= start + inner.len();
+        let is_at_an_end = !inner.contains(&at);
         let mut utf8 = [0; 4];
         let text = character.encode_utf8(&mut utf8);
         if is_at_an_end || is_escaped(character) {
@@ -160,16 +161,22 @@ pub(super) fn push_escaped_element(name: &str, separator: char, list: &mut Strin
     }
 }
 
+/// The text that a reader keeps who trims blanks: Unicode's, and the byte order mark, which JavaScript's `trim` drops.
+fn between_blanks(text: &str) -> Range<usize> {
+    let is_blank = |character: char| character.is_whitespace() || character == '\u{feff}';
+    let start = text.len() - text.trim_start_matches(is_blank).len();
+    start..text.trim_end_matches(is_blank).len().max(start)
+}
+
 /// Header value with UTF-8 unchanged. Percent-encoded are control characters, so that no value starts another header,
 /// and blanks at the ends: a recipient drops spaces (RFC 9110 5.5), and many applications every Unicode blank. `admin `
 /// is not `admin`.
 pub(super) fn header_text(text: &str) -> HeaderValue {
-    let start = text.len() - text.trim_start().len();
-    let end = text.trim_end().len();
-    if start == 0 && end == text.len() && !text.bytes().any(|byte| byte.is_ascii_control()) {
+    let inner = between_blanks(text);
+    if inner == (0..text.len()) && !text.bytes().any(|byte| byte.is_ascii_control()) {
         return HeaderValue::from_bytes(text.as_bytes()).expect("no character is a control character");
     }
-    let is_kept = |at: usize, byte: u8| (start..end).contains(&at) && !byte.is_ascii_control();
+    let is_kept = |at: usize, byte: u8| inner.contains(&at) && !byte.is_ascii_control();
     let octets = text.bytes().enumerate();
     let safe: Vec<u8> =
         octets.flat_map(|(at, byte)| if is_kept(at, byte) { vec![byte] } else { escaped(byte) }).collect();

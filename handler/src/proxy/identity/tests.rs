@@ -98,6 +98,7 @@ fn groups_are_separated_by_commas_that_no_name_can_forge() {
         (json!(["CN=a,DC=b"]), Some("CN=a%2CDC=b"), "a distinguished name"),
         (json!([" admins", "b "]), Some("%20admins,b%20"), "a blank that a reader would trim"),
         (json!(["\u{a0}admins"]), Some("%C2%A0admins"), "another blank"),
+        (json!(["admins\u{feff}"]), Some("admins%EF%BB%BF"), "a byte order mark, which JavaScript trims"),
         (json!(["a b", "Jörg"]), Some("a b,Jörg"), "a blank within, and UTF-8"),
         (json!(["a\r\nX-Evil: 1"]), Some("a%0D%0AX-Evil: 1"), "a line break"),
         (json!([" "]), Some("%20"), "a blank alone"),
