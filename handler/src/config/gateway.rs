@@ -20,7 +20,8 @@ const INSECURE_GATEWAY_PROOF_NONE: Setting = Setting {
 };
 const GATEWAY_PROOF_HEADER: Setting = Setting {
     name: "GATEWAY_PROOF_HEADER",
-    expected: "the name of a header that begins with X-Gateway-, of a-z, A-Z, 0-9 and -",
+    expected: "the name of a header that begins with X-Gateway-, of a-z, A-Z, 0-9 and -, and is neither X-Gateway-Host nor \
+               X-Gateway-Client-Address",
     example: "X-Gateway-Token",
 };
 const GATEWAY_PROOF_ISSUER: Setting = Setting {

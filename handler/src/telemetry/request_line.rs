@@ -156,7 +156,8 @@ fn write_time(now: SystemTime, line: &mut Vec<u8>) {
     let (mut second, mut text) = LAST_SECOND.get();
     if second != since_epoch.as_secs() {
         second = since_epoch.as_secs();
-        let _ = write!(text.as_mut_slice(), "{}", humantime::format_rfc3339_seconds(now)); // it has room until year 9999
+        let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let _ = write!(text.as_mut_slice(), "{}", humantime::format_rfc3339_seconds(whole)); // it has room until year 9999
         LAST_SECOND.set((second, text));
     }
     let (zone, seconds) = text.split_last().expect("it has 20 bytes");

@@ -60,6 +60,7 @@ impl PublicHost {
     #[must_use]
     pub fn redirect(&self, req: &HttpRequest, gateway: &VerifiedGateway, target: &str) -> Option<HttpResponse> {
         let authority = self.authority(req, gateway)?;
+        // The first comparison is the quick one of almost every request.
         if authority == self.origin.authority() || self.is_public(authority) {
             if !self.was_seen.load(Ordering::Relaxed) {
                 self.was_seen.store(true, Ordering::Relaxed);
