@@ -1,7 +1,7 @@
 # A handler whose code is laid out by how often its branches are taken (profile-guided optimisation). Sourced, not run.
 #
 # Two builds in a folder of their own: the first counts while tests/bench/train.mjs spends a working day with it, the
-# second is built for what was counted, and the functions that ran lie next to each other.
+# second is built for what was counted.
 
 guided=${CARGO_TARGET_DIR:-target}/guided
 
@@ -19,23 +19,21 @@ build_guided() {
     cargo build --locked -p cosmos-emulator
     node tests/bench/train.mjs --handler "$counting/$3/$2/oauth-proxy"
     "$reader" merge -o "$counts.profdata" "$counts"
-    executed_functions "$reader" "$counts.profdata" >"$counts.order"
-    build_with "-Cprofile-use=$counts.profdata $(in_order "$counts.order")" "$guided" "$@"
+    build_with "-Cprofile-use=$counts.profdata $(split_by_use "$3")" "$guided" "$@"
 }
 
-# executed_functions READER COUNTS: the names of those that ran, the most often first.
-executed_functions() {
-    "$1" show --topn=1000000 "$2" | sed -n 's/^  \(.*;\)\{0,1\}\(.*\), max count = [1-9][0-9]*$/\2/p'
-}
-
-# in_order FILE: flags for rustc that lay these functions out one behind the other, so that fewer pages are read and kept.
-# The linker is LLVM's, which comes with Rust: no other has the option.
-in_order() {
+# split_by_use TARGET: flags for rustc that lay out what ran, and what did not, apart: functions, and the branches of one.
+# So fewer pages are read and kept. The linker is LLVM's, which comes with Rust: it alone keeps the parts together.
+split_by_use() {
     local linker
     linker=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld
-    if [ "${builder:-build}" = build ] && [ -x "$linker/ld.lld" ]; then
-        printf -- '-Clink-arg=%s ' "-B$linker" -fuse-ld=lld "-Wl,--symbol-ordering-file=$1" -Wl,--no-warn-symbol-ordering
+    case $1 in *-linux-*) ;; *) return ;; esac
+    if [ "${builder:-build}" != build ] || [ ! -x "$linker/ld.lld" ]; then
+        echo "the parts that ran are not laid out apart: $linker has no ld.lld, or zig links" >&2
+        return
     fi
+    printf -- '-Clink-arg=%s ' "-B$linker" -fuse-ld=lld -Wl,-z,keep-text-section-prefix
+    echo -Cllvm-args=-enable-split-machine-functions
 }
 
 # guided_binary PROFILE TARGET: where it is.
@@ -43,7 +41,9 @@ guided_binary() { echo "$guided/$2/$1/oauth-proxy"; }
 
 # build_with FLAG FOLDER SUBCOMMAND PROFILE TARGET
 build_with() {
-    RUSTFLAGS="${RUSTFLAGS:-} $1 $(packed_relocations "$5")" cargo "$3" --profile "$4" --locked --target "$5" --target-dir "$2" -p oauth-proxy
+    local flags="${RUSTFLAGS:-} $1"
+    flags="$flags $(packed_relocations "$5")"
+    RUSTFLAGS=$flags cargo "$3" --profile "$4" --locked --target "$5" --target-dir "$2" -p oauth-proxy
 }
 
 # llvm-profdata must be of the compiler's LLVM: rustup has it.

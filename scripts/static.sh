@@ -33,7 +33,10 @@ add_target() {
 # build PACKAGE: one at a time, so that no other package adds features to it.
 build() {
     add_target
-    RUSTFLAGS="${RUSTFLAGS:-} $(packed_relocations "$target")" cargo "$builder" --release --locked --target "$target" -p "$1"
+    local flags
+    flags=$(packed_relocations "$target")
+    # Beside the flags of whoever builds: RUSTFLAGS would take the place of those in their cargo configuration.
+    cargo "$builder" --release --locked --target "$target" --config "target.$target.rustflags=[${flags:+'$flags'}]" -p "$1"
 }
 
 # built NAME: where the binary is.
