@@ -22,8 +22,8 @@ build_guided() {
     build_with "-Cprofile-use=$counts.profdata $(split_by_use "$3")" "$guided" "$@"
 }
 
-# split_by_use TARGET: flags for rustc that lay out what ran, and what did not, apart: functions, and the branches of one.
-# So fewer pages are read and kept. The linker is LLVM's, which comes with Rust: it alone keeps the parts together.
+# split_by_use TARGET: flags for rustc that lay out apart the functions that ran often, and those that did not run. So
+# fewer pages are read and kept. The linker is LLVM's, which comes with Rust.
 split_by_use() {
     local linker
     linker=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld
@@ -33,7 +33,6 @@ split_by_use() {
         return
     fi
     printf -- '-Clink-arg=%s ' "-B$linker" -fuse-ld=lld -Wl,-z,keep-text-section-prefix
-    echo -Cllvm-args=-enable-split-machine-functions
 }
 
 # guided_binary PROFILE TARGET: where it is.
