@@ -33,6 +33,9 @@ const TOKEN_CACHE_TTL: Duration = Duration::from_secs(300);
 /// Maximum cached tokens: a gateway's instances have a few, and each one's next.
 const MAX_CACHED_TOKENS: usize = 16;
 
+/// Header with the gateway's proof, unless a setting names another.
+const DEFAULT_PROOF: HeaderName = HeaderName::from_static("x-gateway-token");
+
 /// Header with the gateway's proof. Headers of its family (`X-Gateway-`) never reach an Upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProofHeader(HeaderName);
@@ -51,7 +54,7 @@ impl ProofHeader {
 
 impl Default for ProofHeader {
     fn default() -> Self {
-        Self(HeaderName::from_static("x-gateway-token"))
+        Self(DEFAULT_PROOF)
     }
 }
 

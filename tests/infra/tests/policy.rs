@@ -24,18 +24,20 @@ fn headers(action: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The text between quotes after `marker` in a file of the handler.
-fn literal(path: &str, marker: &str) -> String {
+/// The header that a constant of the handler names.
+fn header_name(path: &str, constant: &str) -> String {
     let text = text(path);
-    let rest = text.split(marker).nth(1).unwrap_or_else(|| panic!("{path} has no {marker}"));
-    rest.split('"').nth(1).unwrap().to_lowercase()
+    let marker = format!("const {constant}: HeaderName = HeaderName::from_static(\"");
+    let rest = text.split(&marker).nth(1).unwrap_or_else(|| panic!("{path} has no {marker}"));
+    rest.split('"').next().unwrap().to_owned()
 }
 
 #[test]
 fn whatever_the_handler_believes_the_policy_overrides() {
     let believed = [
-        literal("handler/src/web/gateway_proof.rs", "const CLIENT_ADDRESS: &str = "),
-        literal("handler/src/config/gateway.rs", "parse_or(GATEWAY_PROOF_HEADER, "),
+        header_name("handler/src/web/gateway_proof.rs", "CLIENT_ADDRESS"),
+        header_name("handler/src/web/header_names.rs", "GATEWAY_HOST"),
+        header_name("handler/src/web/gateway_proof.rs", "DEFAULT_PROOF"),
     ];
     let overridden = headers("override");
     for header in believed {
@@ -47,9 +49,9 @@ fn whatever_the_handler_believes_the_policy_overrides() {
 fn whatever_only_the_platform_may_say_is_deleted() {
     let deleted = headers("delete");
     let platform = [
-        literal("handler/src/web/request.rs", "single_header(req, "),
-        literal("handler/src/web/arrived_target.rs", "single_header(req, "),
-        literal("handler/src/web/gateway_proof.rs", "const CLIENT_CERTIFICATE: &str = "),
+        header_name("handler/src/web/header_names.rs", "FUNCTIONS_INVOCATION_ID"),
+        header_name("handler/src/web/arrived_target.rs", "UNENCODED_URL"),
+        header_name("handler/src/web/gateway_proof.rs", "CLIENT_CERTIFICATE"),
         "x-functions-key".to_owned(),
         "x-ms-client-principal".to_owned(),
     ];
