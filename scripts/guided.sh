@@ -19,20 +19,7 @@ build_guided() {
     cargo build --locked -p cosmos-emulator
     node tests/bench/train.mjs --handler "$counting/$3/$2/oauth-proxy"
     "$reader" merge -o "$counts.profdata" "$counts"
-    build_with "-Cprofile-use=$counts.profdata $(split_by_use "$3")" "$guided" "$@"
-}
-
-# split_by_use TARGET: flags for rustc that lay out apart the functions that ran often, and those that did not run. So
-# fewer pages are read and kept. The linker is LLVM's, which comes with Rust.
-split_by_use() {
-    local linker
-    linker=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld
-    case $1 in *-linux-*) ;; *) return ;; esac
-    if [ "${builder:-build}" != build ] || [ ! -x "$linker/ld.lld" ]; then
-        echo "the parts that ran are not laid out apart: $linker has no ld.lld, or zig links" >&2
-        return
-    fi
-    printf -- '-Clink-arg=%s ' "-B$linker" -fuse-ld=lld -Wl,-z,keep-text-section-prefix
+    build_with "-Cprofile-use=$counts.profdata" "$guided" "$@"
 }
 
 # guided_binary PROFILE TARGET: where it is.
