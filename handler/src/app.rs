@@ -361,6 +361,7 @@ async fn handle_incomplete(req: HttpRequest) -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use bytes::Bytes;
 
     use super::*;
     use crate::config::Environment;
@@ -382,5 +383,16 @@ mod tests {
 
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert!(response.request().headers().is_empty());
+    }
+
+    #[test]
+    fn a_request_holds_no_cookie_once_its_client_has_gone_away() {
+        let cookie: Arc<[u8]> = Arc::from(*b"session=secret");
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(Arc::clone(&cookie))).unwrap();
+        let request = TestRequest::get().insert_header((header::COOKIE, value)).to_http_request();
+
+        drop(UnendedRequest(Some(request)));
+
+        assert_eq!(Arc::strong_count(&cookie), 1);
     }
 }
