@@ -32,7 +32,7 @@ use super::origin_mapping::OriginMapping;
 use super::own_login::warn_if_replaced;
 use super::pool::{self, Connection, Pool, PoolSettings};
 use super::public_side::PublicSide;
-use super::request_body::{RequestBody, Streamed, Upload};
+use super::request_body::{RequestBody, Upload};
 use super::response_body::{NoBody, ResponseBody};
 use super::routes::{Route, RouteTable};
 use super::target::RequestTarget;
@@ -332,8 +332,7 @@ fn request_body(headers: &HeaderMap, payload: Payload) -> Result<(RequestBody, O
     }
     let upload = Rc::new(Upload::new());
     let remaining = remaining.filter(|_| !is_chunked);
-    let streamed = Streamed { payload, remaining, upload: Rc::clone(&upload) };
-    Ok((RequestBody::Streamed(Box::new(streamed)), Some(upload)))
+    Ok((RequestBody::Streamed { payload, remaining, upload: Rc::clone(&upload) }, Some(upload)))
 }
 
 /// Length of the client's body: digits and nothing else (RFC 9110 8.6).

@@ -212,7 +212,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, DuplexStream};
     use tokio::task::yield_now;
 
-    use super::super::request_body::{Streamed, Upload};
+    use super::super::request_body::Upload;
     use super::*;
 
     const PIECE: usize = 4 * 1024;
@@ -321,8 +321,7 @@ mod tests {
         let request = TestRequest::default().to_http_request();
         let payload = web::Payload::from_request(&request, &mut endless).await.unwrap();
         let upload = Rc::new(Upload::new());
-        let mut message =
-            hyper::Request::new(RequestBody::Streamed(Box::new(Streamed { payload, remaining: None, upload })));
+        let mut message = hyper::Request::new(RequestBody::Streamed { payload, remaining: None, upload });
         *message.method_mut() = hyper::Method::POST;
         let (ours, _unread) = tokio::io::duplex(1);
         let mut connection = handshake(ours, &Upstream::parse("http://127.0.0.1:1").unwrap()).await.unwrap();

@@ -39,15 +39,8 @@ impl Upload {
 pub(super) enum RequestBody {
     /// No body.
     Empty,
-    /// The client's body. Boxed: each connection to the Upstream has room for 64 requests in hyper's queue.
-    Streamed(Box<Streamed>),
-}
-
-/// The client's body; `remaining` bytes of it if its length is known.
-pub(super) struct Streamed {
-    pub(super) payload: Payload,
-    pub(super) remaining: Option<u64>,
-    pub(super) upload: Rc<Upload>,
+    /// The client's body; `remaining` bytes of it if its length is known.
+    Streamed { payload: Payload, remaining: Option<u64>, upload: Rc<Upload> },
 }
 
 impl Body for RequestBody {
@@ -55,10 +48,9 @@ impl Body for RequestBody {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Self::Streamed(streamed) = self.get_mut() else {
+        let Self::Streamed { payload, remaining, upload } = self.get_mut() else {
             return Poll::Ready(None);
         };
-        let Streamed { payload, remaining, upload } = &mut **streamed;
         let Poll::Ready(chunk) = Pin::new(payload).poll_next(cx) else {
             if upload.waiting_since.get().is_none() {
                 upload.waiting_since.set(Some(Instant::now()));
@@ -92,14 +84,15 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed(streamed) => streamed.remaining == Some(0),
+            Self::Streamed { remaining, .. } => *remaining == Some(0),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(streamed) => streamed.remaining.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Streamed { remaining: Some(left), .. } => SizeHint::with_exact(*left),
+            Self::Streamed { remaining: None, .. } => SizeHint::default(),
         }
     }
 }
