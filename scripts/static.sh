@@ -35,7 +35,7 @@ build() {
     add_target
     local flags
     flags=$(packed_relocations "$target")
-    # Beside the flags of whoever builds: RUSTFLAGS would take the place of those in their cargo configuration.
+    # Beside a linker that cargo's configuration names for this target; RUSTFLAGS would take the place of its flags.
     cargo "$builder" --release --locked --target "$target" --config "target.$target.rustflags=[${flags:+'$flags'}]" -p "$1"
 }
 
