@@ -19,10 +19,10 @@ const issuer = `http://127.0.0.1:${port}`
 const HOUR_SECONDS = 3_600
 const RESOURCE = 'https://app.example/api'
 
-// The claims that lengthen a token: what Entra ID puts into one for a person in 16 groups.
+// The claims that lengthen a token: what Entra ID puts into one for a person in 5 groups.
 const MORE_CLAIMS = {
     azp: randomUUID(), tid: randomUUID(), oid: randomUUID(), ver: '2.0', name: 'Ada Lovelace',
-    preferred_username: 'ada.lovelace@example.com', groups: Array.from({ length: 16 }, () => randomUUID()),
+    preferred_username: 'ada.lovelace@example.com', groups: Array.from({ length: 5 }, () => randomUUID()),
 }
 
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
