@@ -112,7 +112,7 @@ fn bind_error(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
-/// One of the server's threads: its state, and its requests.
+/// One worker thread: its state, and the count of its requests under way.
 struct Worker {
     state: AppState,
     under_way: UnderWay,
@@ -146,7 +146,7 @@ async fn handle(req: &HttpRequest, payload: Payload, state: &AppState) -> HttpRe
     let outcome = match admitted {
         Ok(Admitted { now, gateway, target }) => {
             let request = Request { http: req, target, now, id: &id, gateway };
-            // Written into its box: it takes 3 KB, and would be moved there, and once more for each future around it.
+            // Boxed in place: it takes 3 KB, and each future around it would copy it.
             let responding = Box::write(Box::new_uninit(), respond(destination, &request, payload, state));
             Box::into_pin(responding).instrument(span.clone()).await
         }

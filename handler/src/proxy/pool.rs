@@ -29,9 +29,9 @@ use super::request_body::RequestBody;
 use super::upstream::Upstream;
 use crate::tls::with_hint;
 
-/// Size of a response read. A response head that is incomplete after as much is refused. Also the most of a request that
-/// waits for an Upstream that doesn't read. hyper's own bound for each is 400 KiB. (Its `read_buf_exact_size` would be a
-/// little faster, and leaves the last without ours: a hundred stuck uploads then hold 110 MB.)
+/// Size of a response read, and the maximum response head; also the most of a request that waits for an Upstream that
+/// doesn't read. hyper's own bound for each is 400 KiB. (Its `read_buf_exact_size` would be a little faster, and leaves
+/// the last without ours: a hundred stuck uploads then hold 110 MB.)
 pub const READ_AHEAD: usize = 32 * 1024;
 
 /// One HTTP/1.1 connection to an Upstream.
@@ -185,8 +185,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut client = http1::Builder::new();
-    let (sender, driver) =
-        client.max_buf_size(READ_AHEAD).handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    client.max_buf_size(READ_AHEAD).max_header_size(READ_AHEAD);
+    let (sender, driver) = client.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let driver = rt::spawn(async move {
         // The error is reported by the connection's user, who gets it too.
         let _ = driver.with_upgrades().await;
