@@ -12,8 +12,8 @@ function asOurselves() {
 }
 
 /**
- * Serves the files of `folder`/www. It reads a head into 8 KiB, Tomcat's default (Node: 16 KiB): nginx's own of 1 KB
- * reads one with a token in two steps, and what that costs would be put down to the proxy.
+ * Serves the files of `folder`/www. It reads a head of up to 8 KiB at once. With nginx's default of 1 KB, a head with a
+ * token takes two steps, and the difference would be attributed to the proxy.
  */
 export function nginxUpstream(folder, port) {
     const server = `server { listen 127.0.0.1:${port}; root ${join(folder, 'www')}; }`
